@@ -1,0 +1,171 @@
+"""The base of every noun: what money, a quantity and a case's name are, and how strictly each door reads.
+
+Every model is frozen and tolerant of fields added by a later version of ours; :func:`read_strictly` is what doors use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from canonical.errors import Malformed
+
+SAFE = StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
+CODE = StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+FacilityCode = Annotated[str, CODE]
+DepartmentCode = Annotated[str, CODE]
+LocationCode = Annotated[str, CODE]
+SupplierCode = Annotated[str, CODE]
+ItemCode = Annotated[str, CODE]
+CostCentreCode = Annotated[str, CODE]
+EmployeeId = Annotated[str, CODE]
+ContractNumber = Annotated[str, CODE]
+SourceSystem = Annotated[str, CODE]
+LineId = Annotated[str, CODE]
+RequisitionNumber = Annotated[str, SAFE]
+OrderNumber = Annotated[str, CODE]
+InvoiceNumber = Annotated[str, SAFE]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+UnitCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,3}$")]
+
+MINOR_UNITS = {"JPY": 0, "KRW": 0, "BHD": 3, "KWD": 3}  # ISO 4217; every other currency here has two
+
+
+class Canonical(BaseModel):
+    """One noun of the business. Frozen; unknown fields are passed over, since they may be a later version's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with these fields replaced, validated like any other."""
+        return type(self).model_validate(self.model_dump(mode="python") | fields)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool = False) -> Model:
+    """Read JSON as a door does: an unknown or wrong field is refused with its path.
+
+    Raises:
+        Malformed: what is wrong, where (``path`` like ``lines.0.quantity.value``); never the value itself, which may be
+            a person's name.
+    """
+    try:
+        return model.model_validate_json(data, extra="ignore" if allow_unknown else "forbid")
+    except ValidationError as wrong:
+        problems = wrong.errors(include_input=False, include_url=False, include_context=False)
+        first = problems[0]
+        path = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise Malformed(f"{path or 'document'}: {first['msg']}{more}", path=path, code="data-invalid") from None
+
+
+def content_hash(model: BaseModel, *, without: frozenset[str] = frozenset()) -> str:
+    """SHA-256 over the content in a fixed form: defaults left out, keys sorted, decimals without trailing zeros.
+
+    So that the same business content has one hash whatever door, spelling of numbers or time it came by.
+    """
+    data = model.model_dump(mode="python", exclude_defaults=True, exclude=set(without))
+    return hashlib.sha256(json.dumps(_plain(data), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)
+
+
+class Money(Canonical):
+    """An exact amount with its ISO 4217 currency. Never a float."""
+
+    amount: Decimal = Field(allow_inf_nan=False, max_digits=18, decimal_places=6)
+    currency: Currency = "USD"
+
+    @field_validator("amount", mode="before")
+    @classmethod
+    def _no_float(cls, value: Any) -> Any:
+        if isinstance(value, float):
+            raise ValueError("an amount is a decimal in text or an integer, never a float")
+        return value
+
+    def _same(self, other: Money) -> None:
+        if other.currency != self.currency:
+            raise ValueError(f"{other.currency} cannot be added to {self.currency}")
+
+    def __add__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(amount=self.amount - other.amount, currency=self.currency)
+
+    def times(self, factor: Decimal | int) -> Money:
+        """This amount times a number, not rounded."""
+        return Money(amount=_fits(self.amount * factor), currency=self.currency)
+
+    def rounded(self) -> Money:
+        """Rounded half up to the currency's minor unit."""
+        step = Decimal(1).scaleb(-MINOR_UNITS.get(self.currency, 2))
+        return Money(amount=self.amount.quantize(step, rounding=ROUND_HALF_UP), currency=self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.rounded().amount} {self.currency}"
+
+
+def _fits(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP).normalize() if amount else Decimal(0)
+
+
+def zero(currency: str = "USD") -> Money:
+    """No money, of a currency."""
+    return Money(amount=Decimal(0), currency=currency)
+
+
+def total(amounts: list[Money], currency: str) -> Money:
+    """The sum of amounts of one currency."""
+    result = zero(currency)
+    for amount in amounts:
+        result = result + amount
+    return result
+
+
+class Quantity(Canonical):
+    """How much, in which unit (X12 data element 355 codes: EA, BX, CA, CT, PK, DZ)."""
+
+    value: Decimal = Field(allow_inf_nan=False, max_digits=15, decimal_places=6)
+    unit: UnitCode = "EA"
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _no_float(cls, value: Any) -> Any:
+        if isinstance(value, float):
+            raise ValueError("a quantity is a decimal in text or an integer, never a float")
+        return value
+
+    def __str__(self) -> str:
+        return f"{self.value.normalize():f} {self.unit}"
+
+
+def case_id(process: str, *parts: str) -> str:
+    """A case's one name: ``<process>/<scope>/<key>...``, each part percent-encoded (RFC 3986, nothing left safe)."""
+    return "/".join([process, *(quote(part, safe="") for part in parts)])
+
+
+def case_parts(name: str) -> tuple[str, ...]:
+    """The parts of a case's name, decoded: the way back from :func:`case_id`."""
+    return tuple(unquote(part) for part in name.split("/"))

@@ -1,0 +1,347 @@
+"""The verbs: what we ask of an ERP, a supplier, a mailbox, our journal, register, cases and engine.
+
+Adapters, the store and fakes implement these Protocols; ``workers.wiring`` chooses which. Every call may be made twice and
+then has one effect (our key goes with it). Raised everywhere: Unavailable, Throttled, Rejected, Malformed
+(:mod:`canonical.errors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from pydantic import ConfigDict, Field
+
+from canonical.base import Canonical, Money
+from canonical.cases import Answer, CaseChange, CaseStatus, CheckedDecision, Decision, DecisionToCheck, Trouble
+from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder, Remittance
+from canonical.steps import (
+    BudgetMove,
+    Claimed,
+    ClaimRequest,
+    CostCentreActual,
+    ErpChanges,
+    ErpOrder,
+    ErpReceipt,
+    InvoiceCheck,
+    InvoiceSeen,
+    OpenOrder,
+    OrdersRequest,
+    SentDocument,
+    SupplierDocument,
+)
+from canonical.supply import ContractPrice, Item
+
+
+class MasterData(Canonical):
+    """What the ERP is the authority for."""
+
+    items: tuple[Item, ...] = ()
+    suppliers: tuple[Supplier, ...] = ()
+    cost_centres: tuple[CostCentre, ...] = ()
+    locations: tuple[Location, ...] = ()
+    employees: tuple[Employee, ...] = ()
+
+
+class Erp(Protocol):
+    """The facility's enterprise resource planning system. ``today``-like dates come as fields of the argument."""
+
+    async def create_purchase_order(self, order: PurchaseOrder) -> ErpReceipt:
+        """Create and confirm the order, once, under ``order.case_id + '/create/' + order.number``."""
+        ...
+
+    async def change_purchase_order(self, change: OrderChange) -> ErpReceipt:
+        """Change quantity, price or date of lines, or end a line's open rest."""
+        ...
+
+    async def cancel_purchase_order(self, change: OrderChange) -> ErpReceipt:
+        """Take back what is not yet received. Rejected when goods were received and not returned."""
+        ...
+
+    async def return_goods(self, goods: GoodsReturn) -> ErpReceipt:
+        """Book received goods back to the supplier."""
+        ...
+
+    async def post_invoice(self, posting: InvoicePosting) -> ErpReceipt:
+        """Post the supplier's invoice as billed; with a debit memo above zero, post that credit note too (``related``)."""
+        ...
+
+    async def pay_invoice(self, payment: PaymentOrder) -> ErpReceipt:
+        """Instruct the payment of a posted invoice, net of its debit memo and discount; the bank's word comes later."""
+        ...
+
+    async def cancel_invoice(self, posting: InvoicePosting) -> ErpReceipt:
+        """Take back a posted, unpaid invoice."""
+        ...
+
+    async def purchase_order(self, facility: str, number: str) -> ErpOrder:
+        """The order as it stands, with receipts, invoices, payments, returns."""
+        ...
+
+    async def changes(self, facility: str, since: datetime) -> ErpChanges:
+        """Receipts, cancellations and payments that changed since then, of orders that carry our key."""
+        ...
+
+    async def actuals(self, facility: str, from_day: date, to_day: date) -> Sequence[CostCentreActual]:
+        """What is booked on each cost centre between two days."""
+        ...
+
+    async def master_data(self, facility: str) -> MasterData:
+        """Items, suppliers, cost centres, locations as the ERP holds them."""
+        ...
+
+
+class SupplierChannel(Protocol):
+    """The way to one supplier. A repeat under the same key puts the same bytes under the same control numbers."""
+
+    async def send_order(self, order: PurchaseOrder, partner: Partner, attempt: int = 1) -> SentDocument:
+        """850. ``attempt`` above 1 is a person's re-send: the same document again, on purpose."""
+        ...
+
+    async def send_change(self, change: OrderChange, partner: Partner) -> SentDocument:
+        """860."""
+        ...
+
+    async def send_remittance(self, remittance: Remittance, partner: Partner) -> SentDocument:
+        """820."""
+        ...
+
+
+class ControlNumbers(Canonical):
+    """The numbers of one outbound interchange: ISA13, GS06, ST02; and when they were given (ISA09, ISA10)."""
+
+    interchange: int
+    group: int
+    transaction_set: int
+    given_at: datetime
+
+
+class Numbering(Protocol):
+    """Control numbers, persisted: the same key always has the same numbers."""
+
+    async def control_numbers(self, partner: str, key: str, *, case: str, kind: str) -> ControlNumbers:
+        """The numbers for this key, given now or before. A reply's number is thereby known before anything leaves."""
+        ...
+
+
+class Kept(Canonical):
+    """A message as the journal holds it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    id: str
+    direction: str = Field(pattern="^(in|out)$")
+    door: str
+    partner: str = ""
+    sender: str = ""
+    kind: str = ""
+    control_number: str = ""
+    key: str = ""
+    state: str = "received"
+    reason: str = ""
+    case: str = ""
+    trace: str = ""
+    hash: str = ""
+    size: int = 0
+    duplicate_of: str = ""
+    answer: str = ""
+    at: datetime
+    data: bytes = b""
+
+
+class NewMessage(Canonical):
+    """A message to keep. ``key`` is what makes it the same message again (both parties and ISA13, Idempotency-Key)."""
+
+    direction: str = Field(default="in", pattern="^(in|out)$")
+    door: str
+    data: bytes
+    partner: str = ""
+    sender: str = ""
+    kind: str = ""
+    control_number: str = ""
+    key: str = ""
+    case: str = ""
+    trace: str = ""
+    at: datetime | None = None
+
+
+class KeepResult(Canonical):
+    """``outcome``: kept (new), duplicate (same key, same bytes: ``message`` is the first), conflict (same key, other bytes;
+    kept under an id of its own, ``first`` names the one it disagrees with)."""
+
+    outcome: str = Field(pattern="^(kept|duplicate|conflict)$")
+    message: Kept
+    first: Kept | None = None
+
+
+class Journal(Protocol):
+    """Every message in or out, bytes as received. Nothing is acknowledged before it is in here."""
+
+    async def keep(self, message: NewMessage) -> KeepResult:
+        """Keep it whole, or find that it is here already."""
+        ...
+
+    async def mark(
+        self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
+    ) -> None:
+        """Move a message to received, validated, routed, refused, dead, sent or acknowledged, with the reason."""
+        ...
+
+    async def answered(self, message: str, answer: str) -> None:
+        """Link the message that answers this one (its 997, TA1 or reply)."""
+        ...
+
+    async def read(self, message: str) -> Kept | None:
+        """The message with its bytes, or None."""
+        ...
+
+    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
+        """What was kept but not yet routed, oldest first, for the sweep."""
+        ...
+
+
+class Announcement(Canonical):
+    """What a door learnt when it announced a case: new, same (content seen before) or conflict."""
+
+    outcome: str = Field(pattern="^(new|same|conflict)$")
+    case: str
+
+
+class Unmatched(Canonical):
+    """A document without an open case, for a person to attach or set aside. ``document`` is a SupplierDocument in JSON."""
+
+    id: str
+    kind: str
+    number: str = ""
+    supplier: str = ""
+    order: str = ""
+    facility: str = ""
+    reason: str = ""
+    message: str = ""
+    state: str = "open"
+    at: datetime
+    document: str = ""
+    case: str = ""
+
+
+class Cases(Protocol):
+    """Claims, the read model of cases, decisions and unmatched documents in our own store."""
+
+    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
+        """A door says it will start this case."""
+        ...
+
+    async def claim(self, request: ClaimRequest) -> Claimed:
+        """Journal the bytes of a start, read them strictly and claim the case for its first run."""
+        ...
+
+    async def open_order(self, request: OpenOrder) -> Claimed:
+        """Claim an order's case; commit its budget; register order number and supplier for replies."""
+        ...
+
+    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+        """A number for each group of lines of the requisition; the same ones when asked again."""
+        ...
+
+    async def record(self, change: CaseChange) -> None:
+        """Write the case as it stands, its documents, lineage and outbox events, in one transaction."""
+        ...
+
+    async def status(self, case: str) -> CaseStatus | None:
+        """The case as the read model has it."""
+        ...
+
+    async def check(self, request: DecisionToCheck) -> CheckedDecision:
+        """Check a decision's seal and find the person and roles behind it."""
+        ...
+
+    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
+        """A decision that does not fit is written to the case with the reason, never dropped."""
+        ...
+
+    async def trouble(self, trouble: Trouble) -> None:
+        """Show (or clear) on the case that an outside system does not answer."""
+        ...
+
+    async def move_budget(self, move: BudgetMove) -> None:
+        """Set what is committed for an order on its cost centre."""
+        ...
+
+    async def check_invoice(self, check: InvoiceCheck) -> InvoiceSeen:
+        """Remember the invoice for this case, or say whose it was first."""
+        ...
+
+    async def order_case(self, order: str, supplier: str = "") -> str | None:
+        """The case of an order number as the supplier writes it, open or not; None when unknown."""
+        ...
+
+    async def case_of_control_number(self, partner: str, kind: str, number: str) -> str | None:
+        """The case whose outbound interchange (kind TA1) or group (kind 997) had this number."""
+        ...
+
+    async def put_unmatched(self, document: Unmatched) -> None:
+        """List a document that has no open case."""
+        ...
+
+
+class Register(Protocol):
+    """Master data, as of a day."""
+
+    async def facility(self, code: str) -> Facility | None: ...
+    async def department(self, facility: str, code: str) -> Department | None: ...
+    async def location(self, facility: str, code: str) -> Location | None: ...
+    async def item(self, facility: str, code: str) -> Item | None: ...
+    async def item_by_catalogue(self, facility: str, supplier: str, catalogue_number: str) -> Item | None: ...
+    async def supplier(self, code: str) -> Supplier | None: ...
+    async def partner(self, supplier: str) -> Partner | None: ...
+    async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]: ...
+    async def cost_centre(self, facility: str, code: str) -> CostCentre | None: ...
+    async def committed(self, facility: str, cost_centre: str) -> Money | None: ...
+    async def employee(self, facility: str, person: str) -> Employee | None: ...
+    async def employees(self, facility: str, role: str) -> Sequence[Employee]: ...
+    async def policy(self, facility: str, as_of: date) -> Policy: ...
+
+
+class MailboxFile(Canonical):
+    """A file that waits in a partner's mailbox."""
+
+    name: str
+    size: int
+
+
+class Mailbox(Protocol):
+    """A partner's SFTP mailbox."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Put a file whole or not at all; the same name again replaces it with the same bytes."""
+        ...
+
+    async def list(self) -> Sequence[MailboxFile]:
+        """What waits for us, oldest name first; unfinished (dot) names left out."""
+        ...
+
+    async def read(self, name: str) -> bytes:
+        """One file's bytes."""
+        ...
+
+    async def take(self, name: str) -> None:
+        """Move a kept file out of the way, never delete it."""
+        ...
+
+
+class Engine(Protocol):
+    """Temporal as doors see it."""
+
+    async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
+        """Start (or find running) the case of a requisition; returns its run id."""
+        ...
+
+    async def deliver(self, case: str, document: SupplierDocument) -> bool:
+        """Signal a document to an open case; False when no open case has that name."""
+        ...
+
+    async def decide(self, case: str, decision: Decision) -> Answer:
+        """Give a decision by update; raises Rejected with the case's reason, Unavailable when nothing decided it."""
+        ...

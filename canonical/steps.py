@@ -1,0 +1,280 @@
+"""What the steps of a process are asked and what they answer, where a noun of the business is not enough."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from pydantic import ConfigDict, Field
+
+from canonical.base import (
+    Canonical,
+    CostCentreCode,
+    EmployeeId,
+    FacilityCode,
+    Money,
+    OrderNumber,
+    SupplierCode,
+    Text,
+)
+from canonical.calendar import BusinessCalendar
+from canonical.cases import Attention
+from canonical.parties import Partner, Policy, Supplier, Terms
+from canonical.purchasing import (
+    FunctionalAcknowledgement,
+    Invoice,
+    OrderAcknowledgement,
+    OrderLine,
+    Payment,
+    PurchaseOrder,
+    Receipt,
+    Requisition,
+    ShipNotice,
+)
+
+
+class ClaimRequest(Canonical):
+    """A start as it came: bytes and encoding, under which workflow id, by which first run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    case: str
+    run: str
+    data: bytes = b""
+    encoding: str = "json/plain"
+    door: str = "temporal"
+    trace: str = ""
+    as_of: datetime
+
+
+class Claimed(Canonical):
+    """What came of a claim.
+
+    ``outcome``: claimed (go on), resumed (go on from ``carried``), duplicate (``first`` is the case that has it), conflict
+    (same number, other content: listed for a person), unreadable (``problem``), misnamed (started under a wrong id).
+    """
+
+    outcome: str = Field(pattern="^(claimed|resumed|duplicate|conflict|unreadable|misnamed)$")
+    case: str = ""
+    first: str = ""
+    generation: int = 1
+    revision: int = 0
+    carried: str = ""
+    message: str = ""
+    requisition: Requisition | None = None
+    problem: Attention | None = None
+
+
+class EnrichRequest(Canonical):
+    """Look a requisition up in the register, as of a moment."""
+
+    requisition: Requisition
+    as_of: datetime
+
+
+class EnrichedLine(Canonical):
+    """A line that can be ordered: in order units, priced, with its supplier; or why it cannot (``problems``)."""
+
+    line: OrderLine | None = None
+    requisition_line: str
+    supplier: SupplierCode | None = None
+    ship_to: str = ""
+    contract: str | None = None
+    on_contract: bool = False
+    at_par: bool = False
+    capital: bool = False
+    problems: tuple[Attention, ...] = ()
+
+
+class Approver(Canonical):
+    """Who may approve one level: each with a substitute, and who is away today."""
+
+    id: EmployeeId
+    substitute: EmployeeId | None = None
+    away: bool = False
+
+
+class ApprovalStep(Canonical):
+    """One level of approval, with the people who may give it."""
+
+    role: str
+    why: str = ""
+    approvers: tuple[Approver, ...] = ()
+
+
+class Enriched(Canonical):
+    """A requisition as the register completes it: lines, amount, budget, who approves, and what stands in the way."""
+
+    lines: tuple[EnrichedLine, ...] = ()
+    amount: Money
+    problems: tuple[Attention, ...] = ()
+    approvals: tuple[ApprovalStep, ...] = ()
+    escalate_to: tuple[ApprovalStep, ...] = ()
+    auto_approved: bool = False
+    auto_reason: str = ""
+    budget_left: Money | None = None
+    policy: Policy
+    calendar: BusinessCalendar = BusinessCalendar()
+
+
+class OrdersRequest(Canonical):
+    """Split approved lines into orders and give each its number; asked twice, the same numbers come back."""
+
+    case: str
+    requisition: Requisition
+    lines: tuple[EnrichedLine, ...]
+    currency: str
+    dated: date
+
+
+class Orders(Canonical):
+    """The orders a requisition became."""
+
+    orders: tuple[PurchaseOrder, ...]
+
+
+class OpenOrder(Canonical):
+    """Claim an order's case, commit its budget, register the numbers a reply will carry, and read its rules."""
+
+    order: PurchaseOrder
+    run: str
+    as_of: datetime
+
+
+class OrderContext(Canonical):
+    """What an order's case needs to know of its facility and supplier, and where an earlier run left it."""
+
+    outcome: str = Field(default="claimed", pattern="^(claimed|resumed|duplicate|conflict)$")
+    generation: int = 1
+    revision: int = 0
+    carried: str = ""
+    policy: Policy
+    calendar: BusinessCalendar
+    partner: Partner | None = None
+    supplier: Supplier
+    terms: Terms = Terms()
+
+
+class BudgetMove(Canonical):
+    """Commit budget for an order (``amount`` above zero), or set what is still committed. ``key`` makes a repeat the same."""
+
+    key: str
+    facility: FacilityCode
+    cost_centre: CostCentreCode
+    order: OrderNumber
+    committed: Money
+    as_of: datetime
+
+
+class SentDocument(Canonical):
+    """A document that left us: its journal message and control numbers (ISA13, GS06, ST02)."""
+
+    kind: str
+    message: str
+    interchange: str = ""
+    group: str = ""
+    transaction_set: str = ""
+    file: str = ""
+    already: bool = False
+
+
+class ErpReceipt(Canonical):
+    """What the ERP made or found under our key. ``already``: it was there before this call."""
+
+    system: str
+    kind: str
+    id: str
+    number: str
+    key: str
+    state: str = ""
+    amount: Money | None = None
+    already: bool = False
+    related: tuple[str, ...] = ()
+
+
+class ErpDocument(Canonical):
+    """A document of the ERP, as asked for."""
+
+    kind: str
+    id: str
+    number: str
+    state: str
+    key: str = ""
+    amount: Money | None = None
+    reference: str = ""
+
+
+class ErpOrder(Canonical):
+    """An order as the ERP holds it, with everything that hangs on it."""
+
+    order: OrderNumber
+    document: ErpDocument | None = None
+    receipts: tuple[ErpDocument, ...] = ()
+    invoices: tuple[ErpDocument, ...] = ()
+    payments: tuple[ErpDocument, ...] = ()
+    returns: tuple[ErpDocument, ...] = ()
+    received: dict[str, Decimal] = Field(default_factory=dict)
+
+
+class CostCentreActual(Canonical):
+    """What the ERP has booked on a cost centre."""
+
+    cost_centre: CostCentreCode
+    actual: Money
+
+
+class ErpChanges(Canonical):
+    """What changed in the ERP since a moment; ``until`` is where the next question starts (less the overlap)."""
+
+    receipts: tuple[Receipt, ...] = ()
+    cancelled_orders: tuple[OrderNumber, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    until: datetime
+
+
+class SupplierDocument(Canonical):
+    """A document for an order's case: exactly one of the nouns, and the journal message it came in."""
+
+    message: str = ""
+    key: str
+    acknowledgement: OrderAcknowledgement | None = None
+    functional: FunctionalAcknowledgement | None = None
+    ship_notice: ShipNotice | None = None
+    invoice: Invoice | None = None
+    receipt: Receipt | None = None
+    payment: Payment | None = None
+    cancelled_in_erp: bool = False
+    attached_by: EmployeeId | None = None
+
+
+class OrderEnded(Canonical):
+    """Told to the requisition's case when an order's case has ended."""
+
+    order: OrderNumber
+    case: str
+    business_state: str
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+class InvoiceCheck(Canonical):
+    """Ask whether an invoice was seen before (by supplier, number, date and total), for another or the same case."""
+
+    case: str
+    invoice: Invoice
+    message: str = ""
+
+
+class InvoiceSeen(Canonical):
+    """Whether the invoice is a duplicate, and of which case's."""
+
+    duplicate: bool = False
+    first_case: str = ""
+    reason: Text = ""
+
+
+class SupplierQuestion(Canonical):
+    """Read a supplier's row as it stands now (status, bank details)."""
+
+    supplier: SupplierCode
+    facility: FacilityCode
+    as_of: datetime
