@@ -213,6 +213,7 @@ class Policy(Canonical):
     receipt_within: int = Field(default=14 * 24 * 3600, gt=0)
     invoice_within: int = Field(default=60 * 24 * 3600, gt=0)
     attention_reminder: int = Field(default=24 * 3600, gt=0)
+    step_timeout: int = Field(default=30, gt=0)
     currency: Currency = "USD"
 
 

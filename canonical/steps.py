@@ -142,7 +142,10 @@ class OpenOrder(Canonical):
 
 
 class OrderContext(Canonical):
-    """What an order's case needs to know of its facility and supplier, and where an earlier run left it."""
+    """What an order's case needs to know of its facility and supplier, and where an earlier run left it.
+
+    ``packs``: per item, how many base units each unit holds.
+    """
 
     outcome: str = Field(default="claimed", pattern="^(claimed|resumed|duplicate|conflict)$")
     generation: int = 1
@@ -153,6 +156,7 @@ class OrderContext(Canonical):
     partner: Partner | None = None
     supplier: Supplier
     terms: Terms = Terms()
+    packs: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 
 class BudgetMove(Canonical):
@@ -278,3 +282,45 @@ class SupplierQuestion(Canonical):
     supplier: SupplierCode
     facility: FacilityCode
     as_of: datetime
+
+
+class SendOrder(Canonical):
+    """Send an order to its supplier; ``attempt`` above 1 is a person's re-send of the same document."""
+
+    order: PurchaseOrder
+    attempt: int = 1
+
+
+class UnreadableDecision(Canonical):
+    """A decision or document signal that does not fit, as it came."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    case: str
+    data: bytes
+    reason: Text
+    at: datetime
+
+
+class Alternatives(Canonical):
+    """Other ways to get an item: supplier and catalogue number, in words."""
+
+    item: str
+    ways: tuple[str, ...] = ()
+
+
+class AlternativesQuestion(Canonical):
+    """Ask who else sells an item on that day."""
+
+    facility: FacilityCode
+    item: str
+    but: SupplierCode
+    as_of: date
+
+
+class OrderStart(Canonical):
+    """What an order's case starts with; ``carried`` is set when it goes on as a new run."""
+
+    order: PurchaseOrder
+    parent_case: str = ""
+    carried: str = ""

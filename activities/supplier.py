@@ -1,0 +1,45 @@
+"""Documents to suppliers; the wiring says which channel a partner is reached by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from temporalio import activity
+
+from canonical.errors import Rejected
+from canonical.parties import Partner
+from canonical.ports import Register, SupplierChannel
+from canonical.purchasing import OrderChange, Remittance
+from canonical.steps import SendOrder, SentDocument
+
+
+class SupplierActivities:
+    """Each document leaves once under its key, however often the step is repeated."""
+
+    def __init__(self, channel_for: Callable[[Partner], SupplierChannel], register: Register) -> None:
+        self._channel_for = channel_for
+        self._register = register
+
+    async def _partner(self, supplier: str) -> Partner:
+        partner = await self._register.partner(supplier)
+        if partner is None or not partner.active:
+            raise Rejected(f"supplier {supplier} has no active partner row: nobody to send to", code="unknown-code")
+        return partner
+
+    @activity.defn
+    async def send_order(self, send: SendOrder) -> SentDocument:
+        """Send the order (850)."""
+        partner = await self._partner(send.order.supplier)
+        return await self._channel_for(partner).send_order(send.order, partner, send.attempt)
+
+    @activity.defn
+    async def send_change(self, change: OrderChange) -> SentDocument:
+        """Send a change or cancellation (860)."""
+        partner = await self._partner(change.order.supplier)
+        return await self._channel_for(partner).send_change(change, partner)
+
+    @activity.defn
+    async def send_remittance(self, remittance: Remittance) -> SentDocument:
+        """Tell the supplier what a payment is for (820)."""
+        partner = await self._partner(remittance.order.supplier)
+        return await self._channel_for(partner).send_remittance(remittance, partner)

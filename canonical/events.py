@@ -1,0 +1,177 @@
+"""What other systems hear from us: each business event by its versioned name, and what it says.
+
+The data of an event is a flat object of texts, so that any subscriber can read it: amounts and quantities are exact
+decimals in text, dates are ISO 8601, lists are separated by blanks. A field is added with a default and never removed or
+renamed; another meaning is another version of the event.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from canonical.base import Canonical
+
+Amount = Annotated[str, StringConstraints(pattern=r"^(-?[0-9]+(\.[0-9]+)?)?$")]
+Code3 = Annotated[str, StringConstraints(pattern=r"^([A-Z]{3})?$")]
+Day = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
+Count = Annotated[str, StringConstraints(pattern=r"^[0-9]*$")]
+Flag = Annotated[str, StringConstraints(pattern=r"^(true|false)?$")]
+
+
+class EventData(Canonical):
+    """What every business event may say: the amount it is about."""
+
+    amount: Amount = ""
+    currency: Code3 = ""
+
+
+class RequisitionReceived(EventData):
+    """A department asked for something, and we hold it."""
+
+    number: str
+    source: str = ""
+    department: str = ""
+    cost_centre: str = ""
+    needed_by: Day = ""
+    emergency: Flag = ""
+    lines: Count = ""
+
+
+class RequisitionApproved(EventData):
+    """Everyone who must approve has, or the rules needed nobody (``automatic``)."""
+
+    number: str
+    source: str = ""
+    department: str = ""
+    cost_centre: str = ""
+    automatic: Flag = ""
+    rule: str = ""
+
+
+class RequisitionRefused(EventData):
+    """An approver said no, or the requisition was cancelled before it was ordered."""
+
+    number: str
+    source: str = ""
+    department: str = ""
+    reason: str = ""
+
+
+class RequisitionLinesChanged(EventData):
+    """For the department's own system: the orders its lines went to, and where each line is (``1:ordered 2:received``)."""
+
+    number: str
+    source: str = ""
+    department: str = ""
+    orders: str = ""
+    lines: str = ""
+
+
+class OrderEvent(EventData):
+    """What every event about an order says."""
+
+    order: str
+    supplier: str = ""
+    requisition: str = ""
+    lines: str = ""
+
+
+class OrderIssued(OrderEvent):
+    """The order is in the ERP and has left for the supplier."""
+
+    cost_centre: str = ""
+    ship_to: str = ""
+    needed_by: Day = ""
+
+
+class OrderAcknowledged(OrderEvent):
+    """The supplier answered the order; ``code`` is what it said of the whole."""
+
+    code: str = ""
+    expected: Day = ""
+
+
+class OrderChanged(OrderEvent):
+    """The order was changed after it was issued, by us or with our consent."""
+
+    sequence: Count = ""
+    reason: str = ""
+
+
+class OrderShipped(OrderEvent):
+    """The supplier says goods are on their way."""
+
+    ship_notice: str = ""
+    expected: Day = ""
+    carrier: str = ""
+    tracking: str = ""
+
+
+class OrderClosed(OrderEvent):
+    """Nothing more is expected of the order."""
+
+    business_state: str = ""
+
+
+class OrderCancelled(OrderEvent):
+    """The order was taken back."""
+
+    reason: str = ""
+
+
+class ReceiptPosted(OrderEvent):
+    """Goods were taken in and the ERP holds the receipt."""
+
+    receipt: str
+    cost_centre: str = ""
+
+
+class InvoicePosted(OrderEvent):
+    """An invoice passed the match and the ERP holds it; ``debit_memo`` is what of it we do not accept."""
+
+    invoice: str
+    debit_memo: Amount = ""
+    cost_centre: str = ""
+
+
+class InvoiceHeld(OrderEvent):
+    """An invoice waits for a person; ``reason`` names the rule it broke."""
+
+    invoice: str
+    reason: str = ""
+
+
+class PaymentReleased(OrderEvent):
+    """A payment may go to the bank."""
+
+    invoice: str
+    pay_on: Day = ""
+    discount: Amount = ""
+
+
+class PaymentReconciled(OrderEvent):
+    """The bank has paid."""
+
+    invoice: str = ""
+    payment: str = ""
+
+
+EVENTS: dict[str, type[EventData]] = {
+    "requisition.received.v1": RequisitionReceived,
+    "requisition.approved.v1": RequisitionApproved,
+    "requisition.refused.v1": RequisitionRefused,
+    "requisition.lines_changed.v1": RequisitionLinesChanged,
+    "order.issued.v1": OrderIssued,
+    "order.acknowledged.v1": OrderAcknowledged,
+    "order.changed.v1": OrderChanged,
+    "order.shipped.v1": OrderShipped,
+    "order.closed.v1": OrderClosed,
+    "order.cancelled.v1": OrderCancelled,
+    "receipt.posted.v1": ReceiptPosted,
+    "invoice.posted.v1": InvoicePosted,
+    "invoice.held.v1": InvoiceHeld,
+    "payment.released.v1": PaymentReleased,
+    "payment.reconciled.v1": PaymentReconciled,
+}
