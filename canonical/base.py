@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, unquote
 
@@ -108,15 +108,15 @@ class Money(Canonical):
 
     def __add__(self, other: Money) -> Money:
         self._same(other)
-        return Money(amount=self.amount + other.amount, currency=self.currency)
+        return _money(self.amount + other.amount, self.currency)
 
     def __sub__(self, other: Money) -> Money:
         self._same(other)
-        return Money(amount=self.amount - other.amount, currency=self.currency)
+        return _money(self.amount - other.amount, self.currency)
 
     def times(self, factor: Decimal | int) -> Money:
         """This amount times a number, not rounded."""
-        return Money(amount=_fits(self.amount * factor), currency=self.currency)
+        return _money(_fits(self.amount * factor), self.currency)
 
     def rounded(self) -> Money:
         """Rounded half up to the currency's minor unit."""
@@ -128,7 +128,16 @@ class Money(Canonical):
 
 
 def _fits(amount: Decimal) -> Decimal:
-    return amount.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP).normalize() if amount else Decimal(0)
+    """Six places at most, trailing zeros off, and never an exponent: partners read ``1000``, not ``1E+3``."""
+    with localcontext(prec=60):
+        return Decimal(format(amount.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP).normalize(), "f")) + 0
+
+
+def _money(amount: Decimal, currency: str) -> Money:
+    try:
+        return Money(amount=amount, currency=currency)
+    except ValidationError:
+        raise Malformed("an amount is larger than can be counted", path="amount", code="data-invalid") from None
 
 
 def zero(currency: str = "USD") -> Money:

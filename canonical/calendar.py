@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from canonical.base import Canonical
 
@@ -18,6 +18,12 @@ class OpenHours(Canonical):
     weekday: int = Field(ge=0, le=6)
     opens: time
     closes: time
+
+    @model_validator(mode="after")
+    def _in_order(self) -> OpenHours:
+        if self.closes != time(0) and self.closes <= self.opens:
+            raise ValueError("an office closes after it opens; hours over midnight are two rows")
+        return self
 
 
 class BusinessCalendar(Canonical):
@@ -33,7 +39,7 @@ class BusinessCalendar(Canonical):
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError) as unknown:
+        except (OSError, ValueError, ZoneInfoNotFoundError) as unknown:
             raise ValueError(f"{name} is not an IANA time zone") from unknown
         return name
 
@@ -47,16 +53,16 @@ class BusinessCalendar(Canonical):
         """
         if not self.hours:
             return start + business
-        utc, left = ZoneInfo("UTC"), business
+        utc, left, counted = ZoneInfo("UTC"), business, start
         day = start.astimezone(ZoneInfo(self.time_zone)).date()
         for _ in range(_TWO_YEARS):
             for opens, closes in self._open(day):
-                begin = max(opens, start)
+                begin = max(opens, counted)  # hours that overlap are counted once
                 if begin >= closes:
                     continue
                 if closes - begin >= left:
                     return (begin + left).astimezone(utc)
-                left -= closes - begin
+                left, counted = left - (closes - begin), closes
             day += timedelta(days=1)
         raise ValueError(f"calendar {self.code} has no open hours within two years")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from canonical.base import (
     Canonical,
@@ -92,7 +92,12 @@ class Item(Canonical):
                 path="quantity",
                 code="business-rule",
             )
-        return Quantity(value=base / target, unit=unit)
+        try:
+            return Quantity(value=base / target, unit=unit)
+        except ValidationError:
+            raise Malformed(
+                f"{quantity} is more {unit} than can be counted", path="quantity", code="data-invalid"
+            ) from None
 
     def price_in(self, price: Money, per: UnitCode, unit: UnitCode, supplier: SupplierCode | None = None) -> Money:
         """A price per ``per`` as a price per ``unit`` (a price per EA against an order in CA is the classic slip)."""
