@@ -1,0 +1,230 @@
+"""The one corridor every message comes in by: keep, check, acknowledge, read, route; and where it rests when it cannot go on.
+
+A door keeps a message and acknowledges it; from then on it is ours. What cannot be routed now stays in the journal as
+``received`` or ``validated`` until the sweep routes it, so an outage loses nothing; a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from canonical.base import content_hash, read_strictly
+from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from canonical.ports import Cases, Engine, Journal, Kept, Unmatched
+from canonical.purchasing import Requisition
+from canonical.steps import SupplierDocument
+
+REQUISITION = "requisition"
+ERP_DOCUMENT = "erp_document"
+
+log = structlog.get_logger(__name__)
+
+
+class Route(Protocol):
+    """How one kind of kept message goes on: called by its door, and again by the sweep."""
+
+    async def __call__(self, message: Kept) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What became of a requisition: ``started``, ``kept`` (its case starts when Temporal answers) or ``conflict``."""
+
+    outcome: str
+    case: str
+
+
+class Conflict(Rejected):
+    """Another content came under a number we know. ``case`` is the one that has it."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, case: str) -> None:
+        super().__init__(message, code="conflict")
+        self.case = case
+
+
+class Intake:
+    """The corridor. Doors bring the message; this decides where it goes and writes down what became of it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        cases: Cases,
+        engine: Engine,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.journal = journal
+        self._cases = cases
+        self._engine = engine
+        self._clock = clock
+        self._routes: dict[str, Route] = {REQUISITION: self._requisition_again, ERP_DOCUMENT: self._erp_document_again}
+
+    def add_route(self, kind: str, route: Route) -> None:
+        """How a kept message of this kind goes on; a door says it once."""
+        self._routes[kind] = route
+
+    # ---- any kept message ---------------------------------------------------------------------------------------------
+
+    async def route(self, message: Kept) -> bool:
+        """Route a kept message, now or again. False when it must wait for something that is away."""
+        route = self._routes.get(message.kind)
+        if route is None:
+            await self.dead(message, f"nothing reads messages of kind {message.kind or 'unknown'}")
+            return True
+        return await self._settled(message, lambda: route(message))
+
+    async def _settled(self, message: Kept, work: Callable[[], Awaitable[object]]) -> bool:
+        """Nothing leaves the corridor without a state in the journal."""
+        try:
+            await work()
+        except (Unavailable, Throttled) as away:
+            log.warning("message waits", message=message.id, kind=message.kind, problem=away.message)
+            return False
+        except Conflict as conflict:
+            await self.refused(message, conflict, case=conflict.case)
+        except (Rejected, Malformed) as refused:
+            await self.refused(message, refused)
+        except Exception as bug:
+            log.exception("message could not be routed", message=message.id, kind=message.kind)
+            await self.dead(message, f"unexpected {type(bug).__name__} while routing")
+        return True
+
+    async def refused(self, message: Kept, why: FasciaError, *, case: str = "") -> None:
+        """Its sender is told; it goes no further."""
+        path = getattr(why, "path", "")
+        reason = (
+            f"{why.code}: {why.message}" if not path or path in why.message else f"{why.code} at {path}: {why.message}"
+        )
+        await self.journal.mark(message.id, "refused", reason=reason, case=case)
+
+    async def dead(self, message: Kept, reason: str) -> None:
+        """Nobody could be told: a dead letter, listed for a person, and an alert."""
+        log.error(
+            "dead letter", alert=True, message=message.id, kind=message.kind, partner=message.partner, reason=reason
+        )
+        await self.listed("unreadable", message, reason)
+        await self.journal.mark(message.id, "dead", reason=reason)
+
+    async def listed(
+        self, kind: str, message: Kept, reason: str, document: SupplierDocument | None = None, **about: str
+    ) -> None:
+        """Put it on the list of unmatched documents; the same one again is the same row."""
+        name = document.key if document else message.id
+        row = Unmatched(
+            id=f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:20]}",
+            kind=kind,
+            reason=reason,
+            message=message.id,
+            at=self._clock(),
+            document=document.model_dump_json(exclude_defaults=True) if document else "",
+            **({"supplier": message.partner} | about),
+        )
+        await self._cases.put_unmatched(row)
+        log.warning("document unmatched", kind=kind, message=message.id, reason=reason, unmatched=row.id)
+
+    # ---- requisitions -------------------------------------------------------------------------------------------------
+
+    async def requisition(self, message: Kept, requisition: Requisition) -> Started:
+        """Announce and start the case of a requisition that was read; other content under its number is a conflict.
+
+        Raises:
+            Conflict: the number is known with other content; the message is refused and listed for a person.
+        """
+        case = requisition.case_id
+        announced = await self._cases.announce(case, content_hash(requisition), message.id)
+        if announced.outcome == "conflict":
+            reason = f"requisition {requisition.number} of {requisition.source} is known with other content"
+            await self.listed("requisition", message, reason, facility=requisition.facility, number=requisition.number)
+            conflict = Conflict(reason, announced.case)
+            await self.refused(message, conflict, case=announced.case)
+            raise conflict
+        await self.journal.mark(message.id, "validated", case=announced.case)
+        if announced.outcome == "same" and await self._known(announced.case):
+            await self.journal.mark(message.id, "routed", reason="the case has this content", case=announced.case)
+            return Started("started", announced.case)
+        try:
+            await self._engine.start_requisition(announced.case, message.data, trace=message.trace)
+        except (Unavailable, Throttled) as away:
+            log.warning("requisition kept, its case starts later", case=announced.case, problem=away.message)
+            return Started("kept", announced.case)
+        await self.journal.mark(message.id, "routed", case=announced.case)
+        return Started("started", announced.case)
+
+    async def _known(self, case: str) -> bool:
+        """Whether a run of the case ever wrote to the read model: announced only is not started."""
+        status = await self._cases.status(case)
+        return status is not None and status.revision > 0
+
+    async def _requisition_again(self, message: Kept) -> None:
+        requisition = read_strictly(Requisition, message.data)
+        if (await self.requisition(message, requisition)).outcome == "kept":
+            raise Unavailable("Temporal does not answer", system="temporal")
+
+    # ---- documents for an order's case --------------------------------------------------------------------------------
+
+    async def document(self, message: Kept, document: SupplierDocument, *, order: str = "", facility: str = "") -> str:
+        """Bring a document to the case of its order; without an open one, to the list a person works. Gives the case.
+
+        Raises:
+            Unavailable: Temporal or the store is away; route the message again later.
+        """
+        kind, number, named = describe(document)
+        orders = (order,) if order else named
+        about = {"number": number, "facility": facility, "order": ", ".join(orders)}
+        if len(orders) > 1:
+            await self.listed(kind, message, f"it names {len(orders)} orders: a person decides", document, **about)
+            return ""
+        case = await self._case_of(document, orders[0] if orders else "", message.partner)
+        if case is None:
+            reason = "it answers nothing we sent" if document.functional else "no order of this number"
+            await self.listed(kind, message, reason, document, **about)
+            return ""
+        if not await self._engine.deliver(case, document):
+            await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
+        return case
+
+    async def _case_of(self, document: SupplierDocument, order: str, partner: str) -> str | None:
+        if functional := document.functional:
+            return await self._cases.case_of_control_number(partner, functional.kind, functional.control_number)
+        if document.payment and "/payment/" in document.payment.key:
+            return document.payment.key.partition("/payment/")[0]
+        nouns = (document.acknowledgement, document.ship_notice, document.invoice)
+        supplier = next((noun.supplier for noun in nouns if noun), "")
+        return await self._cases.order_case(order, supplier) if order else None
+
+    async def erp_document(self, message: Kept) -> bool:
+        """Route what the ERP's watcher kept: the message's bytes are the document itself."""
+        return await self.route(message)
+
+    async def _erp_document_again(self, message: Kept) -> None:
+        document = SupplierDocument.model_validate_json(message.data)
+        facility, _, rest = message.sender.partition("/")
+        case = await self.document(
+            message, document.model_copy(update={"message": message.id}), order=rest, facility=facility
+        )
+        await self.journal.mark(message.id, "routed", case=case)
+
+
+def describe(document: SupplierDocument) -> tuple[str, str, tuple[str, ...]]:
+    """A document's kind, its own number and the orders it names."""
+    if one := document.acknowledgement:
+        return "order_acknowledgement", one.supplier_reference, (one.order,) if one.order else ()
+    if functional := document.functional:
+        return "functional_acknowledgement", functional.control_number, ()
+    if shipment := document.ship_notice:
+        return "ship_notice", shipment.number, (shipment.order,) if shipment.order else ()
+    if invoice := document.invoice:
+        orders = tuple(dict.fromkeys(name for name in (invoice.order, *invoice.orders) if name))
+        return "invoice", invoice.number, orders
+    if receipt := document.receipt:
+        return "receipt", receipt.number or receipt.key, (receipt.order,)
+    if payment := document.payment:
+        return "payment", payment.number or payment.key, (payment.order,) if payment.order else ()
+    return "cancellation" if document.cancelled_in_erp else "document", "", ()

@@ -1,0 +1,65 @@
+"""One trace from the door to the ERP: who called whom for which message. Traces leave the house only when an address is set."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import httpx
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from temporalio.contrib.opentelemetry import TracingInterceptor
+
+from workers.settings import Settings
+
+_provider: TracerProvider | None = None
+
+
+def start(settings: Settings, process: str) -> TracerProvider:
+    """Give this process a tracer, once; every span has an id whether or not it is exported."""
+    global _provider  # noqa: PLW0603 (OpenTelemetry allows one provider per process)
+    if _provider is None:
+        _provider = TracerProvider(resource=Resource.create({"service.name": f"fascia-{process}"}))
+        if settings.otlp_endpoint:
+            _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
+        trace.set_tracer_provider(_provider)
+    return _provider
+
+
+def stop() -> None:
+    """Send what is still held back."""
+    if _provider is not None:
+        _provider.shutdown()
+
+
+def through_temporal() -> TracingInterceptor:
+    """Carries the trace from a door into the case and on into its steps."""
+    return TracingInterceptor()
+
+
+def trace_id() -> str:
+    """The id of the trace we are in, 32 hexadecimal digits; empty outside any."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+@contextmanager
+def span(name: str, headers: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A span around a piece of work at a door or loop, continuing the caller's ``traceparent``; gives the trace id."""
+    context = propagate.extract(dict(headers)) if headers else None
+    with trace.get_tracer("fascia").start_as_current_span(
+        name, context=context, record_exception=False, set_status_on_exception=False
+    ):
+        yield trace_id()
+
+
+def passes_trace_on() -> Callable[[httpx.Request], Awaitable[None]]:
+    """An httpx request hook that tells the other side which trace this call belongs to."""
+
+    async def hook(request: httpx.Request) -> None:
+        propagate.inject(request.headers)
+
+    return hook
