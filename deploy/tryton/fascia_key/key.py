@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every document an integration makes can carry its key, and no two documents of a kind carry the same one.
+
+A client that did not hear back repeats its create with the same key. The database refuses the second insert even
+while the first is not yet committed, so the client then looks the key up and goes on with the record it finds.
+"""
+
+from trytond.model import Unique, fields
+from trytond.pool import PoolMeta
+
+
+class Keyed:
+    """Adds the key to a model; a copy of a record is another record and starts without one."""
+
+    __slots__ = ()
+
+    fascia_key = fields.Char("Fascia key", strip=False, help="Set by the integration that made this record.")
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        table = cls.__table__()
+        cls._sql_constraints.append(
+            ("fascia_key_taken", Unique(table, table.fascia_key), "fascia_key.msg_fascia_key_taken")
+        )
+
+    @classmethod
+    def copy(cls, records, default=None):
+        default = {} if default is None else default.copy()
+        default.setdefault("fascia_key", None)
+        return super().copy(records, default=default)
+
+
+class Amendment(Keyed, metaclass=PoolMeta):
+    __name__ = "purchase.amendment"
+
+
+class Employee(Keyed, metaclass=PoolMeta):
+    __name__ = "company.employee"
+
+
+class Inventory(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.inventory"
+
+
+class Invoice(Keyed, metaclass=PoolMeta):
+    __name__ = "account.invoice"
+
+
+class Move(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.move"
+
+
+class Party(Keyed, metaclass=PoolMeta):
+    __name__ = "party.party"
+
+
+class Payment(Keyed, metaclass=PoolMeta):
+    __name__ = "account.payment"
+
+
+class Purchase(Keyed, metaclass=PoolMeta):
+    __name__ = "purchase.purchase"
+
+
+class Requisition(Keyed, metaclass=PoolMeta):
+    __name__ = "purchase.requisition"
+
+
+class ShipmentIn(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.shipment.in"
+
+
+class ShipmentInReturn(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.shipment.in.return"
+
+
+class ShipmentInternal(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.shipment.internal"
