@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -78,7 +78,7 @@ def ask(home: Home, do: str, part: str = "", *, patience: float = 60.0) -> dict[
     """Ask the supervisor of ``home`` and return its answer; StackError when none runs or it refuses."""
     lines = _lines(home, do, part, patience)
     try:
-        answer = next(lines)
+        answer: dict[str, Any] = next(lines)
     except StopIteration:
         raise StackError("the supervisor ended without an answer") from None
     finally:
@@ -102,7 +102,7 @@ def is_answering(home: Home) -> bool:
     return True
 
 
-def _lines(home: Home, do: str, part: str, patience: float | None) -> Any:
+def _lines(home: Home, do: str, part: str, patience: float | None) -> Generator[dict[str, Any], None, None]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(patience)
         try:

@@ -122,7 +122,7 @@ class Held:
         if self.part.ready is None:
             await asyncio.sleep(A_MOMENT)
             return
-        while not await self.part.ready():
+        while not await self.part.ready():  # noqa: ASYNC110 another program cannot set our event
             await asyncio.sleep(ASK_AGAIN)
 
     async def _start_again_when_dead(self) -> None:

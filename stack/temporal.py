@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from stack import temporal_config
+from stack import questions, temporal_config
 from stack.home import Home, StackError
-from stack.part import Part
+from stack.part import Part, Ready
 from stack.postgres import TEMPORAL_DATABASE, USER, Postgres
 from stack.temporal_programs import NoBuild, Programs, Progress, Run, TemporalPrograms
 from workers.settings import Settings
@@ -119,8 +119,8 @@ class LocalTemporal:
     def web_ui_url(self) -> str:
         return f"http://{temporal_config.LOOPBACK}:{self.web_ui_port}"
 
-    def schema(self) -> list[Part]:
-        """The commands that make the default store's tables and bring them up to the server's version."""
+    async def schema_due(self) -> list[Part]:
+        """The commands that make the default store's tables, or bring them up to the server's version."""
         if self._choice.programs is None or self._postgres is None:
             return []
         base = (
@@ -132,17 +132,17 @@ class LocalTemporal:
             f"--db={TEMPORAL_DATABASE}",
         )
         # The tool reads the password from the environment, where other users of the machine do not see it.
-        first = Part(
-            name="temporal-schema",
-            argv=(*base, "setup-schema", "--version", "0.0"),
-            env={"SQL_PASSWORD": self._postgres.password},
-        )
-        return [first, replace(first, argv=(*base, "update-schema", "--schema-name", "postgresql/v12/temporal"))]
+        secret = {"SQL_PASSWORD": self._postgres.password}
+        begin = Part(name="temporal-schema", argv=(*base, "setup-schema", "--version", "0.0"), env=secret)
+        update = replace(begin, argv=(*base, "update-schema", "--schema-name", "postgresql/v12/temporal"))
+        return [update] if await self._postgres.has_table(TEMPORAL_DATABASE, "schema_version") else [begin, update]
 
-    def parts(self) -> list[Part]:
-        return [self._from_cli(self._choice.cli)] if self._choice.cli else self._from_build()
+    def parts(self, settings: Settings) -> list[Part]:
+        """The server, and its Web UI where that is a program of its own; ``settings`` already name the address."""
+        ready = questions.temporal_answers(settings)
+        return [self._from_cli(self._choice.cli, ready)] if self._choice.cli else self._from_build(ready)
 
-    def _from_build(self) -> list[Part]:
+    def _from_build(self, ready: Ready) -> list[Part]:
         programs = self._choice.programs
         assert programs is not None
         dynamic = temporal_config.write(self._folder / "dynamic.yaml", temporal_config.dynamic_file(self._switches))
@@ -160,10 +160,11 @@ class LocalTemporal:
         web_ui = temporal_config.web_ui(self.address, self.web_ui_port, self._namespace)
         temporal_config.write(self._folder / "ui" / "fascia.yaml", web_ui)
         return [
-            self._server((programs.server, "--allow-no-auth", "--config-file", str(config), "start")),
+            self._server((programs.server, "--allow-no-auth", "--config-file", str(config), "start"), ready),
             Part(
                 name=WEB_UI,
                 argv=(programs.web_ui, "--root", str(self._folder), "--config", "ui", "--env", "fascia", "start"),
+                ready=questions.page_answers(self.web_ui_url),
                 address=self.web_ui_url,
             ),
         ]
@@ -171,32 +172,21 @@ class LocalTemporal:
     def _grpc_port(self, service: str) -> int:
         return self.port if service == "frontend" else self._home.port(f"temporal_{service}")
 
-    def _from_cli(self, cli: Path) -> Part:
+    def _from_cli(self, cli: Path, ready: Ready) -> Part:
         argv = [str(cli), "server", "start-dev", "--ip", temporal_config.LOOPBACK, "--port", str(self.port)]
         argv += ["--ui-ip", temporal_config.LOOPBACK, "--ui-port", str(self.web_ui_port)]
         argv += ["--db-filename", str(self._folder / "cli.db"), "--log-level", "warn"]
         for name, value in self._switches.items():
             argv += ["--dynamic-config-value", f"{name}={str(value).lower()}"]
-        return self._server(tuple(argv))
+        return self._server(tuple(argv), ready)
 
-    def _server(self, argv: tuple[str, ...]) -> Part:
-        return Part(name=NAME, argv=argv, env={"GOGC": "400"}, address=self.address, stop_within=4.0)
+    def _server(self, argv: tuple[str, ...], ready: Ready) -> Part:
+        return Part(name=NAME, argv=argv, ready=ready, env={"GOGC": "400"}, address=self.address, stop_within=4.0)
 
 
 def record(home: Home, choice: Choice, server: str) -> None:
     """Write down what the folder's cases live in, at the first start that came up."""
     home.write(RECORD, {"kind": choice.kind, "store": choice.store, "server": server})
-
-
-async def server_version(settings: Settings) -> str:
-    """What the server says of itself; raises when nobody answers."""
-    from temporalio.api.workflowservice.v1 import GetClusterInfoRequest
-    from temporalio.client import Client
-
-    options: dict[str, Any] = settings.temporal_connection()
-    client = await Client.connect(**options)
-    info = await client.workflow_service.get_cluster_info(GetClusterInfoRequest())
-    return str(info.server_version)
 
 
 def check_version(version: str) -> None:

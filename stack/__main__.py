@@ -1,0 +1,50 @@
+"""``python -m stack supervise``: hold the local stack of the state folder until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from stack.held import News
+from stack.home import StackError
+from stack.supervisor import Stack
+from workers import settings
+
+
+async def supervise() -> None:
+    """Hold the whole stack; SIGINT, SIGTERM or ``fascia down`` ends it in order."""
+    stack = Stack(settings.load().home, say=_print)
+    opening = asyncio.create_task(stack.open())
+    asked = asyncio.create_task(stack.stop_asked.wait())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stack.stop_asked.set)
+    await asyncio.wait({opening, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        return
+    opening.result()
+    await asked
+    await stack.close()
+
+
+def _print(news: News) -> None:
+    print(news.text, flush=True)  # noqa: T201 the supervisor's own log
+
+
+def main() -> int:
+    if sys.argv[1:] != ["supervise"]:
+        sys.stderr.write("usage: python -m stack supervise   (people use: fascia up)\n")
+        return 2
+    try:
+        asyncio.run(supervise())
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
