@@ -1,0 +1,73 @@
+"""The ``fascia`` command: the same nouns and verbs as the console and the API, for people at a terminal and for scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import typer
+from typer.main import get_command
+
+from cli import completion, config, demo, schema
+from cli.exits import Exit, Stop
+from cli.output import Output
+
+app = typer.Typer(
+    name="fascia",
+    help="From a department's requisition to a paid invoice: start the stack, see cases, decide, look things up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+demo.add_to(app)
+app.add_typer(schema.app, name="schema")
+app.add_typer(config.app, name="config")
+completion.add_to(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    show_version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if show_version:
+        print(f"fascia {version('fascia')}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and say how it ended."""
+    completion.answer_shells()
+    try:
+        ended = get_command(app).main(list(arguments), prog_name=completion.PROGRAM, standalone_mode=False)
+    except typer.Abort:
+        return Exit.INTERRUPTED
+    except typer.TyperException as wrong:
+        return _usage(wrong, arguments)
+    except BrokenPipeError:  # `fascia journal list | head`
+        sys.stdout = None
+        return Exit.OK
+    return ended if isinstance(ended, int) else Exit.OK
+
+
+def _usage(wrong: typer.TyperException, arguments: Sequence[str]) -> int:
+    """The command line does not fit: say so in the form that was asked for."""
+    as_json = "--json" in arguments
+    context = getattr(wrong, "ctx", None)
+    hint = f"try `{context.command_path} --help`" if context else ""
+    message = wrong.format_message()
+    if not as_json and "Usage:" in message:  # a noun alone: its verbs are the answer
+        print(message, file=sys.stderr)
+        return Exit.USAGE
+    ending = Output(as_json=as_json).problem(Stop(message, code="usage", hint=hint))
+    return ending if wrong.exit_code == Exit.USAGE else wrong.exit_code
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What every command has in common: its options for output, how its failures end, and that it may wait on servers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from canonical.errors import FasciaError
+from cli.output import Output
+
+PANEL = "Output"
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; also errors.", rich_help_panel=PANEL)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only.", rich_help_panel=PANEL)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.", rich_help_panel=PANEL)]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", help="Print without colour (as NO_COLOR does).", rich_help_panel=PANEL)
+]
+_SHARED = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": NoColor}
+
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]
+
+Run = Callable[..., Coroutine[Any, Any, None] | None]
+
+
+def noun(help_text: str) -> typer.Typer:
+    """The commands of one noun."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run]:
+    """Make a function a command. Its first argument is the :class:`Output`; the options for that are added here."""
+
+    def register(run: Run) -> Run:
+        @functools.wraps(run)
+        def wrapped(**given: Any) -> None:
+            out = Output(**{shared: given.pop(shared) for shared in _SHARED})
+            try:
+                result = run(out, **given)
+                if inspect.iscoroutine(result):
+                    asyncio.run(result)
+            except FasciaError as problem:
+                raise typer.Exit(out.problem(problem)) from None
+
+        hints = get_type_hints(run, include_extras=True)
+        own = list(inspect.signature(run).parameters.values())[1:]
+        parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
+            inspect.Parameter(shared, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+            for shared, option in _SHARED.items()
+        ]
+        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name, **settings)(wrapped)
+        return run
+
+    return register
