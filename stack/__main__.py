@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Callable
 
 from stack.held import News
 from stack.home import StackError
@@ -12,20 +14,22 @@ from stack.supervisor import Stack
 from workers import settings
 
 
-async def supervise() -> None:
-    """Hold the whole stack; SIGINT, SIGTERM or ``fascia down`` ends it in order."""
-    stack = Stack(settings.load().home, say=_print)
-    opening = asyncio.create_task(stack.open())
-    asked = asyncio.create_task(stack.stop_asked.wait())
+async def hold(stack: Stack, ready: Callable[[Stack], None]) -> None:
+    """Hold the whole stack until SIGINT, SIGTERM or ``fascia down``; then stop it in order."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stack.stop_asked.set)
+    opening = asyncio.create_task(stack.open())
+    asked = asyncio.create_task(stack.stop_asked.wait())
     await asyncio.wait({opening, asked}, return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
         opening.cancel()
-        await asyncio.gather(opening, return_exceptions=True)
+        await asyncio.gather(opening, return_exceptions=True)  # it has stopped what it had started
         return
-    opening.result()
+    if opening.exception() is not None:
+        asked.cancel()
+        opening.result()
+    ready(stack)
     await asked
     await stack.close()
 
@@ -39,7 +43,7 @@ def main() -> int:
         sys.stderr.write("usage: python -m stack supervise   (people use: fascia up)\n")
         return 2
     try:
-        asyncio.run(supervise())
+        asyncio.run(hold(Stack(settings.load().home, say=_print), lambda _: None))
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -47,4 +51,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Temporal's SDK threads sometimes crash the interpreter while it shuts down; all is done, so leave without that.
+    os._exit(code)

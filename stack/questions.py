@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 3.0
 TASK_QUEUE = "fascia"
+OLDEST_TEMPORAL = (1, 32, 0)
 
 
 async def port_answers(host: str, port: int) -> bool:
@@ -50,6 +52,10 @@ async def temporal_version(settings: Settings) -> str:
 
     client = await connect(settings)
     return str((await client.workflow_service.get_cluster_info(GetClusterInfoRequest())).server_version)
+
+
+def is_new_enough(version: str) -> bool:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3]) >= OLDEST_TEMPORAL
 
 
 async def connect(settings: Settings) -> Client:

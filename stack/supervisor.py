@@ -252,6 +252,9 @@ class Stack:
             named = self._named.api_port if "api_port" in self._named.model_fields_set else None
             port = self.home.port("api", named)
             self.publish(FASCIA_API_PORT=str(port), FASCIA_API_URL=f"http://{self._named.api_host}:{port}")
+        if importlib.util.find_spec("workers.__main__") is None:
+            self.tell(News("note", "worker", "no programs of our own yet: workers.__main__ is missing"))
+            return
         async with _together() as group:
             for name in OUR_PROGRAMS:
                 if name in parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ from workers.settings import Settings
 
 NAME = "temporal"
 WEB_UI = "temporal_ui"
-OLDEST = (1, 32, 0)
 RECORD = "temporal-store.json"
 DOWNLOAD_PATIENCE = 10.0
 
@@ -190,6 +188,6 @@ def record(home: Home, choice: Choice, server: str) -> None:
 
 
 def check_version(version: str) -> None:
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
-    if numbers < OLDEST:
-        raise StackError(f"the Temporal server is {version}; Fascia needs {'.'.join(map(str, OLDEST))} or later")
+    if not questions.is_new_enough(version):
+        needed = ".".join(map(str, questions.OLDEST_TEMPORAL))
+        raise StackError(f"the Temporal server is {version}; Fascia needs {needed} or later")

@@ -6,6 +6,7 @@ Run once by ``python -m workers.namespace`` before workers start; running it aga
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -127,3 +128,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    # The SDK's threads sometimes crash the interpreter while it shuts down; all is done, so leave without that.
+    os._exit(0)

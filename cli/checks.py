@@ -1,0 +1,63 @@
+"""What ``fascia doctor`` asks: one row per part, the questions about our own tables and namespace among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.service import RPCError, RPCStatusCode
+
+from stack import doctor, questions
+from stack.doctor import Check, Finding
+from store import migrate
+from store.database import open_engine
+from workers.namespace import RETENTION, TABLE
+from workers.settings import Settings
+
+NAMESPACE_COMMAND = "python -m workers.namespace"
+
+
+async def database(settings: Settings) -> Finding:
+    """Our own store answers and has the tables this version needs."""
+    found = await doctor.database(settings)
+    if found.state != "ok":
+        return found
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        await migrate.check_head(engine)
+        revision = await migrate.current(engine)
+    except migrate.NotMigrated as error:
+        return replace(found, state="fail", text=error.message, fix=migrate.COMMAND)
+    finally:
+        await engine.dispose()
+    return replace(found, text=f"{found.text}, tables at {revision}")
+
+
+async def temporal(settings: Settings) -> Finding:
+    """Temporal answers, and our namespace keeps cases as long and searchable as the platform needs."""
+    found = await doctor.temporal(settings)
+    if found.state != "ok":
+        return found
+    client = await questions.connect(settings)
+    try:
+        namespace = await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace)
+        )
+        request = ListSearchAttributesRequest(namespace=client.namespace)
+        attributes = (await client.operator_service.list_search_attributes(request)).custom_attributes
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return replace(found, state="fail", text=f"no namespace {client.namespace}", fix=NAMESPACE_COMMAND)
+    retention = namespace.config.workflow_execution_retention_ttl.ToTimedelta()
+    if missing := [name for name in TABLE if name not in attributes]:
+        return replace(found, state="fail", text=f"search attributes missing: {missing}", fix=NAMESPACE_COMMAND)
+    if retention < RETENTION:
+        text = f"closed cases vanish after {retention.days} days, not {RETENTION.days}"
+        return replace(found, state="warn", text=text, fix=NAMESPACE_COMMAND)
+    return replace(found, text=f"{found.text}, kept {retention.days} days, {len(TABLE)} search attributes")
+
+
+CHECKS: Mapping[str, Check] = {**doctor.CHECKS, "database": database, "temporal": temporal}

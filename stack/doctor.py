@@ -1,0 +1,162 @@
+"""How each part is, asked at its address whoever started it: ok, warn or fail, what was found, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+
+from stack import questions
+from workers.settings import Settings
+
+State = Literal["ok", "warn", "fail"]
+UP = "fascia up"
+POLLED_LATELY = timedelta(seconds=90)  # a worker's question to Temporal stands open for up to a minute
+QUEUES = ("fascia", "erp", "supplier")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; ``fix`` is empty when there is nothing to do."""
+
+    part: str
+    state: State
+    address: str
+    text: str
+    fix: str = ""
+    seconds: float = 0.0
+
+
+Check = Callable[[Settings], Awaitable[Finding]]
+
+
+async def examine(settings: Settings, checks: Mapping[str, Check]) -> list[Finding]:
+    """Put all questions at once; a check that breaks is itself a finding."""
+    return list(await asyncio.gather(*(_examined(name, check, settings) for name, check in checks.items())))
+
+
+async def _examined(name: str, check: Check, settings: Settings) -> Finding:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(20):
+            found = await check(settings)
+    except TimeoutError:
+        found = Finding(name, "fail", "", "no answer within 20 s", f"{UP}, or see the log of {name}")
+    except Exception as error:  # whatever breaks a check is news for whoever asked
+        found = Finding(name, "fail", "", f"{type(error).__name__}: {error}", f"see the log of {name}")
+    return Finding(found.part, found.state, found.address, found.text, found.fix, round(time.monotonic() - began, 3))
+
+
+async def database(settings: Settings) -> Finding:
+    """Our own store answers, and which PostgreSQL it is."""
+    url = settings.database_url.get_secret_value()
+    if not url:
+        return Finding("database", "fail", "", "no address known", f"{UP}, or set FASCIA_DATABASE_URL")
+    address = shown(url)
+    try:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""), timeout=questions.PATIENCE)
+    except (OSError, TimeoutError) as error:
+        return Finding("database", "fail", address, f"does not answer: {error}", f"{UP}, or check FASCIA_DATABASE_URL")
+    except asyncpg.PostgresError as error:
+        fix = "check the user and FASCIA_DATABASE_PASSWORD_FILE"
+        return Finding("database", "fail", address, f"refuses us: {error}", fix)
+    try:
+        version = await connection.fetchval("show server_version")
+    finally:
+        await connection.close()
+    return Finding("database", "ok", address, f"PostgreSQL {version}")
+
+
+async def temporal(settings: Settings) -> Finding:
+    """Temporal answers and is new enough."""
+    from temporalio.service import RPCError
+
+    address = settings.temporal_address
+    if not address:
+        return Finding("temporal", "fail", "", "no address known", f"{UP}, or set TEMPORAL_ADDRESS")
+    try:
+        version = await questions.temporal_version(settings)
+    except (RPCError, RuntimeError) as error:
+        return Finding("temporal", "fail", address, f"does not answer: {error}", f"{UP}, or check TEMPORAL_ADDRESS")
+    if not questions.is_new_enough(version):
+        needed = ".".join(map(str, questions.OLDEST_TEMPORAL))
+        return Finding("temporal", "fail", address, f"server {version} is too old", f"update it to {needed} or later")
+    return Finding("temporal", "ok", address, f"server {version}, namespace {settings.temporal_namespace}")
+
+
+async def temporal_ui(settings: Settings) -> Finding:
+    """The Web UI answers; without one cases still run."""
+    url = settings.temporal_ui_url
+    if not url:
+        return Finding("temporal_ui", "warn", "", "no address known", f"{UP}, or set FASCIA_TEMPORAL_UI_URL")
+    if not await questions.page_answers(url)():
+        return Finding("temporal_ui", "fail", url, "does not answer", f"{UP}, or check FASCIA_TEMPORAL_UI_URL")
+    return Finding("temporal_ui", "ok", url, "answers")
+
+
+async def erp(settings: Settings) -> Finding:
+    """The ERP answers the one question it answers to anybody: its version."""
+    url = settings.erp_url
+    if not url:
+        return Finding("erp", "warn", "", "no ERP is named", "fascia demo brings one; else set FASCIA_ERP_URL")
+    asked = {"id": 1, "method": "common.server.version", "params": []}
+    try:
+        async with httpx.AsyncClient(timeout=questions.PATIENCE, trust_env=False) as client:
+            answer = await client.post(f"{url.rstrip('/')}/rpc/", json=asked)
+    except httpx.HTTPError as error:
+        return Finding("erp", "fail", url, f"does not answer: {error or type(error).__name__}", "start the ERP")
+    if answer.status_code != 200:
+        return Finding("erp", "fail", url, f"answers {answer.status_code}", "check FASCIA_ERP_URL")
+    result = answer.json()
+    version = result.get("result") if isinstance(result, dict) else result
+    return Finding("erp", "ok", url, f"{settings.erp_kind} {version}")
+
+
+async def api(settings: Settings) -> Finding:
+    """The REST door answers."""
+    url = settings.api_url
+    if not await questions.page_answers(f"{url}/healthz")():
+        return Finding("api", "fail", url, "does not answer", UP)
+    return Finding("api", "ok", url, "answers")
+
+
+async def workers(settings: Settings) -> Finding:
+    """Somebody asks Temporal for work on each of our task queues."""
+    from temporalio.service import RPCError
+
+    if not settings.temporal_address:
+        return Finding("workers", "fail", "", "no Temporal to ask", UP)
+    address = f"task queues {', '.join(QUEUES)}"
+    try:
+        client = await questions.connect(settings)
+        polls = {queue: await questions.last_poll(client, queue) for queue in QUEUES}
+    except (RPCError, RuntimeError) as error:
+        return Finding("workers", "fail", address, f"Temporal does not answer: {error}", UP)
+    oldest = datetime.now(UTC) - POLLED_LATELY
+    silent = [queue for queue, last in polls.items() if last is None or last < oldest]
+    if silent:
+        return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", UP)
+    return Finding("workers", "ok", address, "work is being asked for")
+
+
+def shown(url: str) -> str:
+    """A database's address without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+
+
+CHECKS: Mapping[str, Check] = {
+    "database": database,
+    "temporal": temporal,
+    "temporal_ui": temporal_ui,
+    "erp": erp,
+    "api": api,
+    "workers": workers,
+}
