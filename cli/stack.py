@@ -52,7 +52,7 @@ def up(out: Output, foreground: Foreground = False, fresh: Fresh = False) -> Non
                 raise Stop(f"a stack runs in {home.path}", code="conflict", hint="stop it first: fascia down")
             _addresses(out, control.ask(home, "status"), "Running already; stop it with: fascia down")
             return
-        if fresh and (aside := home.set_aside()) is not None:
+        if fresh and (aside := launch.set_aside(home)) is not None:
             out.say(f"the old state is kept in {aside}")
         with _telling(out) as tell:
             if foreground:

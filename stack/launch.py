@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from stack import control
 from stack.held import News
-from stack.home import Home, StackError
+from stack.home import Home, Lock, StackError
 
 Tell = Callable[[News], None]
 
@@ -42,6 +43,17 @@ def up(home: Home, tell: Tell) -> dict[str, Any]:
         if news.kind == "ready":
             return control.ask(home, "status")
     raise StackError(f"the supervisor ended before the stack was ready; see {log}")
+
+
+def set_aside(home: Home) -> Path | None:
+    """Put the old state away for a fresh start; refused while anything of the stack still runs."""
+    lock = Lock(home)
+    try:
+        if not lock.take():
+            raise StackError(f"parts of the stack in {home.path} still run: stop it first, or wait some seconds")
+        return home.set_aside()
+    finally:
+        lock.release()
 
 
 class AlreadyRunning(StackError):

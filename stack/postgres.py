@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,46 +34,40 @@ class Postgres:
         self._programs = programs()
         self._run_as = run_as(self._programs, home.path)
 
-    def prepare(self) -> None:
-        """Make the cluster at the first start, and clear what a crash of the machine left."""
-        if not (self._data / "PG_VERSION").exists():
-            shutil.rmtree(self._data, ignore_errors=True)
-            self._data.mkdir(mode=0o700)
-            if self._run_as is not None:
-                os.chown(self._data, self._run_as.uid, self._run_as.gid)
-        # We hold the state folder's lock, so no server of ours runs: a left-over pid file names somebody else's process.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
-
     @property
     def is_made(self) -> bool:
-        return (self._data / "PG_VERSION").exists()
+        return self._data.exists()
 
-    def making(self) -> Part:
-        """The one-time making of the cluster; the password goes by a file, never by the command line."""
-        password = self._home.secret_path("database_password")
-        handed = self._data.with_name("postgres.password")
-        shutil.copyfile(password, handed)
-        handed.chmod(0o600)
+    @contextlib.contextmanager
+    def making(self) -> Iterator[Part]:
+        """The one-time making of the cluster, whole or not at all; the password goes by a file, not the command line."""
+        unfinished, handed = self._data.with_name("postgres.unfinished"), self._data.with_name("postgres.password")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        handed.touch(mode=0o600)
+        handed.write_text(self.password + "\n", encoding="utf-8")
         if self._run_as is not None:
-            os.chown(handed, self._run_as.uid, self._run_as.gid)
-        return Part(
-            name="initdb",
-            argv=(
-                str(self._programs / "initdb"),
-                f"--pgdata={self._data}",
-                f"--username={USER}",
-                f"--pwfile={handed}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-instructions",
-            ),
-            cwd=Path("/"),
-            run_as=self._run_as,
+            for path in (unfinished, handed):
+                os.chown(path, self._run_as.uid, self._run_as.gid)
+        arguments = (
+            f"--pgdata={unfinished}",
+            f"--username={USER}",
+            f"--pwfile={handed}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-instructions",
         )
+        program = str(self._programs / "initdb")
+        try:
+            yield Part(name="initdb", argv=(program, *arguments), cwd=Path("/"), run_as=self._run_as)
+            unfinished.rename(self._data)
+        finally:
+            handed.unlink()
 
-    def made(self) -> None:
-        self._data.with_name("postgres.password").unlink(missing_ok=True)
+    def clear_pid_file(self) -> None:
+        """We hold the state folder's lock, so no server of ours runs: a pid file a crash left names another's process."""
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def part(self) -> Part:
         settings = {

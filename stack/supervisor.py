@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -12,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from stack import order
 from stack import postgres as pg
-from stack import questions, temporal
-from stack.control import ControlSocket
+from stack.control import ControlSocket, is_answering
 from stack.held import Held, News
 from stack.home import Home, Lock, StackError
-from stack.part import Part, Ready, own_program
+from stack.order import OUR_PROGRAMS, PARTS
+from stack.part import Part
 from stack.postgres import Postgres
+from stack.process import Process
 from stack.temporal_programs import Progress
 from workers.settings import EnvironmentSettings, Settings
 
-OUR_PROGRAMS: Final = ("worker", "loops", "api")
-PARTS: Final = (pg.NAME, temporal.NAME, temporal.WEB_UI, *OUR_PROGRAMS)
 LOCK_PATIENCE: Final = 15.0  # after a crash the last parts need some seconds to go
 
 Say = Callable[[News], None]
@@ -45,13 +44,13 @@ class Stack:
         self.postgres: Postgres | None = None
         self.state = "starting"
         self._env = dict(env or {})
-        self._time_skipping = time_skipping
+        self.time_skipping = time_skipping
         self._say = say
         self._held: dict[str, Held] = {}
         self._lock = Lock(self.home)
         self._told: list[News] = []
         self._followers: set[asyncio.Queue[News | None]] = set()
-        self._named = EnvironmentSettings(home=self.home.path, **_as_settings(self._env))
+        self.named = EnvironmentSettings(home=self.home.path, **_as_settings(self._env))
         self._control = ControlSocket(self.home, self._answer, self._follow)
         self.stop_asked = asyncio.Event()
 
@@ -141,10 +140,10 @@ class Stack:
             self.home.prepare()
             self.home.write_addresses({})  # what the last run wrote is not there any more
             await self._control.open()
-            await self._start_servers(parts)
+            await order.start_servers(self, parts)
             if prepare is not None:
                 await prepare(self)
-            await self._start_ours(parts)
+            await order.start_ours(self, parts)
         except BaseException as error:
             self.tell(News("failed", "", str(error)))
             await self.close()
@@ -175,115 +174,15 @@ class Stack:
     async def _take_lock(self) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE
         while not self._lock.take():
-            if await asyncio.to_thread(_is_running, self.home) or time.monotonic() > deadline:
+            if await asyncio.to_thread(is_answering, self.home) or time.monotonic() > deadline:
                 self._lock.release()
                 raise StackError(f"a stack runs already in {self.home.path}: `fascia doctor` says how it is")
             await asyncio.sleep(0.2)
 
-    async def _start_servers(self, parts: Collection[str]) -> None:
-        if pg.NAME in parts:
-            await self._start_database()
-        async with _together() as group:
-            if self.addresses.get("FASCIA_DATABASE_URL") or self._named.database_url.get_secret_value():
-                group.create_task(self._migrate())
-            if temporal.NAME in parts:
-                group.create_task(self._start_temporal(with_web_ui=temporal.WEB_UI in parts))
-
-    async def _start_database(self) -> None:
-        if self._named.database_url.get_secret_value():
-            self.tell(News("note", pg.NAME, "database: the one named in FASCIA_DATABASE_URL"))
-            return
-        self.postgres = Postgres(self.home, self.home.port(pg.NAME, self._named.database_port))
-        self.postgres.prepare()
-        if not self.postgres.is_made:
-            self.tell(News("progress", pg.NAME, "making the database cluster"))
-            await self.run(self.postgres.making())
-            self.postgres.made()
-        await self.add_part(self.postgres.part())
-        await self.postgres.create_database(pg.OWN_DATABASE)
-        self.publish(
-            FASCIA_DATABASE_URL=self.postgres.url(pg.OWN_DATABASE, scheme="postgresql+asyncpg", password=False)
-        )
-
-    async def _migrate(self) -> None:
-        if importlib.util.find_spec("store.migrate") is None:
-            self.tell(News("note", pg.NAME, "no migrations yet: store.migrate is missing"))
-            return
-        self.tell(News("progress", pg.NAME, "bringing our tables up to date"))
-        store = {"FASCIA_DATABASE_URL": self.settings.database_url.get_secret_value()}  # the store reads no settings
-        await self.run(Part(name="migrate", argv=own_program("-m", "store.migrate", "upgrade"), env=store))
-
-    async def _start_temporal(self, *, with_web_ui: bool) -> None:
-        told = self._progress(temporal.NAME)
-        choice = await temporal.choose(self.home, self._named, self.postgres, self._run_telling, told)
-        if choice.kind == "named":
-            self.tell(News("note", temporal.NAME, f"Temporal: the server at {self._named.temporal_address}"))
-        else:
-            local = temporal.LocalTemporal(
-                self.home, choice, self._named, self.postgres, time_skipping=self._time_skipping
-            )
-            await self._start_local_temporal(local, choice, with_web_ui=with_web_ui)
-        version = await questions.temporal_version(self.settings)
-        temporal.check_version(version)
-        temporal.record(self.home, choice, version)
-        self.tell(News("progress", temporal.NAME, "namespace, retention and search attributes"))
-        await self.run(Part(name="namespace", argv=own_program("-m", "workers.namespace")))
-        if self._time_skipping:
-            await questions.require_time_skipping(self.settings)
-
-    async def _start_local_temporal(
-        self, local: temporal.LocalTemporal, choice: temporal.Choice, *, with_web_ui: bool
-    ) -> None:
-        if self.postgres is not None and choice.programs is not None:
-            await self.postgres.create_database(pg.TEMPORAL_DATABASE)
-            for command in await local.schema_due():
-                self.tell(News("progress", temporal.NAME, "Temporal's own tables"))
-                await self.run(command)
-        self.publish(TEMPORAL_ADDRESS=local.address, TEMPORAL_NAMESPACE=self._named.temporal_namespace)
-        server, *others = local.parts(self.settings)
-        await self.add_part(server)
-        if with_web_ui:
-            self.publish(FASCIA_TEMPORAL_UI_URL=local.web_ui_url)
-            for part in others:
-                await self.add_part(part)
-
-    async def _start_ours(self, parts: Collection[str]) -> None:
-        if "api" in parts:
-            named = self._named.api_port if "api_port" in self._named.model_fields_set else None
-            port = self.home.port("api", named)
-            self.publish(FASCIA_API_PORT=str(port), FASCIA_API_URL=f"http://{self._named.api_host}:{port}")
-        if importlib.util.find_spec("workers.__main__") is None:
-            self.tell(News("note", "worker", "no programs of our own yet: workers.__main__ is missing"))
-            return
-        async with _together() as group:
-            for name in OUR_PROGRAMS:
-                if name in parts:
-                    group.create_task(self.add_part(self._own_part(name)))
-
-    def _own_part(self, name: str) -> Part:
-        settings = self.settings
-        ready: Ready | None = None
-        if name == "api":
-            ready = questions.page_answers(f"{settings.api_url}/healthz")
-        elif name == "worker":
-            ready = questions.WorkerPolls(settings)
-        return Part(
-            name=name,
-            argv=own_program("-m", "workers", name),
-            env={"PYTHONUNBUFFERED": "1"},
-            ready=ready,
-            address=settings.api_url if name == "api" else "",
-        )
-
     # Commands run to their end.
 
-    async def run(self, part: Part) -> None:
+    async def run(self, part: Part, told: Progress = lambda _: None) -> None:
         """Run a command to its end, under a keeper as any part; StackError with its last words when it fails."""
-        await self._run_telling(part, lambda _: None)
-
-    async def _run_telling(self, part: Part, told: Progress) -> None:
-        from stack.process import Process
-
         log = self.home.log(part.name)
         process = await Process.start(part, log, self._environment, self._lock.descriptor)
         began = time.monotonic()
@@ -313,9 +212,6 @@ class Stack:
             self._say(news)
         for queue in self._followers:
             queue.put_nowait(news)
-
-    def _progress(self, part: str) -> Progress:
-        return lambda text: self.tell(News("progress", part, text))
 
     async def _follow(self) -> AsyncIterator[News]:
         queue: asyncio.Queue[News | None] = asyncio.Queue()
@@ -383,26 +279,7 @@ async def running(
         await stack.close()
 
 
-@contextlib.asynccontextmanager
-async def _together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Several starts at once; the first failure ends the others and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failures:
-        first: BaseException = failures
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
-
-
 def _as_settings(env: Mapping[str, str]) -> dict[str, Any]:
     """Environment names as the fields of the settings, for the supervisor's own view of what the programs will see."""
     names = {name: name.removeprefix("FASCIA_").lower() for name in env}
     return {field: env[name] for name, field in names.items() if field in Settings.model_fields and field != "home"}
-
-
-def _is_running(home: Home) -> bool:
-    from stack.control import is_answering
-
-    return is_answering(home)
