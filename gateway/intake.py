@@ -190,6 +190,20 @@ class Intake:
             await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
         return case
 
+    async def attach(self, held: Unmatched, case: str, person: str) -> None:
+        """Bring an unmatched document to the case a person names.
+
+        Raises:
+            Rejected: it is no document a case takes, it is settled otherwise, or the case is closed.
+        """
+        if not held.document:
+            raise Rejected("it holds no document a case could take", code="not-open")
+        if held.state != "open" and held.case != case:
+            raise Rejected(f"it is {held.state.replace('_', ' ')}", code="conflict")
+        document = SupplierDocument.model_validate_json(held.document)
+        if not await self._engine.deliver(case, document.model_copy(update={"attached_by": person})):
+            raise Rejected("this case is not open", code="not-open")
+
     async def _case_of(self, document: SupplierDocument, order: str, partner: str) -> str | None:
         if functional := document.functional:
             return await self._cases.case_of_control_number(partner, functional.kind, functional.control_number)

@@ -48,6 +48,7 @@ REQUISITION_PROCESS = "ProcureToPay"  # started by its name: a door need not loa
 DECISION_WAIT = 10.0  # seconds a person waits at a door before we say "not decided"
 SIGNAL_WAIT = 10.0
 GRACE = 10.0  # seconds a step may take to end when a worker stops
+REFUSALS = {"Changed": "changed", "NotOpen": "not-open", "NotAllowed": "not-allowed", "Malformed": "data-invalid"}
 PASSED_THROUGH = ("canonical", "pydantic", "pydantic_core", "annotated_types", "tzdata", "opentelemetry", "structlog")
 
 _runtime: Runtime | None = None
@@ -207,8 +208,9 @@ class TemporalEngine:
             )
         except WorkflowUpdateFailedError as refused:
             cause = refused.cause
-            message = cause.message if isinstance(cause, ApplicationError) else "the case refused this decision"
-            raise Rejected(message, code="decision-refused") from refused
+            if not isinstance(cause, ApplicationError):
+                raise Rejected("the case refused this decision", code="decision-refused") from refused
+            raise Rejected(cause.message, code=REFUSALS.get(cause.type or "", "decision-refused")) from refused
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 raise Rejected("this case is not open in Temporal", code="not-open") from refused

@@ -1,0 +1,268 @@
+"""The mailbox door: what a supplier leaves for us in X12 is kept whole, answered (997 or TA1) and brought to its case.
+
+X12 004010. An interchange is the same one when both parties and ISA13 are the same: then the stored answer goes out again,
+byte for byte. The same number with other bytes is a conflict for a person. What has no readable envelope cannot be
+answered: it is kept as a dead letter and listed. Documents are recognised by their own numbers too (:func:`document_key`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from canonical.base import Canonical, content_hash
+from canonical.errors import Malformed, Rejected, Unavailable
+from canonical.parties import Partner
+from canonical.ports import Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
+from canonical.purchasing import (
+    FunctionalAcknowledgement,
+    Invoice,
+    OrderAcknowledgement,
+    ShipNotice,
+)
+from canonical.steps import SupplierDocument
+from formats import x12
+from gateway.intake import Intake
+
+DOOR = "mailbox"
+X12 = "x12"
+FILE = "x12_file"
+LONGEST_REASON = 2000
+
+log = structlog.get_logger(__name__)
+
+
+class AcknowledgedJournal(Journal, Protocol):
+    """A journal that also notes which of our own messages a partner acknowledged."""
+
+    async def acknowledged(self, partner: str, kind: str, number: str, *, by: str, reason: str = "") -> str | None:
+        """Find what we sent under this number and note that message ``by`` answers it."""
+        ...
+
+
+class Partners(Protocol):
+    """Who we exchange with."""
+
+    async def partner(self, supplier: str) -> Partner | None: ...
+
+
+class Reader(Protocol):
+    """The feeds: what one document of an accepted interchange says, in our language."""
+
+    def __call__(
+        self, interchange: x12.Interchange, document: x12.Document, partner: Partner
+    ) -> Sequence[Canonical]: ...
+
+
+class FilesDoor:
+    """Takes in what waits in partners' mailboxes."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        journal: AcknowledgedJournal,
+        numbering: Numbering,
+        partners: Partners,
+        mailbox_for: Callable[[Partner], Mailbox],
+        read: Reader,
+        read_ta1: Callable[[x12.Interchange, Partner], Sequence[FunctionalAcknowledgement]],
+    ) -> None:
+        self._intake = intake
+        self._journal = journal
+        self._numbering = numbering
+        self._partners = partners
+        self._mailbox_for = mailbox_for
+        self._read = read
+        self._read_ta1 = read_ta1
+        intake.add_route(X12, self._route)
+
+    async def accept(self, partner: Partner, name: str, data: bytes, trace: str = "") -> None:
+        """Keep a file and everything in it; once this returns, the file may be moved out of the way.
+
+        Raises:
+            Unavailable: the journal or the mailbox is away: leave the file where it is.
+        """
+        about = {"partner": partner.code, "sender": partner.id, "trace": trace}
+        try:
+            interchanges = x12.read(data)
+        except Malformed as broken:
+            key = f"file/{partner.code}/{hashlib.sha256(data).hexdigest()}"
+            result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))
+            if result.message.state != "dead":
+                await self._intake.dead(result.message, f"{name}: {broken.message}; nobody can be answered")
+            return
+        if len(interchanges) > 1:
+            await self._keep_whole(name, data, len(interchanges), about)
+        for interchange in interchanges:
+            await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
+
+    async def _keep_whole(self, name: str, data: bytes, parts: int, about: dict[str, str]) -> None:
+        key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
+        whole = await self._journal.keep(NewMessage(door=DOOR, kind=FILE, data=data, key=key, **about))
+        await self._journal.mark(
+            whole.message.id, "routed", reason=f"{name} holds {parts} interchanges, kept one by one"
+        )
+
+    async def _interchange(self, interchange: x12.Interchange, data: bytes, about: dict[str, str]) -> None:
+        result = await self._journal.keep(
+            NewMessage(door=DOOR, kind=X12, data=data, control_number=interchange.control, key=interchange.key, **about)
+        )
+        message = await self._repeated(result, interchange) or result.message
+        if message.answer:
+            await self._answer_again(message)
+        elif message.state in ("received", "validated"):
+            await self._intake.route(message)
+
+    async def _repeated(self, result: KeepResult, interchange: x12.Interchange) -> Kept | None:
+        """The message this one repeats. What only differs in padding around the envelope is a repeat, not a conflict."""
+        if result.outcome == "duplicate":
+            return result.message
+        if result.outcome == "conflict" and result.first is not None:
+            first = await self._journal.read(result.first.id)
+            if first is not None and interchange.digest in {one.digest for one in x12.read(first.data)}:
+                await self._journal.mark(result.message.id, "refused", reason=f"repeats message {first.id}")
+                return first
+            if result.message.state == "received":
+                reason = f"conflict: message {result.first.id} has this number with other content"
+                await self._journal.mark(result.message.id, "received", reason=reason)
+        return None
+
+    async def _answer_again(self, message: Kept) -> None:
+        answer = await self._journal.read(message.answer)
+        if answer is None:
+            raise Unavailable(
+                f"the answer {message.answer} of message {message.id} is not in the journal", system="store"
+            )
+        partner = await self._partner(message)
+        await self._put(partner, _file_name(answer.kind, answer.control_number), answer.data)
+        log.info("duplicate interchange: its answer put again", message=message.id, partner=partner.code)
+
+    async def _put(self, partner: Partner, name: str, data: bytes) -> None:
+        """A mailbox that refuses us is no fault of the message we answer: it waits like one that is away."""
+        try:
+            await self._mailbox_for(partner).put(name, data)
+        except Rejected as refused:
+            raise Unavailable(f"the mailbox refuses us: {refused.message}", system="supplier") from refused
+
+    async def _partner(self, message: Kept) -> Partner:
+        partner = await self._partners.partner(message.partner)
+        if partner is None:
+            raise Unavailable(f"partner {message.partner} has no row in the register", system="store")
+        return partner
+
+    # ---- a kept interchange, now or from the sweep --------------------------------------------------------------------
+
+    async def _route(self, message: Kept) -> None:
+        whole = message if message.data else await self._journal.read(message.id)
+        if whole is None:
+            raise Unavailable(f"message {message.id} is not in the journal", system="store")
+        partner = await self._partner(whole)
+        interchange = x12.read(whole.data)[0]
+        report = self._judge(interchange, partner, whole)
+        if not whole.answer:
+            await self._answer(whole, report, partner)
+        refused = "; ".join(report.refused)[:LONGEST_REASON]
+        if refused:
+            await self._intake.listed("interchange", whole, refused, number=interchange.control)
+        if report.status == "R" or (report.groups and not report.accepted):
+            await self._journal.mark(whole.id, "refused", reason=refused)
+            return
+        await self._journal.mark(whole.id, "validated", reason=refused)
+        cases = await self._documents(whole, interchange, report, partner)
+        await self._journal.mark(whole.id, "routed", reason=refused, case=cases[0] if len(cases) == 1 else "")
+
+    def _judge(self, interchange: x12.Interchange, partner: Partner, message: Kept) -> x12.EnvelopeReport:
+        if message.reason.startswith("conflict"):
+            return x12.refuse(interchange, "025", message.reason)
+        if interchange.sender != (partner.qualifier, partner.id):
+            return x12.refuse(interchange, "006", "the sender is not this mailbox's partner")
+        if interchange.receiver != (partner.our_qualifier, partner.our_id):
+            return x12.refuse(interchange, "008", "the receiver is not us")
+        versions = (partner.version,) if partner.version else ()
+        return x12.check(interchange, versions=versions, allow_unknown=partner.allow_unknown)
+
+    async def _answer(self, message: Kept, report: x12.EnvelopeReport, partner: Partner) -> None:
+        """Put the 997 or TA1 this interchange is due into the partner's mailbox: kept first, then sent."""
+        try:
+            if not x12.acknowledge(report, x12.Envelope.to_partner(partner, 1, datetime.now(UTC))):
+                return
+            kind = "997" if report.status != "R" and report.groups else "TA1"
+            numbers = await self._numbering.control_numbers(partner.code, f"answer/{message.id}", case="", kind=kind)
+            envelope = x12.Envelope.to_partner(partner, numbers.interchange, numbers.given_at, group=numbers.group)
+            data = x12.acknowledge(report, envelope)
+        except Malformed as broken:
+            await self._intake.listed("unreadable", message, f"it cannot be answered: {broken.message}")
+            log.error("interchange cannot be answered", alert=True, message=message.id, partner=partner.code)
+            return
+        control = f"{numbers.interchange:09}"
+        key = f"{message.id}/answer"
+        new = NewMessage(direction="out", door=DOOR, data=data, partner=partner.code, kind=kind, control_number=control)
+        kept = await self._journal.keep(new.model_copy(update={"key": key, "trace": message.trace}))
+        await self._put(partner, _file_name(kind, control), kept.message.data)
+        await self._journal.mark(kept.message.id, "sent")
+        await self._journal.answered(message.id, kept.message.id)
+
+    async def _documents(
+        self, message: Kept, interchange: x12.Interchange, report: x12.EnvelopeReport, partner: Partner
+    ) -> list[str]:
+        """Bring every accepted document to its case; one that no feed can read is listed, the others go on."""
+        cases: dict[str, None] = {}
+        nouns: list[tuple[str, Canonical]] = [("TA1", noun) for noun in self._read_ta1(interchange, partner)]
+        for group, document in report.accepted:
+            try:
+                nouns += [(document.code, noun) for noun in self._read(interchange, document, partner)]
+            except Malformed as unread:
+                place = f"{document.code} {document.control} of group {group.control}"
+                await self._intake.listed(
+                    "unreadable", message, f"{place}: {unread.message}", number=f"{group.control}/{document.control}"
+                )
+        for code, noun in nouns:
+            case = await self._intake.document(message, wrapped(noun, code, message.id))
+            if isinstance(noun, FunctionalAcknowledgement):
+                reason = "" if noun.accepted else f"{noun.kind} says {noun.code}"
+                await self._journal.acknowledged(
+                    partner.code, noun.kind, noun.control_number, by=message.id, reason=reason
+                )
+            if case:
+                cases[case] = None
+        return list(cases)
+
+
+def wrapped(noun: Canonical, code: str, message: str) -> SupplierDocument:
+    """A noun as its order's case takes it."""
+    key = document_key(noun, code, message)
+    if isinstance(noun, OrderAcknowledgement):
+        return SupplierDocument(message=message, key=key, acknowledgement=noun)
+    if isinstance(noun, ShipNotice):
+        return SupplierDocument(message=message, key=key, ship_notice=noun)
+    if isinstance(noun, Invoice):
+        return SupplierDocument(message=message, key=key, invoice=noun)
+    if isinstance(noun, FunctionalAcknowledgement):
+        return SupplierDocument(message=message, key=key, functional=noun)
+    raise Malformed(f"nothing takes a {type(noun).__name__}", path=code)
+
+
+def document_key(noun: Canonical, code: str, message: str) -> str:
+    """What makes a document the same one again, whatever interchange it came in: its supplier, number and content.
+
+    An invoice keeps the message in its key: the same bill in another interchange must reach the match and be refused
+    there as a duplicate, where finance sees it.
+    """
+    digest = content_hash(noun)[:16]
+    if isinstance(noun, Invoice):
+        return f"{noun.key}/{message}"
+    if isinstance(noun, ShipNotice):
+        return f"{noun.supplier}/{code}/{noun.number}/{digest}"
+    if isinstance(noun, OrderAcknowledgement):
+        return f"{noun.supplier}/{code}/{noun.order}/{digest}"
+    if isinstance(noun, FunctionalAcknowledgement):
+        return f"{noun.supplier}/{noun.kind}/{noun.functional_id}{noun.control_number}/{digest}"
+    return f"{code}/{digest}"
+
+
+def _file_name(kind: str, control: str) -> str:
+    return f"{kind}_{control}.x12"

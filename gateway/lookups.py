@@ -1,0 +1,171 @@
+"""Read-only questions departments and suppliers' desks ask through the doors, and the forms of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import Field
+
+from canonical.base import Canonical, Money, SupplierCode, Text
+from canonical.cases import CaseStatus
+from canonical.parties import Terms
+from canonical.ports import Unmatched
+from canonical.supply import Item
+
+
+class Caller(Canonical):
+    """Who calls: a key of a sender, for one facility, perhaps of a person who may decide."""
+
+    key: str
+    sender: str
+    facility: str
+    person: str = ""
+    scopes: tuple[str, ...] = ()
+    per_minute: int = Field(default=60, gt=0)
+
+
+class Keys(Protocol):
+    """The keys of senders, kept as hashes."""
+
+    async def caller(self, secret: str) -> Caller | None:
+        """Whose key this is; None for an unknown, expired or revoked one."""
+        ...
+
+
+class CaseRow(Canonical):
+    """One case in a list."""
+
+    case: str
+    process: str
+    number: str = ""
+    source: str = ""
+    supplier: str = ""
+    state: str
+    business_state: str
+    owner: str = ""
+    due: datetime | None = None
+    next_action: str = ""
+    amount: Money | None = None
+    summary: str = ""
+    revision: int = 0
+    closed: bool = False
+    needs_attention: bool = False
+    changed_at: datetime
+
+
+class CasePage(Canonical):
+    """Some cases, newest change first. ``next`` asks for those after them, empty at the end."""
+
+    cases: tuple[CaseRow, ...] = ()
+    next: str = ""
+
+
+class DocumentRow(Canonical):
+    """A document of a case."""
+
+    kind: str
+    number: str
+    system: str = ""
+    state: str = ""
+    message: str = ""
+
+
+class CaseView(Canonical):
+    """A case with everything on it."""
+
+    status: CaseStatus
+    parent: str = ""
+    children: tuple[str, ...] = ()
+    documents: tuple[DocumentRow, ...] = ()
+    trace: str = ""
+
+
+class DecisionRow(Canonical):
+    """What a person decided, or tried to."""
+
+    what: str
+    actor: str = ""
+    known_by: str = ""
+    verified: bool = False
+    at: datetime
+
+
+class ItemPage(Canonical):
+    """Some items, by code."""
+
+    items: tuple[Item, ...] = ()
+    next: str = ""
+
+
+class SupplierRow(Canonical):
+    """A supplier as departments see it: no bank details."""
+
+    code: SupplierCode
+    name: Text = ""
+    status: str = "active"
+    status_reason: Text = ""
+    currency: str = "USD"
+    terms: Terms = Terms()
+
+
+class SupplierPage(Canonical):
+    """Some suppliers, by code."""
+
+    suppliers: tuple[SupplierRow, ...] = ()
+    next: str = ""
+
+
+class Lookups(Protocol):
+    """Questions to the read model and the register. ``after`` is the ``next`` of the page before."""
+
+    async def cases(
+        self, facility: str, process: str, *, state: str, open_only: bool, after: str, limit: int
+    ) -> CasePage:
+        """Cases of a facility and process, newest change first."""
+        ...
+
+    async def case(self, case: str) -> CaseView | None:
+        """One case."""
+        ...
+
+    async def decisions(self, case: str) -> Sequence[DecisionRow]:
+        """What was decided on it, oldest first."""
+        ...
+
+    async def items(self, facility: str, *, search: str, after: str, limit: int) -> ItemPage:
+        """Items by code; ``search`` looks in code, description and catalogue numbers."""
+        ...
+
+    async def item(self, facility: str, code: str) -> Item | None:
+        """One item."""
+        ...
+
+    async def suppliers(self, *, search: str, after: str, limit: int) -> SupplierPage:
+        """Suppliers by code."""
+        ...
+
+    async def supplier(self, code: str) -> SupplierRow | None:
+        """One supplier."""
+        ...
+
+
+class UnmatchedList(Protocol):
+    """The list of documents without an open case, for a person to attach or set aside."""
+
+    async def unmatched(self, state: str = "open", *, facility: str = "", limit: int = 100) -> Sequence[Unmatched]:
+        """What waits, oldest first; ``state`` empty for all."""
+        ...
+
+    async def unmatched_document(self, document: str) -> Unmatched | None:
+        """One of them."""
+        ...
+
+    async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
+        """Note that a person gave it to a case."""
+        ...
+
+    async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
+        """Note that a person decided that nothing follows from it."""
+        ...

@@ -1,0 +1,239 @@
+"""The REST door: who may call, how often, how much; every request in one trace, every failure in one form.
+
+What a path does stands in ``rest_requisitions``, ``rest_lookups`` and ``rest_decisions``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from opentelemetry import propagate, trace
+from pydantic.json_schema import models_json_schema
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from canonical.cases import Correction
+from canonical.errors import FasciaError
+from canonical.ports import Cases, Engine
+from canonical.purchasing import Requisition
+from gateway import problems
+from gateway.intake import Intake
+from gateway.lookups import Caller, Keys, Lookups, UnmatchedList
+from gateway.problems import Problem
+
+MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
+Check = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the REST door is given: everything behind it, chosen elsewhere."""
+
+    intake: Intake
+    cases: Cases
+    engine: Engine
+    keys: Keys
+    lookups: Lookups
+    unmatched: UnmatchedList
+    seal_key: bytes
+    ready: Mapping[str, Check] = field(default_factory=dict)
+    version: str = "0.1.0"
+
+
+bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
+
+
+def doors(request: Request) -> Doors:
+    """What stands behind this door."""
+    found: Doors = request.app.state.doors
+    return found
+
+
+async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
+    """Who calls, within the quota of the key."""
+    who = await doors(request).keys.caller(given.credentials) if given else None
+    if who is None:
+        detail = (
+            "send the key you were given as `Authorization: Bearer <key>`" if given is None else "this key is not valid"
+        )
+        raise Problem(401, "auth", detail, headers={"WWW-Authenticate": "Bearer"})
+    limiter: MovingWindowRateLimiter = request.app.state.limiter
+    quota = RateLimitItemPerMinute(who.per_minute)
+    if not await limiter.hit(quota, who.key):
+        window = await limiter.get_window_stats(quota, who.key)
+        wait = max(1, round(window.reset_time - time.time()))
+        detail = f"this key may call {who.per_minute} times a minute"
+        raise Problem(429, "rate-limited", detail, headers={"Retry-After": str(wait)})
+    return who
+
+
+Who = Annotated[Caller, Depends(caller)]
+Behind = Annotated[Doors, Depends(doors)]
+
+
+def may(who: Caller, scope: str) -> None:
+    """A key made for some things only does only those."""
+    if who.scopes and scope not in who.scopes:
+        raise Problem(403, "not-allowed", f"this key is not made for {scope}")
+
+
+def make_app(behind: Doors) -> FastAPI:
+    """The REST door on what stands behind it."""
+    from gateway import rest_decisions, rest_lookups, rest_requisitions
+
+    app = FastAPI(
+        title="Fascia",
+        version=behind.version,
+        summary="Requisitions in, answers out: the REST door of the hospital's integration platform.",
+        description=(
+            "Every write takes an `Idempotency-Key`: the same key with the same body gives the same answer. "
+            "Failures are `application/problem+json`. A key belongs to one facility."
+        ),
+        redoc_url=None,
+        responses={"default": {"model": problems.ProblemDetails, "description": "A problem (RFC 9457)"}},
+    )
+    app.state.doors = behind
+    app.state.limiter = MovingWindowRateLimiter(MemoryStorage())
+    problems.install(app)
+    for part in (rest_requisitions, rest_lookups, rest_decisions):
+        app.include_router(part.router)
+    _add_health(app, behind)
+    _add_schemas(app)
+    app.add_middleware(_Bounded)
+    app.add_middleware(_Traced)  # added last, so it is around everything
+    return app
+
+
+def _add_health(app: FastAPI, behind: Doors) -> None:
+    @app.get("/healthz", operation_id="healthz", tags=["operations"], summary="Is the process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", operation_id="readyz", tags=["operations"], summary="Can it work? Each part with ok or why not")
+    async def readyz() -> JSONResponse:
+        parts: dict[str, str] = {}
+        for name, check in behind.ready.items():
+            try:
+                await check()
+                parts[name] = "ok"
+            except FasciaError as failed:
+                parts[name] = failed.message
+        # A door without Temporal still keeps what comes in; without our own store it cannot.
+        able = all(state == "ok" for name, state in parts.items() if name != "temporal")
+        return JSONResponse({"status": "ready" if able else "not ready", "parts": parts}, 200 if able else 503)
+
+
+def _add_schemas(app: FastAPI) -> None:
+    """Describe the bodies we read ourselves (as bytes, strictly) next to those FastAPI knows."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            from gateway.rest_decisions import DecisionIn
+
+            schema = plain()
+            models: list[Any] = [(model, "validation") for model in (Requisition, DecisionIn, Correction)]
+            _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(
+                {
+                    name: model
+                    for name, model in definitions["$defs"].items()
+                    if name not in schema["components"]["schemas"]
+                }
+            )
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, as the bytes that came."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "parse", "send application/json")
+    return await request.body()
+
+
+class _Traced:
+    """Each request in a span that continues the caller's ``traceparent``; the trace's id goes back in a header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        started = time.perf_counter()
+        status = 0
+        with trace.get_tracer("fascia").start_as_current_span(
+            f"{scope['method']} {_template(scope['path'])}",
+            context=propagate.extract(carrier),
+            kind=trace.SpanKind.SERVER,
+            record_exception=False,
+            set_status_on_exception=False,
+        ):
+
+            async def answered(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    message["headers"] = [*message.get("headers", []), (b"x-trace-id", problems.trace_id().encode())]
+                await send(message)
+
+            try:
+                await self._app(scope, receive, answered)
+            except Exception as bug:
+                log.exception("request broke", method=scope["method"], path=_template(scope["path"]))
+                if status:  # the answer had begun
+                    raise
+                await problems.answer(problems.problem_of(FasciaError(type(bug).__name__)))(scope, receive, answered)
+            finally:
+                spent = round((time.perf_counter() - started) * 1000)
+                log.info("request", method=scope["method"], path=_template(scope["path"]), status=status, ms=spent)
+
+
+def _template(path: str) -> str:
+    """A path without what a caller named in it, for logs and spans."""
+    return "/".join(path.split("/")[:3])
+
+
+class _Bounded:
+    """No request is larger than we can hand to Temporal; one that lies about its length is cut off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = Problem(413, "too-large", f"a request is at most {MOST_BYTES} bytes")
+        if not declared.isdigit() or int(declared) > MOST_BYTES:
+            await problems.answer(too_large)(scope, receive, send)
+            return
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > MOST_BYTES:
+                raise too_large
+            return message
+
+        await self._app(scope, bounded, send)

@@ -1,0 +1,190 @@
+"""A person's word to a case, and the list of documents no case has taken: given here, it is vouched for by our seal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from canonical.base import LineId, Text, case_parts, read_strictly
+from canonical.cases import VERBS, Actor, Answer, Correction, Decision
+from canonical.errors import FasciaError, Rejected
+from canonical.ports import Kept, NewMessage, Unmatched
+from gateway.intake import Intake
+from gateway.lookups import Caller, DecisionRow
+from gateway.problems import Problem, trace_id
+from gateway.rest import Behind, Doors, Who, body_of, may
+from gateway.rest_requisitions import DOOR, PROBLEMS, IdempotencyKey, needed
+
+DECISION = "decision"
+
+router = APIRouter(prefix="/v1", tags=["decisions"])
+
+
+class DecisionIn(BaseModel):
+    """What a person decides. ``revision`` is the one they saw: with it, a case that has changed since refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verb: str = Field(description=f"one of {', '.join(VERBS)}")
+    line: LineId | None = None
+    document: str | None = Field(default=None, max_length=120)
+    reason: Text = ""
+    revision: int | None = None
+    correction: Correction | None = None
+
+
+class AttachIn(BaseModel):
+    """Which case a document belongs to, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    case: str = Field(max_length=500)
+    reason: Text = ""
+
+
+class AsideIn(BaseModel):
+    """Why nothing follows from a document."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Text = Field(min_length=1)
+
+
+class UnmatchedPage(BaseModel):
+    """Documents without an open case, oldest first."""
+
+    documents: list[Unmatched]
+
+
+def _body(model: str, example: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"$ref": f"#/components/schemas/{model}"}, "examples": {"one": {"value": example}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+@router.get("/cases/{case:path}/decisions", operation_id="listDecisions", summary="What was decided on a case")
+async def decisions(case: str, who: Who, behind: Behind) -> Sequence[DecisionRow]:
+    """Every decision, taken or refused, oldest first."""
+    may(who, "lookups")
+    await _of_facility(behind, who, case)
+    return await behind.lookups.decisions(case)
+
+
+@router.post(
+    "/cases/{case:path}/decisions",
+    operation_id="decide",
+    summary="Approve, reject, correct, accept, ...",
+    response_model=Answer,
+    responses=PROBLEMS,
+    openapi_extra=_body("DecisionIn", {"verb": "approve", "revision": 4, "reason": "needed for Tuesday's list"}),
+)
+async def decide(request: Request, case: str, who: Who, behind: Behind, key: IdempotencyKey = None) -> Answer:
+    """Give a decision; the answer says what the case made of it, or why not."""
+    may(who, "decisions")
+    if not who.person:
+        raise Problem(403, "not-allowed", "this key belongs to no person: a decision needs one")
+    given = needed(key)
+    body = await body_of(request)
+    await _of_facility(behind, who, case)
+    message = await _kept(behind, who, case, given, body)
+    try:
+        decision = _sealed(read_strictly(DecisionIn, body), case, who, given, behind.seal_key)
+        answer = await behind.engine.decide(case, decision)
+    except FasciaError as refused:
+        await behind.intake.refused(message, refused, case=case)
+        raise
+    await behind.intake.journal.mark(message.id, "routed", reason=answer.message[:500], case=case)
+    return answer
+
+
+def _sealed(given: DecisionIn, case: str, who: Caller, key: str, seal_key: bytes) -> Decision:
+    name = hashlib.sha256(f"{who.key}/{case}/{key}".encode()).hexdigest()[:32]
+    decision = Decision(**dict(given), actor=Actor(id=who.person, known_by="api_key"), id=name)
+    return decision.sealed(case, seal_key)
+
+
+async def _kept(behind: Doors, who: Caller, case: str, key: str, body: bytes) -> Kept:
+    name = f"{DOOR}/{who.sender}/{DECISION}/{case}/{key}"
+    new = NewMessage(door=DOOR, data=body, partner=who.sender, sender=who.key, kind=DECISION, key=name, case=case)
+    result = await behind.intake.journal.keep(new.model_copy(update={"trace": trace_id()}))
+    if result.outcome == "conflict":
+        reason = "this Idempotency-Key was used with another decision"
+        await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
+        raise Problem(422, "idempotency-key-reused", reason)
+    return result.message
+
+
+def settle_decisions(intake: Intake) -> None:
+    """A decision kept just before a door stopped is never given later, when its person may think otherwise."""
+
+    async def not_decided(message: Kept) -> None:
+        raise Rejected("not decided, safe to repeat: the door stopped before the case answered", code="unavailable")
+
+    intake.add_route(DECISION, not_decided)
+
+
+async def _of_facility(behind: Doors, who: Caller, case: str) -> None:
+    """Another facility's case is as unknown as one that never was."""
+    parts = case_parts(case)
+    if len(parts) < 3 or parts[1] != who.facility or await behind.cases.status(case) is None:
+        raise Problem(404, "not-found", "no case of that name at this facility")
+
+
+# ---- documents without a case -----------------------------------------------------------------------------------------
+
+
+@router.get("/unmatched", operation_id="listUnmatched", summary="Documents without an open case", tags=["unmatched"])
+async def unmatched(
+    who: Who,
+    behind: Behind,
+    state: Annotated[str, Query(pattern="^(open|attached|set_aside|)$")] = "open",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> UnmatchedPage:
+    """What waits for a person, oldest first."""
+    may(who, "lookups")
+    return UnmatchedPage(documents=list(await behind.unmatched.unmatched(state, facility=who.facility, limit=limit)))
+
+
+@router.post(
+    "/unmatched/{document}/attach",
+    operation_id="attachUnmatched",
+    summary="Give a document to a case",
+    tags=["unmatched"],
+    response_model=Unmatched,
+    openapi_extra=_body("AttachIn", {"case": "purchase_order/NGH/PO000012", "reason": "their typing error"}),
+)
+async def attach(request: Request, document: str, who: Who, behind: Behind) -> Unmatched:
+    """The case takes it as if it had come for it; who attached it goes with it."""
+    held = await _open(behind, who, document)
+    given = read_strictly(AttachIn, await body_of(request))
+    await _of_facility(behind, who, given.case)
+    await behind.intake.attach(held, given.case, who.person)
+    return await behind.unmatched.attach(document, given.case, by=who.person, why=given.reason)
+
+
+@router.post(
+    "/unmatched/{document}/set-aside",
+    operation_id="setUnmatchedAside",
+    summary="Nothing follows from a document",
+    tags=["unmatched"],
+    response_model=Unmatched,
+    openapi_extra=_body("AsideIn", {"reason": "the supplier's test file"}),
+)
+async def set_aside(request: Request, document: str, who: Who, behind: Behind) -> Unmatched:
+    """It stays listed, with the person and the reason."""
+    await _open(behind, who, document)
+    given = read_strictly(AsideIn, await body_of(request))
+    return await behind.unmatched.set_aside(document, by=who.person, why=given.reason)
+
+
+async def _open(behind: Doors, who: Caller, document: str) -> Unmatched:
+    may(who, "decisions")
+    if not who.person:
+        raise Problem(403, "not-allowed", "this key belongs to no person: this needs one")
+    held = await behind.unmatched.unmatched_document(document)
+    if held is None or held.facility not in ("", who.facility):
+        raise Problem(404, "not-found", "no unmatched document of that name")
+    return held

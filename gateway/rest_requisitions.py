@@ -1,0 +1,135 @@
+"""``POST /v1/requisitions``: a department's system asks for goods; once we say 202 the requisition is kept and will start."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel, Field
+
+from canonical.base import read_strictly
+from canonical.errors import Malformed, Rejected
+from canonical.ports import Kept, NewMessage
+from canonical.purchasing import Requisition
+from gateway.intake import REQUISITION, Conflict, Started
+from gateway.lookups import Caller
+from gateway.problems import Problem, ProblemDetails, trace_id
+from gateway.rest import Behind, Doors, Who, body_of, may
+
+DOOR = "rest"
+EXAMPLE: dict[str, Any] = {
+    "facility": "NGH",
+    "source": "ORPLAN",
+    "number": "R-2026-0042",
+    "department": "surgery",
+    "cost_centre": "CC-4100",
+    "requester": "E-2041",
+    "deliver_to": "OR-STORE",
+    "needed_by": "2026-12-01",
+    "lines": [
+        {"id": "1", "item": "ITM-1001", "quantity": {"value": "10", "unit": "BX"}},
+        {"id": "2", "item": "ITM-1002", "quantity": {"value": "200", "unit": "EA"}},
+    ],
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ProblemDetails, "description": "No Idempotency-Key, or no JSON"},
+    403: {"model": ProblemDetails, "description": "Another facility's or source system's requisition"},
+    409: {"model": ProblemDetails, "description": "The number is known with other content; the problem names the case"},
+    422: {
+        "model": ProblemDetails,
+        "description": "Something is not as agreed (with its path), or the key was used before",
+    },
+    429: {"model": ProblemDetails, "description": "Over the key's quota; see Retry-After"},
+    503: {"model": ProblemDetails, "description": "Nothing was kept: send it again under the same key"},
+}
+
+router = APIRouter(prefix="/v1", tags=["requisitions"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", max_length=200, description="Your own id of this request", examples=["7c9e6679"]),
+]
+
+
+class Accepted(BaseModel):
+    """The requisition is kept; its case starts at once, or when our engine answers again."""
+
+    case: str = Field(examples=["procure_to_pay/NGH/ORPLAN/R-2026-0042"])
+    message: str = Field(description="its name in our journal")
+    status: str = Field(examples=["started"], description="`started`, or `kept` when the case starts a little later")
+    href: str
+
+
+def needed(key: str | None) -> str:
+    """The caller's Idempotency-Key, without which a repeat could not be told from a second request."""
+    if key is None or not key.strip():
+        raise Problem(400, "data-missing", "send an Idempotency-Key header: your own id of this request")
+    return key.strip()
+
+
+@router.post(
+    "/requisitions",
+    operation_id="createRequisition",
+    summary="Ask for goods",
+    status_code=202,
+    response_model=Accepted,
+    responses=PROBLEMS,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Requisition"},
+                    "examples": {"two lines": {"value": EXAMPLE}},
+                }
+            },
+        }
+    },
+)
+async def create_requisition(
+    request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
+) -> Accepted:
+    """Keep it, read it strictly, start its case. The same key with the same body gives the same answer."""
+    may(who, "requisitions")
+    named = f"{DOOR}/{who.sender}/{needed(key)}"
+    body = await body_of(request)
+    message = await _kept(behind, who, named, body)
+    requisition = await _read(behind, who, message)
+    started = await _started(behind, message, requisition)
+    href = f"/v1/requisitions/{quote(requisition.source, safe='')}/{quote(requisition.number, safe='')}"
+    response.headers["Location"] = href
+    return Accepted(case=started.case, message=message.id, status=started.outcome, href=href)
+
+
+async def _kept(behind: Doors, who: Caller, key: str, body: bytes) -> Kept:
+    new = NewMessage(
+        door=DOOR, data=body, partner=who.sender, sender=who.key, kind=REQUISITION, key=key, trace=trace_id()
+    )
+    result = await behind.intake.journal.keep(new)
+    if result.outcome == "conflict":
+        reason = "this Idempotency-Key was used with another body"
+        await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
+        raise Problem(422, "idempotency-key-reused", reason)
+    return result.message
+
+
+async def _read(behind: Doors, who: Caller, message: Kept) -> Requisition:
+    """Read it as agreed, and only for the sender's own facility; what is refused is so in the journal too."""
+    try:
+        requisition = read_strictly(Requisition, message.data)
+        if requisition.facility != who.facility:
+            raise Rejected(f"this key is for facility {who.facility}", code="not-allowed")
+    except (Malformed, Rejected) as wrong:
+        if message.state != "refused":
+            await behind.intake.refused(message, wrong)
+        raise
+    return requisition
+
+
+async def _started(behind: Doors, message: Kept, requisition: Requisition) -> Started:
+    """Start the case; a message that was settled before is answered as it was then."""
+    if message.state == "routed":
+        return Started("started", message.case or requisition.case_id)
+    if message.state == "refused" and message.case:
+        raise Conflict(f"requisition {requisition.number} is known with other content", message.case)
+    return await behind.intake.requisition(message, requisition)
