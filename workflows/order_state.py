@@ -1,0 +1,194 @@
+"""How far an order has come, line by line and invoice by invoice: what a case holds and a successor goes on from."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from canonical.base import LineId, Money
+from canonical.cases import Attention, LineState
+from canonical.matching import Match, Progress
+from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
+
+
+class Held(BaseModel):
+    """State of a running case: mutable, tolerant, written as JSON with every change."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Proposal(Held):
+    """What the supplier proposes for a line, until a person takes or refuses it."""
+
+    code: str
+    price: Money | None = None
+    quantity: Decimal | None = None
+    supplier_item: str = ""
+    dated: date | None = None
+
+
+class LineProgress(Held):
+    """One order line: ordered as it now stands, and what became of it. Quantities in the order unit."""
+
+    line: OrderLine
+    state: str = "ordered"
+    acknowledged: bool = False
+    shipped: Decimal = Decimal(0)
+    received: Decimal = Decimal(0)
+    returned: Decimal = Decimal(0)
+    invoiced: Decimal = Decimal(0)
+    accepted_over: Decimal = Decimal(0)
+    expected: date | None = None
+    waits_until: datetime | None = None
+    proposal: Proposal | None = None
+    ended: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether goods are still to come."""
+        return not self.ended and self.received < self.line.quantity.value
+
+    @property
+    def kept(self) -> Decimal:
+        """What came and stayed."""
+        return self.received - self.returned
+
+
+class InvoiceProgress(Held):
+    """One invoice. ``state``: new, matching, held, to_post, posted, paying, paid, reconciled, refused, cancelled."""
+
+    invoice: Invoice
+    message: str = ""
+    state: str = "new"
+    outcome: str = ""
+    match: Match | None = None
+    short: bool = False
+    decided_by: list[str] = Field(default_factory=list)
+    posting: InvoicePosting | None = None
+    pay_at: datetime | None = None
+    needs_release: str = ""
+    released: bool = False
+    payment: PaymentOrder | None = None
+    attempt: int = 1
+    reconcile_by: datetime | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in ("reconciled", "refused", "cancelled")
+
+
+class PendingChange(Held):
+    """An 860 that waits for its 865."""
+
+    sequence: int
+    cancel: bool
+    lines: list[LineId] = Field(default_factory=list)
+    due: datetime
+    answer: str = ""
+
+
+class OrderProgress(Held):
+    """All of an order's case that matters when it goes on in another run."""
+
+    order: PurchaseOrder
+    parent_case: str = ""
+    placed: bool = False
+    sends: int = 0
+    resend: bool = False
+    functional: str = ""
+    answered: bool = False
+    answer_due: datetime | None = None
+    functional_due: datetime | None = None
+    hold_until: datetime | None = None
+    lines: list[LineProgress] = Field(default_factory=list)
+    invoices: list[InvoiceProgress] = Field(default_factory=list)
+    changes: int = 0
+    pending: PendingChange | None = None
+    to_amend: list[LineId] = Field(default_factory=list)
+    to_end: list[LineId] = Field(default_factory=list)
+    returns: int = 0
+    receipts: list[str] = Field(default_factory=list)
+    seen: list[str] = Field(default_factory=list)
+    passed: list[str] = Field(default_factory=list)
+    cancelling: str = ""
+    cancelled: bool = False
+    cancelled_in_erp: bool = False
+    rejected: str = ""
+    bank_seen: str = ""
+    bank_confirmed: str = ""
+    held_by: str = ""
+    attention: list[Attention] = Field(default_factory=list)
+    last_receipt: datetime | None = None
+    erp_number: str = ""
+
+    def line(self, line_id: LineId | None) -> LineProgress | None:
+        """The line of that id."""
+        return next((line for line in self.lines if line.line.id == line_id), None)
+
+    def by_number(self, number: int | None, supplier_item: str) -> LineProgress | None:
+        """The line a supplier means: by PO101, else by the catalogue number alone where only one has it."""
+        if number is not None:
+            found = next((line for line in self.lines if line.line.number == number), None)
+            if found is not None:
+                return found
+        same = [line for line in self.lines if supplier_item and line.line.supplier_item == supplier_item]
+        return same[0] if len(same) == 1 else None
+
+    def invoice(self, number: str | None) -> InvoiceProgress | None:
+        """The newest invoice of that number."""
+        return next((i for i in reversed(self.invoices) if i.invoice.number == number), None)
+
+    def current(self) -> PurchaseOrder:
+        """The order as it now stands, lines changed."""
+        return self.order.model_copy(update={"lines": tuple(line.line for line in self.lines)})
+
+    def before(self, packs: dict[str, dict[str, int]]) -> dict[LineId, Progress]:
+        """What the match needs to know of each line."""
+        return {
+            line.line.id: Progress(
+                received=line.kept,
+                invoiced=line.invoiced,
+                more_expected=line.open,
+                units=packs.get(line.line.item, {}),
+            )
+            for line in self.lines
+        }
+
+    def settled(self) -> bool:
+        """Whether every line has come or ended, and everything that came is billed and paid."""
+        if any(line.open for line in self.lines) or any(not invoice.final for invoice in self.invoices):
+            return False
+        return all(line.invoiced >= line.kept for line in self.lines)
+
+    def committed(self) -> Money:
+        """What of the order's amount is still to be billed: what stays committed in the budget."""
+        still = [
+            line.line.unit_price.times(
+                max((line.kept if line.ended else line.line.quantity.value) - line.invoiced, Decimal(0))
+            )
+            for line in self.lines
+        ]
+        amount = sum((money.rounded().amount for money in still), Decimal(0))
+        return Money(amount=amount, currency=self.order.currency)
+
+    def line_states(self) -> list[LineState]:
+        """The lines as people see them."""
+        return [
+            LineState(
+                line=line.line.id,
+                requisition_line=line.line.requisition_line,
+                order=self.order.number,
+                item=line.line.item,
+                state=line.ended or line.state,
+                expected=line.expected.isoformat() if line.expected else "",
+                ordered=line.line.quantity.value,
+                shipped=line.shipped,
+                received=line.kept,
+                invoiced=line.invoiced,
+                unit=line.line.quantity.unit,
+            )
+            for line in self.lines
+        ]

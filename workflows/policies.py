@@ -1,0 +1,72 @@
+"""The few ways a process waits for a step: our own store at once, the ERP and suppliers for as long as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, TypedDict, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+ERP_QUEUE, SUPPLIER_QUEUE = "erp", "supplier"
+
+# A quick step on our own store: repeated by the worker itself; a long outage becomes a timer, not a busy history.
+_OWN_STORE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=20))
+# Another system: repeated until it answers. What cannot succeed is non-retryable by its kind (workers.failures).
+_PARTNER = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60))
+
+
+class Outlives(TypedDict):
+    """How a child is started that must go on when its parent is closed, reset or stopped."""
+
+    parent_close_policy: workflow.ParentClosePolicy
+    cancellation_type: workflow.ChildWorkflowCancellationType
+
+
+OUTLIVES_US: Outlives = {
+    "parent_close_policy": workflow.ParentClosePolicy.ABANDON,
+    "cancellation_type": workflow.ChildWorkflowCancellationType.ABANDON,
+}
+
+
+async def own_store(step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str) -> Result:
+    """A step on our own store, as a local activity: one event in the history."""
+    return await workflow.execute_local_activity_method(
+        step,
+        argument,
+        start_to_close_timeout=timedelta(seconds=10),
+        local_retry_threshold=timedelta(seconds=30),
+        retry_policy=_OWN_STORE,
+        summary=summary,
+    )
+
+
+async def ask_erp(
+    step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str, seconds: int
+) -> Result:
+    """A step in the ERP: repeated under one key until it answers; ``seconds`` is how long one try may take."""
+    return await _ask(ERP_QUEUE, step, argument, summary, seconds)
+
+
+async def ask_supplier(
+    step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str, seconds: int
+) -> Result:
+    """A document to a supplier: repeated under one key until it is put; ``seconds`` is how long one try may take."""
+    return await _ask(SUPPLIER_QUEUE, step, argument, summary, seconds)
+
+
+async def _ask(
+    queue: str, step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str, seconds: int
+) -> Result:
+    return await workflow.execute_activity_method(
+        step,
+        argument,
+        task_queue=queue,
+        start_to_close_timeout=timedelta(seconds=seconds),
+        retry_policy=_PARTNER,
+        summary=summary,
+    )

@@ -1,0 +1,32 @@
+"""Every process the platform runs: its workflow, what opens a case, and what it listens to. A new process is one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canonical.base import Canonical
+from canonical.purchasing import PurchaseOrder, Requisition
+from workflows.procure_to_pay import ProcureToPay
+from workflows.purchase_order import PurchaseOrderCase
+
+
+@dataclass(frozen=True)
+class Process:
+    """One row: ``opened_by`` is the canonical model that opens a case, ``listens_to`` the signals and updates it takes."""
+
+    name: str
+    workflow: type
+    opened_by: type[Canonical]
+    listens_to: tuple[str, ...]
+    started_by: str
+
+
+PROCESSES = {
+    process.name: process
+    for process in (
+        Process("procure_to_pay", ProcureToPay, Requisition, ("decide", "order_ended"), "door or Temporal client"),
+        Process(
+            "purchase_order", PurchaseOrderCase, PurchaseOrder, ("decide", "document", "cancel_order"), "procure_to_pay"
+        ),
+    )
+}
