@@ -49,6 +49,7 @@ class Keeper:
 
         def before_exec() -> None:
             signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # we ignore it; the program must not inherit that
             if user is not None:
                 become(int(user["uid"]), int(user["gid"]), reach=bool(user["reach"]))
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # last: a change of user clears it

@@ -1,0 +1,42 @@
+"""State folders for tests of the local stack: private, short-lived, closed to other users as pytest makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stack.held import News
+from stack.home import Home
+from stack.part import Part, own_program
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def said() -> list[News]:
+    """What a stack said, in order."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _no_named_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about servers of our own, whatever the one who runs them has named."""
+    for name in ("FASCIA_DATABASE_URL", "TEMPORAL_ADDRESS", "FASCIA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Part]:
+    """A part that runs a few lines of Python."""
+
+    def make(name: str, source: str, **options: object) -> Part:
+        path = tmp_path / f"{name}.py"
+        path.write_text(source, encoding="utf-8")
+        return Part(name=name, argv=own_program(str(path)), **options)  # type: ignore[arg-type]
+
+    return make
