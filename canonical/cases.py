@@ -170,7 +170,7 @@ class LineState(Canonical):
     """Where one line is, in the words people use."""
 
     line: LineId
-    requisition_line: LineId = ""
+    requisition_line: str = Field(default="", max_length=40)  # empty on a requisition's own lines
     order: str = ""
     item: str = ""
     state: str

@@ -1,0 +1,74 @@
+"""Whose case is it: how a start is read, and what a second start under the same name is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canonical.base import content_hash, read_strictly
+from canonical.cases import Attention
+from canonical.errors import Malformed
+from canonical.purchasing import Requisition
+from canonical.steps import ClaimRequest
+
+FIX = ("correct", "cancel")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start as it was read: the requisition with the hash of its content, or why there is none."""
+
+    requisition: Requisition | None = None
+    hash: str = ""
+    outcome: str = ""
+    problem: Attention | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claim as it is held: by which first run (None: announced or resumed, not started yet), for which content."""
+
+    run: str | None
+    generation: int
+    hash: str
+
+
+def read_start(request: ClaimRequest) -> Start:
+    """Read the bytes of a start strictly. Whatever they are, the outcome is an answer, never an exception."""
+    if request.encoding != "json/plain":
+        return _unreadable(f"the start is encoded as {request.encoding[:80]!r}, not as json/plain", "encoding")
+    try:
+        requisition = read_strictly(Requisition, request.data)
+        content = content_hash(requisition)
+        name = requisition.case_id
+    except Malformed as wrong:
+        return _unreadable(wrong.message[:2000], wrong.path or "document")
+    except (ValueError, ArithmeticError, RecursionError) as wrong:
+        return _unreadable(f"the document cannot be read ({type(wrong).__name__})", "document")
+    if name != request.case:
+        why = f"started as {request.case[:200]}, but this requisition's case is {name}"
+        problem = Attention(kind="data-invalid", reason=why, path="number", verbs=("cancel",), since=request.as_of)
+        return Start(requisition=requisition, hash=content, outcome="misnamed", problem=problem)
+    return Start(requisition=requisition, hash=content)
+
+
+def _unreadable(reason: str, path: str) -> Start:
+    return Start(outcome="unreadable", problem=Attention(kind="data-invalid", reason=reason, path=path, verbs=FIX))
+
+
+def judge(held: Held, run: str, content: str) -> str:
+    """What a start is, given who holds the claim: claimed, resumed, duplicate, conflict (or unreadable: no content).
+
+    The run that holds it keeps it (a retry, a reset). A claim without a run waits for one: announced by a door it takes
+    the content that was announced; resumed by a person it goes on from what the case carried, also when the bytes it first
+    came as cannot be read (a person had corrected them).
+    """
+    resumed = held.generation > 1
+    if resumed and held.run in (None, run) and (not content or content == held.hash or held.run == run):
+        return "resumed"
+    if not content:
+        return "unreadable"
+    if held.run == run or (held.run is None and not resumed and held.hash in ("", content)):
+        return "claimed"
+    if held.run is not None and held.hash == content:
+        return "duplicate"
+    return "conflict"

@@ -1,0 +1,268 @@
+"""One case for one requisition and one order, whoever starts it, however often and from wherever."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.base import case_parts, content_hash
+from canonical.ports import Announcement, NewMessage, Unmatched
+from canonical.purchasing import PurchaseOrder
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest
+from store.case_tables import cases
+from store.claim_rules import Held, Start, judge, read_start
+from store.database import transaction
+from store.ids import now
+from store.journal import keep_in, mark_in
+from store.numbering import hold, take
+from store.tables import claims, commitments, order_numbers, orders
+from store.unmatched import put_in
+
+OURS = "fascia"  # the source of what we start ourselves
+
+
+def as_written(number: str) -> str:
+    """An order number without what suppliers add or lose on the way: case, blanks, dashes."""
+    return re.sub(r"[^A-Z0-9]", "", number.upper())
+
+
+class StoredClaims:
+    """Claims in our own database. Two runs at once are decided by the claim's own row."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
+        """A door says it will start this case: the claim is there, and waits for the run."""
+        async with transaction(self._engine) as connection:
+            if await _claim(connection, case, hash=content_hash, message=message, run=None, at=now()):
+                return Announcement(outcome="new", case=case)
+            held = await _held(connection, case)
+        same = held["hash"] in ("", content_hash)
+        return Announcement(outcome="same" if same else "conflict", case=case)
+
+    async def claim(self, request: ClaimRequest) -> Claimed:
+        """Journal the bytes of a start, read them strictly and claim the case for its first run."""
+        start = read_start(request)
+        async with transaction(self._engine) as connection:
+            if start.outcome == "misnamed" or not start.hash:
+                return await self._not_claimed(connection, request, start)
+            new = await _claim(
+                connection, request.case, hash=start.hash, run=request.run, trace=request.trace, at=request.as_of
+            )
+            held = await _held(connection, request.case)
+            outcome = "claimed" if new else judge(_as_held(held), request.run, start.hash)
+            if outcome in ("claimed", "resumed"):
+                return await self._go_on(connection, request, start, held, outcome)
+            message = await _journalled(connection, request)
+            why = {
+                "duplicate": f"the same content as {request.case} was started with",
+                "conflict": f"{request.case} was started with other content",
+            }[outcome]
+            await mark_in(connection, message, "refused", reason=why, case=request.case, kind="requisition")
+            if outcome == "conflict" and start.requisition is not None:
+                await put_in(
+                    connection,
+                    Unmatched(
+                        id=f"conflict-{message}",
+                        kind="requisition",
+                        number=start.requisition.number,
+                        facility=start.requisition.facility,
+                        reason=why,
+                        message=message,
+                        case=request.case,
+                        at=request.as_of,
+                    ),
+                )
+        return Claimed(
+            outcome=outcome,
+            case=request.case,
+            first=request.case,
+            generation=held["generation"],
+            message=message,
+            requisition=start.requisition,
+        )
+
+    async def _not_claimed(self, connection: AsyncConnection, request: ClaimRequest, start: Start) -> Claimed:
+        """What does not read, or stands under a wrong name, takes no number away from whoever has it right."""
+        if start.outcome == "unreadable":
+            held = await _held_or_none(connection, request.case)
+            if held is not None and judge(_as_held(held), request.run, "") == "resumed":
+                return await self._go_on(connection, request, start, held, "resumed")
+        message = await _journalled(connection, request)
+        why = start.problem.reason if start.problem else start.outcome
+        await mark_in(connection, message, "dead", reason=why, case=request.case, kind="requisition")
+        return Claimed(
+            outcome=start.outcome,
+            case=request.case,
+            message=message,
+            requisition=start.requisition,
+            problem=start.problem,
+        )
+
+    async def _go_on(
+        self, connection: AsyncConnection, request: ClaimRequest, start: Start, held: RowMapping, outcome: str
+    ) -> Claimed:
+        message = held["message"] or await _journalled(connection, request)
+        await mark_in(connection, message, "routed", case=request.case, kind="requisition")
+        content = {"hash": start.hash} if start.hash and not held["hash"] else {}
+        trace = held["trace"] or request.trace
+        await connection.execute(
+            update(claims)
+            .where(claims.c.case == request.case)
+            .values(run=request.run, message=message, trace=trace, **content)
+        )
+        return await _claimed(connection, held, outcome, message=message, start=start)
+
+    async def open_order(self, request: OpenOrder) -> Claimed:
+        """Claim an order's case; commit its budget; register order number and supplier for replies."""
+        order = request.order
+        case, content = order.case_id, content_hash(order)
+        async with transaction(self._engine) as connection:
+            new = await _claim(connection, case, hash=content, run=request.run, at=request.as_of)
+            held = await _held(connection, case)
+            outcome = "claimed" if new else judge(_as_held(held), request.run, content)
+            if outcome == "conflict":
+                await put_in(connection, _order_conflict(request, content))
+            if outcome not in ("claimed", "resumed"):
+                return Claimed(outcome=outcome, case=case, first=case, generation=held["generation"])
+            await connection.execute(update(claims).where(claims.c.case == case).values(run=request.run))
+            await _commit(connection, order, request)
+            return await _claimed(connection, held, outcome)
+
+    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+        """A number for each group of lines of the requisition; the same ones when asked again."""
+        facility = request.requisition.facility
+        scope = f"orders/{facility}"
+        asked = select(order_numbers.c.part, order_numbers.c.number).where(order_numbers.c.case == request.case)
+        async with transaction(self._engine) as connection:
+            await hold(connection, scope)
+            numbers = {row.part: row.number for row in await connection.execute(asked)}
+            for group in groups:
+                if group not in numbers:
+                    numbers[group] = f"PO{await take(connection, scope):06d}"
+                    row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
+                    await connection.execute(insert(order_numbers).values(row))
+        return [numbers[group] for group in groups]
+
+    async def raise_generation(self, case: str) -> int:
+        """Free a claim for a successor of its run, which goes on from what the case carried; returns its generation.
+
+        What a run of an earlier generation still writes is passed over from now on.
+        """
+        async with transaction(self._engine) as connection:
+            raised = await connection.scalar(
+                update(claims)
+                .where(claims.c.case == case)
+                .values(generation=claims.c.generation + 1, run=None)
+                .returning(claims.c.generation)
+            )
+            if raised is None:  # never claimed (it could not be read): its successor reads the same bytes again
+                return int(await connection.scalar(select(cases.c.generation).where(cases.c.case == case)) or 1)
+            await connection.execute(update(cases).where(cases.c.case == case).values(generation=raised))
+            return int(raised)
+
+
+def _order_conflict(request: OpenOrder, content: str) -> Unmatched:
+    order = request.order
+    return Unmatched(
+        id=f"conflict-{hashlib.sha256(f'{order.case_id}/{request.run}/{content}'.encode()).hexdigest()[:32]}",
+        kind="order",
+        number=order.number,
+        supplier=order.supplier,
+        order=order.number,
+        facility=order.facility,
+        reason=f"{order.case_id} was started with other content",
+        case=order.case_id,
+        at=request.as_of,
+    )
+
+
+async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: OpenOrder) -> None:
+    """What the order promises of the budget and the number a reply will name; what is already there has moved on."""
+    promised = {
+        "facility": order.facility,
+        "order": order.number,
+        "cost_centre": order.cost_centre,
+        "amount": order.amount.amount,
+        "currency": order.currency,
+        "key": f"{order.case_id}/open",
+        "as_of": request.as_of,
+    }
+    await connection.execute(upsert(commitments).values(promised).on_conflict_do_nothing())
+    known = {
+        "case": order.case_id,
+        "facility": order.facility,
+        "number": order.number,
+        "written": as_written(order.number),
+        "supplier": order.supplier,
+    }
+    await connection.execute(upsert(orders).values(known).on_conflict_do_nothing())
+
+
+async def _claim(connection: AsyncConnection, case: str, **values: Any) -> bool:
+    process, *rest = case_parts(case)
+    facility, source, number = (rest[0], *rest[1:]) if len(rest) == 3 else (rest[0], OURS, rest[-1])
+    row = {"case": case, "process": process, "facility": facility, "source": source, "number": number, **values}
+    return (
+        await connection.scalar(upsert(claims).values(row).on_conflict_do_nothing().returning(claims.c.case))
+        is not None
+    )
+
+
+async def _held(connection: AsyncConnection, case: str) -> RowMapping:
+    """The claim's row, ours until this transaction ends."""
+    return (await connection.execute(select(claims).where(claims.c.case == case).with_for_update())).mappings().one()
+
+
+async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | None:
+    asked = select(claims).where(claims.c.case == case).with_for_update()
+    return (await connection.execute(asked)).mappings().one_or_none()
+
+
+def _as_held(row: RowMapping) -> Held:
+    return Held(run=row["run"], generation=row["generation"], hash=row["hash"])
+
+
+async def _journalled(connection: AsyncConnection, request: ClaimRequest) -> str:
+    """The start's bytes in the journal, once per run and content however often its first step is tried."""
+    content = hashlib.sha256(request.data).hexdigest()
+    kept = await keep_in(
+        connection,
+        NewMessage(
+            door=request.door,
+            data=request.data,
+            kind="requisition",
+            key=f"start/{request.case}/{request.run}/{content[:16]}",
+            case=request.case,
+            trace=request.trace,
+            at=request.as_of,
+        ),
+    )
+    return kept.message.id
+
+
+async def _claimed(
+    connection: AsyncConnection, held: RowMapping, outcome: str, *, message: str = "", start: Start | None = None
+) -> Claimed:
+    case: str = held["case"]
+    revision, carried = 0, ""
+    if outcome == "resumed":
+        found = await connection.execute(select(cases.c.revision, cases.c.carried).where(cases.c.case == case))
+        row = found.one_or_none()
+        revision, carried = (row.revision, row.carried) if row is not None else (0, "")
+    return Claimed(
+        outcome=outcome,
+        case=case,
+        generation=held["generation"],
+        revision=revision,
+        carried=carried,
+        message=message,
+        requisition=start.requisition if start else None,
+    )

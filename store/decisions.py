@@ -1,0 +1,102 @@
+"""Who decided: a decision's seal is checked, the person behind it found, and every decision kept, also one nobody can read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.cases import Actor, CheckedDecision, DecisionToCheck, seal_is_valid
+from canonical.parties import Employee
+from store.case_tables import decisions
+from store.database import transaction
+from store.register import all_current, current, utc_today
+from store.tables import api_keys
+
+NO_SEAL = "identity not verified: no valid seal of our doors"
+_NOBODY = "is not an active employee of this facility in the register"
+
+
+def unverified(request: DecisionToCheck) -> CheckedDecision:
+    """A decision without a valid seal: given by Temporal's tools, whatever actor it names."""
+    return CheckedDecision(
+        decision=request.decision.model_copy(update={"actor": Actor()}), verified=False, why_not=NO_SEAL
+    )
+
+
+def verified(request: DecisionToCheck, person: Employee | None) -> CheckedDecision:
+    """A sealed decision, with the person behind its actor; without one nobody may give it."""
+    actor = request.decision.actor
+    if person is None or not person.active:
+        return CheckedDecision(
+            decision=request.decision, verified=True, why_not=f"{actor.id} ({actor.known_by}) {_NOBODY}"
+        )
+    return CheckedDecision(decision=request.decision, verified=True, employee=person.id, roles=person.roles)
+
+
+class StoredDecisions:
+    """Decisions in our own database."""
+
+    def __init__(self, engine: AsyncEngine, seal_key: bytes, today: Callable[[], date] = utc_today) -> None:
+        self._engine = engine
+        self._seal_key = seal_key
+        self._today = today
+
+    async def check(self, request: DecisionToCheck) -> CheckedDecision:
+        """Check a decision's seal and find the person and roles behind it; the decision is kept with what was found."""
+        sealed = self._seal_key and seal_is_valid(request.decision, request.case, self._seal_key)
+        async with transaction(self._engine) as connection:
+            if sealed and request.decision.actor.known_by != "temporal":
+                checked = verified(request, await self._person(connection, request))
+            else:
+                checked = unverified(request)
+            await _keep(connection, request, checked)
+        return checked
+
+    async def _person(self, connection: AsyncConnection, request: DecisionToCheck) -> Employee | None:
+        actor, facility, today = request.decision.actor, request.facility, self._today()
+        if actor.known_by == "os_user":
+            people = await all_current(connection, Employee, "employee", [facility], today, key=f"os_user:{actor.id}")
+            return next((person for person in people if person.os_user == actor.id), None)
+        person = actor.id
+        if actor.known_by == "api_key":
+            # A door names the key or, where it has looked, the key's person: both stand under its seal.
+            person = await connection.scalar(select(api_keys.c.person).where(api_keys.c.id == actor.id)) or actor.id
+        return await current(connection, Employee, "employee", facility, person, today)
+
+    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
+        """A decision that does not fit is written to the case with the reason, never dropped."""
+        async with transaction(self._engine) as connection:
+            asked = select(decisions.c.id).where(
+                decisions.c.case == case,
+                decisions.c.kind == "unreadable",
+                decisions.c.data == data,
+                decisions.c.at == at,
+            )
+            if await connection.scalar(asked) is None:
+                await connection.execute(
+                    insert(decisions).values(case=case, kind="unreadable", content=reason, data=data, at=at)
+                )
+
+
+async def _keep(connection: AsyncConnection, request: DecisionToCheck, checked: CheckedDecision) -> None:
+    given = request.decision  # as it came, with the actor it named
+    await connection.execute(
+        upsert(decisions)
+        .values(
+            case=request.case,
+            kind="checked",
+            decision=given.id,
+            verb=given.verb,
+            actor=given.actor.id,
+            known_by=checked.decision.actor.known_by,
+            verified=checked.verified,
+            employee=checked.employee or "",
+            content=given.model_dump_json(exclude={"seal"}),
+            at=request.as_of,
+        )
+        .on_conflict_do_nothing()
+    )

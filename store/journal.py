@@ -1,0 +1,183 @@
+"""The journal: every message in or out is here, byte for byte, before anybody is told that we have it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, Text, cast, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.errors import Rejected
+from canonical.ports import KeepResult, Kept, NewMessage
+from store.database import transaction
+from store.ids import new_id, now
+from store.tables import control_numbers, message_states, messages
+
+STATES = ("received", "validated", "routed", "refused", "dead", "sent", "acknowledged")
+LONGEST_KEY = 500
+_KEPT = [column for column in messages.c if column.name != "conflicts_with"]
+
+
+def short_key(key: str) -> str:
+    """A key an index can hold: one that is too long keeps its beginning and a hash of all of it."""
+    data = key.encode("utf-8", "replace")
+    return key if len(data) <= LONGEST_KEY else f"{key[:100]}#{hashlib.sha256(data).hexdigest()}"
+
+
+def kept(row: RowMapping) -> Kept:
+    """A row as a message."""
+    return Kept.model_validate(dict(row))
+
+
+async def keep_in(connection: AsyncConnection, message: NewMessage) -> KeepResult:
+    """Keep a message in a transaction of the caller's; see :meth:`StoredJournal.keep`."""
+    at = message.at or now()
+    values = {
+        **message.model_dump(exclude={"at"}),
+        "id": new_id(at),
+        "at": at,
+        "key": short_key(message.key),
+        "hash": hashlib.sha256(message.data).hexdigest(),
+        "size": len(message.data),
+        "state": "received" if message.direction == "in" else "validated",
+    }
+    new = await _insert(connection, values)
+    if new is not None:
+        return KeepResult(outcome="kept", message=new)
+    same_key = select(*_KEPT).where(messages.c.direction == message.direction, messages.c.key == values["key"])
+    row = (await connection.execute(same_key.where(messages.c.conflicts_with == ""))).mappings().one()
+    first = kept(row)
+    if first.hash == values["hash"]:
+        return KeepResult(outcome="duplicate", message=first, first=first)
+    why = f"the same number as message {first.id}, with other content"
+    other = await _insert(connection, values | {"conflicts_with": first.id, "reason": why})
+    if other is None:
+        again = await connection.execute(same_key.where(messages.c.hash == values["hash"]))
+        other = kept(again.mappings().one())
+    return KeepResult(outcome="conflict", message=other, first=first)
+
+
+async def _insert(connection: AsyncConnection, values: dict[str, Any]) -> Kept | None:
+    asked = upsert(messages).values(values).on_conflict_do_nothing().returning(*_KEPT)
+    row = (await connection.execute(asked)).mappings().one_or_none()
+    if row is None:
+        return None
+    await _note(connection, values["id"], values["state"], values.get("reason", ""), values["at"])
+    return kept(row)
+
+
+async def _note(connection: AsyncConnection, message: str, state: str, reason: str, at: datetime) -> None:
+    await connection.execute(insert(message_states).values(message=message, state=state, reason=reason, at=at))
+
+
+async def mark_in(
+    connection: AsyncConnection,
+    message: str,
+    state: str,
+    *,
+    reason: str = "",
+    case: str = "",
+    kind: str = "",
+    control_number: str = "",
+    answer: str = "",
+) -> None:
+    """Move a message in a transaction of the caller's; see :meth:`StoredJournal.mark`."""
+    if state not in STATES:
+        raise ValueError(f"{state} is not a state of a message")
+    found = await connection.execute(
+        select(messages.c.state, messages.c.reason).where(messages.c.id == message).with_for_update()
+    )
+    before = found.one_or_none()
+    if before is None:
+        raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
+    if before.state == "acknowledged" and state == "sent":
+        state = "acknowledged"  # a send repeated after the partner's answer came
+        reason = reason or before.reason
+    given = {"case": case, "kind": kind, "control_number": control_number, "answer": answer}
+    values = {"state": state, "reason": reason} | {name: value for name, value in given.items() if value}
+    await connection.execute(update(messages).where(messages.c.id == message).values(values))
+    if (before.state, before.reason) != (state, reason):
+        await _note(connection, message, state, reason, now())
+
+
+class StoredJournal:
+    """The journal in our own database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def keep(self, message: NewMessage) -> KeepResult:
+        """Keep a message whole, or find that it is here already: one key, one first message, whichever door it came by.
+
+        What comes in starts as received, what goes out as validated (we made it). Other bytes under a key that is taken
+        are a conflict and kept under an id of their own, once.
+        """
+        async with transaction(self._engine) as connection:
+            return await keep_in(connection, message)
+
+    async def mark(
+        self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
+    ) -> None:
+        """Move a message to a state, with the reason; each change stays in its history.
+
+        Raises:
+            Rejected: there is no such message.
+        """
+        async with transaction(self._engine) as connection:
+            await mark_in(
+                connection, message, state, reason=reason, case=case, kind=kind, control_number=control_number
+            )
+
+    async def answered(self, message: str, answer: str) -> None:
+        """Link the message that answers this one (its 997, TA1 or reply)."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(update(messages).where(messages.c.id == message).values(answer=answer))
+
+    async def acknowledged(self, partner: str, kind: str, number: str, *, by: str, reason: str = "") -> str | None:
+        """Find what we sent under this number (kind TA1: interchange, 997: group), and note that ``by`` answers it."""
+        column = control_numbers.c.interchange if kind == "TA1" else control_numbers.c.group
+        if not number.isdecimal():
+            return None
+        async with transaction(self._engine) as connection:
+            found = await connection.scalar(
+                select(messages.c.id)
+                .join(
+                    control_numbers,
+                    (control_numbers.c.partner == messages.c.partner)
+                    & (func.ltrim(messages.c.control_number, "0") == cast(control_numbers.c.interchange, Text)),
+                )
+                .where(messages.c.direction == "out", messages.c.partner == partner, column == int(number))
+                .order_by(messages.c.id.desc())
+                .limit(1)
+            )
+            if found is not None:
+                await mark_in(connection, found, "acknowledged", reason=reason, answer=by)
+            return found
+
+    async def read(self, message: str) -> Kept | None:
+        """The message with its bytes, or None."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(select(*_KEPT).where(messages.c.id == message))).mappings().one_or_none()
+        return kept(row) if row is not None else None
+
+    async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]:
+        """Every state the message had: which, why, since when."""
+        asked = select(message_states).where(message_states.c.message == message).order_by(message_states.c.id)
+        async with transaction(self._engine) as connection:
+            return [(row.state, row.reason, row.at) for row in await connection.execute(asked)]
+
+    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
+        """What was kept but not yet routed, oldest first, for the sweep."""
+        asked = (
+            select(*_KEPT)
+            .where(messages.c.direction == "in", messages.c.state.in_(("received", "validated")))
+            .where(messages.c.at < older_than)
+            .order_by(messages.c.at, messages.c.id)
+            .limit(limit)
+        )
+        async with transaction(self._engine) as connection:
+            return [kept(row) for row in (await connection.execute(asked)).mappings()]

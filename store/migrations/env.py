@@ -1,0 +1,17 @@
+"""Run by Alembic: the connection is given by :mod:`store.migrate`, never read from a file."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from store import case_tables, tables
+
+assert case_tables.cases.metadata is tables.metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=tables.metadata,
+    transaction_per_migration=False,
+)
+with context.begin_transaction():
+    context.run_migrations()

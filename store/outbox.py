@@ -1,0 +1,136 @@
+"""Business events for inventory, analytics and others: written with the case's change, delivered to each subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from pydantic import Field
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.base import Canonical
+from canonical.cases import BusinessEvent
+from store.case_tables import deliveries, events, subscribers
+from store.database import transaction
+from store.ids import now
+
+
+class Subscriber(Canonical):
+    """Who wants to hear of what: a webhook, the file its secret is in, and event types (``order.*`` takes all of them)."""
+
+    name: str = Field(min_length=1, max_length=80)
+    url: str = Field(pattern=r"^https?://")
+    secret_file: str = ""
+    types: tuple[str, ...] = ("*",)
+    active: bool = True
+
+    def wants(self, event_type: str) -> bool:
+        """Whether it hears of events of this type."""
+        return self.active and any(fnmatchcase(event_type, pattern) for pattern in self.types)
+
+
+class Delivery(Canonical):
+    """One event on its way to one subscriber; ``attempts`` counts this one."""
+
+    id: int
+    subscriber: Subscriber
+    event: BusinessEvent
+    attempts: int
+
+
+async def put_events(connection: AsyncConnection, what: Sequence[BusinessEvent]) -> None:
+    """Write events in a transaction of the caller's. One key is one event, and one delivery to each who wants it."""
+    if not what:
+        return
+    listening = await _subscribers(connection)
+    for event in what:
+        row = {
+            "key": event.key,
+            "type": event.type,
+            "case": event.case,
+            "facility": event.facility,
+            "content": event.model_dump_json(),
+            "occurred_at": event.occurred_at,
+        }
+        new = await connection.scalar(upsert(events).values(row).on_conflict_do_nothing().returning(events.c.id))
+        to = [subscriber.name for subscriber in listening if subscriber.wants(event.type)]
+        if new is None or not to:
+            continue
+        at = now()
+        rows = [{"event": new, "subscriber": name, "state": "waiting", "next_at": at, "changed_at": at} for name in to]
+        await connection.execute(insert(deliveries), rows)
+
+
+async def _subscribers(connection: AsyncConnection) -> list[Subscriber]:
+    rows = await connection.execute(select(subscribers).where(subscribers.c.active).order_by(subscribers.c.name))
+    return [_subscriber(row._asdict()) for row in rows]
+
+
+def _subscriber(row: dict[str, object]) -> Subscriber:
+    return Subscriber.model_validate(row | {"types": tuple(str(row["types"]).split())})
+
+
+class StoredOutbox:
+    """Deliveries in our own database: several senders may work at once, each takes what no other holds."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def subscribe(self, subscriber: Subscriber) -> None:
+        """Add a subscriber or change it; it hears of what happens from now on."""
+        values = subscriber.model_dump() | {"types": " ".join(subscriber.types), "at": now()}
+        asked = upsert(subscribers).values(values)
+        async with transaction(self._engine) as connection:
+            await connection.execute(asked.on_conflict_do_update(index_elements=["name"], set_=values))
+
+    async def subscribers(self) -> Sequence[Subscriber]:
+        """Who listens."""
+        async with transaction(self._engine) as connection:
+            return await _subscribers(connection)
+
+    async def claim(self, at: datetime, until: datetime, limit: int = 50) -> Sequence[Delivery]:
+        """Take deliveries that are due, oldest event first; who does not report back by ``until`` loses them again."""
+        async with transaction(self._engine) as connection:
+            rows = await connection.execute(
+                select(deliveries.c.id, deliveries.c.attempts, events.c.content, subscribers)
+                .join(events, events.c.id == deliveries.c.event)
+                .join(subscribers, subscribers.c.name == deliveries.c.subscriber)
+                .where(deliveries.c.state == "waiting", deliveries.c.next_at <= at, subscribers.c.active)
+                .order_by(deliveries.c.event, deliveries.c.id)
+                .limit(limit)
+                .with_for_update(of=deliveries, skip_locked=True)
+            )
+            taken = [
+                Delivery(
+                    id=row.id,
+                    attempts=row.attempts + 1,
+                    event=BusinessEvent.model_validate_json(row.content),
+                    subscriber=_subscriber(row._asdict()),
+                )
+                for row in rows
+            ]
+            if taken:
+                await connection.execute(
+                    update(deliveries)
+                    .where(deliveries.c.id.in_([delivery.id for delivery in taken]))
+                    .values(attempts=deliveries.c.attempts + 1, next_at=until, changed_at=at)
+                )
+        return taken
+
+    async def delivered(self, delivery: int, at: datetime) -> None:
+        """The subscriber has it."""
+        await self._mark(delivery, state="delivered", error="", changed_at=at)
+
+    async def failed(self, delivery: int, error: str, at: datetime, again_at: datetime | None) -> None:
+        """The subscriber did not take it: try again then, or (None) give it to a person as dead."""
+        if again_at is None:
+            await self._mark(delivery, state="dead", error=error[:2000], changed_at=at)
+        else:
+            await self._mark(delivery, error=error[:2000], changed_at=at, next_at=again_at)
+
+    async def _mark(self, delivery: int, **values: object) -> None:
+        async with transaction(self._engine) as connection:
+            await connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(**values))

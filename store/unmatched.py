@@ -1,0 +1,83 @@
+"""Documents without an open case: nothing a partner sends is lost, a person attaches it or sets it aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.errors import Rejected
+from canonical.ports import Unmatched
+from store.case_tables import unmatched
+from store.database import transaction
+
+_SHOWN = [column for column in unmatched.c if column.name not in ("decided_by", "decided_why")]
+
+
+async def put_in(connection: AsyncConnection, document: Unmatched) -> None:
+    """List a document in a transaction of the caller's; one that is listed already stays as it is."""
+    await connection.execute(upsert(unmatched).values(document.model_dump()).on_conflict_do_nothing())
+
+
+class StoredUnmatched:
+    """The list of unmatched documents in our own database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def put_unmatched(self, document: Unmatched) -> None:
+        """List a document that has no open case."""
+        async with transaction(self._engine) as connection:
+            await put_in(connection, document)
+
+    async def unmatched(self, state: str = "open", *, facility: str = "", limit: int = 100) -> Sequence[Unmatched]:
+        """The documents that wait for a person, oldest first; ``state`` empty for all of them."""
+        asked = select(*_SHOWN).order_by(unmatched.c.at, unmatched.c.id).limit(limit)
+        if state:
+            asked = asked.where(unmatched.c.state == state)
+        if facility:
+            asked = asked.where(unmatched.c.facility.in_(("", facility)))
+        async with transaction(self._engine) as connection:
+            return [Unmatched.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
+
+    async def unmatched_document(self, document: str) -> Unmatched | None:
+        """One of them, or None."""
+        asked = select(*_SHOWN).where(unmatched.c.id == document)
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(asked)).mappings().one_or_none()
+        return Unmatched.model_validate(dict(row)) if row is not None else None
+
+    async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
+        """Note that a person gave the document to a case (the same again is no other deed).
+
+        Raises:
+            Rejected: no such document, or it was given to another case or set aside.
+        """
+        return await self._decide(document, "attached", case, by, why)
+
+    async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
+        """Note that a person decided that nothing follows from the document.
+
+        Raises:
+            Rejected: no such document, or it was attached to a case.
+        """
+        return await self._decide(document, "set_aside", None, by, why)
+
+    async def _decide(self, document: str, state: str, case: str | None, by: str, why: str) -> Unmatched:
+        async with transaction(self._engine) as connection:
+            asked = select(*_SHOWN).where(unmatched.c.id == document).with_for_update()
+            row = (await connection.execute(asked)).mappings().one_or_none()
+            if row is None:
+                raise Rejected(f"no unmatched document {document}", code="not-found", system="store")
+            held = Unmatched.model_validate(dict(row))
+            wanted = held.model_copy(update={"state": state, "case": held.case if case is None else case})
+            if held == wanted:
+                return held
+            if held.state != "open":
+                what = f"attached to {held.case}" if held.state == "attached" else "set aside"
+                raise Rejected(f"document {document} was {what}", code="conflict", system="store")
+            values = {"state": state, "case": wanted.case, "decided_by": by, "decided_why": why}
+            await connection.execute(update(unmatched).where(unmatched.c.id == document).values(values))
+        return wanted

@@ -1,0 +1,109 @@
+"""The register in memory: the port Register, for tests that need no database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from canonical.base import Canonical, Money, total
+from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.supply import ContractPrice, Item
+
+
+class FakeRegister:
+    """Master data in memory: put records in with :meth:`put`."""
+
+    def __init__(self, *records: Canonical) -> None:
+        self.records: list[Canonical] = []
+        self.commitments: dict[tuple[str, str], tuple[str, Money]] = {}
+        self.put(*records)
+
+    def put(self, *records: Canonical) -> None:
+        """Add records; a later one of the same code replaces an earlier one."""
+        self.records[:0] = reversed(records)
+
+    def _of(self, model: type[Canonical], **wanted: str) -> Canonical | None:
+        for record in self.records:
+            if isinstance(record, model) and all(getattr(record, name, "") == value for name, value in wanted.items()):
+                return record
+        return None
+
+    async def facility(self, code: str) -> Facility | None:
+        found = self._of(Facility, code=code)
+        return found if isinstance(found, Facility) else None
+
+    async def department(self, facility: str, code: str) -> Department | None:
+        found = self._of(Department, facility=facility, code=code)
+        return found if isinstance(found, Department) else None
+
+    async def location(self, facility: str, code: str) -> Location | None:
+        found = self._of(Location, facility=facility, code=code)
+        return found if isinstance(found, Location) else None
+
+    async def item(self, facility: str, code: str) -> Item | None:
+        found = self._of(Item, code=code)
+        return found if isinstance(found, Item) else None
+
+    async def item_by_catalogue(self, facility: str, supplier: str, catalogue_number: str) -> Item | None:
+        for record in self.records:
+            if isinstance(record, Item) and any(
+                (sold.supplier, sold.catalogue_number) == (supplier, catalogue_number) for sold in record.suppliers
+            ):
+                return record
+        return None
+
+    async def supplier(self, code: str) -> Supplier | None:
+        found = self._of(Supplier, code=code)
+        return found if isinstance(found, Supplier) else None
+
+    async def partner(self, supplier: str) -> Partner | None:
+        found = self._of(Partner, supplier=supplier)
+        return found if isinstance(found, Partner) else None
+
+    async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
+        return [
+            record
+            for record in self.records
+            if isinstance(record, ContractPrice)
+            and record.item == item
+            and record.facility in (None, facility)
+            and record.holds(as_of)
+        ]
+
+    async def cost_centre(self, facility: str, code: str) -> CostCentre | None:
+        found = self._of(CostCentre, facility=facility, code=code)
+        return found if isinstance(found, CostCentre) else None
+
+    async def committed(self, facility: str, cost_centre: str) -> Money | None:
+        amounts = [
+            amount
+            for (site, _), (centre, amount) in self.commitments.items()
+            if (site, centre) == (facility, cost_centre)
+        ]
+        return total(amounts, amounts[0].currency) if amounts else None
+
+    async def employee(self, facility: str, person: str) -> Employee | None:
+        return self.person(facility, person, by_login=False)
+
+    def person(self, facility: str, name: str, *, by_login: bool) -> Employee | None:
+        """An employee by id or by shell login."""
+        found = self._of(Employee, facility=facility, **({"os_user": name} if by_login else {"id": name}))
+        return found if isinstance(found, Employee) else None
+
+    async def employees(self, facility: str, role: str) -> Sequence[Employee]:
+        return [
+            record
+            for record in self.records
+            if isinstance(record, Employee) and record.active and record.facility == facility and role in record.roles
+        ]
+
+    async def policy(self, facility: str, as_of: date) -> Policy:
+        for record in self.records:
+            if (
+                isinstance(record, Policy)
+                and record.facility == facility
+                and record.valid_from <= as_of
+                and (record.valid_to is None or as_of <= record.valid_to)
+            ):
+                return record
+        return Policy(facility=facility)

@@ -1,0 +1,349 @@
+"""Our own store in memory: the ports Journal, Numbering and Cases, for tests that need no database.
+
+They pass the same contract as the real ones (tests/store/contract.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from canonical.base import content_hash
+from canonical.cases import (
+    BusinessEvent,
+    CaseChange,
+    CaseStatus,
+    CheckedDecision,
+    DecisionToCheck,
+    Trouble,
+    seal_is_valid,
+)
+from canonical.errors import Rejected
+from canonical.ports import Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
+from canonical.steps import BudgetMove, Claimed, ClaimRequest, InvoiceCheck, InvoiceSeen, OpenOrder, OrdersRequest
+from store.claim_rules import Held, Start, judge, read_start
+from store.claims import as_written
+from store.decisions import unverified, verified
+from store.ids import new_id
+from store.journal import STATES
+from tests.fakes.register import FakeRegister
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class FakeJournal:
+    """The journal in memory: ``messages`` by id, ``history`` of states."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Kept] = {}
+        self.history: dict[str, list[tuple[str, str]]] = {}
+        self._conflicts: set[str] = set()
+
+    async def keep(self, message: NewMessage) -> KeepResult:
+        content = hashlib.sha256(message.data).hexdigest()
+        same = [kept for kept in self.messages.values() if message.key and self._same_key(kept, message)]
+        first = next((kept for kept in same if kept.id not in self._conflicts), None)
+        if first is not None and first.hash == content:
+            return KeepResult(outcome="duplicate", message=first, first=first)
+        again = next((kept for kept in same if kept.hash == content), None)
+        if again is not None:
+            return KeepResult(outcome="conflict", message=again, first=first)
+        at = message.at or _now()
+        kept = Kept(
+            **message.model_dump(exclude={"at", "data"}),
+            id=new_id(at),
+            at=at,
+            data=message.data,
+            hash=content,
+            size=len(message.data),
+            state="received" if message.direction == "in" else "validated",
+            reason=f"the same number as message {first.id}, with other content" if first else "",
+        )
+        self.messages[kept.id] = kept
+        self.history[kept.id] = [(kept.state, kept.reason)]
+        if first is not None:
+            self._conflicts.add(kept.id)
+            return KeepResult(outcome="conflict", message=kept, first=first)
+        return KeepResult(outcome="kept", message=kept)
+
+    @staticmethod
+    def _same_key(kept: Kept, message: NewMessage) -> bool:
+        return kept.key == message.key and kept.direction == message.direction
+
+    async def mark(
+        self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
+    ) -> None:
+        if state not in STATES:
+            raise ValueError(f"{state} is not a state of a message")
+        kept = self.messages.get(message)
+        if kept is None:
+            raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
+        if kept.state == "acknowledged" and state == "sent":
+            state, reason = "acknowledged", reason or kept.reason
+        given = {"case": case, "kind": kind, "control_number": control_number}
+        changes = {name: value for name, value in given.items() if value}
+        self.messages[message] = kept.model_copy(update={"state": state, "reason": reason, **changes})
+        if (kept.state, kept.reason) != (state, reason):
+            self.history[message].append((state, reason))
+
+    async def answered(self, message: str, answer: str) -> None:
+        if message in self.messages:
+            self.messages[message] = self.messages[message].model_copy(update={"answer": answer})
+
+    async def read(self, message: str) -> Kept | None:
+        return self.messages.get(message)
+
+    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
+        waiting = [
+            kept
+            for kept in self.messages.values()
+            if kept.direction == "in" and kept.state in ("received", "validated") and kept.at < older_than
+        ]
+        return sorted(waiting, key=lambda kept: (kept.at, kept.id))[:limit]
+
+
+class FakeNumbering:
+    """Control numbers in memory; ``given`` by partner and key, ``about`` says for which case and kind."""
+
+    def __init__(self) -> None:
+        self.given: dict[tuple[str, str], ControlNumbers] = {}
+        self.about: dict[tuple[str, str], tuple[str, str]] = {}
+
+    async def control_numbers(self, partner: str, key: str, *, case: str, kind: str) -> ControlNumbers:
+        if (partner, key) not in self.given:
+            number = sum(1 for known, _ in self.given if known == partner) + 1
+            self.given[partner, key] = ControlNumbers(
+                interchange=number, group=number, transaction_set=number, given_at=_now().replace(microsecond=0)
+            )
+            self.about[partner, key] = (case, kind)
+        return self.given[partner, key]
+
+
+class FakeCases:
+    """Claims and the read model in memory. Everything is there to be looked at; ``sealed_by`` is the doors' key."""
+
+    def __init__(
+        self,
+        journal: FakeJournal | None = None,
+        register: FakeRegister | None = None,
+        numbering: FakeNumbering | None = None,
+        seal_key: bytes = b"",
+    ) -> None:
+        self.journal = journal or FakeJournal()
+        self.register = register or FakeRegister()
+        self.numbering = numbering or FakeNumbering()
+        self.seal_key = seal_key
+        self.claims: dict[str, Held] = {}
+        self.claim_messages: dict[str, str] = {}
+        self.changes: list[CaseChange] = []
+        self.current: dict[str, CaseChange] = {}
+        self.carried: dict[str, str] = {}
+        self.events: dict[str, BusinessEvent] = {}
+        self.numbers: dict[tuple[str, str], str] = {}
+        self.orders: dict[str, tuple[str, str]] = {}  # case -> number as written, supplier
+        self.moved: dict[tuple[str, str], datetime] = {}
+        self.checked: list[CheckedDecision] = []
+        self.unreadable: list[tuple[str, bytes, str]] = []
+        self.in_trouble: dict[tuple[str, str, str], Trouble] = {}
+        self.invoices: dict[str, InvoiceCheck] = {}
+        self.unmatched: dict[str, Unmatched] = {}
+
+    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
+        held = self.claims.get(case)
+        if held is None:
+            self.claims[case] = Held(run=None, generation=1, hash=content_hash)
+            self.claim_messages[case] = message
+            return Announcement(outcome="new", case=case)
+        return Announcement(outcome="same" if held.hash == content_hash else "conflict", case=case)
+
+    async def claim(self, request: ClaimRequest) -> Claimed:
+        start = read_start(request)
+        held = self.claims.get(request.case)
+        if start.outcome == "unreadable" and held is not None and judge(held, request.run, "") == "resumed":
+            return await self._go_on(request, start, held, "resumed")
+        if start.outcome:
+            message = await self._journalled(request, "dead", start.problem.reason if start.problem else "")
+            return Claimed(
+                outcome=start.outcome,
+                case=request.case,
+                message=message,
+                requisition=start.requisition,
+                problem=start.problem,
+            )
+        outcome = "claimed" if held is None else judge(held, request.run, start.hash)
+        held = held or Held(run=None, generation=1, hash=start.hash)
+        if outcome in ("claimed", "resumed"):
+            return await self._go_on(request, start, held, outcome)
+        message = await self._journalled(request, "refused", outcome)
+        if outcome == "conflict":
+            self.unmatched[f"conflict-{message}"] = Unmatched(
+                id=f"conflict-{message}", kind="requisition", message=message, case=request.case, at=request.as_of
+            )
+        return Claimed(
+            outcome=outcome,
+            case=request.case,
+            first=request.case,
+            generation=held.generation,
+            message=message,
+            requisition=start.requisition,
+        )
+
+    async def _go_on(self, request: ClaimRequest, start: Start, held: Held, outcome: str) -> Claimed:
+        self.claims[request.case] = Held(run=request.run, generation=held.generation, hash=held.hash or start.hash)
+        message = self.claim_messages.get(request.case) or await self._journalled(request, "routed")
+        self.claim_messages[request.case] = message
+        await self.journal.mark(message, "routed", case=request.case, kind="requisition")
+        return self._claimed(request.case, held, outcome, message, start)
+
+    def _claimed(self, case: str, held: Held, outcome: str, message: str = "", start: Start | None = None) -> Claimed:
+        resumed = outcome == "resumed"
+        return Claimed(
+            outcome=outcome,
+            case=case,
+            generation=held.generation,
+            revision=self.current[case].revision if resumed and case in self.current else 0,
+            carried=self.carried.get(case, "") if resumed else "",
+            message=message,
+            requisition=start.requisition if start else None,
+        )
+
+    async def _journalled(self, request: ClaimRequest, state: str, reason: str = "") -> str:
+        content = hashlib.sha256(request.data).hexdigest()
+        kept = await self.journal.keep(
+            NewMessage(
+                door=request.door,
+                data=request.data,
+                kind="requisition",
+                key=f"start/{request.case}/{request.run}/{content[:16]}",
+                case=request.case,
+                trace=request.trace,
+                at=request.as_of,
+            )
+        )
+        await self.journal.mark(kept.message.id, state, reason=reason)
+        return kept.message.id
+
+    async def open_order(self, request: OpenOrder) -> Claimed:
+        order = request.order
+        case, content = order.case_id, content_hash(order)
+        held = self.claims.get(case)
+        outcome = "claimed" if held is None else judge(held, request.run, content)
+        held = held or Held(run=request.run, generation=1, hash=content)
+        if outcome == "conflict":
+            name = f"conflict-{case}/{request.run}"
+            self.unmatched[name] = Unmatched(id=name, kind="order", number=order.number, case=case, at=request.as_of)
+        if outcome not in ("claimed", "resumed"):
+            return Claimed(outcome=outcome, case=case, first=case, generation=held.generation)
+        self.claims[case] = Held(run=request.run, generation=held.generation, hash=held.hash)
+        self.orders.setdefault(case, (as_written(order.number), order.supplier))
+        if (order.facility, order.number) not in self.register.commitments:
+            self.register.commitments[order.facility, order.number] = (order.cost_centre, order.amount)
+            self.moved[order.facility, order.number] = request.as_of
+        return self._claimed(case, held, outcome)
+
+    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+        for group in groups:
+            self.numbers.setdefault((request.case, group), f"PO{len(self.numbers) + 1:06d}")
+        return [self.numbers[request.case, group] for group in groups]
+
+    async def raise_generation(self, case: str) -> int:
+        """As the real one: frees the claim for a successor."""
+        held = self.claims.get(case)
+        if held is None:
+            return self.current[case].generation if case in self.current else 1
+        self.claims[case] = Held(run=None, generation=held.generation + 1, hash=held.hash)
+        if case in self.current:
+            self.current[case] = self.current[case].model_copy(update={"generation": held.generation + 1})
+        return held.generation + 1
+
+    async def record(self, change: CaseChange) -> None:
+        before = self.current.get(change.case)
+        if before is not None:
+            same_run = before.run == change.run
+            if change.generation < before.generation:
+                return
+            if change.generation == before.generation and same_run and change.revision <= before.revision:
+                return
+        self.changes.append(change)
+        self.current[change.case] = change
+        if change.carried:
+            self.carried[change.case] = change.carried
+        for event in change.events:
+            self.events.setdefault(event.key, event)
+        if change.closed:
+            self.in_trouble = {key: value for key, value in self.in_trouble.items() if key[0] != change.case}
+
+    async def status(self, case: str) -> CaseStatus | None:
+        change = self.current.get(case)
+        if change is None:
+            return None
+        orders = tuple(sorted(number for (owner, _), number in self.numbers.items() if owner == case))
+        return CaseStatus.model_validate(change.model_dump() | {"orders": orders})
+
+    async def check(self, request: DecisionToCheck) -> CheckedDecision:
+        actor = request.decision.actor
+        if (
+            not self.seal_key
+            or actor.known_by == "temporal"
+            or not seal_is_valid(request.decision, request.case, self.seal_key)
+        ):
+            checked = unverified(request)
+        else:
+            person = self.register.person(request.facility, actor.id, by_login=actor.known_by == "os_user")
+            checked = verified(request, person)
+        self.checked.append(checked)
+        return checked
+
+    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
+        if (case, data, reason) not in self.unreadable:
+            self.unreadable.append((case, data, reason))
+
+    async def trouble(self, trouble: Trouble) -> None:
+        key = (trouble.case, trouble.system, trouble.step)
+        if trouble.since is None:
+            self.in_trouble.pop(key, None)
+        else:
+            since = self.in_trouble[key].since if key in self.in_trouble else trouble.since
+            self.in_trouble[key] = trouble.model_copy(update={"since": since})
+
+    async def move_budget(self, move: BudgetMove) -> None:
+        key = (move.facility, move.order)
+        if key not in self.moved or self.moved[key] <= move.as_of:
+            self.register.commitments[key] = (move.cost_centre, move.committed)
+            self.moved[key] = move.as_of
+
+    async def check_invoice(self, check: InvoiceCheck) -> InvoiceSeen:
+        invoice = check.invoice
+        first = self.invoices.setdefault(invoice.key, check)
+        if (first.case, first.message) != (check.case, check.message):
+            why = f"invoice {invoice.number} of {invoice.supplier} with this date and total was received before"
+            return InvoiceSeen(duplicate=True, first_case=first.case, reason=why)
+        for other in self.invoices.values():
+            same = (other.invoice.supplier, other.invoice.number) == (invoice.supplier, invoice.number)
+            if same and other.invoice.key != invoice.key:
+                why = f"invoice {invoice.number} of {invoice.supplier} was received before with another date or total"
+                return InvoiceSeen(first_case=other.case, reason=why)
+        return InvoiceSeen()
+
+    async def order_case(self, order: str, supplier: str = "") -> str | None:
+        number = as_written(order)
+        found = [
+            case for case, (written, by) in self.orders.items() if number and written == number and supplier in ("", by)
+        ]
+        if len(found) > 1:
+            found = [case for case in found if case not in self.current or not self.current[case].closed]
+        return found[0] if len(found) == 1 else None
+
+    async def case_of_control_number(self, partner: str, kind: str, number: str) -> str | None:
+        if not number.isdecimal():
+            return None
+        for (known, key), numbers in reversed(self.numbering.given.items()):
+            if known == partner and (numbers.interchange if kind == "TA1" else numbers.group) == int(number):
+                return self.numbering.about[known, key][0] or None
+        return None
+
+    async def put_unmatched(self, document: Unmatched) -> None:
+        self.unmatched.setdefault(document.id, document)

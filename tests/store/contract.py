@@ -1,0 +1,478 @@
+"""What Journal, Numbering and Cases promise, whoever keeps them: the same suite for our database and for the fakes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+import pytest
+
+from canonical.base import Money, Quantity, content_hash
+from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, State, Trouble
+from canonical.errors import Rejected
+from canonical.parties import Employee
+from canonical.ports import Cases, Journal, NewMessage, Numbering, Unmatched
+from canonical.purchasing import Invoice, OrderLine, PurchaseOrder, Requisition, RequisitionLine
+from canonical.steps import BudgetMove, ClaimRequest, InvoiceCheck, OpenOrder, OrdersRequest
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SEAL_KEY = b"the seal key of the tests"
+
+
+class CasesAndMore(Cases, Protocol):
+    async def raise_generation(self, case: str) -> int: ...
+
+
+@dataclass
+class Stores:
+    """The ports under test, and how this kind of store is filled and looked at."""
+
+    journal: Journal
+    numbering: Numbering
+    cases: CasesAndMore
+    committed: Any
+    employ: Any
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def requisition(number: str = "R-1", **fields: Any) -> Requisition:
+    line = RequisitionLine(id="1", item="ITM-1001", quantity=Quantity(value=Decimal(5), unit="BX"))
+    content = {
+        "facility": "NGH",
+        "source": "surgery",
+        "number": number,
+        "department": "surgery",
+        "cost_centre": "CC-4100",
+        "requester": "E-100",
+        "deliver_to": "OR-1",
+        "lines": [line.model_dump()],
+    }
+    return Requisition.model_validate(content | fields)
+
+
+def start(of: Requisition, run: str = "run-1", **fields: Any) -> ClaimRequest:
+    return ClaimRequest(
+        **{"case": of.case_id, "run": run, "data": of.model_dump_json().encode(), "as_of": NOW, **fields}
+    )
+
+
+def order(number: str = "PO000001", **fields: Any) -> PurchaseOrder:
+    line = OrderLine(
+        id="1",
+        number=1,
+        requisition_line="1",
+        item="ITM-1001",
+        supplier_item="ALP-1",
+        quantity=Quantity(value=Decimal(5), unit="BX"),
+        unit_price=Money(amount=Decimal("12.50")),
+    )
+    content = {
+        "facility": "NGH",
+        "number": number,
+        "supplier": "ALPINE",
+        "ship_to": "OR-1",
+        "cost_centre": "CC-4100",
+        "ordered_on": date(2026, 3, 2),
+        "lines": [line.model_dump()],
+    }
+    return PurchaseOrder.model_validate(content | fields)
+
+
+def change(case: str, revision: int = 1, run: str = "run-1", **fields: Any) -> CaseChange:
+    return CaseChange(
+        **{
+            "case": case,
+            "process": "procure_to_pay",
+            "facility": "NGH",
+            "run": run,
+            "revision": revision,
+            "state": State.RECEIVED,
+            "business_state": f"revision {revision}",
+            "changed_at": NOW + timedelta(minutes=revision),
+            **fields,
+        }
+    )
+
+
+def invoice(number: str = "INV-1", total: str = "62.50", day: int = 3) -> Invoice:
+    return Invoice(supplier="ALPINE", number=number, invoiced_on=date(2026, 3, day), total=Money(amount=Decimal(total)))
+
+
+class JournalContract:
+    async def test_a_message_is_kept_byte_for_byte(self, stores: Stores) -> None:
+        data = bytes(range(256)) * 3
+        kept = await stores.journal.keep(NewMessage(door="sftp", data=data, partner="ALPINE", key="k"))
+        read = await stores.journal.read(kept.message.id)
+        assert kept.outcome == "kept" and read is not None
+        assert (read.data, read.size, read.state, read.partner) == (data, 768, "received", "ALPINE")
+
+    async def test_the_same_key_with_the_same_bytes_is_the_first_message(self, stores: Stores) -> None:
+        first = await stores.journal.keep(NewMessage(door="rest", data=b"a", key="k"))
+        again = await stores.journal.keep(NewMessage(door="sftp", data=b"a", key="k"))
+        assert (again.outcome, again.message.id) == ("duplicate", first.message.id)
+
+    async def test_the_same_key_with_other_bytes_is_kept_once_as_a_conflict(self, stores: Stores) -> None:
+        first = await stores.journal.keep(NewMessage(door="rest", data=b"a", key="k"))
+        other = await stores.journal.keep(NewMessage(door="rest", data=b"b", key="k"))
+        again = await stores.journal.keep(NewMessage(door="rest", data=b"b", key="k"))
+        assert (other.outcome, again.outcome) == ("conflict", "conflict")
+        assert other.first is not None and other.first.id == first.message.id
+        assert again.message.id == other.message.id != first.message.id
+        assert other.message.data == b"b" and first.message.id in other.message.reason
+
+    async def test_messages_without_a_key_are_each_their_own(self, stores: Stores) -> None:
+        one = await stores.journal.keep(NewMessage(door="rest", data=b"a"))
+        two = await stores.journal.keep(NewMessage(door="rest", data=b"a"))
+        assert one.outcome == two.outcome == "kept" and one.message.id < two.message.id
+
+    async def test_a_key_in_and_a_key_out_do_not_meet(self, stores: Stores) -> None:
+        await stores.journal.keep(NewMessage(direction="in", door="sftp", data=b"a", key="k"))
+        out = await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"b", key="k"))
+        assert (out.outcome, out.message.state) == ("kept", "validated")
+
+    async def test_a_key_of_any_length_and_text_of_any_kind_are_kept(self, stores: Stores) -> None:
+        long = NewMessage(door="sftp", data=b"a", key="\x00é" * 5000, sender="a\x00b", kind="x" * 9000)
+        assert (await stores.journal.keep(long)).outcome == "kept"
+        assert (await stores.journal.keep(long)).outcome == "duplicate"
+
+    async def test_a_mark_moves_a_message_with_its_reason(self, stores: Stores) -> None:
+        kept = (await stores.journal.keep(NewMessage(door="rest", data=b"a"))).message
+        await stores.journal.mark(kept.id, "refused", reason="unknown facility", case="c", kind="requisition")
+        await stores.journal.answered(kept.id, "another")
+        read = await stores.journal.read(kept.id)
+        assert read is not None
+        found = (read.state, read.reason, read.case, read.kind, read.answer)
+        assert found == ("refused", "unknown facility", "c", "requisition", "another")
+
+    async def test_sent_again_does_not_undo_acknowledged(self, stores: Stores) -> None:
+        kept = (await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"a"))).message
+        for state in ("sent", "acknowledged", "sent"):
+            await stores.journal.mark(kept.id, state)
+        read = await stores.journal.read(kept.id)
+        assert read is not None and read.state == "acknowledged"
+
+    async def test_an_unknown_message_or_state_is_said_so(self, stores: Stores) -> None:
+        with pytest.raises(Rejected):
+            await stores.journal.mark("nothing", "routed")
+        with pytest.raises(ValueError, match="lost"):
+            await stores.journal.mark("nothing", "lost")
+        assert await stores.journal.read("nothing") is None
+
+    async def test_what_is_not_routed_is_found_oldest_first(self, stores: Stores) -> None:
+        times = [NOW, NOW - timedelta(hours=1), NOW - timedelta(hours=2)]
+        kept = [(await stores.journal.keep(NewMessage(door="rest", data=b"a", at=at))).message for at in times]
+        await stores.journal.mark(kept[2].id, "routed")
+        await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"a", at=times[1]))
+        found = await stores.journal.unrouted(NOW + timedelta(seconds=1))
+        assert [message.id for message in found] == [kept[1].id, kept[0].id]
+        assert await stores.journal.unrouted(NOW - timedelta(hours=1)) == []
+
+
+class NumberingContract:
+    async def test_the_same_key_has_the_same_numbers_and_another_has_others(self, stores: Stores) -> None:
+        ask = stores.numbering.control_numbers
+        one = await ask("ALPINE", "850/PO1", case="a", kind="850")
+        two = await ask("ALPINE", "850/PO2", case="b", kind="850")
+        assert await ask("ALPINE", "850/PO1", case="a", kind="850") == one
+        assert (two.interchange, two.group) == (one.interchange + 1, one.group + 1)
+        assert (await ask("BOREAL", "850/PO1", case="a", kind="850")).interchange == 1
+
+    async def test_a_reply_finds_the_case_by_group_or_interchange(self, stores: Stores) -> None:
+        given = await stores.numbering.control_numbers("ALPINE", "850/PO1", case="the case", kind="850")
+        find = stores.cases.case_of_control_number
+        assert await find("ALPINE", "997", f"{given.group:09d}") == "the case"
+        assert await find("ALPINE", "TA1", str(given.interchange)) == "the case"
+        for partner, number in (("BOREAL", "1"), ("ALPINE", "77"), ("ALPINE", ""), ("ALPINE", "x1")):
+            assert await find(partner, "997", number) is None
+
+
+class ClaimContract:
+    async def test_the_first_start_claims_and_its_retry_keeps_the_claim(self, stores: Stores) -> None:
+        first = await stores.cases.claim(start(requisition()))
+        again = await stores.cases.claim(start(requisition()))
+        assert (first.outcome, first.generation, first.requisition) == ("claimed", 1, requisition())
+        assert again == first
+        message = await stores.journal.read(first.message)
+        assert message is not None
+        assert (message.state, message.door, message.case) == ("routed", "temporal", requisition().case_id)
+
+    async def test_another_start_with_the_same_content_is_a_duplicate(self, stores: Stores) -> None:
+        await stores.cases.claim(start(requisition()))
+        spelt = requisition().model_dump_json().replace('"5"', '"5.000"').encode()
+        other = await stores.cases.claim(start(requisition(), "run-2", data=spelt))
+        assert (other.outcome, other.first) == ("duplicate", requisition().case_id)
+
+    async def test_another_start_with_other_content_is_a_conflict(self, stores: Stores) -> None:
+        await stores.cases.claim(start(requisition()))
+        other = await stores.cases.claim(start(requisition(emergency=True), "run-2"))
+        assert (other.outcome, other.first) == ("conflict", requisition().case_id)
+        assert (await stores.cases.claim(start(requisition()))).outcome == "claimed"
+
+    async def test_a_start_that_a_door_announced_is_linked_to_its_message(self, stores: Stores) -> None:
+        one = requisition()
+        message = (await stores.journal.keep(NewMessage(door="rest", data=b"as it came", key="k"))).message.id
+        announced = await stores.cases.announce(one.case_id, content_hash(one), message)
+        claimed = await stores.cases.claim(start(one))
+        assert (announced.outcome, claimed.outcome, claimed.message) == ("new", "claimed", message)
+
+    async def test_doors_hear_whether_a_case_is_new_the_same_or_a_conflict(self, stores: Stores) -> None:
+        one = requisition()
+        ask = stores.cases.announce
+        assert (await ask(one.case_id, content_hash(one), "m1")).outcome == "new"
+        assert (await ask(one.case_id, content_hash(one), "m2")).outcome == "same"
+        assert (await ask(one.case_id, "another", "m3")).outcome == "conflict"
+
+    async def test_a_start_with_other_content_than_announced_is_a_conflict(self, stores: Stores) -> None:
+        one = requisition()
+        await stores.cases.announce(one.case_id, content_hash(one), "")
+        assert (await stores.cases.claim(start(requisition(emergency=True)))).outcome == "conflict"
+        assert (await stores.cases.claim(start(one))).outcome == "claimed"
+
+    async def test_a_resumed_case_goes_on_from_what_it_carried(self, stores: Stores) -> None:
+        one = requisition()
+        await stores.cases.claim(start(one))
+        await stores.cases.record(change(one.case_id, 7, carried='{"so":"far"}'))
+        assert await stores.cases.raise_generation(one.case_id) == 2
+        resumed = await stores.cases.claim(start(one, "run-2"))
+        assert (resumed.outcome, resumed.generation, resumed.revision) == ("resumed", 2, 7)
+        assert resumed.carried == '{"so":"far"}'
+        assert (await stores.cases.claim(start(one, "run-2"))).outcome == "resumed"
+        assert (await stores.cases.claim(start(one, "run-1"))).outcome == "duplicate"
+
+    async def test_a_corrected_case_is_resumed_although_its_first_bytes_do_not_read(self, stores: Stores) -> None:
+        one = requisition()
+        assert (await stores.cases.claim(start(one, data=b"{"))).outcome == "unreadable"
+        assert (await stores.cases.claim(start(one))).outcome == "claimed"
+        await stores.cases.raise_generation(one.case_id)
+        assert (await stores.cases.claim(start(one, "run-2", data=b"{"))).outcome == "resumed"
+
+    @pytest.mark.parametrize(
+        ("data", "path"),
+        [
+            (b"", "document"),
+            (b"{", "document"),
+            (b"null", "document"),
+            (b"NaN", "document"),
+            (b"\xff\xfe\x00", "document"),
+            (b"[" * 100_000, "document"),
+            (b'"' + b"a" * 3_000_000 + b'"', "document"),
+            (b'{"facility": 7}', "facility"),
+            (b'{"number": "a\\u0000b"}', "facility"),
+        ],
+    )
+    async def test_what_does_not_read_is_said_with_its_path(self, stores: Stores, data: bytes, path: str) -> None:
+        found = await stores.cases.claim(start(requisition(), data=data))
+        assert found.outcome == "unreadable" and found.problem is not None
+        assert (found.problem.kind, found.problem.path) == ("data-invalid", path)
+        message = await stores.journal.read(found.message)
+        assert message is not None and (message.data, message.state) == (data, "dead")
+
+    @pytest.mark.parametrize(
+        ("change_it", "path"),
+        [
+            ({"urgent": True}, "urgent"),
+            ({"emergency": "perhaps"}, "emergency"),
+            ({"lines": []}, "lines"),
+            ({"number": "a\x00b"}, "number"),
+            ({"note": "x" * 5000}, "note"),
+            ({"lines": [{"id": "1", "item": "A", "quantity": {"value": 1.5}}]}, "lines.0.quantity.value"),
+            ({"lines": [{"id": "1", "item": "A", "quantity": {"value": "NaN"}}]}, "lines.0.quantity.value"),
+            ({"lines": [{"id": "1", "item": "A", "quantity": {"value": "1e999999999"}}]}, "lines.0.quantity.value"),
+        ],
+    )
+    async def test_each_wrong_field_is_named(self, stores: Stores, change_it: dict[str, Any], path: str) -> None:
+        content = json.loads(requisition().model_dump_json(exclude_defaults=True)) | change_it
+        found = await stores.cases.claim(start(requisition(), data=json.dumps(content).encode()))
+        assert found.outcome == "unreadable" and found.problem is not None and found.problem.path == path
+
+    async def test_another_encoding_is_unreadable_and_takes_no_number(self, stores: Stores) -> None:
+        found = await stores.cases.claim(start(requisition(), encoding="binary/encrypted"))
+        assert found.outcome == "unreadable" and found.problem is not None and found.problem.path == "encoding"
+        assert (await stores.cases.claim(start(requisition(), "run-2"))).outcome == "claimed"
+
+    async def test_a_start_under_a_wrong_name_takes_no_number(self, stores: Stores) -> None:
+        found = await stores.cases.claim(start(requisition(), case="my-workflow\x00"))
+        assert found.outcome == "misnamed" and found.problem is not None
+        assert (await stores.cases.claim(start(requisition(), "run-2"))).outcome == "claimed"
+
+
+class OrderContract:
+    async def test_an_order_is_claimed_once_and_its_budget_committed(self, stores: Stores) -> None:
+        ask = OpenOrder(order=order(), run="run-1", as_of=NOW)
+        assert (await stores.cases.open_order(ask)).outcome == "claimed"
+        assert (await stores.cases.open_order(ask)).outcome == "claimed"
+        assert await stores.committed("NGH", "CC-4100") == Money(amount=Decimal("62.50"))
+        other = ask.model_copy(update={"run": "run-2"})
+        assert (await stores.cases.open_order(other)).outcome == "duplicate"
+        changed = other.model_copy(update={"order": order(ship_to="OR-2")})
+        assert (await stores.cases.open_order(changed)).outcome == "conflict"
+
+    async def test_a_budget_moves_to_the_latest_word(self, stores: Stores) -> None:
+        await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+        for minutes, amount in ((5, "10"), (3, "40")):
+            await stores.cases.move_budget(
+                BudgetMove(
+                    key=f"k{minutes}",
+                    facility="NGH",
+                    cost_centre="CC-4100",
+                    order="PO000001",
+                    committed=Money(amount=Decimal(amount)),
+                    as_of=NOW + timedelta(minutes=minutes),
+                )
+            )
+        await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW + timedelta(hours=1)))
+        assert await stores.committed("NGH", "CC-4100") == Money(amount=Decimal(10))
+        assert await stores.committed("NGH", "CC-4200") is None
+
+    async def test_a_resumed_order_goes_on(self, stores: Stores) -> None:
+        ask = OpenOrder(order=order(), run="run-1", as_of=NOW)
+        await stores.cases.open_order(ask)
+        await stores.cases.record(change(order().case_id, 4, process="purchase_order", carried="so far"))
+        assert await stores.cases.raise_generation(order().case_id) == 2
+        found = await stores.cases.open_order(ask.model_copy(update={"run": "run-2"}))
+        assert (found.outcome, found.generation, found.revision, found.carried) == ("resumed", 2, 4, "so far")
+
+    async def test_order_numbers_stay_with_their_group(self, stores: Stores) -> None:
+        one, two = requisition("R-1"), requisition("R-2")
+        ask = [
+            OrdersRequest(case=r.case_id, requisition=r, lines=(), currency="USD", dated=NOW.date()) for r in (one, two)
+        ]
+        first = await stores.cases.order_numbers(ask[0], ["a", "b"])
+        assert list(first) == ["PO000001", "PO000002"]
+        assert list(await stores.cases.order_numbers(ask[1], ["a"])) == ["PO000003"]
+        assert list(await stores.cases.order_numbers(ask[0], ["b", "c", "a"])) == ["PO000002", "PO000004", "PO000001"]
+
+    async def test_a_reply_finds_its_order_as_the_supplier_writes_it(self, stores: Stores) -> None:
+        await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+        find = stores.cases.order_case
+        assert await find("po-000001 ", "ALPINE") == order().case_id
+        assert await find("PO000001") == order().case_id
+        assert await find("PO000001", "BOREAL") is None
+        assert await find("PO999999") is None
+        assert await find("") is None
+
+    async def test_an_invoice_is_a_duplicate_by_number_date_and_total(self, stores: Stores) -> None:
+        async def seen(what: Invoice, case: str, message: str) -> tuple[bool, str]:
+            found = await stores.cases.check_invoice(InvoiceCheck(case=case, invoice=what, message=message))
+            assert bool(found.reason) == bool(found.first_case)
+            return found.duplicate, found.first_case
+
+        assert await seen(invoice(), "a", "m1") == (False, "")
+        assert await seen(invoice(), "a", "m1") == (False, "")
+        assert await seen(invoice(), "a", "m2") == (True, "a")
+        assert await seen(invoice(), "b", "m3") == (True, "a")
+        assert await seen(invoice(total="62.51"), "a", "m4") == (False, "a")
+        assert await seen(invoice("INV-2"), "b", "m5") == (False, "")
+
+
+class ReadModelContract:
+    async def test_the_last_change_is_the_status(self, stores: Stores) -> None:
+        case = requisition().case_id
+        assert await stores.cases.status(case) is None
+        attention = Attention(kind="price", reason="too\x00dear", line="1", verbs=("accept",))
+        line = LineState(line="1", state="ordered", ordered=Decimal("5.5"))
+        await stores.cases.record(change(case, 1, attention=(attention,)))
+        await stores.cases.record(change(case, 2, lines=(line,), due=NOW, owner="buyers"))
+        found = await stores.cases.status(case)
+        assert found is not None
+        assert (found.business_state, found.owner, found.due, found.revision) == ("revision 2", "buyers", NOW, 2)
+        assert found.attention == () and found.lines == (line,)
+
+    async def test_an_older_revision_or_generation_does_not_overwrite(self, stores: Stores) -> None:
+        case = requisition().case_id
+
+        async def after(what: CaseChange) -> str:
+            await stores.cases.record(what)
+            found = await stores.cases.status(case)
+            return found.business_state if found else ""
+
+        assert await after(change(case, 5)) == "revision 5"
+        assert await after(change(case, 4)) == "revision 5"
+        assert await after(change(case, 5, business_state="again")) == "revision 5"
+        assert await after(change(case, 2, run="reset")) == "revision 2"
+        assert await after(change(case, 1, run="resumed", generation=2)) == "revision 1"
+        assert await after(change(case, 9, run="reset")) == "revision 1"
+
+    async def test_a_raised_generation_silences_the_run_before(self, stores: Stores) -> None:
+        case = requisition().case_id
+        await stores.cases.claim(start(requisition()))
+        await stores.cases.record(change(case, 1))
+        await stores.cases.raise_generation(case)
+        await stores.cases.record(change(case, 2))
+        found = await stores.cases.status(case)
+        assert found is not None and found.revision == 1
+
+    async def test_trouble_is_shown_and_cleared(self, stores: Stores) -> None:
+        trouble = Trouble(case="c", system="erp", step="create", since=NOW, message="refused")
+        await stores.cases.trouble(trouble)
+        await stores.cases.trouble(trouble.model_copy(update={"since": NOW + timedelta(hours=1)}))
+        shown = await stores.extra["troubles"]("c")
+        assert [(found.system, found.since) for found in shown] == [("erp", NOW)]
+        await stores.cases.trouble(trouble.model_copy(update={"since": None}))
+        assert await stores.extra["troubles"]("c") == []
+
+    async def test_an_unmatched_document_is_listed_once(self, stores: Stores) -> None:
+        document = Unmatched(id="u1", kind="invoice", number="INV-9", at=NOW, document="{}")
+        await stores.cases.put_unmatched(document)
+        await stores.cases.put_unmatched(document.model_copy(update={"reason": "again"}))
+        assert await stores.extra["unmatched"]() == [document]
+
+
+class DecisionContract:
+    @staticmethod
+    def ask(actor: Actor, *, sealed: bool = True, **fields: Any) -> DecisionToCheck:
+        decision = Decision(verb="approve", actor=actor, id="d1", **fields)
+        case = requisition().case_id
+        given = decision.sealed(case, SEAL_KEY) if sealed else decision
+        return DecisionToCheck(case=case, facility="NGH", decision=given, as_of=NOW)
+
+    async def test_a_sealed_decision_is_by_the_employee_behind_the_login(self, stores: Stores) -> None:
+        await stores.employ(Employee(id="E-7", facility="NGH", roles=("manager",), os_user="mito"))
+        found = await stores.cases.check(self.ask(Actor(id="mito", known_by="os_user")))
+        assert (found.verified, found.employee, found.roles, found.why_not) == (True, "E-7", ("manager",), "")
+
+    async def test_a_person_named_by_id_is_found(self, stores: Stores) -> None:
+        await stores.employ(Employee(id="E-7", facility="NGH", roles=("manager",)))
+        found = await stores.cases.check(self.ask(Actor(id="E-7", known_by="api_key")))
+        assert (found.verified, found.employee) == (True, "E-7")
+
+    async def test_a_login_is_no_employee_id(self, stores: Stores) -> None:
+        await stores.employ(Employee(id="root", facility="NGH", roles=("cfo",)))
+        found = await stores.cases.check(self.ask(Actor(id="root", known_by="os_user")))
+        assert found.employee is None and "root" in found.why_not
+
+    async def test_an_inactive_or_foreign_person_may_not(self, stores: Stores) -> None:
+        await stores.employ(Employee(id="E-8", facility="NGH", active=False, os_user="eight"))
+        await stores.employ(Employee(id="E-9", facility="OTHER", os_user="nine"))
+        for login in ("eight", "nine"):
+            found = await stores.cases.check(self.ask(Actor(id=login, known_by="os_user")))
+            assert found.employee is None and found.why_not
+
+    async def test_without_a_valid_seal_no_actor_is_believed(self, stores: Stores) -> None:
+        await stores.employ(Employee(id="E-7", facility="NGH", roles=("manager",), os_user="mito"))
+        good = self.ask(Actor(id="mito", known_by="os_user"))
+        forged = [
+            self.ask(Actor(id="mito", known_by="os_user"), sealed=False),
+            good.model_copy(update={"case": "another"}),
+            good.model_copy(update={"decision": good.decision.model_copy(update={"verb": "cancel"})}),
+            good.model_copy(update={"decision": good.decision.model_copy(update={"seal": "ä"})}),
+            self.ask(Actor(id="E-7", known_by="temporal")),
+        ]
+        for request in forged:
+            found = await stores.cases.check(request)
+            assert (found.verified, found.employee, found.roles) == (False, None, ())
+            assert found.decision.actor == Actor() and found.why_not
+
+    async def test_a_decision_nobody_can_read_is_kept(self, stores: Stores) -> None:
+        await stores.cases.keep_unreadable_decision("c", b"\x00{", "not a decision", NOW)
+        await stores.cases.keep_unreadable_decision("c", b"\x00{", "not a decision", NOW)
+        assert await stores.extra["unreadable"]("c") == [(b"\x00{", "not a decision")]
+
+
+class StoreContract(
+    JournalContract, NumberingContract, ClaimContract, OrderContract, ReadModelContract, DecisionContract
+):
+    """All of it."""

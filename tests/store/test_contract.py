@@ -1,0 +1,70 @@
+"""Our database and the fakes in memory keep the same promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.parties import Employee
+from store.case_tables import decisions
+from store.cases import StoredCases
+from store.journal import StoredJournal
+from store.numbering import StoredNumbering
+from store.register import StoredRegister
+from tests.fakes.store import FakeCases, FakeJournal, FakeNumbering
+from tests.store.build import put
+from tests.store.contract import SEAL_KEY, StoreContract, Stores
+
+
+class TestOurDatabase(StoreContract):
+    @pytest.fixture
+    def stores(self, engine: AsyncEngine) -> Stores:
+        cases = StoredCases(engine, SEAL_KEY)
+
+        async def unreadable(case: str) -> list[tuple[bytes, str]]:
+            asked = select(decisions).where(decisions.c.case == case, decisions.c.kind == "unreadable")
+            async with engine.connect() as connection:
+                return [(row.data, row.content) for row in await connection.execute(asked)]
+
+        async def employ(person: Employee) -> None:
+            await put(engine, "employee", person.facility, person.id, person)
+
+        return Stores(
+            journal=StoredJournal(engine),
+            numbering=StoredNumbering(engine),
+            cases=cases,
+            committed=StoredRegister(engine).committed,
+            employ=employ,
+            extra={"troubles": cases.troubles, "unmatched": cases.unmatched, "unreadable": unreadable},
+        )
+
+
+class TestFakes(StoreContract):
+    @pytest.fixture
+    def stores(self) -> Stores:
+        journal, numbering = FakeJournal(), FakeNumbering()
+        cases = FakeCases(journal, numbering=numbering, seal_key=SEAL_KEY)
+
+        async def employ(person: Employee) -> None:
+            cases.register.put(person)
+
+        async def unmatched() -> list[Any]:
+            return list(cases.unmatched.values())
+
+        async def troubles(case: str) -> list[Any]:
+            return [trouble for trouble in cases.in_trouble.values() if trouble.case == case]
+
+        async def unreadable(case: str) -> list[tuple[bytes, str]]:
+            return [(data, reason) for owner, data, reason in cases.unreadable if owner == case]
+
+        return Stores(
+            journal=journal,
+            numbering=numbering,
+            cases=cases,
+            committed=cases.register.committed,
+            employ=employ,
+            extra={"troubles": troubles, "unmatched": unmatched, "unreadable": unreadable},
+        )
