@@ -1,0 +1,18 @@
+"""The way of a requisition: claimed, checked, approved, ordered, ended."""
+
+from __future__ import annotations
+
+from tests import build
+from tests.workflows.conftest import Case
+
+
+async def test_a_requisition_is_approved_ordered_received_billed_and_paid(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-1002", "10 BX")))
+    await case.until("pending approval")
+    answer = await case.decide("approve", by="E-MGR")
+    assert answer.taken
+    order = await case.order()
+    await case.deliver(order)
+    status = await case.result()
+    assert (status.business_state, [line.state for line in status.lines]) == ("closed", ["received"])
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
