@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,10 +10,12 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from canonical.errors import FasciaError
 from stack import doctor, questions
 from stack.doctor import Check, Finding
 from store import migrate
 from store.database import open_engine
+from store.register import StoredRegister
 from workers.namespace import RETENTION, TABLE
 from workers.settings import Settings
 
@@ -60,4 +63,36 @@ async def temporal(settings: Settings) -> Finding:
     return replace(found, text=f"{found.text}, kept {retention.days} days, {len(TABLE)} search attributes")
 
 
-CHECKS: Mapping[str, Check] = {**doctor.CHECKS, "database": database, "temporal": temporal}
+async def partner_sftp(settings: Settings) -> Finding:
+    """The mailbox of every partner in the register answers as an SFTP server does."""
+    if (await doctor.database(settings)).state != "ok":
+        return Finding("partner_sftp", "fail", "", "the register cannot be read", "see database")
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        partners = await StoredRegister(engine).partners()
+    except FasciaError as error:
+        return Finding("partner_sftp", "fail", "", f"the register cannot be read: {error.message}", migrate.COMMAND)
+    finally:
+        await engine.dispose()
+    hosted = [partner for partner in partners if partner.active and partner.mailbox_host]
+    if not hosted:
+        fix = "fascia demo brings two; else fascia register load"
+        return Finding("partner_sftp", "warn", "", "no partner with a mailbox in the register", fix)
+    words = await asyncio.gather(*(questions.first_words(one.mailbox_host, one.mailbox_port) for one in hosted))
+    silent = [one.code for one, word in zip(hosted, words, strict=True) if not word.startswith("SSH-")]
+    address = ", ".join(f"{one.mailbox_host}:{one.mailbox_port}" for one in hosted)
+    if silent:
+        fix = "ask the partner, or correct its row in the register"
+        return Finding("partner_sftp", "fail", address, f"no SFTP server answers for {', '.join(silent)}", fix)
+    return Finding("partner_sftp", "ok", address, f"{len(hosted)} mailboxes answer")
+
+
+CHECKS: Mapping[str, Check] = {
+    "database": database,
+    "temporal": temporal,
+    "temporal_ui": doctor.temporal_ui,
+    "erp": doctor.erp,
+    "partner_sftp": partner_sftp,
+    "api": doctor.api,
+    "workers": doctor.workers,
+}

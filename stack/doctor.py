@@ -150,13 +150,3 @@ def shown(url: str) -> str:
     """A database's address without user and password."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
-
-
-CHECKS: Mapping[str, Check] = {
-    "database": database,
-    "temporal": temporal,
-    "temporal_ui": temporal_ui,
-    "erp": erp,
-    "api": api,
-    "workers": workers,
-}

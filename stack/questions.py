@@ -22,15 +22,17 @@ TASK_QUEUE = "fascia"
 OLDEST_TEMPORAL = (1, 32, 0)
 
 
-async def port_answers(host: str, port: int) -> bool:
+async def first_words(host: str, port: int) -> str:
+    """What a server says of itself before it is asked anything, as SSH servers do; empty when nobody is there."""
     try:
         async with asyncio.timeout(PATIENCE):
-            _, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                return (await reader.readline()).decode(errors="replace").strip()
+            finally:
+                writer.close()
     except (OSError, TimeoutError):
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
+        return ""
 
 
 def page_answers(url: str) -> Callable[[], Awaitable[bool]]:

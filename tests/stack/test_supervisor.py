@@ -171,5 +171,5 @@ def test_a_killed_supervisor_leaves_no_database_behind(home: Home) -> None:
 
 async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 the condition is another program's doing
+        while not condition():
             await asyncio.sleep(0.05)

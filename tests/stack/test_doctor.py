@@ -1,0 +1,75 @@
+"""``fascia doctor`` on a machine where nothing runs, and against parts that somebody else started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.app import run
+from stack import doctor
+from stack.doctor import Finding
+from workers.settings import Settings
+
+PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "workers"}
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FASCIA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FASCIA_API_PORT", "9")  # the discard port: nobody answers there
+    return tmp_path / "home"
+
+
+def _doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, Any]]]:
+    code = run(["doctor", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    return code, {check["part"]: check for check in checks}
+
+
+@pytest.mark.usefixtures("empty")
+def test_every_part_is_asked_and_each_failure_names_its_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = _doctor(capsys)
+    assert code == 1 and set(found) == PARTS
+    assert {check["state"] for check in found.values()} <= {"warn", "fail"}
+    assert all(check["fix"] and check["text"] for check in found.values())
+    assert "fascia up" in found["database"]["fix"]
+
+
+@pytest.mark.usefixtures("empty")
+def test_people_see_the_same_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in PARTS) and "no address known" in shown
+
+
+async def test_a_part_that_somebody_else_started_is_asked_at_its_address(tmp_path: Path) -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(page, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(home=tmp_path, temporal_ui_url=f"http://127.0.0.1:{port}")
+    async with server:
+        assert (await doctor.temporal_ui(settings)).state == "ok"
+    assert (await doctor.temporal_ui(settings)).state == "fail"
+
+
+async def test_a_check_that_breaks_is_itself_a_finding(tmp_path: Path) -> None:
+    async def broken(_: Settings) -> Finding:
+        raise KeyError("mllp")
+
+    (found,) = await doctor.examine(Settings(home=tmp_path), {"mllp": broken})
+    assert (found.part, found.state) == ("mllp", "fail") and "KeyError" in found.text
+
+
+async def test_no_password_is_shown(tmp_path: Path) -> None:
+    url = "postgresql+asyncpg://fascia:hunter2@127.0.0.1:9/fascia"
+    found = await doctor.database(Settings(home=tmp_path, database_url=url))
+    assert found.state == "fail" and found.address == "127.0.0.1:9/fascia" and "hunter2" not in repr(found)

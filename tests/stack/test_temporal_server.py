@@ -1,0 +1,85 @@
+"""The real server on our PostgreSQL: namespace, Web UI, doctor, restart, and skipping time only when asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.client import Client
+
+from cli.checks import CHECKS
+from stack import questions, temporal
+from stack.doctor import examine
+from stack.home import StackError
+from stack.supervisor import Stack, running
+from workers.namespace import RETENTION, ensure_namespace
+
+pytestmark = pytest.mark.server
+
+SERVERS = ("database", "temporal", "temporal_ui")
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running(tmp_path_factory.mktemp("servers"), SERVERS) as stack:
+        yield stack
+
+
+async def _retention(client: Client) -> timedelta:
+    found = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    return found.config.workflow_execution_retention_ttl.ToTimedelta()
+
+
+async def test_kind_and_store_are_written_down_at_the_first_start(stack: Stack) -> None:
+    written = stack.home.read(temporal.RECORD)
+    assert written["kind"] == "built" and written["store"] == "postgresql, visibility sqlite"
+    assert questions.is_new_enough(written["server"])
+
+
+async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Stack) -> None:
+    found = {finding.part: finding for finding in await examine(stack.settings, CHECKS)}
+    assert {name: found[name].state for name in SERVERS} == dict.fromkeys(SERVERS, "ok")
+    assert "kept 30 days, 12 search attributes" in found["temporal"].text
+    assert found["workers"].state == "fail" and "nobody works on fascia" in found["workers"].text
+    assert found["workers"].fix == "fascia up"
+
+
+async def test_the_namespace_is_put_right_again_and_again(stack: Stack) -> None:
+    client = await questions.connect(stack.settings)
+    request = UpdateNamespaceRequest(namespace=client.namespace)
+    request.config.workflow_execution_retention_ttl.FromTimedelta(timedelta(days=2))
+    await client.workflow_service.update_namespace(request)
+    for _ in range(2):
+        await ensure_namespace(client)
+    assert await _retention(client) == RETENTION
+
+
+async def test_cases_can_be_searched_by_every_attribute_at_once(stack: Stack) -> None:
+    client = await questions.connect(stack.settings)
+    query = "FasciaState = 'sent' AND FasciaAmount > 10 AND FasciaDue > '2026-01-01T00:00:00Z'"
+    assert (await client.count_workflows(query)).count == 0
+
+
+async def test_a_restarted_server_knows_what_it_knew(stack: Stack) -> None:
+    client = await questions.connect(stack.settings)
+    await client.start_workflow("Nobody", id="kept/1", task_queue="nobody")
+    await stack.restart("temporal")
+    again = await questions.connect(stack.settings)
+    assert (await again.get_workflow_handle("kept/1").describe()).workflow_type == "Nobody"
+    await again.get_workflow_handle("kept/1").terminate()
+
+
+async def test_a_server_that_was_not_asked_to_cannot_skip_time(stack: Stack) -> None:
+    with pytest.raises(StackError, match="cannot skip time"):
+        await questions.require_time_skipping(stack.settings)
+
+
+async def test_tests_get_a_server_that_skips_time(tmp_path: Path) -> None:
+    async with running(tmp_path / "home", ("database", "temporal"), time_skipping=True) as stack:
+        await questions.require_time_skipping(stack.settings)
+        written = json.loads((stack.home.path / "temporal" / "dynamic.yaml").read_text(encoding="utf-8"))
+        assert written["frontend.WorkflowTimeSkippingEnabled"] == [{"value": True}]
