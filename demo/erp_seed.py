@@ -34,11 +34,22 @@ USERS: dict[str, tuple[tuple[str, str], ...]] = {
         ("purchase", "group_purchase"),
     ),
     "bank": (("account", "group_account"), ("account_payment", "group_payment")),
+    "auditor": (
+        ("purchase", "group_purchase"),
+        ("stock", "group_stock"),
+        ("account", "group_account"),
+        ("account_payment", "group_payment"),
+    ),
     "clerk": (("party", "group_party_admin"), ("bank", "group_bank_admin"), ("purchase", "group_purchase")),
 }
 
 # What the platform books beside the goods, by account code.
-ACCOUNTS = {"FREIGHT": "Freight in", "TAX": "Sales tax on purchases", "DISCOUNT": "Discounts taken"}
+ACCOUNTS = {
+    "FREIGHT": "Freight in",
+    "TAX": "Sales tax on purchases",
+    "DISCOUNT": "Discounts taken",
+    "ROUNDING": "Differences on invoices",
+}
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -228,16 +239,16 @@ def _suppliers(erp: ErpClient, currency: int) -> dict[str, int]:
     terms: dict[str, int] = {}
     made = {}
     for row in rows("suppliers"):
-        if row["net_days"] not in terms:
+        discount = f"{row['discount_percent']}/{row['discount_days']} " if row["discount_days"] != "0" else ""
+        name = f"{discount}net {row['net_days']}"
+        if name not in terms:
             remainder = {"type": "remainder", "relativedeltas": _new([{"days": int(row["net_days"])}])}
-            terms[row["net_days"]] = erp.create(
-                "account.invoice.payment_term", name=f"Net {row['net_days']}", lines=_new([remainder])
-            )
+            terms[name] = erp.create("account.invoice.payment_term", name=name, lines=_new([remainder]))
         made[row["code"]] = erp.create(
             "party.party",
             name=row["name"],
             code=row["code"],
-            supplier_payment_term=terms[row["net_days"]],
+            supplier_payment_term=terms[name],
             addresses=_new([{"street": row["street"], "city": row["city"]}]),
             categories=[["add", [blocked]]] if row["status"] == "blocked" else [],
         )

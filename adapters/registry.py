@@ -1,0 +1,37 @@
+"""Which outside systems we can speak to: for each kind a table from the name in the settings to what builds the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from adapters.erp.tryton.erp import TrytonErp
+from canonical.ports import Erp
+
+
+@dataclass(frozen=True)
+class ErpAccess:
+    """Where an ERP is and as whom we sign in. The password never shows in ``repr``."""
+
+    url: str
+    database: str
+    user: str
+    password: str = field(repr=False)
+    timeout: float = 20.0
+    on_request: Sequence[Callable[[httpx.Request], Awaitable[None]]] = ()  # carries the trace along
+
+
+def tryton(access: ErpAccess) -> Erp:
+    """Tryton 8.2 over its remote calls."""
+    client = httpx.AsyncClient(
+        timeout=httpx.Timeout(access.timeout, connect=min(5.0, access.timeout)),
+        event_hooks={"request": list(access.on_request)},
+        trust_env=False,
+    )
+    return TrytonErp(client, access.url, access.database, access.user, access.password)
+
+
+ERPS: Final[Mapping[str, Callable[[ErpAccess], Erp]]] = {"tryton": tryton}
