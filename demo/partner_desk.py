@@ -18,7 +18,7 @@ from demo import partner_writing as writing
 from demo.partner_mailbox import Mailbox
 from demo.partner_reading import Fault, Line, OrderRead, RemittanceRead, read_change, read_order, read_remittance
 from demo.partner_script import Behaviour, Trader
-from demo.partner_state import Billed, Handled, LineHeld, Memory, OrderHeld, Planned, Remitted, Said, Shipment
+from demo.partner_state import Billed, Handled, LineHeld, Memory, OrderHeld, Planned, Remitted, Said, Sent, Shipment
 from demo.x12_plain import (
     BAD_RECEIVER,
     BAD_SENDER,
@@ -253,7 +253,7 @@ class Desk:
         return self._trader.behaviour(line.catalogue)
 
     def _asked(self, wanted: dict[str, Any]) -> None:
-        """Someone at the desk is told to send a document now (``kind``, ``order``), or to read the script anew."""
+        """Someone at the desk is told to send a document now: ``kind``, ``order``, and how it is spoiled, if it is."""
         order = self.memory.orders.get(str(wanted.get("order", "")))
         if order is None:
             return
@@ -270,7 +270,7 @@ class Desk:
                 self._save()
             if plan.file:
                 self._mailbox.leave(plan.file, plan.text.encode("latin-1"))
-                self.memory.sent.append((plan.file, plan.order))
+                self._sent(plan)
             self.memory.planned.remove(plan)
             self._save()
         return bool(due)
@@ -281,6 +281,8 @@ class Desk:
         match plan.kind, order:
             case (("997" | "865"), _):
                 segments = plan.detail["segments"]
+            case "855", OrderHeld() if plan.detail.get("spoil"):
+                segments = writing.acknowledgement(order, detail_changed=False)
             case "855", OrderHeld():
                 segments = self._acknowledge(order)
             case "856", OrderHeld():
@@ -293,9 +295,26 @@ class Desk:
             self._seal(plan, segments)
 
     def _seal(self, plan: Planned, segments: list[Segment]) -> None:
-        numbers = self.memory.numbers()
+        numbers = plan.numbers = self.memory.numbers()
+        if plan.detail.get("spoil") == "headless":
+            segments = segments[1:]
         plan.text = write(self._trader.envelope, plan.kind, segments, numbers).decode("latin-1")
+        if plan.detail.get("spoil") == "cut":
+            plan.text = plan.text[: len(plan.text) * 2 // 3]
         plan.file = f"{plan.kind}_{numbers[0]:09d}.x12"
+
+    def _sent(self, plan: Planned) -> None:
+        interchange, group, _ = plan.numbers
+        self.memory.sent.append(
+            Sent(
+                file=plan.file,
+                kind=plan.kind,
+                order=plan.order,
+                number=f"{interchange:09d}",
+                group=str(group),
+                spoiled=plan.detail.get("spoil", ""),
+            )
+        )
 
     def _send_ta1(self, came: Interchange) -> None:
         self.memory.interchange += 1

@@ -81,6 +81,7 @@ class Planned(BaseModel):
     detail: dict[str, Any] = Field(default_factory=dict)
     file: str = ""
     text: str = ""
+    numbers: tuple[int, int, int] = (0, 0, 0)
 
 
 class Handled(BaseModel):
@@ -113,6 +114,17 @@ class Remitted(BaseModel):
     known: bool
 
 
+class Sent(BaseModel):
+    """A file the supplier left for the hospital: what, about which order, under which numbers (ISA13, GS06)."""
+
+    file: str
+    kind: str
+    order: str = ""
+    number: str = ""
+    group: str = ""
+    spoiled: str = ""
+
+
 class Memory(BaseModel):
     """Everything one supplier remembers."""
 
@@ -128,7 +140,7 @@ class Memory(BaseModel):
     handled: list[Handled] = Field(default_factory=list)
     said: list[Said] = Field(default_factory=list)
     remitted: list[Remitted] = Field(default_factory=list)
-    sent: list[tuple[str, str]] = Field(default_factory=list)
+    sent: list[Sent] = Field(default_factory=list)
 
     def numbers(self) -> tuple[int, int, int]:
         """The next control numbers of ours: interchange, group, transaction set."""

@@ -360,3 +360,20 @@ def test_the_memory_is_a_file_others_can_read(supplier: Callable[..., Supplier])
     alpine.after(10)
     told = json.loads(state_file(alpine.home, "ALPINE").read_text())
     assert told["orders"]["NGH-1"]["times"] == 1
+
+
+def test_a_supplier_told_to_spoil_a_document_leaves_it_spoilt_under_its_own_number(
+    supplier: Callable[..., Supplier],
+) -> None:
+    alpine = supplier(A_1={"ships": False})
+    alpine.put(envelope("850", order()))
+    alpine.after(3)
+    alpine.mailbox.ask(kind="855", order="NGH-1", detail={"spoil": "cut"})
+    alpine.mailbox.ask(kind="855", order="NGH-1", detail={"spoil": "headless"})
+    alpine.after(3)
+    spoilt = [sent for sent in alpine.desk.memory.sent if sent.spoiled]
+    outbound = alpine.mailbox.root / "outbound"
+    assert [sent.spoiled for sent in spoilt] == ["cut", "headless"]
+    assert read((outbound / spoilt[0].file).read_bytes()).note == "023"
+    assert find(read((outbound / spoilt[1].file).read_bytes()).groups[0].transactions[0].segments, "BAK") == []
+    assert len({sent.number for sent in alpine.desk.memory.sent}) == len(alpine.desk.memory.sent)
