@@ -1,8 +1,9 @@
 """What other systems hear from us: each business event by its versioned name, and what it says.
 
-The data of an event is a flat object of texts, so that any subscriber can read it: amounts and quantities are exact
-decimals in text, dates are ISO 8601, lists are separated by blanks. A field is added with a default and never removed or
-renamed; another meaning is another version of the event.
+The envelope (:class:`canonical.cases.BusinessEvent`) names the case, the facility and the moment. The data is a flat object
+of texts, so that any subscriber can read it: amounts are exact decimals with their currency (``12.50 USD``), dates are ISO
+8601, lists are separated by blanks. A field is added with a default and never removed or renamed; another meaning is another
+version of the event.
 """
 
 from __future__ import annotations
@@ -13,75 +14,71 @@ from pydantic import StringConstraints
 
 from canonical.base import Canonical
 
-Amount = Annotated[str, StringConstraints(pattern=r"^(-?[0-9]+(\.[0-9]+)?)?$")]
-Code3 = Annotated[str, StringConstraints(pattern=r"^([A-Z]{3})?$")]
+Amount = Annotated[str, StringConstraints(pattern=r"^(-?[0-9]+(\.[0-9]+)? [A-Z]{3})?$")]
 Day = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
 Count = Annotated[str, StringConstraints(pattern=r"^[0-9]*$")]
 Flag = Annotated[str, StringConstraints(pattern=r"^(true|false)?$")]
 
 
-class EventData(Canonical):
-    """What every business event may say: the amount it is about."""
+class RequisitionEvent(Canonical):
+    """What every event about a requisition says."""
 
-    amount: Amount = ""
-    currency: Code3 = ""
-
-
-class RequisitionReceived(EventData):
-    """A department asked for something, and we hold it."""
-
-    number: str
+    number: str = ""
     source: str = ""
     department: str = ""
     cost_centre: str = ""
+    amount: Amount = ""
+
+
+class RequisitionReceived(RequisitionEvent):
+    """A department asked for something, and we hold it."""
+
     needed_by: Day = ""
     emergency: Flag = ""
     lines: Count = ""
 
 
-class RequisitionApproved(EventData):
-    """Everyone who must approve has, or the rules needed nobody (``automatic``)."""
+class RequisitionApproved(RequisitionEvent):
+    """Everyone who must approve has (``by``, employee ids), or the rules needed nobody (``policy``; ``why`` names the rule)."""
 
-    number: str
-    source: str = ""
-    department: str = ""
-    cost_centre: str = ""
-    automatic: Flag = ""
-    rule: str = ""
+    by: str = ""
+    why: str = ""
 
 
-class RequisitionRefused(EventData):
+class ApprovalOverdue(RequisitionEvent):
+    """Nobody has approved in time; ``what`` is what follows: remind, substitute or escalate."""
+
+    what: str = ""
+
+
+class RequisitionRefused(RequisitionEvent):
     """An approver said no, or the requisition was cancelled before it was ordered."""
 
-    number: str
-    source: str = ""
-    department: str = ""
     reason: str = ""
 
 
-class RequisitionLinesChanged(EventData):
-    """For the department's own system: the orders its lines went to, and where each line is (``1:ordered 2:received``)."""
+class RequisitionLinesChanged(RequisitionEvent):
+    """For the department's own system: the orders its lines went to, and where they are."""
 
-    number: str
-    source: str = ""
-    department: str = ""
     orders: str = ""
     lines: str = ""
+    state: str = ""
 
 
-class OrderEvent(EventData):
+class OrderEvent(Canonical):
     """What every event about an order says."""
 
-    order: str
+    order: str = ""
     supplier: str = ""
     requisition: str = ""
+    cost_centre: str = ""
     lines: str = ""
+    amount: Amount = ""
 
 
 class OrderIssued(OrderEvent):
     """The order is in the ERP and has left for the supplier."""
 
-    cost_centre: str = ""
     ship_to: str = ""
     needed_by: Day = ""
 
@@ -103,7 +100,7 @@ class OrderChanged(OrderEvent):
 class OrderShipped(OrderEvent):
     """The supplier says goods are on their way."""
 
-    ship_notice: str = ""
+    shipment: str = ""
     expected: Day = ""
     carrier: str = ""
     tracking: str = ""
@@ -124,29 +121,29 @@ class OrderCancelled(OrderEvent):
 class ReceiptPosted(OrderEvent):
     """Goods were taken in and the ERP holds the receipt."""
 
-    receipt: str
-    cost_centre: str = ""
+    receipt: str = ""
 
 
 class InvoicePosted(OrderEvent):
     """An invoice passed the match and the ERP holds it; ``debit_memo`` is what of it we do not accept."""
 
-    invoice: str
+    invoice: str = ""
+    payable: Amount = ""
     debit_memo: Amount = ""
-    cost_centre: str = ""
 
 
 class InvoiceHeld(OrderEvent):
-    """An invoice waits for a person; ``reason`` names the rule it broke."""
+    """An invoice waits for a person; ``outcome`` names the rule it broke."""
 
-    invoice: str
+    invoice: str = ""
+    outcome: str = ""
     reason: str = ""
 
 
 class PaymentReleased(OrderEvent):
     """A payment may go to the bank."""
 
-    invoice: str
+    invoice: str = ""
     pay_on: Day = ""
     discount: Amount = ""
 
@@ -158,9 +155,10 @@ class PaymentReconciled(OrderEvent):
     payment: str = ""
 
 
-EVENTS: dict[str, type[EventData]] = {
+EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
+    "requisition.approval_overdue.v1": ApprovalOverdue,
     "requisition.refused.v1": RequisitionRefused,
     "requisition.lines_changed.v1": RequisitionLinesChanged,
     "order.issued.v1": OrderIssued,

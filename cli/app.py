@@ -9,7 +9,7 @@ from importlib.metadata import version
 import typer
 from typer.main import get_command
 
-from cli import completion, config, demo, schema
+from cli import case, completion, config, decide, demo, dev, journal, key, register, resume, schema, stack, unmatched
 from cli.exits import Exit, Stop
 from cli.output import Output
 
@@ -21,10 +21,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+stack.add_to(app)
 demo.add_to(app)
-app.add_typer(schema.app, name="schema")
-app.add_typer(config.app, name="config")
+for noun in (case, unmatched, journal, register, key, schema, config, dev):
+    app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
+
+VERBS_OF_CASE = (decide, resume)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

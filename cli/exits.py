@@ -30,6 +30,7 @@ _BY_CODE = {
     "duplicate": Exit.CONFLICT,
     "usage": Exit.USAGE,
     "partly": Exit.PARTLY,
+    "interrupted": Exit.INTERRUPTED,
 }
 
 

@@ -21,7 +21,6 @@ from canonical.errors import FasciaError
 from cli.exits import Exit, exit_for
 
 _WIDE = 240  # a pipe has no width; cut nothing that a program may look for
-_DONE = 0
 
 
 class Output:
@@ -53,6 +52,11 @@ class Output:
     def text(self, text: str) -> None:
         """The answer as bare text, exactly as it is."""
         sys.stdout.write(text)
+
+    def raw(self, data: bytes) -> None:
+        """The answer as bytes, exactly as they are."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
 
     def say(self, message: str) -> None:
         """A word to the person at the terminal, not part of the answer."""

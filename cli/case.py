@@ -1,0 +1,169 @@
+"""``fascia case``: which cases there are, and everything about one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+
+from cli.command import Limit, command, noun
+from cli.exits import Stop, not_found
+from cli.house import CaseFilter, House, first, open_house
+from cli.output import Output, listing, table, when
+from cli.views import CaseRow, CaseView, LineWay
+
+app = noun("Cases: one for each requisition and each order. See them, decide, set them going again.")
+
+CaseName = Annotated[str, typer.Argument(metavar="CASE", help="The case's name, or a requisition's or order's number.")]
+
+
+async def find_case(house: House, name: str) -> str:
+    """The one case a person means.
+
+    Raises:
+        Stop: there is none, or several (each is named).
+    """
+    found = await house.find(name)
+    if not found:
+        raise not_found("case", name, "see `fascia case list --all`")
+    if len(found) > 1:
+        names = ", ".join(row.case for row in found[:5])
+        raise Stop(f"{name} may be any of {names}", code="usage", hint="give the case's whole name")
+    return found[0].case
+
+
+@command(app, "list")
+async def list_cases(
+    out: Output,
+    process: Annotated[str, typer.Option("--process", help="procure_to_pay or purchase_order.")] = "",
+    facility: Annotated[str, typer.Option("--facility", help="Of this facility.")] = "",
+    state: Annotated[str, typer.Option("--state", help="In this state, in people's words or ours.")] = "",
+    supplier: Annotated[str, typer.Option("--supplier", help="With this supplier.")] = "",
+    attention: Annotated[bool, typer.Option("--attention", help="Only what needs a person.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    limit: Limit = 50,
+) -> None:
+    """List cases, newest change first; open ones unless told otherwise."""
+    which = CaseFilter(
+        process=process,
+        facility=facility,
+        state=state,
+        supplier=supplier,
+        attention=attention,
+        everything=everything,
+    )
+    async with open_house() as house:
+        rows, more = first(await house.cases(which, limit + 1), limit)
+    out.data(listing(rows, more=more), lambda: [case_table(rows)])
+    if not rows:
+        out.say("no case fits" + ("" if everything else "; --all shows closed ones too"))
+    elif more:
+        out.say(f"and more: the first {limit} are shown (--limit)")
+
+
+@command(app, "show")
+async def show_case(out: Output, case: CaseName) -> None:
+    """Show one case: how it stands, what it needs, its lines and documents, who decided, and the whole way of each line."""
+    async with open_house() as house:
+        name = await find_case(house, case)
+        view = await house.case(name)
+    if view is None:
+        raise not_found("case", name)
+    out.data(view, lambda: drawn(view))
+
+
+def case_table(rows: Iterable[CaseRow], title: str | None = None) -> Table:
+    """Cases as a table."""
+    shown = table("case", "state", "owner", "due", "next", "changed", title=title)
+    for row in rows:
+        mark = "! " if row.needs_attention or row.stopped else ""
+        shown.add_row(row.case, mark + said(row), row.owner, when(row.due), row.next_action, when(row.changed_at))
+    return shown
+
+
+def said(row: CaseRow) -> str:
+    """A case's state in people's words."""
+    return f"{row.stopped} ({row.business_state})" if row.stopped else row.business_state
+
+
+def headline(view: CaseRow) -> str:
+    """The case's state in one line of plain words: what, whose, until when, what next."""
+    parts = [said(view)]
+    if view.owner:
+        parts.append(f"with {view.owner}")
+    if view.due:
+        parts.append(f"due {when(view.due)}")
+    if view.next_action:
+        parts.append(f"next: {view.next_action}")
+    return ", ".join(parts)
+
+
+def drawn(view: CaseView) -> Iterator[RenderableType]:
+    """A case for a person at a terminal."""
+    yield f"{view.case}   revision {view.revision}"
+    if view.summary:
+        yield view.summary
+    yield headline(view)
+    for trouble in view.troubles:
+        yield f"waiting for {trouble.system} since {when(trouble.since)}: {trouble.message}"
+    for part in (_attention(view), _lines(view), _orders(view), _documents(view), _decisions(view)):
+        if part.row_count:
+            yield ""
+            yield part
+    for way in view.way:
+        yield ""
+        yield from _way(way)
+    if view.links:
+        yield ""
+        for name, link in view.links.items():
+            yield f"{name}: {link}"
+
+
+def _attention(view: CaseView) -> Table:
+    shown = table("kind", "about", "reason", "one may", title="Needs attention")
+    for what in view.attention:
+        about = " ".join(filter(None, (f"line {what.line}" if what.line else "", what.document or "", what.path)))
+        shown.add_row(what.kind, about, what.reason, ", ".join(verb.replace("_", "-") for verb in what.verbs))
+    return shown
+
+
+def _lines(view: CaseView) -> Table:
+    shown = table(
+        "line", "item", "order", "state", "ordered", "shipped", "received", "invoiced", "unit", "expected",
+        title="Lines", right=("ordered", "shipped", "received", "invoiced"),
+    )  # fmt: skip
+    for line in view.lines:
+        counts = (f"{count.normalize():f}" for count in (line.ordered, line.shipped, line.received, line.invoiced))
+        shown.add_row(line.line, line.item, line.order, line.state, *counts, line.unit, line.expected)
+    return shown
+
+
+def _orders(view: CaseView) -> Table:
+    return case_table(view.children, title="Orders")
+
+
+def _documents(view: CaseView) -> Table:
+    shown = table("document", "number", "in", "state", "amount", "message", title="Documents", right=("amount",))
+    for document in view.documents:
+        amount = str(document.amount) if document.amount else ""
+        shown.add_row(document.kind, document.number, document.system, document.state, amount, document.message)
+    return shown
+
+
+def _decisions(view: CaseView) -> Table:
+    shown = table("when", "who", "known by", "verified", "what", "reason", title="Decisions")
+    for decision in view.decisions:
+        verified = "yes" if decision.verified else "identity not verified"
+        shown.add_row(when(decision.at), decision.actor, decision.known_by, verified, decision.what, decision.reason)
+    return shown
+
+
+def _way(way: LineWay) -> Iterator[RenderableType]:
+    yield f"The way of line {way.line}{f' ({way.item})' if way.item else ''}"
+    for step in way.steps:
+        told = " ".join(filter(None, (step.kind, step.name, f"in {step.system}" if step.system else "")))
+        rest = ", ".join(filter(None, (step.state, when(step.at), step.detail)))
+        yield f"{'  ' * (step.depth + 1)}{told}{f'  ({rest})' if rest else ''}"

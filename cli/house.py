@@ -1,0 +1,130 @@
+"""What the commands ask of the platform, and how they come by it: our own store and Temporal, or the REST door by a key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from canonical.base import Canonical
+from canonical.cases import Actor, Answer, Decision
+from cli.views import (
+    CaseRow,
+    CaseView,
+    KeyRow,
+    LoadReport,
+    MessageRow,
+    MessageView,
+    NewKey,
+    RegisterRow,
+    UnmatchedRow,
+)
+
+
+class CaseFilter(Canonical):
+    """Which cases a list is about; empty fields let everything through."""
+
+    process: str = ""
+    facility: str = ""
+    state: str = ""
+    supplier: str = ""
+    attention: bool = False
+    everything: bool = False
+    search: str = ""
+
+
+class MessageFilter(Canonical):
+    """Which messages a list is about."""
+
+    direction: str = ""
+    partner: str = ""
+    kind: str = ""
+    state: str = ""
+    case: str = ""
+
+
+class KeyRequest(Canonical):
+    """The key a sender is to get."""
+
+    sender: str
+    facility: str
+    person: str = ""
+    scopes: tuple[str, ...] = ()
+    per_minute: int = 60
+    days: int | None = None
+
+
+class Resumed(Canonical):
+    """A case that has a successor run now."""
+
+    case: str
+    generation: int
+    run: str
+    terminated: bool = False
+
+
+class House(Protocol):
+    """The platform behind the commands. ``limit`` of a list is one more than is shown, so that one knows of the rest."""
+
+    async def whoami(self) -> Actor:
+        """Who gives this command, as decisions name them."""
+        ...
+
+    async def cases(self, which: CaseFilter, limit: int) -> Sequence[CaseRow]: ...
+    async def find(self, name: str) -> Sequence[CaseRow]:
+        """The cases a person may mean by a name: its own, or a requisition's or order's number."""
+        ...
+
+    async def case(self, case: str) -> CaseView | None: ...
+    async def decide(self, case: str, decision: Decision) -> Answer: ...
+    async def resume(self, case: str, reason: str) -> Resumed: ...
+    async def history(self, case: str, run: str) -> str:
+        """The history of a run as JSON, as replay tests read it."""
+        ...
+
+    async def unmatched(self, state: str, facility: str, limit: int) -> Sequence[UnmatchedRow]: ...
+    async def attach(self, document: str, case: str, why: str, dry_run: bool) -> UnmatchedRow: ...
+    async def dismiss(self, document: str, why: str, dry_run: bool) -> UnmatchedRow: ...
+
+    async def messages(self, which: MessageFilter, limit: int) -> Sequence[MessageRow]: ...
+    async def message(self, message: str) -> MessageView | None: ...
+
+    async def load(self, path: Path, kind: str, facility: str, dry_run: bool) -> LoadReport: ...
+    async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport: ...
+    async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
+
+    async def keys(self, limit: int) -> Sequence[KeyRow]: ...
+    async def add_key(self, request: KeyRequest) -> NewKey: ...
+    async def revoke_key(self, key: str) -> KeyRow: ...
+
+
+Opener = Callable[[], AbstractAsyncContextManager[House]]
+
+
+@asynccontextmanager
+async def open_house() -> AsyncIterator[House]:
+    """The platform, closed again when the command ends."""
+    async with _opener() as house:
+        yield house
+
+
+def _from_settings() -> AbstractAsyncContextManager[House]:
+    from cli.ours import our_house  # the servers' libraries are loaded by the commands that need them only
+
+    return our_house()
+
+
+_opener: Opener = _from_settings
+
+
+def open_by(opener: Opener) -> Opener:
+    """Open the platform another way from now on (tests do); returns the way so far."""
+    global _opener
+    before, _opener = _opener, opener
+    return before
+
+
+def first(rows: Sequence[Any], limit: int) -> tuple[Sequence[Any], bool]:
+    """The rows to show, and whether there are more."""
+    return rows[:limit], len(rows) > limit

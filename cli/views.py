@@ -1,0 +1,218 @@
+"""What the commands show: small pictures of cases, messages and keys, whatever shape the store gives them in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from canonical.base import Canonical, Money
+from canonical.cases import Attention, LineState, Trouble
+
+
+class CaseRow(Canonical):
+    """One case in a list."""
+
+    case: str
+    process: str = ""
+    facility: str = ""
+    summary: str = ""
+    state: str = ""
+    business_state: str = ""
+    owner: str = ""
+    due: datetime | None = None
+    next_action: str = ""
+    needs_attention: bool = False
+    stopped: str = ""
+    closed: bool = False
+    supplier: str = ""
+    amount: Money | None = None
+    revision: int = 0
+    changed_at: datetime | None = None
+
+
+class DocumentView(Canonical):
+    """A document of a case, and the message that brought it or carries it."""
+
+    kind: str
+    number: str
+    system: str = ""
+    state: str = ""
+    message: str = ""
+    lines: tuple[str, ...] = ()
+    parent: str = ""
+    amount: Money | None = None
+    at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name within the case."""
+        return f"{self.kind}:{self.number}"
+
+
+class DecisionView(Canonical):
+    """What a person decided on a case, or tried to."""
+
+    at: datetime | None = None
+    what: str
+    verb: str = ""
+    actor: str = ""
+    known_by: str = ""
+    verified: bool = False
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+
+
+class ChangeView(Canonical):
+    """How a case stood at a revision."""
+
+    revision: int
+    at: datetime | None = None
+    business_state: str
+    owner: str = ""
+    decision: str = ""
+
+
+class WayStep(Canonical):
+    """One step on the way of a line: what it is, how deep it hangs below what it came from."""
+
+    depth: int = 0
+    kind: str
+    name: str
+    system: str = ""
+    state: str = ""
+    at: datetime | None = None
+    detail: str = ""
+
+
+class LineWay(Canonical):
+    """The whole way of one line, from the byte that came in to the paper in the ERP."""
+
+    line: str
+    item: str = ""
+    steps: tuple[WayStep, ...] = ()
+
+
+class CaseView(CaseRow):
+    """A case with everything on it."""
+
+    generation: int = 1
+    run: str = ""
+    parent: str = ""
+    trace: str = ""
+    children: tuple[CaseRow, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    lines: tuple[LineState, ...] = ()
+    documents: tuple[DocumentView, ...] = ()
+    decisions: tuple[DecisionView, ...] = ()
+    changes: tuple[ChangeView, ...] = ()
+    way: tuple[LineWay, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+class MessageRow(Canonical):
+    """One message of the journal, without its bytes."""
+
+    id: str
+    direction: str
+    door: str
+    partner: str = ""
+    sender: str = ""
+    kind: str = ""
+    control_number: str = ""
+    state: str = ""
+    reason: str = ""
+    case: str = ""
+    trace: str = ""
+    hash: str = ""
+    size: int = 0
+    duplicate_of: str = ""
+    answer: str = ""
+    at: datetime | None = None
+
+
+class MessageState(Canonical):
+    """A state a message was in."""
+
+    state: str
+    reason: str = ""
+    at: datetime | None = None
+
+
+class MessageView(MessageRow):
+    """A message with its history and its bytes, as they came."""
+
+    history: tuple[MessageState, ...] = ()
+    encoding: str = "utf-8"
+    data: str = ""
+
+
+class UnmatchedRow(Canonical):
+    """A document without an open case."""
+
+    id: str
+    kind: str
+    number: str = ""
+    supplier: str = ""
+    order: str = ""
+    facility: str = ""
+    reason: str = ""
+    message: str = ""
+    state: str = "open"
+    case: str = ""
+    at: datetime | None = None
+
+
+class KeyRow(Canonical):
+    """A sender's key, never its secret."""
+
+    id: str
+    sender: str
+    facility: str = ""
+    person: str = ""
+    scopes: tuple[str, ...] = ()
+    per_minute: int = 60
+    made_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class NewKey(KeyRow):
+    """A key just made: its secret is shown this once."""
+
+    secret: str
+
+
+class LoadedRecord(Canonical):
+    """What became of one record of a load."""
+
+    kind: str
+    code: str = ""
+    outcome: str  # loaded, unchanged or refused
+    reason: str = ""
+    where: str = ""
+
+
+class LoadReport(Canonical):
+    """What became of a load: how many were loaded, unchanged and refused, and why."""
+
+    source: str
+    loaded: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    dry_run: bool = False
+    records: tuple[LoadedRecord, ...] = ()
+
+
+class RegisterRow(Canonical):
+    """A record of the register as it stands."""
+
+    kind: str
+    facility: str = ""
+    code: str
+    valid_from: str = ""
+    source: str = ""
+    record: dict[str, Any] = Field(default_factory=dict)

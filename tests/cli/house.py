@@ -1,0 +1,224 @@
+"""A platform in memory for the commands to talk to, with one requisition, its order and a few of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from canonical.base import Money
+from canonical.cases import Actor, Answer, Attention, Decision, LineState, Trouble
+from canonical.errors import FasciaError, Rejected
+from cli.house import CaseFilter, KeyRequest, MessageFilter, Resumed
+from cli.views import (
+    CaseRow,
+    CaseView,
+    ChangeView,
+    DecisionView,
+    DocumentView,
+    KeyRow,
+    LineWay,
+    LoadedRecord,
+    LoadReport,
+    MessageRow,
+    MessageState,
+    MessageView,
+    NewKey,
+    RegisterRow,
+    UnmatchedRow,
+    WayStep,
+)
+
+NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+REQUISITION = "procure_to_pay/NGH/or-desk/R-1"
+ORDER = "purchase_order/NGH/PO000001"
+
+
+def order(**changes: object) -> CaseView:
+    """The case of an order that waits for a person."""
+    values = {
+        "case": ORDER,
+        "process": "purchase_order",
+        "facility": "NGH",
+        "summary": "Order PO000001 to ALPINE",
+        "state": "acknowledged",
+        "business_state": "invoice blocked",
+        "owner": "finance",
+        "due": NOON + timedelta(hours=4),
+        "next_action": "accept the price, or pay short",
+        "needs_attention": True,
+        "supplier": "ALPINE",
+        "amount": Money(amount=Decimal("120.50")),
+        "revision": 7,
+        "changed_at": NOON,
+        "parent": REQUISITION,
+        "run": "run-1",
+        "attention": (
+            Attention(
+                kind="match-exception",
+                reason="price is 3 % over the contract",
+                line="1",
+                document="INV-9",
+                verbs=("accept", "pay_short"),
+                since=NOON,
+            ),
+        ),
+        "troubles": (Trouble(case=ORDER, system="erp", step="post invoice", since=NOON, message="does not answer"),),
+        "lines": (
+            LineState(
+                line="1", item="ITM-1001", order="PO000001", state="received", ordered=Decimal("2.00"), unit="BX"
+            ),
+        ),
+        "documents": (
+            DocumentView(
+                kind="invoice", number="INV-9", system="ALPINE", state="received", message="m-3", lines=("1",)
+            ),
+        ),
+        "decisions": (
+            DecisionView(
+                at=NOON, what="approve: approved as manager", actor="E-200", known_by="os_user", verified=True
+            ),
+        ),
+        "changes": (ChangeView(revision=7, at=NOON, business_state="invoice blocked", owner="finance"),),
+        "way": (
+            LineWay(
+                line="1",
+                item="ITM-1001",
+                steps=(
+                    WayStep(kind="message", name="m-1", system="rest", detail="412 bytes, sha-256 ab12", at=NOON),
+                    WayStep(depth=1, kind="erp_order", name="PO-17", system="tryton", state="posted"),
+                ),
+            ),
+        ),
+        "links": {"Temporal UI": "http://127.0.0.1:8233/namespaces/fascia/workflows/purchase_order%2FNGH%2FPO000001"},
+    }
+    return CaseView.model_validate({**values, **changes})
+
+
+class FakeHouse:
+    """The platform in memory; it remembers what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.the_cases = {
+            ORDER: order(),
+            REQUISITION: CaseView(
+                case=REQUISITION, process="procure_to_pay", facility="NGH", business_state="ordered", changed_at=NOON
+            ),
+        }
+        self.actor = Actor(id="mito", known_by="os_user")
+        self.decided: list[tuple[str, Decision]] = []
+        self.resumed: list[str] = []
+        self.handed: list[tuple[str, str, str]] = []
+        self.asked_for: list[object] = []
+        self.made: list[KeyRequest] = []
+        self.failing: FasciaError | None = None
+        self.report = LoadReport(source="items.csv", loaded=2, unchanged=1)
+        self.bytes = "ISA*00*~"
+
+    def fail(self) -> None:
+        if self.failing:
+            raise self.failing
+
+    async def whoami(self) -> Actor:
+        return self.actor
+
+    async def cases(self, which: CaseFilter, limit: int) -> Sequence[CaseRow]:
+        self.fail()
+        self.asked_for.append(which)
+        return [CaseRow.model_validate(case.model_dump()) for case in self.the_cases.values()][:limit]
+
+    async def find(self, name: str) -> Sequence[CaseRow]:
+        self.fail()
+        exact = [case for case in self.the_cases.values() if case.case == name]
+        return exact or [case for case in self.the_cases.values() if case.case.endswith("/" + name)]
+
+    async def case(self, case: str) -> CaseView | None:
+        return self.the_cases.get(case)
+
+    async def decide(self, case: str, decision: Decision) -> Answer:
+        self.fail()
+        self.decided.append((case, decision))
+        if decision.revision != self.the_cases[case].revision:
+            raise Rejected(f"the case has changed since revision {decision.revision}", code="changed")
+        return Answer(taken=True, message="price accepted", business_state="invoice approved", revision=8)
+
+    async def resume(self, case: str, reason: str) -> Resumed:
+        self.resumed.append(case)
+        return Resumed(case=case, generation=2, run="run-2")
+
+    async def history(self, case: str, run: str) -> str:
+        return f'{{"events": [], "case": "{case}", "run": "{run}"}}'
+
+    async def unmatched(self, state: str, facility: str, limit: int) -> Sequence[UnmatchedRow]:
+        self.asked_for.append(state)
+        return [UnmatchedRow(id="u-1", kind="invoice", number="INV-77", supplier="ALPINE", reason="unknown order")]
+
+    async def attach(self, document: str, case: str, why: str, dry_run: bool) -> UnmatchedRow:
+        self.fail()
+        self.handed.append((document, case, "dry" if dry_run else why))
+        return UnmatchedRow(id=document, kind="invoice", number="INV-77", state="attached", case=case)
+
+    async def dismiss(self, document: str, why: str, dry_run: bool) -> UnmatchedRow:
+        self.handed.append((document, "", "dry" if dry_run else why))
+        return UnmatchedRow(id=document, kind="invoice", number="INV-77", state="set_aside")
+
+    async def messages(self, which: MessageFilter, limit: int) -> Sequence[MessageRow]:
+        self.asked_for.append(which)
+        row = MessageRow(id="m-1", direction="in", door="sftp", partner="ALPINE", kind="855", state="routed", at=NOON)
+        return [row.model_copy(update={"id": f"m-{n}"}) for n in range(min(limit, 3))]
+
+    async def message(self, message: str) -> MessageView | None:
+        if message != "m-1":
+            return None
+        return MessageView(
+            id="m-1", direction="in", door="sftp", kind="855", state="routed", size=8, at=NOON, data=self.bytes,
+            history=(MessageState(state="received", at=NOON), MessageState(state="routed", at=NOON)),
+        )  # fmt: skip
+
+    async def load(self, path: Path, kind: str, facility: str, dry_run: bool) -> LoadReport:
+        self.asked_for.append((path.name, kind, facility))
+        return self.report.model_copy(update={"dry_run": dry_run})
+
+    async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
+        self.asked_for.append(("erp", facility))
+        return self.report.model_copy(update={"source": "erp", "dry_run": dry_run})
+
+    async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
+        rows = [
+            RegisterRow(
+                kind=kind, code="ITM-1001", facility="NGH", record={"code": "ITM-1001", "description": "Gloves"}
+            )
+        ]
+        return [row for row in rows if code in ("", row.code)]
+
+    async def keys(self, limit: int) -> Sequence[KeyRow]:
+        return [KeyRow(id="k-1", sender="or-desk", facility="NGH", made_at=NOON)]
+
+    async def add_key(self, request: KeyRequest) -> NewKey:
+        self.made.append(request)
+        return NewKey(id="k-2", secret="fk_secret", **request.model_dump(exclude={"days"}))
+
+    async def revoke_key(self, key: str) -> KeyRow:
+        self.fail()
+        return KeyRow(id=key, sender="or-desk", revoked_at=NOON)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[FakeHouse]:
+        self.fail_at_opening()
+        yield self
+
+    def fail_at_opening(self) -> None:
+        """Overwritten by a test whose servers are away."""
+
+
+LOADED_PARTLY = LoadReport(
+    source="items.csv",
+    loaded=1,
+    refused=1,
+    records=(
+        LoadedRecord(kind="item", code="ITM-1", outcome="loaded", where="line 2"),
+        LoadedRecord(kind="item", code="ITM-2", outcome="refused", where="line 3", reason="base_unit: not a unit"),
+    ),
+)
