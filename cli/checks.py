@@ -15,11 +15,11 @@ from stack import doctor, questions
 from stack.doctor import Check, Finding
 from store import migrate
 from store.database import open_engine
-from store.register import StoredRegister
 from workers.namespace import RETENTION, TABLE
 from workers.settings import Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
+MIGRATE = "fascia migrate"
 
 
 async def database(settings: Settings) -> Finding:
@@ -32,7 +32,7 @@ async def database(settings: Settings) -> Finding:
         await migrate.check_head(engine)
         revision = await migrate.current(engine)
     except migrate.NotMigrated as error:
-        return replace(found, state="fail", text=error.message, fix=migrate.COMMAND)
+        return replace(found, state="fail", text=error.message.partition(": run")[0], fix=MIGRATE)
     finally:
         await engine.dispose()
     return replace(found, text=f"{found.text}, tables at {revision}")
@@ -69,9 +69,11 @@ async def partner_sftp(settings: Settings) -> Finding:
         return Finding("partner_sftp", "fail", "", "the register cannot be read", "see database")
     engine = open_engine(settings.database_url.get_secret_value(), pool=1)
     try:
-        partners = await StoredRegister(engine).partners()
+        from store.register_reading import RegisterReading
+
+        partners = await RegisterReading(engine).partners()
     except FasciaError as error:
-        return Finding("partner_sftp", "fail", "", f"the register cannot be read: {error.message}", migrate.COMMAND)
+        return Finding("partner_sftp", "fail", "", f"the register cannot be read: {error.message}", MIGRATE)
     finally:
         await engine.dispose()
     hosted = [partner for partner in partners if partner.active and partner.mailbox_host]

@@ -1,4 +1,4 @@
-"""The local stack from the command line: ``fascia up``, ``fascia down``, and ``fascia doctor``, which asks every part."""
+"""The local stack from the command line: ``fascia up``, ``down``, ``migrate``, and ``doctor``, which asks every part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cli.checks import CHECKS
 from cli.command import command
-from cli.exits import Exit, Stop
+from cli.exits import Exit, Stop, wrong_usage
 from cli.output import Output, table
 from stack import control, launch
 from stack.__main__ import hold
@@ -21,6 +21,8 @@ from stack.doctor import Finding, examine
 from stack.held import News
 from stack.home import Home, StackError
 from stack.supervisor import Stack
+from store.database import open_engine
+from store.migrate import upgrade
 from workers import settings
 
 LABELS = {
@@ -33,14 +35,16 @@ LABELS = {
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 Foreground = Annotated[bool, typer.Option("--foreground", help="Stay in front; Ctrl-C stops everything.")]
+Parts = Annotated[list[str] | None, typer.Option("--part", help="Ask this part only; may be repeated.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Put the old databases aside and begin with empty ones.")]
 
 
 def add_to(root: typer.Typer) -> None:
-    """Make the three commands those of the root."""
+    """Make these commands those of the root."""
     command(root, "up")(up)
     command(root, "down")(down)
     command(root, "doctor")(doctor)
+    command(root, "migrate")(migrate)
 
 
 def up(out: Output, foreground: Foreground = False, fresh: Fresh = False) -> None:
@@ -72,12 +76,28 @@ def down(out: Output) -> None:
         out.say("stopped")
 
 
-async def doctor(out: Output) -> None:
+async def doctor(out: Output, part: Parts = None) -> None:
     """Ask every part how it is, whoever started it, and say what to do about it."""
-    found = await examine(settings.load(), CHECKS)
+    if unknown := sorted(set(part or ()) - set(CHECKS)):
+        raise wrong_usage(f"no part {', '.join(unknown)}", hint=f"the parts are {', '.join(CHECKS)}")
+    asked = {name: check for name, check in CHECKS.items() if not part or name in part}
+    found = await examine(settings.load(), asked)
     out.data({"checks": found}, lambda: [_findings(found)])
     if any(finding.state == "fail" for finding in found):
         raise typer.Exit(Exit.FAILED)
+
+
+async def migrate(out: Output) -> None:
+    """Bring the tables of our own database to this version; `fascia up` does it by itself."""
+    url = settings.load().database_url.get_secret_value()
+    if not url:
+        raise Stop("no database is named", code="usage", hint="set FASCIA_DATABASE_URL, or fascia up")
+    engine = open_engine(url, pool=1)
+    try:
+        revision = await upgrade(engine)
+    finally:
+        await engine.dispose()
+    out.data({"revision": revision}, lambda: [f"our tables are at {revision}"])
 
 
 async def _hold(home: Home, tell: launch.Tell, out: Output) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 from collections.abc import AsyncIterator, Collection
 from typing import TYPE_CHECKING, Final
 
@@ -39,9 +38,6 @@ async def start_ours(stack: Stack, parts: Collection[str]) -> None:
         named = stack.named.api_port if "api_port" in stack.named.model_fields_set else None
         port = stack.home.port("api", named)
         stack.publish(FASCIA_API_PORT=str(port), FASCIA_API_URL=f"http://{stack.named.api_host}:{port}")
-    if importlib.util.find_spec("workers.__main__") is None:
-        stack.tell(News("note", "worker", "no programs of our own yet: workers.__main__ is missing"))
-        return
     async with _together() as group:
         for name in OUR_PROGRAMS:
             if name in parts:
@@ -114,7 +110,7 @@ async def _start_local_temporal(
 ) -> None:
     if stack.postgres is not None and choice.programs is not None:
         await stack.postgres.create_database(pg.TEMPORAL_DATABASE)
-        for command in await local.schema_due():
+        for command in local.schema():
             stack.tell(News("progress", temporal.NAME, "Temporal's own tables"))
             await stack.run(command)
     stack.publish(TEMPORAL_ADDRESS=local.address, TEMPORAL_NAMESPACE=stack.named.temporal_namespace)

@@ -122,13 +122,6 @@ class Postgres:
             await connection.close()
         return True
 
-    async def has_table(self, database: str, table: str) -> bool:
-        connection = await asyncpg.connect(self.url(database), timeout=5, ssl=False)
-        try:
-            return await connection.fetchval("select to_regclass($1)", table) is not None
-        finally:
-            await connection.close()
-
 
 def programs() -> Path:
     """Where the wheel keeps PostgreSQL's programs. The package is found, not imported: it would take locks of its own."""

