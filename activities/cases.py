@@ -133,7 +133,7 @@ class CaseActivities:
             calendar=facility.calendar,
             partner=partner.model_copy(update={"mailbox_key_file": "", "mailbox_host_key": ""}) if partner else None,
             supplier=supplier,
-            terms=supplier.terms,
+            terms=policy.payment.on_our_clock(supplier.terms),
             packs=packs,
         )
 

@@ -193,11 +193,23 @@ class Tolerances(Canonical):
 
 
 class PaymentPolicy(Canonical):
-    """When a matched invoice may be paid without a person, and how long we wait for the bank, in seconds."""
+    """When a matched invoice may be paid without a person, and how long we wait for the bank, in seconds.
+
+    ``net_seconds`` and ``discount_seconds`` replace the days of every supplier's terms at a facility on short clocks.
+    """
 
     auto_release: bool = True
     auto_release_up_to: Decimal = Decimal(25_000)
     reconcile_within: int = Field(default=5 * 24 * 3600, gt=0)
+    net_seconds: int | None = Field(default=None, ge=0)
+    discount_seconds: int | None = Field(default=None, ge=0)
+
+    def on_our_clock(self, terms: Terms) -> Terms:
+        """A supplier's terms, on this facility's clock where it has one of its own."""
+        if self.net_seconds is None:
+            return terms
+        discount = self.discount_seconds if terms.discount_percent > 0 else None
+        return terms.model_copy(update={"net_seconds": self.net_seconds, "discount_seconds": discount})
 
 
 class Policy(Canonical):
