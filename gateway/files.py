@@ -8,13 +8,13 @@ answered: it is kept as a dead letter and listed. Documents are recognised by th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 
-from canonical.base import Canonical, content_hash
+from canonical.base import content_hash
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.parties import Partner
 from canonical.ports import Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
@@ -27,6 +27,7 @@ from canonical.purchasing import (
 from canonical.steps import SupplierDocument
 from formats import x12
 from gateway.intake import Intake
+from gateway.registry import Noun, read_x12, read_x12_ta1
 
 DOOR = "mailbox"
 X12 = "x12"
@@ -50,14 +51,6 @@ class Partners(Protocol):
     async def partner(self, supplier: str) -> Partner | None: ...
 
 
-class Reader(Protocol):
-    """The feeds: what one document of an accepted interchange says, in our language."""
-
-    def __call__(
-        self, interchange: x12.Interchange, document: x12.Document, partner: Partner
-    ) -> Sequence[Canonical]: ...
-
-
 class FilesDoor:
     """Takes in what waits in partners' mailboxes."""
 
@@ -68,16 +61,12 @@ class FilesDoor:
         numbering: Numbering,
         partners: Partners,
         mailbox_for: Callable[[Partner], Mailbox],
-        read: Reader,
-        read_ta1: Callable[[x12.Interchange, Partner], Sequence[FunctionalAcknowledgement]],
     ) -> None:
         self._intake = intake
         self._journal = journal
         self._numbering = numbering
         self._partners = partners
         self._mailbox_for = mailbox_for
-        self._read = read
-        self._read_ta1 = read_ta1
         intake.add_route(X12, self._route)
 
     async def accept(self, partner: Partner, name: str, data: bytes, trace: str = "") -> None:
@@ -90,15 +79,22 @@ class FilesDoor:
         try:
             interchanges = x12.read(data)
         except Malformed as broken:
-            key = f"file/{partner.code}/{hashlib.sha256(data).hexdigest()}"
-            result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))
-            if result.message.state != "dead":
-                await self._intake.dead(result.message, f"{name}: {broken.message}; nobody can be answered")
+            await self._dead(data, f"{broken.message}; nobody can be answered", about)
+            return
+        except Exception as bug:
+            log.exception("file could not be read", partner=partner.code)
+            await self._dead(data, f"unexpected {type(bug).__name__} while reading", about)
             return
         if len(interchanges) > 1:
             await self._keep_whole(name, data, len(interchanges), about)
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
+
+    async def _dead(self, data: bytes, reason: str, about: dict[str, str]) -> None:
+        key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
+        result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))
+        if result.message.state != "dead":
+            await self._intake.dead(result.message, reason)
 
     async def _keep_whole(self, name: str, data: bytes, parts: int, about: dict[str, str]) -> None:
         key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
@@ -211,57 +207,57 @@ class FilesDoor:
     ) -> list[str]:
         """Bring every accepted document to its case; one that no feed can read is listed, the others go on."""
         cases: dict[str, None] = {}
-        nouns: list[tuple[str, Canonical]] = [("TA1", noun) for noun in self._read_ta1(interchange, partner)]
+        nouns: list[Noun] = [*read_x12_ta1(interchange, partner)]
         for group, document in report.accepted:
+            place = f"{document.code} {document.control} of group {group.control}"
             try:
-                nouns += [(document.code, noun) for noun in self._read(interchange, document, partner)]
+                nouns += read_x12(interchange, document, partner)
             except Malformed as unread:
-                place = f"{document.code} {document.control} of group {group.control}"
-                await self._intake.listed(
-                    "unreadable", message, f"{place}: {unread.message}", number=f"{group.control}/{document.control}"
-                )
-        for code, noun in nouns:
-            case = await self._intake.document(message, wrapped(noun, code, message.id))
-            if isinstance(noun, FunctionalAcknowledgement):
-                reason = "" if noun.accepted else f"{noun.kind} says {noun.code}"
-                await self._journal.acknowledged(
-                    partner.code, noun.kind, noun.control_number, by=message.id, reason=reason
-                )
+                await self._intake.listed("unreadable", message, f"{place}: {unread.message}", part=place, number=place)
+        for noun in nouns:
+            case = await self._intake.document(message, wrapped(noun, message.id))
+            await self._acknowledged(noun, partner, message)
             if case:
                 cases[case] = None
         return list(cases)
 
-
-def wrapped(noun: Canonical, code: str, message: str) -> SupplierDocument:
-    """A noun as its order's case takes it."""
-    key = document_key(noun, code, message)
-    if isinstance(noun, OrderAcknowledgement):
-        return SupplierDocument(message=message, key=key, acknowledgement=noun)
-    if isinstance(noun, ShipNotice):
-        return SupplierDocument(message=message, key=key, ship_notice=noun)
-    if isinstance(noun, Invoice):
-        return SupplierDocument(message=message, key=key, invoice=noun)
-    if isinstance(noun, FunctionalAcknowledgement):
-        return SupplierDocument(message=message, key=key, functional=noun)
-    raise Malformed(f"nothing takes a {type(noun).__name__}", path=code)
+    async def _acknowledged(self, noun: Noun, partner: Partner, message: Kept) -> None:
+        """A 997 or TA1 also settles the message of ours that it answers."""
+        if isinstance(noun, FunctionalAcknowledgement):
+            reason = "" if noun.accepted else f"{noun.kind} says {noun.code}"
+            await self._journal.acknowledged(partner.code, noun.kind, noun.control_number, by=message.id, reason=reason)
 
 
-def document_key(noun: Canonical, code: str, message: str) -> str:
-    """What makes a document the same one again, whatever interchange it came in: its supplier, number and content.
+def wrapped(noun: Noun, message: str) -> SupplierDocument:
+    """A noun as its order's case takes it, under the key that makes it the same document again."""
+    key = document_key(noun, message)
+    match noun:
+        case OrderAcknowledgement():
+            return SupplierDocument(message=message, key=key, acknowledgement=noun)
+        case ShipNotice():
+            return SupplierDocument(message=message, key=key, ship_notice=noun)
+        case Invoice():
+            return SupplierDocument(message=message, key=key, invoice=noun)
+        case FunctionalAcknowledgement():
+            return SupplierDocument(message=message, key=key, functional=noun)
 
-    An invoice keeps the message in its key: the same bill in another interchange must reach the match and be refused
+
+def document_key(noun: Noun, message: str) -> str:
+    """What makes a document the same one again, whatever interchange it came in: kind, supplier, number and content.
+
+    An invoice keeps its message in the key: the same bill in another interchange must reach the match and be refused
     there as a duplicate, where finance sees it.
     """
     digest = content_hash(noun)[:16]
-    if isinstance(noun, Invoice):
-        return f"{noun.key}/{message}"
-    if isinstance(noun, ShipNotice):
-        return f"{noun.supplier}/{code}/{noun.number}/{digest}"
-    if isinstance(noun, OrderAcknowledgement):
-        return f"{noun.supplier}/{code}/{noun.order}/{digest}"
-    if isinstance(noun, FunctionalAcknowledgement):
-        return f"{noun.supplier}/{noun.kind}/{noun.functional_id}{noun.control_number}/{digest}"
-    return f"{code}/{digest}"
+    match noun:
+        case OrderAcknowledgement():
+            return f"{'865' if noun.to_change else '855'}/{noun.supplier}/{noun.order}/{digest}"
+        case ShipNotice():
+            return f"856/{noun.supplier}/{noun.number}/{digest}"
+        case Invoice():
+            return f"810/{noun.key}/{message}"
+        case FunctionalAcknowledgement():
+            return f"{noun.kind}/{noun.supplier}/{noun.functional_id}{noun.control_number}/{digest}"
 
 
 def _file_name(kind: str, control: str) -> str:

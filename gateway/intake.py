@@ -113,10 +113,16 @@ class Intake:
         await self.journal.mark(message.id, "dead", reason=reason)
 
     async def listed(
-        self, kind: str, message: Kept, reason: str, document: SupplierDocument | None = None, **about: str
+        self,
+        kind: str,
+        message: Kept,
+        reason: str,
+        document: SupplierDocument | None = None,
+        part: str = "",
+        **about: str,
     ) -> None:
-        """Put it on the list of unmatched documents; the same one again is the same row."""
-        name = document.key if document else message.id
+        """Put it (or a ``part`` of it) on the list of unmatched documents; the same one again is the same row."""
+        name = document.key if document else f"{message.id}/{part}"
         row = Unmatched(
             id=f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:20]}",
             kind=kind,

@@ -144,7 +144,7 @@ async def unmatched(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> UnmatchedPage:
     """What waits for a person, oldest first."""
-    may(who, "lookups")
+    may(who, "documents")
     return UnmatchedPage(documents=list(await behind.unmatched.unmatched(state, facility=who.facility, limit=limit)))
 
 
@@ -181,7 +181,7 @@ async def set_aside(request: Request, document: str, who: Who, behind: Behind) -
 
 
 async def _open(behind: Doors, who: Caller, document: str) -> Unmatched:
-    may(who, "decisions")
+    may(who, "documents")
     if not who.person:
         raise Problem(403, "not-allowed", "this key belongs to no person: this needs one")
     held = await behind.unmatched.unmatched_document(document)

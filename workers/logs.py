@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 from temporalio import activity
+from temporalio.exceptions import FailureError
 
+from canonical.errors import FasciaError
 from workers import telemetry
 
+LONGEST_CHAIN = 5
+MOST_FRAMES = 15
 QUIET = ("httpx", "httpcore", "asyncssh", "uvicorn.access", "limits", "alembic")
 
 
@@ -34,6 +39,22 @@ def _temporal(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
     return event
 
 
+def _exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What broke and where. The text of an exception we did not write may hold what a message said: it is left out."""
+    given = event.pop("exc_info", None)
+    broken = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    chain = []
+    while isinstance(broken, BaseException) and len(chain) < LONGEST_CHAIN:
+        frames = traceback.extract_tb(broken.__traceback__)[-MOST_FRAMES:]
+        own_words = broken.message if isinstance(broken, FasciaError | FailureError) else ""
+        places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        chain.append({"type": type(broken).__name__, "text": own_words, "frames": places})
+        broken = broken.__cause__ or (None if broken.__suppress_context__ else broken.__context__)
+    if chain:
+        event["exception"] = chain
+    return event
+
+
 def start(level: str, process: str) -> None:
     """Send our log and the libraries' to standard error as JSON."""
     shared: list[Any] = [
@@ -53,7 +74,7 @@ def start(level: str, process: str) -> None:
         foreign_pre_chain=[*shared, _temporal],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            _exception,
             structlog.processors.JSONRenderer(),
         ],
     )

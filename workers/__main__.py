@@ -1,0 +1,104 @@
+"""The processes we run: ``python -m workers worker`` (cases and steps), ``loops`` (watchers and sweeps), ``api`` (the REST door).
+
+Each stops within seconds of SIGTERM or SIGINT, ending what it has begun, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from canonical.errors import FasciaError, Unavailable
+from workers import logs, settings, telemetry
+from workers.settings import Settings
+
+Program = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+async def worker(given: Settings, stop: asyncio.Event) -> None:
+    """Serve the task queues."""
+    from workers import temporal, wiring
+    from workers.failures import Failures
+
+    problems: list[BaseException] = []
+
+    def fatal(problem: BaseException) -> None:
+        problems.append(problem)
+        stop.set()
+
+    async with (
+        wiring.wired(given, lazy=False) as parts,
+        temporal.serving(
+            parts.client,
+            given,
+            workflows=parts.workflows(),
+            steps=parts.steps(),
+            interceptors=[Failures(parts.cases.trouble)],
+            on_fatal=fatal,
+        ),
+    ):
+        log.info("workers serve", address=given.temporal_address, namespace=given.temporal_namespace)
+        await stop.wait()
+        log.info("workers stop")
+    if problems:
+        raise Unavailable(f"a worker ended: {type(problems[0]).__name__}", system="temporal") from problems[0]
+
+
+async def loops(given: Settings, stop: asyncio.Event) -> None:
+    """Watch mailboxes and ERP, sweep what was missed, send what others want to hear."""
+    from workers import wiring
+    from workers.loops.run import run
+
+    async with wiring.wired(given, lazy=True) as parts:
+        log.info("loops run")
+        await run(parts, stop)
+        log.info("loops stop")
+
+
+async def api(given: Settings, stop: asyncio.Event) -> None:
+    """Open the REST door."""
+    from workers import wiring
+    from workers.door import serve
+
+    async with wiring.wired(given, lazy=True) as parts:
+        await serve(parts, stop)
+
+
+PROGRAMS: Mapping[str, Program] = {"worker": worker, "loops": loops, "api": api}
+
+
+async def _run(program: Program, given: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await program(given, stop)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 0 after an orderly stop, 7 where something needed is away, else 1 with what to do."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("program", choices=tuple(PROGRAMS))
+    name: str = parser.parse_args(arguments).program
+    given = settings.load()
+    logs.start(given.log_level, name)
+    telemetry.start(given, name)
+    try:
+        asyncio.run(_run(PROGRAMS[name], given))
+    except FasciaError as failed:
+        log.error("cannot run", program=name, problem=failed.message, code=failed.code)
+        return 7 if isinstance(failed, Unavailable) else 1
+    finally:
+        telemetry.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

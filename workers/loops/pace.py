@@ -1,0 +1,74 @@
+"""How every loop beside the workers runs: again and again, a little irregularly, through every outage, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.errors import FasciaError
+from store.database import transaction
+from workers import telemetry
+
+LONGEST_PAUSE = 30.0
+JITTER = 0.2
+
+Turn = Callable[[str], AbstractAsyncContextManager[bool]]
+
+log = structlog.get_logger(__name__)
+
+
+def turns(engine: AsyncEngine) -> Turn:
+    """Whose turn it is, by a lock in our own database: of two processes that run one loop, one works and one waits.
+
+    The lock ends with its connection, so a killed process keeps nobody waiting.
+    """
+
+    @asynccontextmanager
+    async def turn(name: str) -> AsyncIterator[bool]:
+        async with transaction(engine) as connection:
+            mine = await connection.scalar(
+                text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"fascia/{name}"}
+            )
+            yield bool(mine)
+
+    return turn
+
+
+@asynccontextmanager
+async def always(_: str) -> AsyncIterator[bool]:
+    """It is always our turn: for loops that may run several times at once."""
+    yield True
+
+
+async def forever(
+    name: str, every: float, once: Callable[[], Awaitable[None]], stop: asyncio.Event, turn: Turn = always
+) -> None:
+    """Do it about every so many seconds until told to stop. A failure is logged and the next round tries again."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            with telemetry.span(f"loop {name}"):
+                async with turn(name) as mine:
+                    if mine:
+                        await once()
+            if failures:
+                log.info("loop goes on", loop=name, after_failures=failures)
+            failures = 0
+        except FasciaError as away:
+            failures += 1
+            if failures in (1, 5) or failures % 50 == 0:
+                log.warning("loop waits", loop=name, failures=failures, problem=away.message, system=away.system)
+        except Exception:
+            failures += 1
+            log.exception("loop failed", loop=name, failures=failures)
+        pause = min(every * 2 ** min(failures, 6), max(every, LONGEST_PAUSE))
+        pause *= 1 + random.uniform(-JITTER, JITTER)  # noqa: S311 (spread in time, not a secret)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)

@@ -1,0 +1,77 @@
+"""Which loops run beside the workers, how often each, and that one that breaks never takes the others with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+import structlog
+
+from canonical.errors import FasciaError
+from gateway.files import FilesDoor
+from gateway.rest_decisions import settle_decisions
+from workers import telemetry
+from workers.loops.engine_sweep import EngineSweep, TemporalRuns
+from workers.loops.erp_watcher import ErpWatcher
+from workers.loops.mailbox_poller import MailboxPoller
+from workers.loops.outbox import OutboxSender
+from workers.loops.pace import forever, turns
+from workers.loops.register_refresh import RegisterRefresh
+from workers.loops.routing_sweep import RoutingSweep
+from workers.settings import SECRETS
+from workers.wiring import Wiring
+
+REGISTER_EVERY = 60.0
+ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
+NEW_FACILITIES_EVERY = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+async def run(parts: Wiring, stop: asyncio.Event) -> None:
+    """Run every loop until told to stop; what a loop has begun it ends first."""
+    given = parts.settings
+    turn = turns(parts.database)
+    door = FilesDoor(parts.intake, parts.journal, parts.numbering, parts.register, parts.mailbox_for)
+    settle_decisions(parts.intake)
+    poller = MailboxPoller(parts.register, parts.mailbox_for, door, turn)
+    sweep = RoutingSweep(parts.journal, parts.intake)
+    engine = EngineSweep(parts.cases, TemporalRuns(parts.client))
+    async with (
+        httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        outbox = OutboxSender(parts.outbox, client, given.home / SECRETS)
+        group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
+        group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
+        group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
+        group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
+        group.create_task(_watch_erps(parts, stop, group))
+
+
+async def _watch_erps(parts: Wiring, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
+    """One watcher for each facility the register has, also for those that come later."""
+    turn = turns(parts.database)
+    watched: set[str] = set()
+
+    async def look() -> None:
+        for facility in await _facilities(parts):
+            if facility not in watched:
+                erp = parts.erp_for(facility)
+                watched.add(facility)
+                watcher = ErpWatcher(facility, erp, parts.journal, parts.intake, parts.marks)
+                refresh = RegisterRefresh(facility, erp, parts.register)
+                every = parts.settings.poll_interval
+                group.create_task(forever(f"erp watcher {facility}", every, watcher.once, stop, turn))
+                group.create_task(forever(f"register refresh {facility}", REGISTER_EVERY, refresh.once, stop, turn))
+                log.info("ERP watched", facility=facility)
+
+    await forever("facilities", NEW_FACILITIES_EVERY, look, stop)
+
+
+async def _facilities(parts: Wiring) -> Sequence[str]:
+    try:
+        return [facility.code for facility in await parts.register.facilities()]
+    except FasciaError:
+        return ()

@@ -1,0 +1,171 @@
+"""Plugs the platform together: the one place that knows which class stands behind each port.
+
+Built once per process from the settings; nothing here decides anything about the business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from store.register import StoredRegister
+from temporalio.client import Client
+
+from activities.cases import CaseActivities
+from activities.erp import ErpActivities
+from activities.register import RegisterActivities
+from activities.supplier import SupplierActivities
+from adapters.registry import ERPS, ErpAccess
+from adapters.sftp import SftpMailbox
+from adapters.supplier.x12_sftp import X12SftpSupplier
+from canonical.base import FacilityCode
+from canonical.errors import Rejected, Unavailable
+from canonical.parties import Partner
+from canonical.ports import Erp, SupplierChannel
+from canonical.steps import Claimed, ClaimRequest
+from gateway.intake import Intake
+from store import migrate
+from store.cases import StoredCases
+from store.database import open_engine
+from store.journal import StoredJournal
+from store.numbering import StoredNumbering
+from store.outbox import StoredOutbox
+from workers import telemetry, temporal
+from workers.settings import SECRETS, Settings
+from workflows.registry import PROCESSES
+
+CHANNELS = {"x12": X12SftpSupplier}
+
+
+class TracedCases(StoredCases):
+    """A case that began without a door of ours is in the trace of its first step."""
+
+    async def claim(self, request: ClaimRequest) -> Claimed:
+        return await super().claim(request.model_copy(update={"trace": request.trace or telemetry.trace_id()}))
+
+
+@dataclass
+class Wiring:
+    """Everything of one process, each part made when first asked for."""
+
+    settings: Settings
+    database: AsyncEngine
+    client: Client
+    _erps: dict[str, Erp] = field(default_factory=dict)
+    _mailboxes: dict[str, SftpMailbox] = field(default_factory=dict)
+
+    @cached_property
+    def seal_key(self) -> bytes:
+        key = self.settings.seal_key
+        return key.get_secret_value().encode() if key else b""
+
+    @cached_property
+    def journal(self) -> StoredJournal:
+        return StoredJournal(self.database)
+
+    @cached_property
+    def cases(self) -> TracedCases:
+        return TracedCases(self.database, self.seal_key)
+
+    @cached_property
+    def register(self) -> StoredRegister:
+        return StoredRegister(self.database)
+
+    @cached_property
+    def numbering(self) -> StoredNumbering:
+        return StoredNumbering(self.database)
+
+    @cached_property
+    def outbox(self) -> StoredOutbox:
+        return StoredOutbox(self.database)
+
+    @cached_property
+    def engine(self) -> temporal.TemporalEngine:
+        return temporal.TemporalEngine(self.client, self.settings)
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(self.journal, self.cases, self.engine)
+
+    def erp_for(self, facility: FacilityCode) -> Erp:
+        """The ERP of a facility. One serves all of them until the register's facilities name others."""
+        kind = self.settings.erp_kind
+        if not self.settings.erp_url:
+            raise Unavailable("no ERP address is set: FASCIA_ERP_URL", system="erp")
+        if kind not in self._erps:
+            self._erps[kind] = ERPS[kind](self._erp_access())
+        return self._erps[kind]
+
+    def _erp_access(self) -> ErpAccess:
+        password = self.settings.erp_password
+        return ErpAccess(
+            url=self.settings.erp_url,
+            database=self.settings.erp_database,
+            user=self.settings.erp_user,
+            password=password.get_secret_value() if password else "",
+            timeout=self.settings.erp_timeout,
+            on_request=(telemetry.passes_trace_on(),),
+        )
+
+    def mailbox_for(self, partner: Partner) -> SftpMailbox:
+        """The mailbox of a partner as its row is now; a changed row is another mailbox."""
+        row = partner.model_dump_json()
+        if row not in self._mailboxes:
+            self._mailboxes[row] = SftpMailbox(partner, keys=self.settings.home / SECRETS)
+        return self._mailboxes[row]
+
+    def channel_for(self, partner: Partner) -> SupplierChannel:
+        """The way to a supplier, by the dialect in its row."""
+        if partner.dialect not in CHANNELS:
+            raise Rejected(
+                f"nobody speaks {partner.dialect} to {partner.code}", code="configuration", system="supplier"
+            )
+        return CHANNELS[partner.dialect](self.numbering, self.journal, self.mailbox_for)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        for mailbox in self._mailboxes.values():
+            await mailbox.close()
+        for erp in self._erps.values():
+            if close := getattr(erp, "close", None):
+                await close()
+
+    def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
+        """The steps each task queue serves."""
+        return {
+            temporal.PROCESSES: temporal.steps_of(
+                [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+            ),
+            temporal.ERP: temporal.steps_of([ErpActivities(self.erp_for)]),
+            temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
+        }
+
+    def workflows(self) -> list[type]:
+        return [process.workflow for process in PROCESSES.values()]
+
+
+@asynccontextmanager
+async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
+    """The parts of a process, with a database of the right shape behind them; closed when the block ends.
+
+    Raises:
+        FasciaError: no address, no answer, or a database of another shape, with what to do about it.
+    """
+    address = settings.database_url.get_secret_value()
+    if not address:
+        raise Unavailable("no database address is set: run `fascia up` or set FASCIA_DATABASE_URL", system="store")
+    database = open_engine(address, pool=settings.database_pool)
+    try:
+        await migrate.check_head(database)
+        client = await temporal.connect(settings, interceptors=[telemetry.through_temporal()], lazy=lazy)
+        wiring = Wiring(settings, database, client)
+        try:
+            yield wiring
+        finally:
+            await wiring.close()
+    finally:
+        await database.dispose()
