@@ -21,7 +21,7 @@ from store.decisions import StoredDecisions
 from store.ids import now
 from store.money import StoredMoney
 from store.record import write
-from store.register import utc_today
+from store.register_reading import utc_today
 from store.tables import claims, control_numbers, order_numbers, orders
 from store.unmatched import StoredUnmatched
 

@@ -13,7 +13,7 @@ from canonical.cases import Actor, CheckedDecision, DecisionToCheck, seal_is_val
 from canonical.parties import Employee
 from store.case_tables import decisions
 from store.database import transaction
-from store.register import all_current, current, utc_today
+from store.register_reading import all_current, current, utc_today
 from store.tables import api_keys
 
 NO_SEAL = "identity not verified: no valid seal of our doors"

@@ -1,190 +1,335 @@
-"""The register: what we know of items, suppliers, people and rules, as it stands on a day."""
+"""Loading the register: each record is checked, put together from who has the say, and refused with its reason where it must be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.base import Canonical, Money
+from canonical.base import Canonical, content_hash
 from canonical.calendar import BusinessCalendar
-from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.errors import Malformed, Rejected
+from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Policy, Supplier
+from canonical.ports import MasterData
+from canonical.steps import CostCentreActual
 from canonical.supply import ContractPrice, Item
+from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
-from store.tables import commitments, register, register_keys
+from store.ids import now
+from store.register_reading import RegisterReading, all_current, current, other_names
+from store.tables import register, register_keys
 
-Record = TypeVar("Record", bound=Canonical)
-
-
-def utc_today() -> date:
-    """Which version of a record is in force where a question names no day."""
-    return datetime.now(UTC).date()
+ALWAYS = date(2000, 1, 1)  # since when the first version of a record holds, where nobody says
 
 
-async def current(
-    connection: AsyncConnection, model: type[Record], kind: str, facility: str, code: str, as_of: date
-) -> Record | None:
-    """The version of a record in force on a day, or None."""
-    document = await connection.scalar(
-        select(register.c.document)
-        .where(register.c.kind == kind, register.c.facility == facility, register.c.code == code)
-        .where(register.c.valid_from <= as_of)
-        .order_by(register.c.valid_from.desc())
-        .limit(1)
-    )
-    return model.model_validate_json(document) if document is not None else None
+_NAMES = {"contract_price": ("item", "supplier"), "facility": ("calendar",), "partner": ("calendar",)}
 
 
-async def all_current(
-    connection: AsyncConnection,
-    model: type[Record],
-    kind: str,
-    facilities: Sequence[str],
-    as_of: date,
-    *,
-    key: str | None = None,
-) -> list[Record]:
-    """Every record of a kind as in force on a day; with ``key`` only those that (at some time) had that other name."""
-    asked = (
-        select(register.c.document)
-        .ext(distinct_on(register.c.facility, register.c.code))
-        .where(register.c.kind == kind, register.c.facility.in_(facilities), register.c.valid_from <= as_of)
-        .order_by(register.c.facility.desc(), register.c.code, register.c.valid_from.desc())
-    )
-    if key is not None:
-        named = select(register_keys.c.code).where(
-            register_keys.c.kind == kind,
-            register_keys.c.facility == register.c.facility,
-            register_keys.c.key == key,
+class LoadedRecord(Canonical):
+    """What became of one record: loaded, unchanged, or refused with the path of what is wrong and why."""
+
+    row: int
+    code: str = ""
+    outcome: str
+    path: str = ""
+    reason: str = ""
+
+
+class LoadReport(Canonical):
+    """What became of a load."""
+
+    kind: str
+    source: str
+    records: tuple[LoadedRecord, ...] = ()
+
+    def count(self, outcome: str) -> int:
+        """How many records had this outcome."""
+        return sum(1 for record in self.records if record.outcome == outcome)
+
+    @property
+    def loaded(self) -> int:
+        """How many were new or changed."""
+        return self.count("loaded")
+
+    @property
+    def unchanged(self) -> int:
+        """How many were there as they are."""
+        return self.count("unchanged")
+
+    @property
+    def refused(self) -> tuple[tuple[int, str, str], ...]:
+        """Row, path and reason of each that was refused."""
+        return tuple((one.row, one.path, one.reason) for one in self.records if one.outcome == "refused")
+
+
+class StoredRegister(RegisterReading):
+    """The port Register in our own database, and how it is filled."""
+
+    async def load(
+        self,
+        kind: str,
+        records: Iterable[Canonical | Mapping[str, Any] | tuple[int, Mapping[str, Any]]],
+        source: str,
+        facility: str = OF_ALL,
+        *,
+        dry_run: bool = False,
+    ) -> LoadReport:
+        """Load records of a kind as a source has them, in one transaction; each is loaded, unchanged or refused.
+
+        A record is a model, or fields as read from a file (with its row). Fields that are not given stay as they are.
+
+        Raises:
+            Rejected: no such kind or source.
+        """
+        if kind not in KINDS or source not in SOURCES:
+            raise Rejected(f"the register knows no {kind} from {source}", code="unknown-code", system="store")
+        outcomes = []
+        async with transaction(self._engine) as connection:
+            load = _Load(connection, kind, source, facility, self._today())
+            await load.prepare()
+            for position, record in enumerate(records, start=1):
+                row, content = record if isinstance(record, tuple) else (position, record)
+                outcomes.append(await load.take(row, content))
+            if dry_run:
+                await connection.rollback()
+        return LoadReport(kind=kind, source=source, records=tuple(outcomes))
+
+    async def load_master_data(self, data: MasterData, facility: str, *, dry_run: bool = False) -> Sequence[LoadReport]:
+        """Load what the ERP is the authority for."""
+        parts: Sequence[tuple[str, Sequence[Canonical]]] = (
+            ("location", data.locations),
+            ("cost_centre", data.cost_centres),
+            ("supplier", data.suppliers),
+            ("item", data.items),
+            ("employee", data.employees),
         )
-        asked = asked.where(register.c.code.in_(named))
-    return [model.model_validate_json(row.document) for row in await connection.execute(asked)]
+        return [await self.load(kind, records, ERP, facility, dry_run=dry_run) for kind, records in parts]
+
+    async def take_actuals(self, facility: str, actuals: Sequence[CostCentreActual]) -> None:
+        """Write what the ERP has booked on cost centres."""
+        known = {centre.code for centre in await self.cost_centres(facility)}
+        centres = [
+            CostCentre(code=booked.cost_centre, facility=facility, actual=booked.actual)
+            for booked in actuals
+            if booked.cost_centre in known
+        ]
+        await self.load("cost_centre", centres, ERP, facility)
+
+    async def take_suppliers(self, suppliers: Sequence[Supplier]) -> None:
+        """Write status, terms and bank fingerprint as the ERP has them; what a person confirmed stays."""
+        await self.load("supplier", suppliers, ERP)
+
+    async def confirm_bank(self, supplier: str, fingerprint: str) -> Supplier:
+        """A person has checked these bank details with the supplier.
+
+        Raises:
+            Rejected: no such supplier, or its bank details have changed again since.
+        """
+        async with transaction(self._engine) as connection:
+            held = await current(connection, Supplier, "supplier", OF_ALL, supplier, self._today())
+            if held is None:
+                raise Rejected(f"no supplier {supplier} in the register", code="not-found", system="store")
+            if held.bank_fingerprint != fingerprint:
+                raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
+            confirmed = held.model_copy(update={"bank_confirmed_fingerprint": fingerprint})
+            if confirmed != held:
+                await _write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
+        return confirmed
 
 
-def other_names(record: Canonical) -> set[str]:
-    """The other names a record is looked up by."""
-    if isinstance(record, Item):
-        return {f"catalogue:{sold.supplier}/{sold.catalogue_number}" for sold in record.suppliers}
-    if isinstance(record, Employee):
-        login = {f"os_user:{record.os_user}"} if record.os_user else set()
-        return login | {f"role:{role}" for role in record.roles}
-    if isinstance(record, ContractPrice):
-        return {f"item:{record.item}"}
-    return set()
+class _Refused(Exception):
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
 
 
-class StoredRegister:
-    """The register in our own database. Suppliers, partners and calendars are of all facilities, the rest of one each."""
+class _Load:
+    """One load in one transaction."""
 
-    def __init__(self, engine: AsyncEngine, today: Callable[[], date] = utc_today) -> None:
-        self._engine = engine
+    def __init__(self, connection: AsyncConnection, kind: str, source: str, facility: str, today: date) -> None:
+        self._connection = connection
+        self._name = kind
+        self._kind: Kind = KINDS[kind]
+        self._source = source
+        self._facility = OF_ALL if self._kind.of_all else facility
         self._today = today
+        self._seen: set[tuple[str, str, date | None]] = set()
+        self._held: dict[str, Canonical] | None = None
+        self._known: dict[str, set[str]] = {}
+        self._logins: dict[str, str] = {}
 
-    async def _one(self, model: type[Record], kind: str, facility: str, code: str) -> Record | None:
-        async with transaction(self._engine) as connection:
-            return await current(connection, model, kind, facility, code, self._today())
+    async def prepare(self) -> None:
+        """Read what is there, and what new records are checked against."""
+        if self._facility or self._kind.of_all:
+            records = await all_current(self._connection, self._kind.model, self._name, [self._facility], self._today)
+            self._held = {self._kind.code(record): record for record in records}
+        for kind in _NAMES.get(self._name, ()):
+            asked = select(register.c.code).where(register.c.kind == kind)
+            if self._facility:
+                asked = asked.where(register.c.facility.in_((OF_ALL, self._facility)))
+            self._known[kind] = set(await self._connection.scalars(asked))
+        if self._name == "employee" and self._held:
+            people = [person for person in self._held.values() if isinstance(person, Employee)]
+            self._logins = {person.os_user: person.id for person in people if person.os_user}
 
-    async def facility(self, code: str) -> Facility | None:
-        """A hospital site, with its calendar as the register has it under the calendar's code."""
-        async with transaction(self._engine) as connection:
-            found = await current(connection, Facility, "facility", code, code, self._today())
-            if found is None:
-                return None
-            calendar = await self._calendar(connection, found.calendar)
-            return found.model_copy(update={"calendar": calendar})
+    async def take(self, row: int, content: Canonical | Mapping[str, Any]) -> LoadedRecord:
+        """Check one record and write it, unless it is there as it is."""
+        code = ""
+        try:
+            given, valid_from = self._read(content)
+            code = self._kind.code(given)
+            facility = self._scope(given)
+            if (facility, code, valid_from) in self._seen:
+                raise _Refused("", "a second time in one load")
+            self._seen.add((facility, code, valid_from))
+            held = await self._before(facility, code, valid_from)
+            record = self._put_together(given, held)
+            self._check(record)
+        except _Refused as refused:
+            return LoadedRecord(row=row, code=code, outcome="refused", path=refused.path, reason=refused.reason)
+        if held == record:
+            return LoadedRecord(row=row, code=code, outcome="unchanged")
+        since = valid_from or (ALWAYS if held is None else self._today)
+        await _write(self._connection, self._name, facility, code, since, record, self._source)
+        if isinstance(record, Employee) and record.os_user:
+            self._logins[record.os_user] = record.id
+        return LoadedRecord(row=row, code=code, outcome="loaded")
 
-    async def _calendar(self, connection: AsyncConnection, given: BusinessCalendar) -> BusinessCalendar:
-        return await current(connection, BusinessCalendar, "calendar", "", given.code, self._today()) or given
+    async def _before(self, facility: str, code: str, valid_from: date | None) -> Canonical | None:
+        """The record as it is without this load; one that carries its own dates is there from exactly that date or not."""
+        if valid_from is None and self._held is not None:
+            return self._held.get(code)
+        as_of = valid_from or self._today
+        held = await current(self._connection, self._kind.model, self._name, facility, code, as_of)
+        return None if self._kind.dated and getattr(held, "valid_from", None) != valid_from else held
 
-    async def department(self, facility: str, code: str) -> Department | None:
-        """A department of a facility."""
-        return await self._one(Department, "department", facility, code)
+    def _read(self, content: Canonical | Mapping[str, Any]) -> tuple[Canonical, date | None]:
+        """The record and since when it holds."""
+        model = self._kind.model
+        if isinstance(content, model):
+            return content, getattr(content, "valid_from", None)
+        if isinstance(content, Canonical):
+            raise _Refused("", f"this is no {self._name}")
+        fields = dict(content)
+        since = None
+        try:
+            if not self._kind.dated and "valid_from" in fields:
+                since = date.fromisoformat(str(fields.pop("valid_from")))
+            if "facility" in model.model_fields and self._facility and "facility" not in fields:
+                fields["facility"] = self._facility
+            record = model.model_validate(fields, extra="forbid")
+        except ValidationError as wrong:
+            first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
+            raise _Refused(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+        except ValueError:
+            raise _Refused("valid_from", "not a date (YYYY-MM-DD)") from None
+        return record, getattr(record, "valid_from", since)
 
-    async def location(self, facility: str, code: str) -> Location | None:
-        """A place of a facility."""
-        return await self._one(Location, "location", facility, code)
+    def _scope(self, record: Canonical) -> str:
+        """Whose record it is; it may name its own facility, never another than the one that is loaded."""
+        if self._kind.of_all:
+            return OF_ALL
+        named = record.code if self._name == "facility" else getattr(record, "facility", None)  # type: ignore[attr-defined]
+        if named and self._facility and named != self._facility:
+            raise _Refused("facility", f"of {named}, while {self._facility} is loaded")
+        if not named and not self._facility and self._name != "contract_price":
+            raise _Refused("facility", "say which facility it is for")
+        return str(named or self._facility or OF_ALL)
 
-    async def item(self, facility: str, code: str) -> Item | None:
-        """An item by our own code."""
-        return await self._one(Item, "item", facility, code)
+    def _put_together(self, given: Canonical, held: Canonical | None) -> Canonical:
+        """The record as the authority of each field has it."""
+        if held is None:
+            if self._source not in self._kind.makers:
+                who = " or ".join(sorted(self._kind.makers))
+                raise _Refused("", f"not in the register, where only the {who} makes a {self._name}")
+            if isinstance(given, Supplier) and "bank_confirmed_fingerprint" not in given.model_fields_set:
+                return given.model_copy(update={"bank_confirmed_fingerprint": given.bank_fingerprint})
+            return given
+        if self._kind.dated:
+            return given
+        changes = {}
+        for field in given.model_fields_set - {"bank_confirmed_fingerprint"}:  # a person's word, never a load's
+            value, before = getattr(given, field), getattr(held, field)
+            if self._kind.owner(field) == self._source:
+                changes[field] = value
+            elif self._source == HOSPITAL and not _same(value, before):
+                raise _Refused(field, f"the ERP is the authority for it, and says {_told(before)}")
+        try:
+            return held.changed(**changes)
+        except ValidationError as wrong:
+            first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
+            raise _Refused(".".join(str(part) for part in first["loc"]), first["msg"]) from None
 
-    async def item_by_catalogue(self, facility: str, supplier: str, catalogue_number: str) -> Item | None:
-        """An item by what a supplier calls it today."""
-        key = f"catalogue:{supplier}/{catalogue_number}"
-        async with transaction(self._engine) as connection:
-            found = await all_current(connection, Item, "item", [facility], self._today(), key=key)
-        return next((item for item in found if key in other_names(item)), None)
+    def _check(self, record: Canonical) -> None:
+        """What one record says of others must be true."""
+        if isinstance(record, Employee):
+            self._check_person(record)
+        elif isinstance(record, ContractPrice):
+            for kind, code in (("item", record.item), ("supplier", record.supplier)):
+                if code not in self._known[kind]:
+                    raise _Refused(kind, f"no {kind} {code} in the register")
+            if record.price.amount <= 0:
+                raise _Refused("price", "a price is above zero")
+        elif isinstance(record, Facility | Partner) and not record.calendar.hours:
+            code = record.calendar.code
+            if code not in {BusinessCalendar().code, *self._known["calendar"]}:
+                raise _Refused("calendar", f"no calendar {code} in the register")
+        elif isinstance(record, Item):
+            _check_units(record)
+        if isinstance(record, ContractPrice | Policy) and record.valid_to and record.valid_to < record.valid_from:
+            raise _Refused("valid_to", "it ends before it begins")
 
-    async def items(self, facility: str) -> Sequence[Item]:
-        """Every item of a facility."""
-        async with transaction(self._engine) as connection:
-            return await all_current(connection, Item, "item", [facility], self._today())
+    def _check_person(self, person: Employee) -> None:
+        unknown = [role for role in person.roles if role not in ROLES]
+        if unknown:
+            raise _Refused("roles", f"{unknown[0]} is no role of ours ({', '.join(ROLES)})")
+        if person.substitute == person.id:
+            raise _Refused("substitute", "nobody is their own substitute")
+        if self._logins.get(person.os_user, person.id) != person.id:
+            raise _Refused("os_user", f"this login is {self._logins[person.os_user]}'s")
 
-    async def supplier(self, code: str) -> Supplier | None:
-        """A supplier with status and terms."""
-        return await self._one(Supplier, "supplier", "", code)
 
-    async def suppliers(self) -> Sequence[Supplier]:
-        """Every supplier."""
-        async with transaction(self._engine) as connection:
-            return await all_current(connection, Supplier, "supplier", [""], self._today())
+def _check_units(item: Item) -> None:
+    for sold in item.suppliers:
+        try:
+            item.base_units(sold.order_unit, sold.supplier)
+        except Malformed as wrong:
+            raise _Refused("suppliers", f"{sold.supplier} sells it by {sold.order_unit}: {wrong.message}") from None
 
-    async def partner(self, supplier: str) -> Partner | None:
-        """How we exchange with a supplier."""
-        async with transaction(self._engine) as connection:
-            found = await current(connection, Partner, "partner", "", supplier, self._today())
-            if found is None:
-                return None
-            return found.model_copy(update={"calendar": await self._calendar(connection, found.calendar)})
 
-    async def partners(self) -> Sequence[Partner]:
-        """Everyone we exchange with."""
-        async with transaction(self._engine) as connection:
-            return await all_current(connection, Partner, "partner", [""], self._today())
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values say the same; the order of packagings or suppliers says nothing."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return sorted(map(repr, one)) == sorted(map(repr, other))
+    return bool(one == other)
 
-    async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
-        """The contract prices of an item in force on a day: the facility's own before those of all facilities."""
-        async with transaction(self._engine) as connection:
-            found = await all_current(
-                connection, ContractPrice, "contract_price", [facility, ""], as_of, key=f"item:{item}"
-            )
-        return [price for price in found if price.holds(as_of)]
 
-    async def cost_centre(self, facility: str, code: str) -> CostCentre | None:
-        """A cost centre with its budget and what is booked on it."""
-        return await self._one(CostCentre, "cost_centre", facility, code)
+def _told(value: Any) -> str:
+    return str(value)[:200] if isinstance(value, str | int | bool | Canonical) and value != "" else "otherwise"
 
-    async def committed(self, facility: str, cost_centre: str) -> Money | None:
-        """What open orders still promise of a cost centre; None where there is none."""
-        asked = (
-            select(func.sum(commitments.c.amount).label("amount"), commitments.c.currency)
-            .where(commitments.c.facility == facility, commitments.c.cost_centre == cost_centre)
-            .group_by(commitments.c.currency)
-        )
-        async with transaction(self._engine) as connection:
-            sums = [Money(amount=row.amount, currency=row.currency) for row in await connection.execute(asked)]
-        if len(sums) > 1:
-            raise ValueError(f"cost centre {cost_centre} is promised in several currencies")
-        return sums[0] if sums else None
 
-    async def employee(self, facility: str, person: str) -> Employee | None:
-        """A person of a facility, by id."""
-        return await self._one(Employee, "employee", facility, person)
-
-    async def employees(self, facility: str, role: str) -> Sequence[Employee]:
-        """The active people of a facility with a role."""
-        async with transaction(self._engine) as connection:
-            found = await all_current(connection, Employee, "employee", [facility], self._today(), key=f"role:{role}")
-        return [person for person in found if person.active and role in person.roles]
-
-    async def policy(self, facility: str, as_of: date) -> Policy:
-        """The rules of a facility in force on a day; the platform's own where it has none."""
-        async with transaction(self._engine) as connection:
-            found = await current(connection, Policy, "policy", facility, facility, as_of)
-        if found is None or (found.valid_to is not None and as_of > found.valid_to):
-            return Policy(facility=facility)
-        return found
+async def _write(
+    connection: AsyncConnection, kind: str, facility: str, code: str, since: date, record: Canonical, source: str
+) -> None:
+    row = {
+        "kind": kind,
+        "facility": facility,
+        "code": code,
+        "valid_from": since,
+        "document": record.model_dump_json(),
+        "source": source,
+        "hash": content_hash(record),
+        "loaded_at": now(),
+    }
+    asked = upsert(register).values(row)
+    await connection.execute(
+        asked.on_conflict_do_update(index_elements=["kind", "facility", "code", "valid_from"], set_=row)
+    )
+    about = {"kind": kind, "facility": facility, "code": code}
+    names = [about | {"key": key} for key in sorted(other_names(record))]
+    if names:
+        await connection.execute(upsert(register_keys).values(names).on_conflict_do_nothing())

@@ -231,3 +231,5 @@ api_keys = Table(
     moment("expires_at", nullable=True),
     moment("revoked_at", nullable=True),
 )
+
+marks = Table("marks", metadata, Column("name", Words, primary_key=True), moment("at"))

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical, content_hash
-from store.register import other_names
+from store.register_reading import other_names
 from store.tables import register, register_keys
 
 

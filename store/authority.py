@@ -1,0 +1,70 @@
+"""Who has the say about what: for each kind of record, whether the ERP or the hospital itself is the authority.
+
+| kind | made by | the hospital's own fields in it |
+| --- | --- | --- |
+| facility, department, calendar, partner, policy, contract_price | hospital | all |
+| item | ERP | tracking, bulk, stocked_at_par, capital |
+| supplier | ERP | status_reason |
+| cost_centre | ERP | budget, period_from, period_to |
+| location | ERP | none |
+| employee | ERP or hospital | all but active |
+
+A word from who is not the authority is refused with its field, unless it says the same. Where the ERP has a value of a field
+that is the hospital's, it counts for a new record only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from canonical.base import Canonical
+from canonical.calendar import BusinessCalendar
+from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.supply import ContractPrice, Item
+
+ERP, HOSPITAL = "erp", "hospital"
+SOURCES = (ERP, HOSPITAL)
+OF_ALL = ""  # the facility of what belongs to all of them
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of record: its form, its code, who makes it, and which fields are the hospital's own."""
+
+    model: type[Canonical]
+    code: Callable[[Any], str]
+    makers: frozenset[str] = frozenset({HOSPITAL})
+    hospital: frozenset[str] | None = None  # None: all of them
+    of_all: bool = False
+    dated: bool = False  # carries its own valid_from
+
+    def owner(self, field: str) -> str:
+        """Who has the say about a field."""
+        return HOSPITAL if self.hospital is None or field in self.hospital else ERP
+
+
+def _contract_code(price: ContractPrice) -> str:
+    return f"{price.contract}/{price.supplier}/{price.item}/{price.unit}"
+
+
+_FROM_ERP = frozenset({ERP})
+_PERSON = frozenset(Employee.model_fields) - {"active", "id", "facility"}
+
+KINDS: dict[str, Kind] = {
+    "calendar": Kind(BusinessCalendar, lambda calendar: calendar.code, of_all=True),
+    "facility": Kind(Facility, lambda facility: facility.code),
+    "location": Kind(Location, lambda location: location.code, _FROM_ERP, frozenset()),
+    "cost_centre": Kind(
+        CostCentre, lambda centre: centre.code, _FROM_ERP, frozenset({"budget", "period_from", "period_to"})
+    ),
+    "department": Kind(Department, lambda department: department.code),
+    "supplier": Kind(Supplier, lambda supplier: supplier.code, _FROM_ERP, frozenset({"status_reason"}), of_all=True),
+    "item": Kind(Item, lambda item: item.code, _FROM_ERP, frozenset({"tracking", "bulk", "stocked_at_par", "capital"})),
+    "contract_price": Kind(ContractPrice, _contract_code, dated=True),
+    "employee": Kind(Employee, lambda person: person.id, frozenset(SOURCES), _PERSON),
+    "partner": Kind(Partner, lambda partner: partner.supplier or partner.code, of_all=True),
+    "policy": Kind(Policy, lambda policy: policy.facility, dated=True),
+}
+"""Every kind, in the order a folder of files is loaded: what others name comes first."""

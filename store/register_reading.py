@@ -1,0 +1,195 @@
+"""The register: what we know of items, suppliers, people and rules, as it stands on a day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.base import Canonical, Money
+from canonical.calendar import BusinessCalendar
+from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.supply import ContractPrice, Item
+from store.database import transaction
+from store.tables import commitments, register, register_keys
+
+Record = TypeVar("Record", bound=Canonical)
+
+
+def utc_today() -> date:
+    """Which version of a record is in force where a question names no day."""
+    return datetime.now(UTC).date()
+
+
+async def current(
+    connection: AsyncConnection, model: type[Record], kind: str, facility: str, code: str, as_of: date
+) -> Record | None:
+    """The version of a record in force on a day, or None."""
+    document = await connection.scalar(
+        select(register.c.document)
+        .where(register.c.kind == kind, register.c.facility == facility, register.c.code == code)
+        .where(register.c.valid_from <= as_of)
+        .order_by(register.c.valid_from.desc())
+        .limit(1)
+    )
+    return model.model_validate_json(document) if document is not None else None
+
+
+async def all_current(
+    connection: AsyncConnection,
+    model: type[Record],
+    kind: str,
+    facilities: Sequence[str],
+    as_of: date,
+    *,
+    key: str | None = None,
+) -> list[Record]:
+    """Every record of a kind as in force on a day; with ``key`` only those that (at some time) had that other name."""
+    asked = (
+        select(register.c.document)
+        .ext(distinct_on(register.c.facility, register.c.code))
+        .where(register.c.kind == kind, register.c.facility.in_(facilities), register.c.valid_from <= as_of)
+        .order_by(register.c.facility.desc(), register.c.code, register.c.valid_from.desc())
+    )
+    if key is not None:
+        named = select(register_keys.c.code).where(
+            register_keys.c.kind == kind,
+            register_keys.c.facility == register.c.facility,
+            register_keys.c.key == key,
+        )
+        asked = asked.where(register.c.code.in_(named))
+    return [model.model_validate_json(row.document) for row in await connection.execute(asked)]
+
+
+def other_names(record: Canonical) -> set[str]:
+    """The other names a record is looked up by."""
+    if isinstance(record, Item):
+        return {f"catalogue:{sold.supplier}/{sold.catalogue_number}" for sold in record.suppliers}
+    if isinstance(record, Employee):
+        login = {f"os_user:{record.os_user}"} if record.os_user else set()
+        return login | {f"role:{role}" for role in record.roles}
+    if isinstance(record, ContractPrice):
+        return {f"item:{record.item}"}
+    return set()
+
+
+class RegisterReading:
+    """Questions to the register in our own database. Suppliers, partners and calendars are of all facilities, the rest of one each."""
+
+    def __init__(self, engine: AsyncEngine, today: Callable[[], date] = utc_today) -> None:
+        self._engine = engine
+        self._today = today
+
+    async def _one(self, model: type[Record], kind: str, facility: str, code: str) -> Record | None:
+        async with transaction(self._engine) as connection:
+            return await current(connection, model, kind, facility, code, self._today())
+
+    async def facility(self, code: str) -> Facility | None:
+        """A hospital site, with its calendar as the register has it under the calendar's code."""
+        async with transaction(self._engine) as connection:
+            found = await current(connection, Facility, "facility", code, code, self._today())
+            if found is None:
+                return None
+            calendar = await self._calendar(connection, found.calendar)
+            return found.model_copy(update={"calendar": calendar})
+
+    async def _calendar(self, connection: AsyncConnection, given: BusinessCalendar) -> BusinessCalendar:
+        return await current(connection, BusinessCalendar, "calendar", "", given.code, self._today()) or given
+
+    async def department(self, facility: str, code: str) -> Department | None:
+        """A department of a facility."""
+        return await self._one(Department, "department", facility, code)
+
+    async def location(self, facility: str, code: str) -> Location | None:
+        """A place of a facility."""
+        return await self._one(Location, "location", facility, code)
+
+    async def item(self, facility: str, code: str) -> Item | None:
+        """An item by our own code."""
+        return await self._one(Item, "item", facility, code)
+
+    async def item_by_catalogue(self, facility: str, supplier: str, catalogue_number: str) -> Item | None:
+        """An item by what a supplier calls it today."""
+        key = f"catalogue:{supplier}/{catalogue_number}"
+        async with transaction(self._engine) as connection:
+            found = await all_current(connection, Item, "item", [facility], self._today(), key=key)
+        return next((item for item in found if key in other_names(item)), None)
+
+    async def items(self, facility: str) -> Sequence[Item]:
+        """Every item of a facility."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Item, "item", [facility], self._today())
+
+    async def supplier(self, code: str) -> Supplier | None:
+        """A supplier with status and terms."""
+        return await self._one(Supplier, "supplier", "", code)
+
+    async def suppliers(self) -> Sequence[Supplier]:
+        """Every supplier."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Supplier, "supplier", [""], self._today())
+
+    async def partner(self, supplier: str) -> Partner | None:
+        """How we exchange with a supplier."""
+        async with transaction(self._engine) as connection:
+            found = await current(connection, Partner, "partner", "", supplier, self._today())
+            if found is None:
+                return None
+            return found.model_copy(update={"calendar": await self._calendar(connection, found.calendar)})
+
+    async def partners(self) -> Sequence[Partner]:
+        """Everyone we exchange with."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Partner, "partner", [""], self._today())
+
+    async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
+        """The contract prices of an item in force on a day: the facility's own before those of all facilities."""
+        async with transaction(self._engine) as connection:
+            found = await all_current(
+                connection, ContractPrice, "contract_price", [facility, ""], as_of, key=f"item:{item}"
+            )
+        return [price for price in found if price.holds(as_of)]
+
+    async def cost_centre(self, facility: str, code: str) -> CostCentre | None:
+        """A cost centre with its budget and what is booked on it."""
+        return await self._one(CostCentre, "cost_centre", facility, code)
+
+    async def committed(self, facility: str, cost_centre: str) -> Money | None:
+        """What open orders still promise of a cost centre; None where there is none."""
+        asked = (
+            select(func.sum(commitments.c.amount).label("amount"), commitments.c.currency)
+            .where(commitments.c.facility == facility, commitments.c.cost_centre == cost_centre)
+            .group_by(commitments.c.currency)
+        )
+        async with transaction(self._engine) as connection:
+            sums = [Money(amount=row.amount, currency=row.currency) for row in await connection.execute(asked)]
+        if len(sums) > 1:
+            raise ValueError(f"cost centre {cost_centre} is promised in several currencies")
+        return sums[0] if sums else None
+
+    async def cost_centres(self, facility: str) -> Sequence[CostCentre]:
+        """Every cost centre of a facility, with its budget's period."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, CostCentre, "cost_centre", [facility], self._today())
+
+    async def employee(self, facility: str, person: str) -> Employee | None:
+        """A person of a facility, by id."""
+        return await self._one(Employee, "employee", facility, person)
+
+    async def employees(self, facility: str, role: str) -> Sequence[Employee]:
+        """The active people of a facility with a role."""
+        async with transaction(self._engine) as connection:
+            found = await all_current(connection, Employee, "employee", [facility], self._today(), key=f"role:{role}")
+        return [person for person in found if person.active and role in person.roles]
+
+    async def policy(self, facility: str, as_of: date) -> Policy:
+        """The rules of a facility in force on a day; the platform's own where it has none."""
+        async with transaction(self._engine) as connection:
+            found = await current(connection, Policy, "policy", facility, facility, as_of)
+        if found is None or (found.valid_to is not None and as_of > found.valid_to):
+            return Policy(facility=facility)
+        return found
