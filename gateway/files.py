@@ -153,7 +153,7 @@ class FilesDoor:
     # ---- a kept interchange, now or from the sweep --------------------------------------------------------------------
 
     async def _route(self, message: Kept) -> None:
-        whole = message if message.data else await self._journal.read(message.id)
+        whole = await self._journal.read(message.id)  # as it stands now: it may have been answered meanwhile
         if whole is None:
             raise Unavailable(f"message {message.id} is not in the journal", system="store")
         partner = await self._partner(whole)
@@ -215,17 +215,22 @@ class FilesDoor:
             except Malformed as unread:
                 await self._intake.listed("unreadable", message, f"{place}: {unread.message}", part=place, number=place)
         for noun in nouns:
-            case = await self._intake.document(message, wrapped(noun, message.id))
-            await self._acknowledged(noun, partner, message)
-            if case:
+            if await self._only_settles(noun, partner, message):
+                continue
+            if case := await self._intake.document(message, wrapped(noun, message.id)):
                 cases[case] = None
         return list(cases)
 
-    async def _acknowledged(self, noun: Noun, partner: Partner, message: Kept) -> None:
-        """A 997 or TA1 also settles the message of ours that it answers."""
-        if isinstance(noun, FunctionalAcknowledgement):
-            reason = "" if noun.accepted else f"{noun.kind} says {noun.code}"
-            await self._journal.acknowledged(partner.code, noun.kind, noun.control_number, by=message.id, reason=reason)
+    async def _only_settles(self, noun: Noun, partner: Partner, message: Kept) -> bool:
+        """A 997 or TA1 settles the message of ours that it answers; a good one of what is no case's (a 997) is all it is."""
+        if not isinstance(noun, FunctionalAcknowledgement):
+            return False
+        reason = "" if noun.accepted else f"{noun.kind} says {noun.code}"
+        ours = await self._journal.acknowledged(
+            partner.code, noun.kind, noun.control_number, by=message.id, reason=reason
+        )
+        answered = await self._journal.read(ours) if ours else None
+        return noun.accepted and answered is not None and not answered.case
 
 
 def wrapped(noun: Noun, message: str) -> SupplierDocument:

@@ -1,0 +1,288 @@
+"""The mailbox door: everything a partner leaves is kept, answered as it deserves, and brought to its case or to a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from canonical.errors import Rejected, Unavailable
+from canonical.parties import Partner
+from canonical.ports import Kept
+from formats import x12
+from gateway.files import FilesDoor
+from gateway.intake import Intake
+from tests.fakes.register import FakeRegister
+from tests.fakes.store import FakeCases, FakeNumbering
+from tests.fakes.supplier import FakeMailbox
+from tests.formats.x12_files import sample
+from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine, NotingJournal
+
+ALPINE = Partner(code="ALPINE", supplier="ALPINE", id="ALPINEMED", our_id="FASCIANGH")
+ANSWER = "855_partly_backordered"
+
+
+@dataclass
+class House:
+    """One partner's mailbox, and everything behind the door."""
+
+    journal: NotingJournal = field(default_factory=NotingJournal)
+    numbering: FakeNumbering = field(default_factory=FakeNumbering)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    mailbox: FakeMailbox = field(default_factory=FakeMailbox)
+    partner: Partner = ALPINE
+
+    def __post_init__(self) -> None:
+        self.cases = FakeCases(self.journal, numbering=self.numbering)
+        self.cases.orders[ORDER_CASE] = (ORDER.replace("-", ""), "ALPINE")
+        self.engine.open.add(ORDER_CASE)
+        self.intake = Intake(self.journal, self.cases, self.engine)
+        self.door = FilesDoor(
+            self.intake, self.journal, self.numbering, FakeRegister(self.partner), lambda partner: self.mailbox
+        )
+
+    async def leave(self, data: bytes, name: str = "file.x12") -> None:
+        await self.door.accept(self.partner, name, data)
+
+    def received(self) -> list[Kept]:
+        return [one for one in self.journal.messages.values() if one.direction == "in"]
+
+    def answers(self) -> list[x12.Interchange]:
+        return [x12.read(data)[0] for data in self.mailbox.put_files.values()]
+
+
+def codes(answer: x12.Interchange) -> list[tuple[str, str]]:
+    """What a 997 says of each group, as (AK101, AK901)."""
+    said = []
+    for _, document in answer.documents:
+        segments = {one.name: one for one in document.segments}
+        said.append((segments["AK1"][1], segments["AK9"][1]))
+    return said
+
+
+async def test_an_acknowledgement_is_answered_with_a_997_and_reaches_its_order() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    assert (message.state, message.case, message.control_number) == ("routed", ORDER_CASE, "000000101")
+    assert message.data == sample(ANSWER), "kept as it came"
+    assert [codes(answer) for answer in house.answers()] == [[("PR", "A")]]
+    ((case, document),) = house.engine.delivered
+    assert case == ORDER_CASE
+    assert document.acknowledgement is not None
+    assert document.message == message.id
+
+
+async def test_the_answer_is_kept_before_it_leaves_and_linked_to_what_it_answers() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    answer = house.journal.messages[message.answer]
+    assert (answer.direction, answer.kind, answer.state) == ("out", "997", "sent")
+    assert house.mailbox.put_files == {f"997_{answer.control_number}.x12": answer.data}
+
+
+async def test_an_interchange_that_comes_again_gets_the_very_same_answer_and_nothing_happens_twice() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    first = dict(house.mailbox.put_files)
+    house.mailbox.put_files.clear()
+    await house.leave(sample(ANSWER), "again.x12")
+    await house.leave(sample(ANSWER).rstrip() + b"\r\n\r\n", "padded.x12")
+    assert house.mailbox.put_files == first
+    assert len(house.mailbox.puts) == 3
+    assert len(house.engine.delivered) == 1
+    assert not house.cases.unmatched
+
+
+async def test_the_same_document_in_another_interchange_has_the_same_key_so_its_case_takes_it_once() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    await house.leave(sample(ANSWER).replace(b"000000101", b"000000999"))
+    keys = [document.key for _, document in house.engine.delivered]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+async def test_the_same_bill_in_another_interchange_reaches_the_match_to_be_refused_there() -> None:
+    house = House()
+    await house.leave(sample("810_freight_and_tax"))
+    control = house.received()[0].control_number.encode()
+    await house.leave(sample("810_freight_and_tax").replace(control, b"000000999"))
+    assert len({document.key for _, document in house.engine.delivered}) == 2
+
+
+async def test_the_same_number_with_other_content_is_refused_and_listed_for_a_person() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    other = sample(ANSWER).replace(b"SO-88120", b"SO-99999")
+    await house.leave(other)
+    first, second = house.received()
+    assert (first.state, second.state) == ("routed", "refused")
+    assert second.data == other
+    ta1 = house.answers()[1].answers[0]
+    assert (ta1[4], ta1[5]) == ("R", "025")
+    assert [one.kind for one in house.cases.unmatched.values()] == ["interchange"]
+    assert len(house.engine.delivered) == 1
+    await house.leave(other)
+    assert len(house.cases.unmatched) == 1, "and again changes nothing"
+
+
+async def test_garbage_is_kept_as_a_dead_letter_and_listed_since_nobody_can_be_answered() -> None:
+    house = House()
+    await house.leave(b"\x00\xff this is no X12 at all")
+    (message,) = house.received()
+    assert (message.state, message.data) == ("dead", b"\x00\xff this is no X12 at all")
+    assert not house.mailbox.puts
+    assert [one.kind for one in house.cases.unmatched.values()] == ["unreadable"]
+    await house.leave(b"\x00\xff this is no X12 at all")
+    assert len(house.received()) == 1
+    assert len(house.cases.unmatched) == 1
+
+
+async def test_a_file_cut_short_gets_a_ta1_with_the_reason() -> None:
+    house = House()
+    await house.leave(sample(ANSWER)[: len(sample(ANSWER)) // 2])
+    (message,) = house.received()
+    assert message.state == "refused"
+    ta1 = house.answers()[0].answers[0]
+    assert (ta1[1], ta1[4], ta1[5]) == ("000000101", "R", "023")
+    assert len(house.cases.unmatched) == 1
+    assert not house.engine.delivered
+
+
+async def test_a_document_with_a_wrong_count_is_refused_by_its_997_and_listed() -> None:
+    house = House()
+    await house.leave(sample(ANSWER).replace(b"SE*13*", b"SE*12*"))
+    assert [codes(answer) for answer in house.answers()] == [[("PR", "R")]]
+    assert house.received()[0].state == "refused"
+    assert "SE01" in next(iter(house.cases.unmatched.values())).reason
+    assert not house.engine.delivered
+
+
+async def test_a_stranger_in_this_mailbox_gets_a_ta1_and_is_not_read() -> None:
+    house = House()
+    await house.leave(sample(ANSWER).replace(b"*ZZ*ALPINEMED      *", b"*ZZ*SOMEONEELSE    *"))
+    assert house.answers()[0].answers[0][5] == "006"
+    assert not house.engine.delivered
+
+
+async def test_each_interchange_of_a_file_is_kept_and_answered_on_its_own() -> None:
+    house = House()
+    await house.leave(sample("taught_two_interchanges"))
+    assert sorted(one.kind for one in house.received()) == ["x12", "x12", "x12_file"]
+    assert {one.state for one in house.received()} == {"routed"}
+    assert sorted(codes(answer)[0][0] for answer in house.answers()) == ["IN", "PR"]
+    whole = next(one for one in house.received() if one.kind == "x12_file")
+    assert whole.data == sample("taught_two_interchanges")
+
+
+async def test_a_997_is_never_answered_and_goes_to_the_case_whose_group_it_names() -> None:
+    house = House()
+    for _ in range(17):
+        numbers = await house.numbering.control_numbers("ALPINE", f"order/{_}", case=ORDER_CASE, kind="850")
+    assert numbers.group == 17
+    await house.leave(sample("997_order_rejected"))
+    assert not house.mailbox.puts
+    ((case, document),) = house.engine.delivered
+    assert case == ORDER_CASE
+    assert document.functional is not None
+    assert document.functional.code == "R"
+    assert house.journal.acknowledgements == [("ALPINE", "997", "17", "997 says R")]
+
+
+async def test_a_997_for_nothing_we_sent_goes_to_the_list() -> None:
+    house = House()
+    await house.leave(sample("997_order_rejected"))
+    (row,) = house.cases.unmatched.values()
+    assert (row.kind, row.number, row.supplier) == ("functional_acknowledgement", "17", "ALPINE")
+    assert not house.engine.delivered
+
+
+async def test_a_document_for_an_unknown_order_goes_to_the_list_with_all_a_person_needs_to_attach_it() -> None:
+    house = House()
+    house.cases.orders.clear()
+    await house.leave(sample("810_freight_and_tax"))
+    (row,) = house.cases.unmatched.values()
+    assert (row.kind, row.order, row.reason) == ("invoice", ORDER, "no order of this number")
+    assert row.message == house.received()[0].id
+    await house.intake.attach(row, ORDER_CASE, "E-BUY")
+    ((case, document),) = house.engine.delivered
+    assert (case, document.attached_by) == (ORDER_CASE, "E-BUY")
+    assert document.invoice is not None
+
+
+async def test_a_document_for_a_closed_case_goes_to_the_list_naming_the_case() -> None:
+    house = House()
+    house.engine.open.clear()
+    await house.leave(sample(ANSWER))
+    (row,) = house.cases.unmatched.values()
+    assert (row.case, row.reason) == (ORDER_CASE, "its case is closed")
+    with pytest.raises(Rejected, match="not open"):
+        await house.intake.attach(row, ORDER_CASE, "E-BUY")
+
+
+async def test_what_no_feed_can_read_is_listed_and_the_documents_beside_it_go_on() -> None:
+    house = House()
+    one = sample(ANSWER)
+    document = one[one.index(b"ST*") : one.index(b"GE*")]
+    unreadable = document.replace(b"*0001~", b"*0002~").replace(b"BAK*00*", b"BAK*01*")
+    await house.leave(one.replace(document, document + unreadable).replace(b"GE*1*", b"GE*2*"))
+    assert len(house.engine.delivered) == 1
+    assert [one.kind for one in house.cases.unmatched.values()] == ["unreadable"]
+    assert house.received()[0].state == "routed"
+
+
+async def test_while_temporal_is_away_the_partner_is_answered_and_the_sweep_routes_later() -> None:
+    house = House()
+    house.engine.away = True
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    assert message.state == "validated"
+    assert len(house.mailbox.puts) == 1
+    house.engine.away = False
+    assert await house.intake.route(message)
+    assert house.received()[0].state == "routed"
+    assert len(house.mailbox.puts) == 1, "answered once"
+    assert len(house.engine.delivered) == 1
+
+
+async def test_while_our_journal_is_away_nothing_is_answered_and_the_file_stays() -> None:
+    house = House()
+    house.journal.away = True
+    with pytest.raises(Unavailable):
+        await house.leave(sample(ANSWER))
+    assert not house.mailbox.puts
+
+
+async def test_a_mailbox_lost_before_the_answer_gets_the_same_answer_later() -> None:
+    house = House()
+    house.mailbox.away = True
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    assert message.state == "received"
+    house.mailbox.away = False
+    assert await house.intake.route(message)
+    (message,) = house.received()
+    assert (message.state, len(house.mailbox.puts)) == ("routed", 1)
+    assert len([one for one in house.journal.messages.values() if one.direction == "out"]) == 1
+
+
+async def test_a_mistake_of_ours_makes_a_dead_letter_not_a_stuck_mailbox() -> None:
+    house = House()
+    house.engine.breaks = KeyError("x")
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    assert (message.state, message.reason) == ("dead", "unexpected KeyError while routing")
+    assert [one.kind for one in house.cases.unmatched.values()] == ["unreadable"]
+
+
+async def test_an_invoice_that_names_several_orders_waits_for_a_person() -> None:
+    house = House()
+    await house.leave(sample("810_freight_and_tax"))
+    ((_, document),) = house.engine.delivered
+    assert document.invoice is not None
+    many = document.model_copy(update={"invoice": document.invoice.changed(orders=(ORDER, "PO-30000")), "key": "many"})
+    assert await house.intake.document(house.received()[0], many) == ""
+    (row,) = house.cases.unmatched.values()
+    assert row.reason == "it names 2 orders: a person decides"
