@@ -84,7 +84,7 @@ async def temporal(settings: Settings) -> Finding:
     try:
         version = await questions.temporal_version(settings)
     except (RPCError, RuntimeError) as error:
-        return Finding("temporal", "fail", address, f"does not answer: {error}", f"{UP}, or check TEMPORAL_ADDRESS")
+        return Finding("temporal", "fail", address, refusal(error), f"{UP}, or check TEMPORAL_ADDRESS")
     if not questions.is_new_enough(version):
         needed = ".".join(map(str, questions.OLDEST_TEMPORAL))
         return Finding("temporal", "fail", address, f"server {version} is too old", f"update it to {needed} or later")
@@ -138,12 +138,18 @@ async def workers(settings: Settings) -> Finding:
         client = await questions.connect(settings)
         polls = {queue: await questions.last_poll(client, queue) for queue in QUEUES}
     except (RPCError, RuntimeError) as error:
-        return Finding("workers", "fail", address, f"Temporal does not answer: {error}", UP)
+        return Finding("workers", "fail", address, f"Temporal {refusal(error)}", UP)
     oldest = datetime.now(UTC) - POLLED_LATELY
     silent = [queue for queue, last in polls.items() if last is None or last < oldest]
     if silent:
         return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", UP)
     return Finding("workers", "ok", address, "work is being asked for")
+
+
+def refusal(error: Exception) -> str:
+    """Why Temporal did not answer, without the SDK's inner words for a closed port."""
+    said = getattr(error, "message", "") or str(error)
+    return "does not answer" if "transport::Error" in said else f"does not answer: {said}"
 
 
 def shown(url: str) -> str:

@@ -36,13 +36,15 @@ def up(home: Home, tell: Tell) -> dict[str, Any]:
             start_new_session=True,
         )
     _until_it_answers(home, supervisor)
+    failed = f"the supervisor ended before the stack was ready; see {log}"
     for news in control.follow(home):
         if news.kind == "failed":
-            raise StackError(news.text)
+            failed = news.text  # it stops what it had started; we stay until it has
+            continue
         tell(news)
         if news.kind == "ready":
             return control.ask(home, "status")
-    raise StackError(f"the supervisor ended before the stack was ready; see {log}")
+    raise StackError(failed)
 
 
 def set_aside(home: Home) -> Path | None:

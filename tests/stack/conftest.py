@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from stack.held import News
 from stack.home import Home
 from stack.part import Part, own_program
 
@@ -17,17 +16,13 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-@pytest.fixture
-def said() -> list[News]:
-    """What a stack said, in order."""
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _no_named_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="package")
+def _no_named_servers() -> Iterator[None]:
     """These tests are about servers of our own, whatever the one who runs them has named."""
-    for name in ("FASCIA_DATABASE_URL", "TEMPORAL_ADDRESS", "FASCIA_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("FASCIA_DATABASE_URL", "TEMPORAL_ADDRESS", "FASCIA_HOME"):
+            environment.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

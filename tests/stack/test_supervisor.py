@@ -35,10 +35,16 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-async def stack(home: Home, said: list[News]) -> AsyncIterator[Stack]:
-    """A stack of a database alone."""
-    async with running(home.path, ("database",), say=said.append) as stack:
+@pytest.fixture(scope="module")
+def said() -> list[News]:
+    """What the stack said, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory, said: list[News]) -> AsyncIterator[Stack]:
+    """A stack of a database alone, which the tests of this module share and leave as they found it."""
+    async with running(tmp_path_factory.mktemp("shared"), ("database",), say=said.append) as stack:
         yield stack
 
 
@@ -77,36 +83,36 @@ async def test_what_was_kept_is_there_after_the_next_start(home: Home) -> None:
 async def test_a_part_that_dies_is_said_at_once_and_started_again(
     stack: Stack, said: list[News], script: Callable[..., Part]
 ) -> None:
-    await stack.add_part(script("worker", WAITS))
-    first = stack.pid("worker")
+    await stack.add_part(script("dies", WAITS))
+    first = stack.pid("dies")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await _until(lambda: any(news.kind == "died" for news in said), seconds=2)
-    died = next(news for news in said if news.kind == "died")
-    assert "worker was ended by SIGKILL; starting it again" in died.text and "waiting" in died.text
-    await stack.ready("worker")
-    assert stack.pid("worker") not in (None, first)
-    assert stack.parts["worker"].restarts == 1
+    await _until(lambda: any((news.kind, news.part) == ("died", "dies") for news in said), seconds=2)
+    died = next(news for news in said if news.kind == "died" and news.part == "dies")
+    assert "dies was ended by SIGKILL; starting it again" in died.text and "waiting" in died.text
+    await stack.ready("dies")
+    assert stack.pid("dies") not in (None, first)
+    assert stack.parts["dies"].restarts == 1
 
 
 async def test_a_part_that_dies_before_it_is_ready_fails_the_start_with_its_last_words(
     stack: Stack, script: Callable[..., Part]
 ) -> None:
-    with pytest.raises(StackError, match=r"api ended with code 1 before it was ready[^$]*no such table"):
-        await stack.add_part(script("api", "raise SystemExit('no such table')"))
+    with pytest.raises(StackError, match=r"fails ended with code 1 before it was ready[^$]*no such table"):
+        await stack.add_part(script("fails", "raise SystemExit('no such table')"))
 
 
 async def test_parts_are_stopped_killed_and_started_one_by_one(stack: Stack, script: Callable[..., Part]) -> None:
-    await stack.add_part(script("loops", WAITS))
-    await stack.stop("loops")
-    assert stack.pid("loops") is None
+    await stack.add_part(script("obeys", WAITS))
+    await stack.stop("obeys")
+    assert stack.pid("obeys") is None
     await asyncio.sleep(0.7)
-    assert stack.pid("loops") is None, "a part stopped on purpose was started again"
-    await stack.start("loops")
-    before = stack.pid("loops")
-    await stack.kill("loops")
-    await stack.ready("loops")
-    assert stack.pid("loops") != before
+    assert stack.pid("obeys") is None, "a part stopped on purpose was started again"
+    await stack.start("obeys")
+    before = stack.pid("obeys")
+    await stack.kill("obeys")
+    await stack.ready("obeys")
+    assert stack.pid("obeys") != before
     with pytest.raises(StackError, match="no part nonsense"):
         await stack.stop("nonsense")
 
@@ -118,15 +124,16 @@ async def test_the_database_can_be_restarted_under_a_running_stack(stack: Stack)
 
 
 async def test_another_program_asks_through_the_control_socket(stack: Stack, script: Callable[..., Part]) -> None:
-    await stack.add_part(script("worker", WAITS))
+    await stack.add_part(script("asked", WAITS))
     status = await asyncio.to_thread(control.ask, stack.home, "status")
-    assert status["state"] == "ready" and status["parts"]["worker"]["pid"] == stack.pid("worker")
-    await asyncio.to_thread(control.ask, stack.home, "stop", "worker")
-    assert stack.pid("worker") is None
+    assert status["state"] == "ready" and status["parts"]["asked"]["pid"] == stack.pid("asked")
+    await asyncio.to_thread(control.ask, stack.home, "stop", "asked")
+    assert stack.pid("asked") is None
     with pytest.raises(StackError, match="no part nonsense"):
         await asyncio.to_thread(control.ask, stack.home, "kill", "nonsense")
     await asyncio.to_thread(control.ask, stack.home, "down")
     assert stack.stop_asked.is_set()
+    stack.stop_asked.clear()
 
 
 async def test_a_second_start_in_the_same_folder_says_that_one_runs(stack: Stack) -> None:
