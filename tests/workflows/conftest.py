@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,8 @@ from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.steps import SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build
-from tests.fakes.store import FakeCases, FakeRegister
+from tests.fakes.register import FakeRegister
+from tests.fakes.store import FakeCases
 from tests.workflows.outside import Outside
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
@@ -114,14 +115,19 @@ class Case:
     async def give(self, decision: Decision, case: str | None = None, *, seal: bool = True) -> Answer:
         name = case or self.id
         sealed = decision.sealed(name, build.SEAL_KEY) if seal else decision
-        return await self.client.get_workflow_handle(name).execute_update(
+        answer: Answer = await self.client.get_workflow_handle(name).execute_update(
             "decide", sealed, id=decision.id, result_type=Answer
         )
+        return answer
 
     async def result(self) -> CaseStatus:
         assert self.handle is not None
         async with asyncio.timeout(PATIENCE):
             return await self.handle.result()
+
+    async def events(self, *cases: str) -> int:
+        """How many history events these cases have, theirs and no others."""
+        return sum([len((await self.client.get_workflow_handle(name).fetch_history()).events) for name in cases])
 
     async def deliver(self, order: PurchaseOrder, *, bill: bool = True) -> None:
         """The usual way: confirmed, accepted, shipped, received, billed, paid."""
@@ -151,7 +157,7 @@ async def case(server: Stack, policy: dict[str, Any]) -> AsyncIterator[Case]:
     register = FakeRegister(*build.hospital(**policy))
     cases = FakeCases(register=register, seal_key=build.SEAL_KEY)
     outside = Outside()
-    steps = {
+    steps: dict[str, Sequence[Callable[..., Any]]] = {
         "fascia": steps_of([CaseActivities(cases, register), RegisterActivities(register)]),
         "erp": steps_of([ErpActivities(lambda _: outside)]),
         "supplier": steps_of([SupplierActivities(lambda _: outside, register)]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
+from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder, Remittance
-from canonical.steps import ErpReceipt, SentDocument
+from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, SentDocument
 
 
 class Outside:
@@ -62,6 +65,18 @@ class Outside:
 
     async def pay_invoice(self, payment: PaymentOrder) -> ErpReceipt:
         return self._receipt("pay", payment.order, payment.key, payment)
+
+    async def purchase_order(self, facility: str, number: str) -> ErpOrder:
+        return ErpOrder(order=number)
+
+    async def changes(self, facility: str, since: datetime) -> ErpChanges:
+        return ErpChanges(until=since)
+
+    async def actuals(self, facility: str, from_day: date, to_day: date) -> Sequence[CostCentreActual]:
+        return ()
+
+    async def master_data(self, facility: str) -> MasterData:
+        return MasterData()
 
     async def send_order(self, order: PurchaseOrder, partner: Partner, attempt: int = 1) -> SentDocument:
         self._take(order.number, "850", str(attempt), order)
