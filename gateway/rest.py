@@ -21,7 +21,6 @@ from opentelemetry import propagate, trace
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from canonical.cases import Correction
 from canonical.errors import FasciaError
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
@@ -140,10 +139,10 @@ def _add_schemas(app: FastAPI) -> None:
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
-            from gateway.rest_decisions import DecisionIn
+            from gateway.rest_decisions import AsideIn, AttachIn, DecisionIn
 
             schema = plain()
-            models: list[Any] = [(model, "validation") for model in (Requisition, DecisionIn, Correction)]
+            models: list[Any] = [(model, "validation") for model in (Requisition, DecisionIn, AttachIn, AsideIn)]
             _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
             schema.setdefault("components", {}).setdefault("schemas", {}).update(
                 {
