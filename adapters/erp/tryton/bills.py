@@ -120,10 +120,8 @@ class Bills:
             state = await self._records.press_once(PAYMENT, made["id"], "approve", reached=("approved", *SENT))
         if state == "approved":
             await self._send_to_bank(made["id"])
-        elif state == "failed":
-            await self._records.press_once(PAYMENT, made["id"], "proceed", reached=("processing", "succeeded"))
         made = await self._rpc.read(PAYMENT, made["id"], PAYMENT_FIELDS)
-        return self._receipt("erp_payment", made, payment.key, already=already and state in ("processing", "succeeded"))
+        return self._receipt("erp_payment", made, payment.key, already=already and state in SENT)
 
     async def credit_returned(self, goods: GoodsReturn, purchase_lines: list[Record]) -> str:
         """Where returned goods were already billed, the draft of the credit note we expect; its key, or nothing."""
@@ -306,7 +304,7 @@ class Bills:
             "description": f"Discount taken on invoice {payment.invoice}",
         }
         bill.add(await self._account("DISCOUNT"), -cents(payment.discount.amount), text="Early payment discount")
-        made, _ = await self._once(f"{payment.key}/discount", bill, POSTED)
+        made, _ = await self._once(f"{payment.invoice_key}/discount", bill, POSTED)
         return made
 
     async def _send_to_bank(self, payment: int) -> None:

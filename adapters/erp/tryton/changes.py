@@ -78,6 +78,7 @@ class Changes:
         receipts = []
         for shipment in shipments:
             taken = [move for move in moves if target(move["shipment"])[1] == shipment["id"]]
+            taken.sort(key=lambda move: target(move["origin"])[1])
             orders: dict[str, list[ReceivedLine]] = {}
             strays = []
             for move in taken:

@@ -1,0 +1,77 @@
+"""The ERP in memory keeps the same promises as the adapter to the real one, and fails when a test wants it to."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from canonical.errors import Rejected, Unavailable
+from canonical.parties import CostCentre, Location, Supplier, Terms
+from canonical.ports import MasterData
+from canonical.supply import Item, Packaging, SupplierItem
+from tests.adapters.erp.contract import FACILITY, ErpContract, an_order
+from tests.fakes.erp import FakeErp
+
+BOXES = (Packaging(unit="BX", base_units=100), Packaging(unit="CA", base_units=1000))
+
+
+def hospital() -> MasterData:
+    """The part of the demonstration hospital that the suite asks for."""
+    gloves = SupplierItem(supplier="ALPINE", catalogue_number="ALP-GLV-M", order_unit="BX", preferred=True)
+    return MasterData(
+        items=(
+            Item(code="ITM-1001", packagings=BOXES, suppliers=(gloves,)),
+            Item(code="ITM-1002", packagings=BOXES),
+            Item(code="ITM-1005", packagings=BOXES),
+            Item(code="ITM-1025", capital=True),
+        ),
+        suppliers=(
+            Supplier(code="ALPINE", terms=Terms(discount_percent=2, discount_days=10), bank_fingerprint="a"),
+            Supplier(code="BOREAL", bank_fingerprint="b"),
+            Supplier(code="CORVUS", status="blocked"),
+        ),
+        cost_centres=tuple(CostCentre(code=f"CC-4{n}00", facility=FACILITY) for n in (1, 2, 3)),
+        locations=(Location(code="NGH-OR", facility=FACILITY),),
+    )
+
+
+class TestFakeErp(ErpContract):
+    @pytest.fixture
+    def erp(self) -> FakeErp:
+        return FakeErp(hospital())
+
+    @pytest.fixture
+    def people(self, erp: FakeErp) -> FakeErp:
+        return erp
+
+
+async def test_a_refused_step_does_nothing_and_says_why() -> None:
+    erp = FakeErp()
+    erp.refuse["create_purchase_order"] = "period closed"
+    with pytest.raises(Rejected, match="period closed"):
+        await erp.create_purchase_order(an_order())
+    assert erp.orders() == {}
+
+
+async def test_a_silent_erp_does_nothing_and_then_answers_again() -> None:
+    erp, order = FakeErp(), an_order()
+    erp.silent["create_purchase_order"] = 1
+    with pytest.raises(Unavailable):
+        await erp.create_purchase_order(order)
+    assert erp.orders() == {}
+    assert not (await erp.create_purchase_order(order)).already
+
+
+async def test_a_lost_answer_leaves_the_work_done() -> None:
+    erp, order = FakeErp(), an_order()
+    erp.lost["create_purchase_order"] = 1
+    with pytest.raises(Unavailable):
+        await erp.create_purchase_order(order)
+    assert (await erp.create_purchase_order(order)).already
+    assert erp.orders() == {order.number: 1}
+
+
+async def test_actuals_of_other_days_are_left_out() -> None:
+    erp = FakeErp(hospital())
+    assert {one.actual.amount for one in await erp.actuals(FACILITY, date(2020, 1, 1), date(2020, 1, 2))} == {0}

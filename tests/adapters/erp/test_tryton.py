@@ -1,0 +1,224 @@
+"""The Tryton adapter against a real Tryton: the suite, and what only a real server can show: lost and late answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from adapters.erp.tryton.erp import TrytonErp
+from adapters.registry import ERPS, ErpAccess
+from canonical.errors import Rejected, Unavailable
+from canonical.purchasing import GoodsReturn, ReceivedLine
+from demo.erp_acts import ErpPeople
+from tests.adapters.erp.conftest import RunningErp
+from tests.adapters.erp.contract import (
+    DAY,
+    FACILITY,
+    ErpContract,
+    a_change,
+    a_payment,
+    a_posting,
+    an_order,
+    line_change,
+    posted_line,
+    states,
+)
+from tests.build import each
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+Answer = TypeVar("Answer")
+
+READS = ("search_read", "read", "get_preferences", "login", "skip")
+
+
+class UnreliableLine(httpx.AsyncBaseTransport):
+    """A line to the ERP on which the answer to every change is lost the first time.
+
+    ``late``: the request itself is held up as well, and arrives while we already ask again.
+    """
+
+    def __init__(self, late: float | None = None) -> None:
+        self._line = httpx.AsyncHTTPTransport()
+        self._late = late
+        self._seen: set[str] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.lost: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        name = f"{body['method']} {json.dumps(body['params'], sort_keys=True)}"
+        if body["method"].rsplit(".", 1)[1] in READS or name in self._seen:
+            return await self._line.handle_async_request(request)
+        self._seen.add(name)
+        self.lost.append(body["method"])
+        task = asyncio.create_task(self._carry_out(request))
+        self._under_way.add(task)
+        if self._late is None:
+            await task
+        raise httpx.ReadTimeout("the answer was lost", request=request)
+
+    async def _carry_out(self, request: httpx.Request) -> None:
+        await asyncio.sleep(self._late or 0)
+        response = await self._line.handle_async_request(request)
+        await response.aread()
+
+    async def quiet(self) -> None:
+        """Wait until everything held up has arrived."""
+        await asyncio.gather(*self._under_way)
+
+    async def aclose(self) -> None:
+        await self.quiet()
+        await self._line.aclose()
+
+
+def over(line: httpx.AsyncBaseTransport, access: ErpAccess) -> TrytonErp:
+    client = httpx.AsyncClient(transport=line, timeout=30)
+    return TrytonErp(client, access.url, access.database, access.user, access.password)
+
+
+async def until_answered(step: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again under the same key until there is an answer, as the engine does."""
+    for _ in range(40):
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(0.02)
+    raise AssertionError("never answered")
+
+
+@pytest.fixture(scope="session")
+async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
+    erp = ERPS["tryton"](running_erp.access)
+    assert isinstance(erp, TrytonErp)
+    yield erp
+    await erp.close()
+
+
+class TestTrytonErp(ErpContract):
+    @pytest.fixture
+    def erp(self, signed_in: TrytonErp) -> TrytonErp:
+        return signed_in
+
+    @pytest.fixture
+    def people(self, running_erp: RunningErp) -> ErpPeople:
+        return running_erp.people
+
+
+@pytest.mark.parametrize("late", [None, 0.1], ids=["answer lost", "committed after our time-out"])
+async def test_no_document_is_doubled_when_every_change_loses_its_answer(
+    running_erp: RunningErp, late: float | None
+) -> None:
+    people, line, order = running_erp.people, UnreliableLine(late), an_order()
+    erp = over(line, running_erp.access)
+    await until_answered(lambda: erp.create_purchase_order(order))
+    change = a_change(order, line_change(order, "1.a", "12", "8.60"))
+    await until_answered(lambda: erp.change_purchase_order(change))
+    await line.quiet()
+    people.receive(order.number)
+    short = a_posting(order, posted_line(order, "1.a", "12", "11"), posted_line(order, "2"), memo="8.40")
+    await until_answered(lambda: erp.post_invoice(short))
+    await until_answered(lambda: erp.pay_invoice(a_payment(short, discount="2.00")))
+    back = (ReceivedLine(line="2", item="ITM-1005", quantity=each("1", "BX")),)
+    goods = GoodsReturn(order=order, lines=back, returned_on=DAY)
+    await until_answered(lambda: erp.return_goods(goods))
+    await line.quiet()
+    assert people.bank_confirms(order.number) == 1
+
+    held = people.documents(order.number)
+    assert held.counts() == {
+        "purchases": 1,
+        "receipts": 1,
+        "returns": 1,
+        "invoices": 1,
+        "credit_notes": 3,  # debit memo, discount, and the draft for what went back
+        "payments": 1,
+    }
+    assert held.received == {"ITM-1001": 12, "ITM-1005": 4}
+    assert [one.state for one in held.invoices] == ["paid"]
+    assert "model.purchase.purchase.create" in line.lost
+    await erp.close()
+
+
+@pytest.mark.parametrize("late", [None, 0.1], ids=["answer lost", "committed after our time-out"])
+async def test_an_order_is_taken_back_whole_when_every_change_loses_its_answer(
+    running_erp: RunningErp, late: float | None
+) -> None:
+    line, order = UnreliableLine(late), an_order()
+    erp = over(line, running_erp.access)
+    await until_answered(lambda: erp.create_purchase_order(order))
+    posting = a_posting(order)
+    await until_answered(lambda: erp.post_invoice(posting))
+    await until_answered(lambda: erp.cancel_invoice(posting))
+    await until_answered(lambda: erp.cancel_purchase_order(a_change(order, cancel=True)))
+    await line.quiet()
+    found = await erp.purchase_order(FACILITY, order.number)
+    assert states(found.invoices) == [("erp_invoice", "cancelled")]
+    assert running_erp.people.orders()[order.number] == 1
+    assert running_erp.people.documents(order.number).ordered == {"ITM-1001": 0, "ITM-1005": 0}
+    await erp.close()
+
+
+async def test_a_create_held_up_until_after_the_cancellation_makes_no_order(running_erp: RunningErp) -> None:
+    line, order = UnreliableLine(late=1.5), an_order()
+    slow, quick = over(line, running_erp.access), over(httpx.AsyncHTTPTransport(), running_erp.access)
+    with pytest.raises(Unavailable):
+        await slow.create_purchase_order(order)
+    await quick.cancel_purchase_order(a_change(order, cancel=True))
+    await line.quiet()
+    (held,) = running_erp.people.documents(order.number).purchases
+    assert held.state == "cancelled"
+    await slow.close()
+    await quick.close()
+
+
+async def test_a_dropped_session_is_opened_again_and_a_wrong_password_is_tried_once(running_erp: RunningErp) -> None:
+    asked: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        asked.append(json.loads(request.content)["method"])
+
+    erp = over(httpx.AsyncHTTPTransport(), running_erp.access)
+    erp._client.event_hooks["request"] = [note]
+    await erp.purchase_order(FACILITY, "PO-NEVER")
+    await erp._records.rpc.call("common.db.logout")
+    await erp.purchase_order(FACILITY, "PO-NEVER")
+    assert asked.count("common.db.login") == 2
+    await erp.close()
+
+    stranger = over(httpx.AsyncHTTPTransport(), replace(running_erp.access, password="not this one"))
+    with pytest.raises(Rejected, match=r"password|credentials") as refused:
+        await stranger.purchase_order(FACILITY, "PO-NEVER")
+    assert running_erp.access.password not in str(refused.value)
+    assert "not this one" not in repr(running_erp.access)
+    await stranger.close()
+
+
+async def test_an_erp_that_is_down_is_unavailable_and_not_a_refusal(running_erp: RunningErp) -> None:
+    erp = over(httpx.AsyncHTTPTransport(), replace(running_erp.access, url="http://127.0.0.1:9"))
+    with pytest.raises(Unavailable):
+        await erp.create_purchase_order(an_order())
+    await erp.close()
+
+
+async def test_the_platform_may_do_its_own_work_in_the_erp_and_no_more(signed_in: TrytonErp) -> None:
+    rpc = signed_in._records.rpc
+    (supplier,) = await rpc.search("party.party", [["code", "=", "ALPINE"]], ["name"])
+    with pytest.raises(Rejected):
+        await rpc.write("party.party", [supplier["id"]], {"name": "Someone else"})
+    with pytest.raises(Rejected):
+        await rpc.create("res.user", {"name": "x", "login": "x"})
+
+
+async def test_the_erp_keeps_a_new_bank_account_from_nobody(running_erp: RunningErp, signed_in: TrytonErp) -> None:
+    async def print_of(code: str) -> str:
+        return {one.code: one.bank_fingerprint for one in (await signed_in.master_data(FACILITY)).suppliers}[code]
+
+    before = await print_of("BOREAL")
+    running_erp.people.change_bank_account("BOREAL", "BOR-999999999")
+    assert await print_of("BOREAL") not in ("", before)
