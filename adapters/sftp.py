@@ -184,7 +184,7 @@ class SftpMailbox:
         path = self._keys / path if self._keys is not None and not path.is_absolute() else path
         try:
             return asyncssh.read_private_key(str(path))
-        except (OSError, asyncssh.KeyImportError) as unread:
+        except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as unread:
             raise Rejected(
                 f"our key for {self._partner.code}'s mailbox cannot be read", code="configuration", system=SYSTEM
             ) from unread

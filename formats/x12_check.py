@@ -16,6 +16,7 @@ from formats.x12_text import Document, Group, Interchange
 from formats.x12_values import calendar_day, clock
 
 GOOD, NOTED, PARTLY, REFUSED = "A", "E", "P", "R"
+USAGES = ("P", "T", "I")  # production, test, information
 TOLERABLE = frozenset({"7"})  # out of order, but nothing is missing
 STRANGE = frozenset({"1", "2", "6"})  # segments we do not expect: refused unless the partner's row allows them
 
@@ -121,12 +122,33 @@ DOCUMENT_WORDS = {
 }
 
 
-def check(interchange: Interchange, *, versions: Collection[str] = (), allow_unknown: bool = False) -> EnvelopeReport:
-    """Judge an interchange. ``versions`` limits GS08; ``allow_unknown`` lets unexpected segments pass, noted."""
+def check(
+    interchange: Interchange,
+    *,
+    versions: Collection[str] = (),
+    kinds: Collection[str] = (),
+    usage: str = "",
+    allow_unknown: bool = False,
+) -> EnvelopeReport:
+    """Judge an interchange.
+
+    ``versions`` limits GS08 and ``kinds`` the documents that are exchanged; ``usage`` is what ISA15 must say (a test is not
+    read as the real thing); ``allow_unknown`` lets unexpected segments pass, noted.
+    """
     problems = list(_envelope_problems(interchange))
+    if usage and interchange.usage in USAGES and interchange.usage != usage:
+        problems.append((REFUSED, "020", f"ISA15 is {interchange.usage}, not {usage}"))
     worst = next((one for one in problems if one[0] == REFUSED), problems[0] if problems else (GOOD, "000", ""))
-    groups = () if worst[0] == REFUSED else tuple(_group(one, versions, allow_unknown) for one in interchange.groups)
+    rules = _Rules(versions, frozenset(kinds) or frozenset(FUNCTIONAL_IDS), allow_unknown)
+    groups = () if worst[0] == REFUSED else tuple(_group(one, rules) for one in interchange.groups)
     return EnvelopeReport(interchange, *worst, groups=groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    versions: Collection[str]
+    kinds: Collection[str]
+    allow_unknown: bool
 
 
 def refuse(interchange: Interchange, note: str, why: str) -> EnvelopeReport:
@@ -149,7 +171,7 @@ def _envelope_problems(found: Interchange) -> list[tuple[str, str, str]]:
     note(clock(isa[10].strip()) is None or len(isa[10].strip()) != 4, "015", "ISA10 is not a time")
     note(not found.sender[1], "006", "ISA06 is empty")
     note(not found.receiver[1], "008", "ISA08 is empty")
-    note(found.usage not in ("P", "T", "I"), "020", "ISA15 is not P, T or I")
+    note(found.usage not in USAGES, "020", "ISA15 is not P, T or I")
     if iea is not None and not cut_short:
         note(iea[2].strip() != found.control, "001", "ISA13 and IEA02 differ")
         declared = iea[1].strip()
@@ -170,11 +192,11 @@ def _answerable(group: Group) -> bool:
     return bool(re.fullmatch("[A-Z]{2}", group.functional_id) and group.control and group.version)
 
 
-def _group(group: Group, versions: Collection[str], allow_unknown: bool) -> GroupReport:
+def _group(group: Group, rules: _Rules) -> GroupReport:
     problems: list[str] = []
-    if group.functional_id not in FUNCTIONAL_IDS.values():
+    if group.functional_id not in {FUNCTIONAL_IDS[kind] for kind in rules.kinds}:
         problems.append("1")
-    if versions and not any(group.version.startswith(version) for version in versions):
+    if rules.versions and not any(group.version.startswith(version) for version in rules.versions):
         problems.append("2")
     if group.trailer is None:
         problems.append("3")
@@ -187,7 +209,7 @@ def _group(group: Group, versions: Collection[str], allow_unknown: bool) -> Grou
     seen: set[str] = set()
     reports = []
     for document in group.documents:
-        reports.append(_document(document, group, seen, allow_unknown))
+        reports.append(_document(document, group, seen, rules))
         seen.add(document.control)
     return GroupReport(group, tuple(reports), tuple(problems))
 
@@ -196,10 +218,10 @@ def _number(text: str) -> int:
     return int(text) if re.fullmatch("[0-9]{1,10}", text.strip()) else -1
 
 
-def _document(document: Document, group: Group, seen: Collection[str], allow_unknown: bool) -> DocumentReport:
+def _document(document: Document, group: Group, seen: Collection[str], rules: _Rules) -> DocumentReport:
     problems: list[str] = []
     fits = FUNCTIONAL_IDS.get(document.code) == group.functional_id
-    if document.code not in FUNCTIONAL_IDS:
+    if document.code not in rules.kinds:
         problems.append("1" if re.fullmatch("[0-9]{3}", document.code) else "6")
     elif not fits:
         problems.append("6")
@@ -212,8 +234,8 @@ def _document(document: Document, group: Group, seen: Collection[str], allow_unk
             problems.append("4")
     if not re.fullmatch("[A-Za-z0-9]{4,9}", document.control) or document.control in seen:
         problems.append("7")
-    errors = tuple(examine(document)) if fits else ()
-    tolerable = TOLERABLE | STRANGE if allow_unknown else TOLERABLE
+    errors = tuple(examine(document)) if fits and document.code in rules.kinds else ()
+    tolerable = TOLERABLE | STRANGE if rules.allow_unknown else TOLERABLE
     grave = any(error.code not in tolerable for error in errors)
     if grave:
         problems.append("5")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from canonical.errors import Malformed
 
 ISA_ELEMENTS = 16
+LONGEST_HEADER = 400  # characters; a proper ISA has 106
 ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1)
 BLANKS = " \t\r\n"  # not str.isspace: 0x1c to 0x1f are separators to some partners
 PADDING = BLANKS + "\x00\x1a"  # what programs and old transfers put around segments and after the end
@@ -227,8 +228,8 @@ def _header(text: str, start: int) -> tuple[Segment, Separators, int]:
     element = text[start + 3]
     at = start + 3
     for _ in range(ISA_ELEMENTS - 1):
-        at = text.find(element, at + 1)
-        if at < 0 or at - start > 400:
+        at = text.find(element, at + 1, start + LONGEST_HEADER)
+        if at < 0:
             raise Malformed("The ISA segment is cut short", path="ISA", code="no-envelope")
     fields = text[start + 4 : at].split(element)
     for number, (value, width) in enumerate(zip(fields, ISA_WIDTHS, strict=True), start=1):

@@ -27,7 +27,7 @@ from canonical.purchasing import (
 from canonical.steps import SupplierDocument
 from formats import x12
 from gateway.intake import Intake
-from gateway.registry import Noun, read_x12, read_x12_ta1
+from gateway.registry import X12_KINDS, Noun, read_x12, read_x12_ta1
 
 DOOR = "mailbox"
 X12 = "x12"
@@ -179,7 +179,13 @@ class FilesDoor:
         if interchange.receiver != (partner.our_qualifier, partner.our_id):
             return x12.refuse(interchange, "008", "the receiver is not us")
         versions = (partner.version,) if partner.version else ()
-        return x12.check(interchange, versions=versions, allow_unknown=partner.allow_unknown)
+        return x12.check(
+            interchange,
+            versions=versions,
+            kinds=X12_KINDS,
+            usage=partner.usage,
+            allow_unknown=partner.allow_unknown,
+        )
 
     async def _answer(self, message: Kept, report: x12.EnvelopeReport, partner: Partner) -> None:
         """Put the 997 or TA1 this interchange is due into the partner's mailbox: kept first, then sent."""

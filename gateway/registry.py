@@ -27,6 +27,9 @@ FEEDS: dict[tuple[str, str], Feed] = {
     ("x12", "TA1"): x12_ta1.read,
 }
 
+# The X12 documents we take in; any other is refused by its 997, so its sender does not wait for us.
+X12_KINDS = frozenset(kind for dialect, kind in FEEDS if dialect == "x12" and kind != "TA1")
+
 # A sender that breaks its standard gets a feed of its own: (dialect, kind, partner) -> feed.
 OVERRIDES: dict[tuple[str, str, str], Feed] = {}
 

@@ -47,7 +47,8 @@ def read(document: Document, supplier: str, currency: str = "USD") -> tuple[Invo
     big, tds = required(before, "BIG"), required(after, "TDS")
     currency = next((one[2] for one in before.all("CUR")), currency)
     invoiced_on = day(big[1], path(big, 1))
-    assert invoiced_on is not None
+    if invoiced_on is None:
+        raise Malformed("The invoice has no date", path=path(big, 1), code="data-invalid")
     charges = [one for section in (before, *lines, after) for one in section.all("SAC")]
     taxes = after.all("TXI") or [one for line in lines for one in line.all("TXI")]
     tax = _sum(_amount(one) for one in charges if one[2] in TAX)

@@ -157,6 +157,20 @@ def test_a_sender_that_asks_for_a_ta1_gets_one_beside_the_997() -> None:
     assert lines[-1] == "AK9*A*1*1*1"
 
 
+def test_a_kind_or_version_that_is_not_exchanged_is_refused_by_its_997() -> None:
+    (interchange,) = read(ORDER.encode())
+    report = check(interchange, kinds={"855"})
+    assert (report.groups[0].problems, report.groups[0].documents[0].problems) == (("1",), ("1",))
+    assert check(interchange, versions=("005010",)).groups[0].problems == ("2",)
+    assert check(interchange, versions=("004010",), kinds={"850"}).refused == []
+
+
+def test_a_test_is_not_read_as_the_real_thing() -> None:
+    (trial,) = read(ORDER.replace("*0*P*>", "*0*T*>").encode())
+    assert (check(trial, usage="P").status, check(trial, usage="P").note) == ("R", "020")
+    assert check(trial, usage="T").status == check(trial).status == "A"
+
+
 def test_a_door_can_refuse_what_the_text_does_not_tell() -> None:
     (interchange,) = read(ORDER.encode())
     report = refuse(interchange, "025", "this control number came before with other bytes")

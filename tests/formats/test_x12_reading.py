@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,34 @@ def test_any_damage_to_a_good_file_is_read_or_refused(damage: list[tuple[int, in
     for at, gone, put in damage:
         data[at : at + gone] = put
     _read_check_answer(bytes(data))
+
+
+@pytest.mark.prove
+@settings(max_examples=20_000, deadline=None)
+@given(
+    st.sampled_from(sorted(path.stem for path in SAMPLES.glob("*.x12"))),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=12)), max_size=12),
+)
+def test_any_damage_to_any_sample_is_read_or_refused(name: str, damage: list[tuple[float, int, bytes]]) -> None:
+    data = bytearray(sample(name))
+    for place, gone, put in damage:
+        at = int(place * len(data))
+        data[at : at + gone] = put
+    _read_check_answer(bytes(data))
+
+
+def test_a_large_or_hostile_file_is_read_in_its_time() -> None:
+    text = sample("850_order").decode()
+    line = "PO1*1*4*BX*18.75**VC*ALP-1001*BP*ITM-1001~\nPID*F****EXAM GLOVE NITRILE M~\n"
+    assert line in text
+    many = text.replace(line, line * 5000).replace("SE*11*", "SE*10009*")
+    began = time.monotonic()
+    (interchange,) = read(many.encode())
+    assert check(interchange).refused == []
+    for hostile in ("ISA*" * 200_000, "".join(f"ISA{chr(0x4E00 + at)}" for at in range(20_000)) * 5):
+        with pytest.raises(Malformed):
+            read(hostile.encode())
+    assert time.monotonic() - began < 10
 
 
 def _read_check_answer(data: bytes) -> None:

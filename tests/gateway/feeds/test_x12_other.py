@@ -75,6 +75,41 @@ def test_any_segments_become_a_noun_or_a_refusal(code: str, segments: list[tuple
         assert refused.path
 
 
+FULL = {
+    code: f"{code}_{rest}"
+    for code, rest in [
+        ("855", "partly_backordered"),
+        ("856", "lots"),
+        ("810", "freight_and_tax"),
+        ("865", "change_answered"),
+        ("997", "order_rejected"),
+    ]
+}
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(sorted(FULL)),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9), PIECES), max_size=4),
+    st.sets(st.integers(0, 40), max_size=3),
+)
+def test_any_element_may_be_strange_and_any_segment_missing(
+    code: str, strange: list[tuple[int, int, str]], missing: set[int]
+) -> None:
+    (interchange,) = read((SAMPLES / f"{FULL[code]}.x12").read_bytes())
+    ((_, document),) = interchange.documents
+    for at, number, value in strange:
+        one = document.body[at % len(document.body)]
+        elements = [*one.elements, *[""] * 10]
+        elements[number] = value
+        document.body[at % len(document.body)] = segment(one.name, *elements)
+    document.body = [one for at, one in enumerate(document.body) if at not in missing]
+    try:
+        read_x12(interchange, document, ALPINE)
+    except Malformed as refused:
+        assert refused.path
+
+
 def test_what_we_read_was_checked_before() -> None:
     for name in ("855_partly_backordered", "856_lots", "810_freight_and_tax", "865_change_answered"):
         (interchange,) = read((SAMPLES / f"{name}.x12").read_bytes())
