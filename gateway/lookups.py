@@ -9,7 +9,7 @@ from typing import Protocol
 from pydantic import Field
 
 from canonical.base import Canonical, Money, SupplierCode, Text
-from canonical.cases import CaseStatus
+from canonical.cases import CaseStatus, Trouble
 from canonical.parties import Terms
 from canonical.ports import Unmatched
 from canonical.supply import Item
@@ -51,6 +51,7 @@ class CaseRow(Canonical):
     summary: str = ""
     revision: int = 0
     closed: bool = False
+    stopped: str = ""
     needs_attention: bool = False
     changed_at: datetime
 
@@ -76,6 +77,8 @@ class CaseView(Canonical):
     """A case with everything on it."""
 
     status: CaseStatus
+    stopped: str = ""
+    waits_for: tuple[Trouble, ...] = ()
     parent: str = ""
     children: tuple[str, ...] = ()
     documents: tuple[DocumentRow, ...] = ()

@@ -43,7 +43,7 @@ def _exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     """What broke and where. The text of an exception we did not write may hold what a message said: it is left out."""
     given = event.pop("exc_info", None)
     broken = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
-    chain = []
+    chain: list[dict[str, Any]] = []
     while isinstance(broken, BaseException) and len(chain) < LONGEST_CHAIN:
         frames = traceback.extract_tb(broken.__traceback__)[-MOST_FRAMES:]
         own_words = broken.message if isinstance(broken, FasciaError | FailureError) else ""

@@ -85,6 +85,14 @@ async def connect(settings: Settings, *, interceptors: Sequence[Interceptor] = (
         raise Unavailable(f"Temporal at {settings.temporal_address} does not answer", system="temporal") from refused
 
 
+async def answers(client: Client) -> bool:
+    """Whether Temporal is there."""
+    try:
+        return await client.service_client.check_health(timeout=timedelta(seconds=3))
+    except (RPCError, RPCTimeoutOrCancelledError, RuntimeError):
+        return False
+
+
 def steps_of(holders: Iterable[object]) -> list[Callable[..., Any]]:
     """The steps (``@activity.defn``) of these objects, bound."""
     return [

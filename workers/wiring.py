@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from store.register import StoredRegister
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
@@ -28,13 +28,19 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.steps import Claimed, ClaimRequest
 from gateway.intake import Intake
+from gateway.rest import Doors
 from store import migrate
 from store.cases import StoredCases
 from store.database import open_engine
 from store.journal import StoredJournal
+from store.keys import StoredKeys
+from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
+from store.queries import StoredQueries
+from store.register import StoredRegister
 from workers import telemetry, temporal
+from workers.answers import KeysOfCallers, StoredLookups
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
 
@@ -78,6 +84,14 @@ class Wiring:
     @cached_property
     def numbering(self) -> StoredNumbering:
         return StoredNumbering(self.database)
+
+    @cached_property
+    def marks(self) -> StoredMarks:
+        return StoredMarks(self.database)
+
+    @cached_property
+    def queries(self) -> StoredQueries:
+        return StoredQueries(self.database)
 
     @cached_property
     def outbox(self) -> StoredOutbox:
@@ -125,6 +139,38 @@ class Wiring:
                 f"nobody speaks {partner.dialect} to {partner.code}", code="configuration", system="supplier"
             )
         return CHANNELS[partner.dialect](self.numbering, self.journal, self.mailbox_for)
+
+    async def facilities(self) -> list[str]:
+        """The facilities the register has."""
+        return [row.code for row in (await self.queries.records("facility", limit=1000)).records]
+
+    def doors(self) -> Doors:
+        """What stands behind the REST door.
+
+        Raises:
+            Rejected: there is no key to seal decisions with.
+        """
+        if not self.seal_key:
+            where = self.settings.secret_path("seal_key")
+            raise Rejected(f"no key to seal decisions with: put one into {where}", code="configuration")
+        return Doors(
+            intake=self.intake,
+            cases=self.cases,
+            engine=self.engine,
+            keys=KeysOfCallers(StoredKeys(self.database)),
+            lookups=StoredLookups(self.queries, self.register),
+            unmatched=self.cases,
+            seal_key=self.seal_key,
+            ready={"store": self._store_ready, "temporal": self._temporal_ready},
+            version=version("fascia"),
+        )
+
+    async def _store_ready(self) -> None:
+        await migrate.check_head(self.database)
+
+    async def _temporal_ready(self) -> None:
+        if not await temporal.answers(self.client):
+            raise Unavailable("Temporal does not answer", system="temporal")
 
     async def close(self) -> None:
         """Give every connection back."""

@@ -72,6 +72,6 @@ async def _watch_erps(parts: Wiring, stop: asyncio.Event, group: asyncio.TaskGro
 
 async def _facilities(parts: Wiring) -> Sequence[str]:
     try:
-        return [facility.code for facility in await parts.register.facilities()]
+        return await parts.facilities()
     except FasciaError:
         return ()

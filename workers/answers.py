@@ -1,0 +1,90 @@
+"""Gives the doors what they show from our own store, in the doors' own forms: what is ours alone stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from canonical.cases import CaseStatus
+from canonical.parties import Supplier
+from canonical.supply import Item
+from gateway.lookups import (
+    Caller,
+    CasePage,
+    CaseRow,
+    CaseView,
+    DecisionRow,
+    DocumentRow,
+    ItemPage,
+    SupplierPage,
+    SupplierRow,
+)
+from store.keys import StoredKeys
+from store.queries import StoredQueries
+from store.query_models import CaseQuery
+from store.register import StoredRegister
+
+
+class KeysOfCallers:
+    """Who calls, by the keys in our store."""
+
+    def __init__(self, keys: StoredKeys) -> None:
+        self._keys = keys
+
+    async def caller(self, secret: str) -> Caller | None:
+        found = await self._keys.caller(secret)
+        return Caller.model_validate(found.model_dump()) if found else None
+
+
+class StoredLookups:
+    """The doors' questions, asked of our own store."""
+
+    def __init__(self, queries: StoredQueries, register: StoredRegister) -> None:
+        self._queries = queries
+        self._register = register
+
+    async def cases(
+        self, facility: str, process: str, *, state: str, open_only: bool, after: str, limit: int
+    ) -> CasePage:
+        which = CaseQuery(facility=facility, process=process, state=state, open_only=open_only)
+        page = await self._queries.cases(which, after=after, limit=limit)
+        return CasePage(cases=tuple(CaseRow.model_validate(row.model_dump()) for row in page.cases), next=page.next)
+
+    async def case(self, case: str) -> CaseView | None:
+        found = await self._queries.case(case)
+        if found is None:
+            return None
+        children = tuple(child.case for child in found.children)
+        orders = tuple(child.number for child in found.children if child.process == "purchase_order")
+        return CaseView(
+            status=CaseStatus.model_validate(found.model_dump() | {"orders": orders}),
+            stopped=found.stopped,
+            waits_for=found.troubles,
+            parent=found.parent,
+            children=children,
+            documents=tuple(DocumentRow.model_validate(one.model_dump()) for one in found.documents),
+            trace=found.trace,
+        )
+
+    async def decisions(self, case: str) -> Sequence[DecisionRow]:
+        return [DecisionRow.model_validate(row.model_dump()) for row in await self._queries.decisions(case)]
+
+    async def items(self, facility: str, *, search: str, after: str, limit: int) -> ItemPage:
+        page = await self._queries.records("item", facility, search=search, after=after, limit=limit)
+        return ItemPage(items=tuple(Item.model_validate(row.record) for row in page.records), next=page.next)
+
+    async def item(self, facility: str, code: str) -> Item | None:
+        return await self._register.item(facility, code)
+
+    async def suppliers(self, *, search: str, after: str, limit: int) -> SupplierPage:
+        page = await self._queries.records("supplier", search=search, after=after, limit=limit)
+        rows = tuple(_supplier(Supplier.model_validate(row.record)) for row in page.records)
+        return SupplierPage(suppliers=rows, next=page.next)
+
+    async def supplier(self, code: str) -> SupplierRow | None:
+        found = await self._register.supplier(code)
+        return _supplier(found) if found else None
+
+
+def _supplier(supplier: Supplier) -> SupplierRow:
+    """A supplier without its bank details."""
+    return SupplierRow.model_validate(supplier.model_dump(include=set(SupplierRow.model_fields)))
