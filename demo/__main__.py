@@ -1,0 +1,113 @@
+"""The hospital in a box: real servers, a real ERP, suppliers with mailboxes, and a story of requisitions played on them.
+
+``fascia demo`` starts this. It stays up until Ctrl-C; with ``--once`` it plays, checks every case outside, writes the report into the
+state folder, stops everything and ends with 0, or with 1 and what differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from demo import report
+from demo.report import Screen
+from demo.stage import Stage, StageError, staged
+from demo.story import STORY
+from demo.story_play import Play, Played
+from demo.story_scene import Scenario
+from stack.home import StackError
+
+PARTS = 8  # database, Temporal, its UI, ERP, suppliers, worker, loops, api
+INTERRUPTED = 130
+
+
+async def play(stage: Stage, screen: Screen, story: Sequence[Scenario], erp_away: float) -> list[Played]:
+    """Play the story with a bar."""
+    by_id = {scenario.id: scenario for scenario in story}
+    screen.open("playing the story", len(story))
+    try:
+        playing = await Play.on(stage, lambda scene, what: screen.scene(by_id[scene], what), erp_away)
+        return await playing.of(story)
+    finally:
+        screen.close()
+
+
+async def demonstrate(home: Path, screen: Screen, *, once: bool, story: Sequence[Scenario], erp_away: float) -> int:
+    """Everything: stage, story, report; and wait for the visitor to leave."""
+    screen.open("bringing the hospital up", PARTS)
+    async with staged(home, screen.doing, news=screen.news) as stage:
+        screen.close()
+        screen.console.print(report.addresses(stage.addresses()))
+        played = await play(stage, screen, story, erp_away)
+        path = report.write(stage.home, played)
+        screen.console.print(report.cases(played))
+        wrong = [one.scenario.id for one in played if not one.as_told]
+        verdict = f"these ended otherwise: {', '.join(wrong)}" if wrong else "every case ended as told"
+        screen.line(f"{len(played)} cases; {verdict} ({path})")
+        if not once:
+            screen.line("all of it stays up until Ctrl-C")
+            await stage.stack.stop_asked.wait()
+            return 0
+        screen.open("stopping", 1)
+    screen.close()
+    return 1 if wrong else 0
+
+
+async def until_stopped(home: Path, screen: Screen, *, once: bool, story: Sequence[Scenario], erp_away: float) -> int:
+    """Run it; SIGINT, SIGTERM and SIGHUP end it in order, wherever it is."""
+    running = asyncio.create_task(demonstrate(home, screen, once=once, story=story, erp_away=erp_away))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        screen.close()
+        screen.line("stopped")
+        return INTERRUPTED if once else 0
+    except (StackError, StageError) as error:
+        screen.close()
+        screen.line(str(error))
+        return 1
+
+
+def chosen(names: str) -> Sequence[Scenario]:
+    """The scenes of these ids, or all."""
+    if not names:
+        return STORY
+    wanted = names.split(",")
+    unknown = set(wanted) - {scenario.id for scenario in STORY}
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no scene {', '.join(sorted(unknown))}; there are {', '.join(s.id for s in STORY)}"
+        )
+    return [scenario for scenario in STORY if scenario.id in wanted]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of the demonstration."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="play, check, report, stop")
+    parser.add_argument("--home", type=Path, default=Path(os.environ.get("FASCIA_HOME") or ".fascia"))
+    parser.add_argument("--scenes", type=chosen, default=STORY, help="only these, by id, with commas")
+    parser.add_argument("--erp-away", type=float, default=60.0, help="seconds the ERP is stopped in its scene")
+    given = parser.parse_args(arguments)
+    screen = Screen(Console(stderr=False))
+    return asyncio.run(until_stopped(given.home, screen, once=given.once, story=given.scenes, erp_away=given.erp_away))
+
+
+if __name__ == "__main__":
+    code = 1
+    with contextlib.suppress(KeyboardInterrupt):
+        code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # Temporal's SDK threads sometimes crash the interpreter while it shuts down; all is done

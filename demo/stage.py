@@ -1,0 +1,270 @@
+"""The stage of the demonstration: the local stack, the hospital's ERP and its suppliers beside it, seeded and ready to play on.
+
+Everything runs under one supervisor, so a part can be stopped and killed by name, and nothing outlives it. What is set up once
+(register, keys) is found again at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo.erp_acts import ErpPeople
+from demo.partner import HOST, public_host_key, user_key_file
+from demo.partner_script import SEED
+from stack.held import News
+from stack.part import Part, own_program
+from stack.supervisor import Stack, running
+
+FACILITY = "NGH"
+DATABASE = "hospital"
+SUPPLIERS = ("ALPINE", "BOREAL")
+ERP, PARTNERS = "erp", "partners"
+ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
+SET_UP = "stage.json"
+A_MINUTE = "6000"
+
+# Who calls the platform: departments' systems, and people who decide. No person here exists.
+SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
+PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002")
+
+Say = Callable[[str], None]
+
+
+class StageError(Exception):
+    """The stage cannot be set up; the text says what failed."""
+
+
+@dataclass
+class Stage:
+    """A stage that stands: the running stack and how to reach everybody on it."""
+
+    stack: Stack
+    home: Path
+    erp: ErpPeople
+    keys: Mapping[str, str]
+
+    @property
+    def api_url(self) -> str:
+        return self.stack.addresses["FASCIA_API_URL"]
+
+    def addresses(self) -> list[tuple[str, str, str]]:
+        """What a visitor may open: what, where, and how to get in."""
+        told = self.stack.addresses
+        secrets = self.home / "secrets"
+        rows = [
+            ("Temporal UI", told.get("FASCIA_TEMPORAL_UI_URL", ""), f"namespace {told.get('TEMPORAL_NAMESPACE', '')}"),
+            ("API", f"{self.api_url}/docs", f"key: {secrets / 'key_surgery-desk'}"),
+            (
+                "ERP (Tryton)",
+                told["FASCIA_ERP_URL"],
+                f"database {DATABASE}, user auditor, password: {_password(secrets)}",
+            ),
+        ]
+        for supplier in SUPPLIERS:
+            where = f"sftp://northfield@{HOST}:{self.stack.port(_mailbox(supplier))}"
+            rows.append((f"mailbox of {supplier}", where, f"key: {user_key_file(self.home, supplier)}"))
+        return rows
+
+
+def _password(secrets: Path) -> Path:
+    return secrets / "erp_auditor_password"
+
+
+def _mailbox(supplier: str) -> str:
+    return f"mailbox_{supplier.lower()}"
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    home: Path, say: Say, *, news: Callable[[News], None] | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
+    """Bring everything up, and take everything down again at the end of the block, however it ends."""
+
+    async def bring_peers(stack: Stack) -> None:
+        await _bring_erp(stack, say)
+        await _bring_partners(stack)
+
+    async with running(home, prepare=bring_peers, env=env, say=news) as stack:
+        erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
+        stage = Stage(stack, stack.home.path, erp, {})
+        await _set_up(stage, say)
+        stage.keys = {name: _key_file(stage.home, name).read_text().strip() for name in (*SENDERS, *PEOPLE)}
+        yield stage
+
+
+# -- the peers ------------------------------------------------------------------------------------------------------
+
+
+async def _bring_erp(stack: Stack, say: Say) -> None:
+    port = stack.port(ERP)
+    url = f"http://{HOST}:{port}"
+    stack.publish(FASCIA_ERP_KIND="tryton", FASCIA_ERP_URL=url, FASCIA_ERP_DATABASE=DATABASE, FASCIA_ERP_USER="fascia")
+    home = str(stack.home.path)
+    part = Part(
+        name=ERP,
+        argv=own_program("-m", "demo.erp", "serve", "--home", home, "--database", DATABASE, "--port", str(port)),
+        env={"PYTHONUNBUFFERED": "1"},
+        ready=_erp_answers(url),
+        ready_within=ERP_READY_WITHIN,
+        address=url,
+        stop_within=6.0,
+        stop_whole_group=True,
+    )
+    telling = asyncio.create_task(_tell_log(stack, ERP, say))
+    try:
+        await stack.add_part(part)
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+
+
+def _erp_answers(url: str) -> Callable[[], Any]:
+    async def ask() -> bool:
+        question = {"id": 1, "method": "common.server.version", "params": []}
+        try:
+            async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+                return (await client.post(f"{url}/rpc/", json=question)).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    return ask
+
+
+async def _tell_log(stack: Stack, part: str, say: Say) -> None:
+    """While a part takes long to start, say what it says."""
+    last = ""
+    while True:
+        await asyncio.sleep(0.5)
+        lines = stack.home.log_tail(part, 1)
+        if lines and lines[0] != last:
+            last = lines[0]
+            say(last[:100])
+
+
+async def _bring_partners(stack: Stack) -> None:
+    ports = {supplier: stack.port(_mailbox(supplier)) for supplier in SUPPLIERS}
+    told = ",".join(f"{supplier}={port}" for supplier, port in ports.items())
+
+    async def answer() -> bool:
+        try:
+            for port in ports.values():
+                _, writer = await asyncio.open_connection(HOST, port)
+                writer.close()
+                await writer.wait_closed()
+        except OSError:
+            return False
+        return True
+
+    await stack.add_part(
+        Part(
+            name=PARTNERS,
+            argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told),
+            env={"PYTHONUNBUFFERED": "1"},
+            ready=answer,
+            address=" ".join(f"sftp://{HOST}:{port}" for port in ports.values()),
+        )
+    )
+
+
+# -- what is set up once --------------------------------------------------------------------------------------------
+
+
+async def _set_up(stage: Stage, say: Say) -> None:
+    """Load the register and make the keys, unless the platform knows both already."""
+    partners = _partners_file(stage)
+    marks = {"seed": _content(*sorted(SEED.iterdir())), "partners": _content(partners)}
+    known = stage.stack.home.read(SET_UP)
+    if not await _knows_us(stage):
+        known = {}
+    if known.get("seed") != marks["seed"]:
+        say("loading the register from the ERP")
+        await fascia(stage, "register", "load", "--from-erp", "--facility", FACILITY)
+        say("loading the register from the hospital's own files")
+        await fascia(stage, "register", "load", str(SEED), "--facility", FACILITY)
+    if known.get("partners") != marks["partners"]:
+        say("loading how we reach the suppliers")
+        await fascia(stage, "register", "load", str(partners), "--kind", "partner")
+    if not known.get("keys"):
+        await _make_keys(stage, say)
+    stage.stack.home.write(SET_UP, {**known, **marks, "keys": True})
+
+
+async def _knows_us(stage: Stage) -> bool:
+    """Whether the keys of an earlier start still open the door (not so when its database was set aside)."""
+    path = _key_file(stage.home, SENDERS[0])
+    if not path.exists():
+        return False
+    headers = {"Authorization": f"Bearer {path.read_text().strip()}"}
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        answer = await client.get(f"{stage.api_url}/v1/suppliers/ALPINE", headers=headers)
+    return answer.status_code == httpx.codes.OK
+
+
+def _partners_file(stage: Stage) -> Path:
+    """The suppliers' rows, with the ports and keys of this state folder."""
+    rows = json.loads((SEED / "trading_partners.json").read_text(encoding="utf-8"))
+    for row in rows:
+        row |= {
+            "mailbox_host": HOST,
+            "mailbox_port": stage.stack.port(_mailbox(row["code"])),
+            "mailbox_key_file": user_key_file(stage.home, row["code"]).name,
+            "mailbox_host_key": public_host_key(stage.home, row["code"]),
+        }
+    path = stage.stack.home.folder("register") / "partner.json"
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _content(*paths: Path) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def _key_file(home: Path, name: str) -> Path:
+    return home / "secrets" / f"key_{name}"
+
+
+async def _make_keys(stage: Stage, say: Say) -> None:
+    for done, name in enumerate((*SENDERS, *PEOPLE), start=1):
+        say(f"making keys ({done} of {len(SENDERS) + len(PEOPLE)})")
+        path = _key_file(stage.home, name)
+        path.unlink(missing_ok=True)
+        person = ("--person", name) if name in PEOPLE else ()
+        await fascia(
+            stage, "key", "add", name, "--facility", FACILITY, *person, "--per-minute", A_MINUTE, "--save", str(path)
+        )
+
+
+async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
+    """Give a ``fascia`` command, as a person at a terminal would, and read its JSON.
+
+    Raises:
+        StageError: it failed; with what it said.
+    """
+    program = (sys.executable, "-c", "from cli.app import main; main()", *arguments, "--json")
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "FASCIA_HOME": str(stage.home)},
+    )
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        said = (err.decode(errors="replace") + out.decode(errors="replace")).strip()
+        raise StageError(f"fascia {' '.join(arguments)} ended with {process.returncode}:\n{said[-3000:]}")
+    found: dict[str, Any] = json.loads(out or b"{}")
+    return found
