@@ -266,6 +266,8 @@ class _Load:
 
     def _check(self, record: Canonical) -> None:
         """What one record says of others must be true."""
+        if "\\u0000" in record.model_dump_json():
+            raise _Refused("", "a NUL character in a text")
         if isinstance(record, Employee):
             self._check_person(record)
         elif isinstance(record, ContractPrice):

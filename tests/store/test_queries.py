@@ -1,0 +1,248 @@
+"""People find their cases, see everything on them, and follow a line from the bytes that came in to the ERP's document."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.base import Money
+from canonical.cases import (
+    Actor,
+    Attention,
+    BusinessEvent,
+    Decision,
+    DecisionToCheck,
+    DocumentRef,
+    LineState,
+    State,
+    Trouble,
+)
+from canonical.errors import Rejected
+from canonical.ports import NewMessage
+from canonical.steps import OpenOrder
+from store.authority import ERP
+from store.cases import StoredCases
+from store.journal import StoredJournal
+from store.queries import StoredQueries
+from store.query_models import CaseQuery, MessageQuery
+from store.register import StoredRegister
+from tests.store.contract import NOW, SEAL_KEY, change, order, requisition, start
+from tests.store.test_register import ALPINE, GLOVES
+
+
+@pytest.fixture
+def cases(engine: AsyncEngine) -> StoredCases:
+    return StoredCases(engine, SEAL_KEY)
+
+
+@pytest.fixture
+def queries(engine: AsyncEngine) -> StoredQueries:
+    return StoredQueries(engine)
+
+
+async def test_a_list_goes_on_where_the_page_before_ended(cases: StoredCases, queries: StoredQueries) -> None:
+    for number in range(5):
+        at = NOW + timedelta(minutes=number // 2)
+        await cases.record(change(requisition(f"R-{number}").case_id, changed_at=at))
+    first = await queries.cases(CaseQuery(), limit=2)
+    await cases.record(change(requisition("R-new").case_id, changed_at=NOW + timedelta(hours=1)))
+    second = await queries.cases(CaseQuery(), after=first.next, limit=2)
+    third = await queries.cases(CaseQuery(), after=second.next, limit=2)
+    found = [row.case[-1] for page in (first, second, third) for row in page.cases]
+    assert found == ["4", "3", "2", "1", "0"] and third.next == ""
+    with pytest.raises(Rejected):
+        await queries.cases(CaseQuery(), after="somewhere")
+
+
+async def test_each_filter_of_the_list_lets_only_its_own_through(cases: StoredCases, queries: StoredQueries) -> None:
+    one, two = requisition("R-1").case_id, requisition("R-2").case_id
+    attention = (Attention(kind="price", reason="too dear"),)
+    amount = Money(amount=Decimal("9.50"))
+    await cases.claim(start(requisition("R-1")))
+    await cases.record(
+        change(one, owner="buyers", supplier="ALPINE", attention=attention, summary="gloves for 100 %", amount=amount)
+    )
+    await cases.record(
+        change(
+            two,
+            process="purchase_order",
+            facility="OTHER",
+            state=State.POSTED,
+            business_state="closed",
+            parent=one,
+            closed=True,
+            changed_at=NOW + timedelta(days=3),
+        )
+    )
+    filters: dict[str, list[dict[str, object]]] = {
+        one: [
+            {"process": "procure_to_pay"},
+            {"facility": "NGH"},
+            {"owner": "buyers"},
+            {"supplier": "ALPINE"},
+            {"attention": True},
+            {"attention_kind": "price"},
+            {"open_only": True},
+            {"state": "received"},
+            {"unchanged_since": NOW + timedelta(days=1)},
+            {"search": "100 %"},
+            {"search": "r-1"},
+        ],
+        two: [{"process": "purchase_order"}, {"state": "closed"}, {"state": "posted"}, {"parent": one}],
+    }
+    for case, wanted in filters.items():
+        for which in wanted:
+            page = await queries.cases(CaseQuery.model_validate(which))
+            assert [row.case for row in page.cases] == [case], which
+    (row,) = (await queries.cases(CaseQuery(facility="NGH"))).cases
+    assert (row.source, row.number, row.amount, row.needs_attention) == ("surgery", "R-1", amount, True)
+    assert (await queries.cases(CaseQuery(search="1%"))).cases == ()
+
+
+async def test_a_case_is_found_by_a_requisitions_or_orders_number(cases: StoredCases, queries: StoredQueries) -> None:
+    await cases.claim(start(requisition("R-1")))
+    await cases.record(change(requisition("R-1").case_id))
+    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await cases.record(change(order().case_id, process="purchase_order"))
+    for name, case in (
+        ("R-1", requisition("R-1").case_id),
+        (requisition("R-1").case_id, requisition("R-1").case_id),
+        ("po000001", order().case_id),
+        ("PO000001", order().case_id),
+    ):
+        assert [row.case for row in await queries.find(name)] == [case]
+    assert await queries.find("R-9") == [] and await queries.find("") == []
+
+
+async def test_a_case_shows_its_whole_way(engine: AsyncEngine, cases: StoredCases, queries: StoredQueries) -> None:
+    """From the byte that came in to the ERP's document, with everything a person needs on the way."""
+    journal, root, child = StoredJournal(engine), requisition(), order()
+    claimed = await cases.claim(start(root, trace="trace-1"))
+    requisition_line = LineState(line="1", item="ITM-1001", order=child.number, state="ordered")
+    await cases.record(
+        change(root.case_id, lines=(requisition_line,), documents=(DocumentRef(kind="requisition", number="R-1"),))
+    )
+    sent = await journal.keep(NewMessage(direction="out", door="sftp", data=b"ISA...", control_number="000000001"))
+    came = await journal.keep(NewMessage(door="sftp", data=b"ISA..855", partner="ALPINE"))
+    await cases.open_order(OpenOrder(order=child, run="run-1", as_of=NOW))
+    papers = (
+        DocumentRef(kind="order", number=child.number, message=sent.message.id, lines=("1",), amount=child.amount),
+        DocumentRef(kind="erp_order", number="42", system="tryton", parent=f"order:{child.number}"),
+        DocumentRef(
+            kind="order_acknowledgement",
+            number="A1",
+            message=came.message.id,
+            lines=("1",),
+            parent=f"order:{child.number}",
+        ),
+        DocumentRef(kind="receipt", number="RC-1", lines=("2",)),
+    )
+    await cases.record(
+        change(
+            child.case_id,
+            process="purchase_order",
+            parent=root.case_id,
+            lines=(LineState(line="1", requisition_line="1", item="ITM-1001", state="sent to supplier"),),
+            documents=papers,
+            decision="accepted by E-1",
+        )
+    )
+    await cases.trouble(Trouble(case=child.case_id, system="erp", step="receive", since=NOW, message="refused"))
+    detail = await queries.case(child.case_id)
+    assert detail is not None and [trouble.system for trouble in detail.troubles] == ["erp"]
+    assert [one.what for one in detail.decisions] == ["accepted by E-1"]
+    parent = await queries.case(root.case_id)
+    assert parent is not None and [one.case for one in parent.children] == [child.case_id]
+    assert (parent.trace, parent.message) == ("trace-1", claimed.message)
+    expected = [
+        (0, "message in", claimed.message),
+        (0, "procure_to_pay", root.case_id),
+        (1, "requisition", "R-1"),
+        (1, "purchase_order", child.case_id),
+        (2, "order", child.number),
+        (3, "message out", sent.message.id),
+        (3, "erp_order", "42"),
+        (3, "message in", came.message.id),
+        (3, "order_acknowledgement", "A1"),
+    ]
+    for case in (root.case_id, child.case_id):
+        (way,) = await queries.case_lineage(case)
+        assert [(step.depth, step.kind, step.name) for step in way.steps] == expected
+    stated = await queries.links(child.case_id)
+    document = f"document:{child.case_id}#order:{child.number}"
+    assert (document, f"message:{sent.message.id}") in stated
+    assert (f"message:{came.message.id}", f"document:{child.case_id}#order_acknowledgement:A1") in stated
+    assert (document, f"document:{child.case_id}#erp_order:42") in stated
+    assert (f"line:{root.case_id}#1", f"line:{child.case_id}#1") in stated
+    assert (f"message:{claimed.message}", f"case:{root.case_id}") in await queries.links(root.case_id)
+
+
+async def test_documents_that_name_each_other_as_parents_end_somewhere(
+    cases: StoredCases, queries: StoredQueries
+) -> None:
+    papers = tuple(DocumentRef(kind="order", number=n, parent=f"order:{p}") for n, p in (("1", "2"), ("2", "1")))
+    await cases.record(change("c", lines=(LineState(line="1", state="ordered"),), documents=papers))
+    assert len(await queries.case_lineage("c")) == 1
+
+
+async def test_decisions_are_listed_as_they_were_given_with_what_became_of_them(
+    cases: StoredCases, queries: StoredQueries
+) -> None:
+    given = Decision(verb="approve", line="1", reason="needed", actor=Actor(id="mito", known_by="os_user"), id="d1")
+    for _ in range(2):
+        await cases.check(DecisionToCheck(case="c", facility="NGH", decision=given, as_of=NOW))
+    await cases.keep_unreadable_decision("c", b"{", "not a decision", NOW + timedelta(minutes=1))
+    checked, unreadable = await queries.decisions("c")
+    assert (checked.what, checked.actor, checked.known_by, checked.verified) == (
+        "approve line 1",
+        "mito",
+        "temporal",
+        False,
+    )
+    assert (checked.reason, unreadable.kind, unreadable.what) == ("needed", "unreadable", "not a decision")
+
+
+async def test_the_journal_is_listed_newest_first_without_bytes(engine: AsyncEngine, queries: StoredQueries) -> None:
+    journal = StoredJournal(engine)
+    kept = [
+        await journal.keep(NewMessage(door="sftp", data=b"a", partner=partner, at=NOW + timedelta(seconds=n)))
+        for n, partner in enumerate(("ALPINE", "BOREAL", "ALPINE"))
+    ]
+    await journal.mark(kept[0].message.id, "dead", reason="garbage")
+    first = await queries.messages(MessageQuery(partner="ALPINE"), limit=1)
+    second = await queries.messages(MessageQuery(partner="ALPINE"), after=first.next, limit=1)
+    assert [row.id for row in (*first.messages, *second.messages)] == [kept[2].message.id, kept[0].message.id]
+    assert second.next == "" and second.messages[0].reason == "garbage"
+    assert len((await queries.messages(MessageQuery(state="dead"))).messages) == 1
+    assert [(state, why) for state, why, _ in await journal.history(kept[0].message.id)] == [
+        ("received", ""),
+        ("dead", "garbage"),
+    ]
+
+
+async def test_the_register_is_searched_by_code_name_and_catalogue_number(
+    engine: AsyncEngine, queries: StoredQueries
+) -> None:
+    register = StoredRegister(engine)
+    await register.load("item", [GLOVES, {"code": "ITM-2", "description": "Masks"}], ERP, "NGH")
+    await register.load("supplier", [ALPINE], ERP)
+    for search, codes in (("glv", ["ITM-1001"]), ("mask", ["ITM-2"]), ("itm", ["ITM-1001", "ITM-2"]), ("item", [])):
+        page = await queries.records("item", "NGH", search=search)
+        assert [row.code for row in page.records] == codes
+    first = await queries.records("item", "NGH", limit=1)
+    second = await queries.records("item", "NGH", after=first.next, limit=1)
+    assert (first.next, [row.code for row in second.records], second.next) == ("ITM-1001", ["ITM-2"], "")
+    (supplier,) = (await queries.records("supplier", "NGH", code="ALPINE")).records
+    assert (supplier.record["name"], supplier.source) == ("Alpine", ERP)
+
+
+async def test_one_event_key_is_one_event_however_often_it_is_recorded(engine: AsyncEngine, cases: StoredCases) -> None:
+    event = BusinessEvent(type="order.issued.v1", key="k", case="c", facility="NGH", occurred_at=NOW)
+    await cases.record(change("c", 1, events=(event,)))
+    await cases.record(change("c", 2, events=(event,)))
+    async with engine.connect() as connection:
+        count = (await connection.exec_driver_sql("select count(*) from events")).scalar()
+    assert count == 1
