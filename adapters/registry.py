@@ -9,7 +9,9 @@ from typing import Final
 import httpx
 
 from adapters.erp.tryton.erp import TrytonErp
-from canonical.ports import Erp
+from adapters.supplier.x12_sftp import X12SftpSupplier
+from canonical.parties import Partner
+from canonical.ports import Erp, Journal, Mailbox, Numbering, SupplierChannel
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,8 @@ def tryton(access: ErpAccess) -> Erp:
 
 
 ERPS: Final[Mapping[str, Callable[[ErpAccess], Erp]]] = {"tryton": tryton}
+
+# By the dialect in the partner's row.
+SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], Mailbox]], SupplierChannel]]] = {
+    "x12": X12SftpSupplier
+}

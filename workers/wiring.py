@@ -19,9 +19,8 @@ from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
-from adapters.registry import ERPS, ErpAccess
+from adapters.registry import ERPS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
-from adapters.supplier.x12_sftp import X12SftpSupplier
 from canonical.base import FacilityCode
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
@@ -43,8 +42,6 @@ from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
-
-CHANNELS = {"x12": X12SftpSupplier}
 
 
 class TracedCases(StoredCases):
@@ -134,11 +131,11 @@ class Wiring:
 
     def channel_for(self, partner: Partner) -> SupplierChannel:
         """The way to a supplier, by the dialect in its row."""
-        if partner.dialect not in CHANNELS:
+        if partner.dialect not in SUPPLIERS:
             raise Rejected(
                 f"nobody speaks {partner.dialect} to {partner.code}", code="configuration", system="supplier"
             )
-        return CHANNELS[partner.dialect](self.numbering, self.journal, self.mailbox_for)
+        return SUPPLIERS[partner.dialect](self.numbering, self.journal, self.mailbox_for)
 
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
