@@ -9,11 +9,12 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
+from canonical.cases import Attention
 from cli.command import Limit, command, noun
 from cli.exits import Stop, not_found
 from cli.house import CaseFilter, House, first, open_house
 from cli.output import Output, listing, table, when
-from cli.views import CaseRow, CaseView, LineWay
+from cli.views import CaseRow, CaseView, DecisionView, LineWay
 
 app = noun("Cases: one for each requisition and each order. See them, decide, set them going again.")
 
@@ -125,9 +126,17 @@ def drawn(view: CaseView) -> Iterator[RenderableType]:
 def _attention(view: CaseView) -> Table:
     shown = table("kind", "about", "reason", "one may", title="Needs attention")
     for what in view.attention:
-        about = " ".join(filter(None, (f"line {what.line}" if what.line else "", what.document or "", what.path)))
-        shown.add_row(what.kind, about, what.reason, ", ".join(verb.replace("_", "-") for verb in what.verbs))
+        shown.add_row(
+            what.kind,
+            f"{_about(what)} {what.path}".strip(),
+            what.reason,
+            ", ".join(verb.replace("_", "-") for verb in what.verbs),
+        )
     return shown
+
+
+def _about(what: Attention | DecisionView) -> str:
+    return " ".join(filter(None, (f"line {what.line}" if what.line else "", what.document or "")))
 
 
 def _lines(view: CaseView) -> Table:
@@ -154,10 +163,15 @@ def _documents(view: CaseView) -> Table:
 
 
 def _decisions(view: CaseView) -> Table:
-    shown = table("when", "who", "known by", "verified", "what", "reason", title="Decisions")
+    shown = table("when", "who", "known", "what", "reason", title="Decisions")
     for decision in view.decisions:
-        verified = "yes" if decision.verified else "identity not verified"
-        shown.add_row(when(decision.at), decision.actor, decision.known_by, verified, decision.what, decision.reason)
+        who = decision.employee or decision.actor
+        if decision.kind == "checked":
+            known = f"by {decision.known_by}" if decision.verified else "identity not verified"
+            what, reason = f"{decision.verb or decision.what} {_about(decision)}".strip(), decision.reason
+        else:
+            known, what, reason = "", f"{decision.kind}: {decision.what}", ""
+        shown.add_row(when(decision.at), who, known, what, reason)
     return shown
 
 

@@ -27,6 +27,9 @@ async def load(
     path: Annotated[Path | None, typer.Argument(help="A CSV or JSON file, or a folder of them.", exists=True)] = None,
     kind: Kind = "",
     facility: Facility = "",
+    source: Annotated[
+        str, typer.Option("--source", help="Whose word the file is: hospital, or erp for an export from it.")
+    ] = "hospital",
     from_erp: Annotated[bool, typer.Option("--from-erp", help="Take what the ERP is the authority for.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -37,7 +40,7 @@ async def load(
         raise wrong_usage("--from-erp needs --facility")
     async with open_house() as house:
         if path is not None:
-            report = await house.load(path, kind, facility, dry_run)
+            report = await house.load(path, kind, facility, source, dry_run)
         else:
             report = await house.load_from_erp(facility, dry_run)
     out.data(report, lambda: _report(report, everything=out.verbose))

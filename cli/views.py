@@ -52,11 +52,13 @@ class DocumentView(Canonical):
 
 
 class DecisionView(Canonical):
-    """What a person decided on a case, or tried to."""
+    """What a person decided on a case: as given (``checked``), as the case took it (``taken``), or not to be read."""
 
     at: datetime | None = None
+    kind: str = "checked"
     what: str
     verb: str = ""
+    employee: str = ""
     actor: str = ""
     known_by: str = ""
     verified: bool = False

@@ -177,8 +177,8 @@ class FakeHouse:
             history=(MessageState(state="received", at=NOON), MessageState(state="routed", at=NOON)),
         )  # fmt: skip
 
-    async def load(self, path: Path, kind: str, facility: str, dry_run: bool) -> LoadReport:
-        self.asked_for.append((path.name, kind, facility))
+    async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
+        self.asked_for.append((path.name, kind, facility, source))
         return self.report.model_copy(update={"dry_run": dry_run})
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:

@@ -227,7 +227,7 @@ def test_a_partly_refused_load_ends_as_partly_done(fascia: Fascia, house: FakeHo
     file = tmp_path / "items.csv"
     file.write_text("code\n")
     assert fascia("register", "load", str(file), "--kind", "item", "--facility", "NGH").code == 0
-    assert house.asked_for == [("items.csv", "item", "NGH")]
+    assert house.asked_for == [("items.csv", "item", "NGH", "hospital")]
     house.report = LOADED_PARTLY
     ended = fascia("register", "load", str(file))
     assert ended.code == 6

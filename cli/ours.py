@@ -1,0 +1,213 @@
+"""The platform as an operator reaches it: our own store and Temporal, by the settings of this machine.
+
+With a key (``FASCIA_API_KEY`` or a file named by ``FASCIA_API_KEY_FILE``) decisions go through the REST door and are those of
+the key's person. Without one they are those of the shell login, sealed here with the key of our doors.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from temporalio.service import RPCError, RPCStatusCode
+
+from canonical.base import case_parts
+from canonical.cases import Actor, Answer, Decision
+from canonical.errors import Rejected, Unavailable
+from canonical.parties import Employee
+from cli import loading, reading, successor
+from cli.door import DoorHouse
+from cli.exits import not_allowed, not_found
+from cli.house import CaseFilter, House, KeyRequest, MessageFilter, Resumed
+from cli.views import (
+    CaseRow,
+    CaseView,
+    KeyRow,
+    LoadReport,
+    MessageRow,
+    MessageView,
+    NewKey,
+    RegisterRow,
+    UnmatchedRow,
+)
+from store import keys as stored_keys
+from store.ids import now
+from workers.settings import Settings, load
+from workers.wiring import Wiring, wired
+
+API_KEY = "api_key"
+DOOR_TIMEOUT = 30.0
+MAY_ATTACH = frozenset({"buyer", "finance", "support", "admin"})
+
+
+@asynccontextmanager
+async def our_house() -> AsyncIterator[House]:
+    """The platform: our own store where an address for it is set, else the REST door."""
+    settings = load()
+    key = api_key(settings)
+    async with AsyncExitStack() as stack:
+        door = None
+        if key:
+            client = await stack.enter_async_context(_client(settings, key))
+            door = DoorHouse(client)
+        if door is not None and not settings.database_url.get_secret_value():
+            yield door
+            return
+        wiring = await stack.enter_async_context(wired(settings, lazy=True))
+        yield OurHouse(wiring, door)
+
+
+def api_key(settings: Settings) -> str:
+    """The key this command is given by: from the environment, else from its file."""
+    named = os.environ.get("FASCIA_API_KEY", "").strip()
+    held = settings.secret(API_KEY)
+    return named or (held.get_secret_value() if held else "")
+
+
+def _client(settings: Settings, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=settings.api_url, headers={"Authorization": f"Bearer {key}"}, timeout=DOOR_TIMEOUT, trust_env=False
+    )
+
+
+def login() -> str:
+    """The shell login of who gives this command: what the system knows, not what the environment says."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+class OurHouse:
+    """:class:`cli.house.House` over our own store and Temporal; ``door`` takes the decisions of a key holder."""
+
+    def __init__(self, wiring: Wiring, door: DoorHouse | None = None) -> None:
+        self._wiring = wiring
+        self._door = door
+
+    async def whoami(self) -> Actor:
+        return await self._door.whoami() if self._door else Actor(id=login(), known_by="os_user")
+
+    # ---- cases -----------------------------------------------------------------------------------------------------
+
+    async def cases(self, which: CaseFilter, limit: int) -> Sequence[CaseRow]:
+        return await reading.cases(self._wiring, which, limit)
+
+    async def find(self, name: str) -> Sequence[CaseRow]:
+        return await reading.find(self._wiring, name)
+
+    async def case(self, case: str) -> CaseView | None:
+        return await reading.case(self._wiring, case)
+
+    async def decide(self, case: str, decision: Decision) -> Answer:
+        if self._door is not None:
+            return await self._door.decide(case, decision)
+        key = self._wiring.seal_key
+        if not key:
+            raise not_allowed(
+                f"there is no key to seal decisions with at {self._wiring.settings.secret_path('seal_key')}",
+                "run `fascia up` once, or decide through the REST door with FASCIA_API_KEY",
+            )
+        return await self._wiring.engine.decide(case, decision.sealed(case, key))
+
+    async def resume(self, case: str, reason: str) -> Resumed:
+        return await successor.start_successor(self._wiring, case, reason)
+
+    async def history(self, case: str, run: str) -> str:
+        handle = self._wiring.client.get_workflow_handle(case, run_id=run or None)
+        try:
+            return (await handle.fetch_history(rpc_timeout=timedelta(seconds=30))).to_json()
+        except RPCError as refused:
+            if refused.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+                raise not_found(
+                    "run in Temporal of", f"{case} {run}".strip(), "Temporal forgets closed cases"
+                ) from None
+            raise Unavailable("Temporal does not answer", system="temporal") from refused
+        except RuntimeError as away:
+            raise Unavailable("Temporal does not answer", system="temporal") from away
+
+    # ---- documents without a case --------------------------------------------------------------------------------
+
+    async def unmatched(self, state: str, facility: str, limit: int) -> Sequence[UnmatchedRow]:
+        rows = await self._wiring.cases.unmatched(state, facility=facility, limit=limit)
+        return [UnmatchedRow.model_validate(row.model_dump()) for row in rows]
+
+    async def attach(self, document: str, case: str, why: str, dry_run: bool) -> UnmatchedRow:
+        if self._door is not None:
+            return await self._door.attach(document, case, why, dry_run)
+        held = await self._wiring.cases.unmatched_document(document)
+        if held is None:
+            raise not_found("unmatched document", document, "see `fascia unmatched list`")
+        person = await self._person(case_parts(case)[1])
+        if not dry_run:
+            await self._wiring.intake.attach(held, case, person.id)
+            held = await self._wiring.cases.attach(document, case, by=person.id, why=why)
+        return UnmatchedRow.model_validate(held.model_dump())
+
+    async def dismiss(self, document: str, why: str, dry_run: bool) -> UnmatchedRow:
+        if self._door is not None:
+            return await self._door.dismiss(document, why, dry_run)
+        held = await self._wiring.cases.unmatched_document(document)
+        if held is None:
+            raise not_found("unmatched document", document, "see `fascia unmatched list`")
+        person = await self._person(held.facility)
+        if not dry_run:
+            held = await self._wiring.cases.set_aside(document, by=person.id, why=why)
+        return UnmatchedRow.model_validate(held.model_dump())
+
+    async def _person(self, facility: str) -> Employee:
+        """The employee behind the shell login, who must be of a role that handles documents."""
+        person = await reading.employee(self._wiring, facility, login())
+        if person is None:
+            raise not_allowed(
+                f"the login {login()} is no active employee of {facility or 'any facility'} in the register",
+                "give the employee this os_user in the register, or use a key (FASCIA_API_KEY)",
+            )
+        if not MAY_ATTACH & set(person.roles):
+            raise not_allowed(
+                f"this is for {', '.join(sorted(MAY_ATTACH))}, not for {', '.join(person.roles) or 'no role'}"
+            )
+        return person
+
+    # ---- the journal ---------------------------------------------------------------------------------------------
+
+    async def messages(self, which: MessageFilter, limit: int) -> Sequence[MessageRow]:
+        return await reading.messages(self._wiring, which, limit)
+
+    async def message(self, message: str) -> MessageView | None:
+        return await reading.message(self._wiring, message)
+
+    # ---- the register and keys -----------------------------------------------------------------------------------
+
+    async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
+        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run)
+
+    async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
+        return await loading.from_erp(self._wiring.register, self._wiring.erp_for(facility), facility, dry_run=dry_run)
+
+    async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
+        return await reading.register(self._wiring, kind, facility, code, limit)
+
+    async def keys(self, limit: int) -> Sequence[KeyRow]:
+        rows = await stored_keys.StoredKeys(self._wiring.database).keys(limit)
+        return [KeyRow.model_validate(row.model_dump()) for row in rows]
+
+    async def add_key(self, request: KeyRequest) -> NewKey:
+        if request.person and await self._wiring.register.employee(request.facility, request.person) is None:
+            raise Rejected(
+                f"{request.person} is no employee of {request.facility} in the register",
+                code="not-found",
+                system="store",
+            )
+        new = stored_keys.NewKey(
+            **request.model_dump(exclude={"days"}),
+            expires_at=now() + timedelta(days=request.days) if request.days else None,
+        )
+        key, secret = await stored_keys.StoredKeys(self._wiring.database).add(new)
+        return NewKey(secret=secret, **key.model_dump())
+
+    async def revoke_key(self, key: str) -> KeyRow:
+        row = await stored_keys.StoredKeys(self._wiring.database).revoke(key)
+        return KeyRow.model_validate(row.model_dump())

@@ -1,0 +1,156 @@
+"""A case that was stopped goes on in a new run: from what our own store kept of it, and without making any document twice.
+
+The claim's generation is raised first, so that whatever an earlier run still writes is passed over. A run that is still there
+is terminated. The successor claims the case, finds what was carried, and repeats its steps under the keys of the first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from sqlalchemy import select
+from temporalio.client import WorkflowHandle
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from canonical.base import case_parts
+from canonical.cases import CaseStatus
+from canonical.errors import Rejected, Unavailable
+from canonical.purchasing import PurchaseOrder
+from canonical.steps import OrderStart
+from cli.house import Resumed
+from store.case_tables import cases
+from store.database import transaction
+from store.tables import claims, messages, order_numbers
+from workers import namespace
+from workers.temporal import PROCESSES
+from workers.wiring import Wiring
+
+Begin = Callable[[], Awaitable[str]]
+
+ORDER_PROCESS = "PurchaseOrder"
+RPC = timedelta(seconds=10)
+
+
+async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
+    """Let a case go on in a new run.
+
+    Raises:
+        Rejected: our own store does not know enough of it to go on.
+        Unavailable: Temporal or our own store does not answer; repeating is harmless.
+    """
+    start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
+    begin = await start(wiring, case)
+    generation = await wiring.cases.raise_generation(case)
+    terminated = await _terminated(wiring, case, reason or "another run goes on with this case")
+    run = await begin()
+    await wiring.cases.mark_running(case)
+    return Resumed(case=case, generation=generation, run=run, terminated=terminated)
+
+
+async def _terminated(wiring: Wiring, case: str, reason: str) -> bool:
+    """End the run that is there, if one is."""
+    try:
+        await wiring.client.get_workflow_handle(case).terminate(reason=reason, rpc_timeout=RPC)
+    except RPCError as refused:
+        if refused.status == RPCStatusCode.NOT_FOUND:
+            return False
+        raise _away(refused) from refused
+    except RuntimeError as away:
+        raise _away(away) from away
+    return True
+
+
+async def _requisition(wiring: Wiring, case: str) -> Begin:
+    """A requisition's case begins again with the bytes it first came as."""
+    claimed = select(claims.c.message).where(claims.c.case == case)
+    unread = (
+        select(messages.c.id)
+        .where(messages.c.case == case, messages.c.direction == "in", messages.c.kind == "requisition")
+        .order_by(messages.c.at.desc())
+        .limit(1)
+    )
+    async with transaction(wiring.database) as connection:
+        message = await connection.scalar(claimed) or await connection.scalar(unread)
+    kept = await wiring.journal.read(message) if message else None
+    if kept is None:
+        raise Rejected(f"the journal does not have what {case} was started with", code="not-found", system="store")
+
+    async def begin() -> str:
+        return await wiring.engine.start_requisition(case, kept.data, trace=kept.trace)
+
+    return begin
+
+
+async def _order(wiring: Wiring, case: str) -> Begin:
+    """An order's case goes on from what it carried; one that never said a word, from what its requisition made it of."""
+    async with transaction(wiring.database) as connection:
+        row = (
+            await connection.execute(select(cases.c.carried, cases.c.parent).where(cases.c.case == case))
+        ).one_or_none()
+        carried, parent = (row.carried, row.parent) if row else ("", "")
+        if not carried:
+            _, facility, number = case_parts(case)
+            asked = select(order_numbers.c.case).where(
+                order_numbers.c.facility == facility, order_numbers.c.number == number
+            )
+            parent = parent or await connection.scalar(asked) or ""
+            of_parent = await connection.scalar(select(cases.c.carried).where(cases.c.case == parent))
+    order = PurchaseOrder.model_validate(json.loads(carried)["order"]) if carried else _made(of_parent or "", case)
+    start = OrderStart(order=order, parent_case=parent, carried=carried)
+
+    async def begin() -> str:
+        return await _begun(wiring, case, start)
+
+    return begin
+
+
+def _made(carried: str, case: str) -> PurchaseOrder:
+    """The order as its requisition's case has it."""
+    made = [PurchaseOrder.model_validate(one) for one in json.loads(carried or "{}").get("orders", ())]
+    for order in made:
+        if order.case_id == case:
+            return order
+    raise Rejected(f"our own store does not know what {case} was to order", code="not-found", system="store")
+
+
+async def _begun(wiring: Wiring, case: str, start: OrderStart) -> str:
+    order = start.order
+    try:
+        handle: WorkflowHandle[object, CaseStatus] = await wiring.client.start_workflow(
+            ORDER_PROCESS,
+            start,
+            id=case,
+            task_queue=PROCESSES,
+            task_timeout=timedelta(seconds=wiring.settings.task_timeout),
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=f"order {order.number} to {order.supplier}, {order.amount}",
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(namespace.PROCESS, "purchase_order"),
+                    SearchAttributePair(namespace.FACILITY, order.facility),
+                    SearchAttributePair(namespace.SUPPLIER, order.supplier),
+                    SearchAttributePair(namespace.ORDER, order.number),
+                    SearchAttributePair(namespace.AMOUNT, float(order.amount.amount)),
+                ]
+            ),
+            rpc_timeout=RPC,
+        )
+    except WorkflowAlreadyStartedError as running:
+        raise Rejected(f"{case} runs already", code="conflict", system="temporal") from running
+    except (RPCError, RuntimeError) as away:
+        raise _away(away) from away
+    return handle.result_run_id or ""
+
+
+def _away(problem: BaseException) -> Unavailable:
+    return Unavailable(f"Temporal does not answer ({type(problem).__name__}); safe to repeat", system="temporal")
