@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from adapters import x12_documents as documents
 from canonical.errors import Rejected
 from canonical.parties import Partner
-from canonical.ports import Journal, Mailbox, NewMessage, Numbering
+from canonical.ports import Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
 from canonical.purchasing import OrderChange, PurchaseOrder, Remittance
 from canonical.steps import SentDocument
-from formats.x12 import Envelope, Segment, write
+from formats.x12 import Envelope, Segment, read, write
 
 DOOR = "mailbox"
 GONE = frozenset({"sent", "acknowledged"})
+MADE_ON = {"BEG": (5,), "BCH": (6, 11), "BPR": (16,)}  # a run that was reset makes the document again, a day later
 
 
 class X12SftpSupplier:
@@ -75,15 +76,11 @@ class X12SftpSupplier:
                 case=case,
             )
         )
-        if kept.outcome == "conflict":
-            reason = f"under this key message {kept.first.id if kept.first else ''} was made with other content"
-            await self._journal.mark(kept.message.id, "refused", reason=reason)
-            raise Rejected(f"{kind} not sent: {reason}", code="conflict", system="supplier")
-        message = kept.message
+        message = kept.message if kept.outcome != "conflict" else await self._first(kept, kind)
         already = message.state in GONE
         file = f"{kind}_{control}.x12"
         if not already:
-            await self._mailbox_for(partner).put(file, data)
+            await self._mailbox_for(partner).put(file, message.data)
             await self._journal.mark(message.id, "sent", case=case)
         return SentDocument(
             kind=kind,
@@ -94,3 +91,30 @@ class X12SftpSupplier:
             file=file,
             already=already,
         )
+
+    async def _first(self, kept: KeepResult, kind: str) -> Kept:
+        """What was made under this key before. Made on another day it is the same document; else a person must look.
+
+        Raises:
+            Rejected: it says something else.
+        """
+        first = kept.first
+        same = first is not None and _undated(first.data) == _undated(kept.message.data)
+        what = "the same document of another day" if same else "other content"
+        reason = f"message {first.id if first else ''} was made under this key before, with {what}"
+        await self._journal.mark(kept.message.id, "refused", reason=reason)
+        if first is None or not same:
+            raise Rejected(f"{kind} not sent: {reason}", code="conflict", system="supplier")
+        return first
+
+
+def _undated(data: bytes) -> list[tuple[str, tuple[str, ...]]]:
+    """What a document of ours says, without the day it was made."""
+    said = []
+    for interchange in read(data):
+        for _, document in interchange.documents:
+            for one in document.body:
+                made = MADE_ON.get(one.name, ())
+                kept = tuple("" if number in made else value for number, value in enumerate(one.elements, start=1))
+                said.append((one.name, kept))
+    return said

@@ -5,6 +5,7 @@ A subclass gives a ``scene``: the channel, what the supplier has got, and how to
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 
 import pytest
@@ -89,6 +90,16 @@ class SupplierContract:
             await scene.channel.send_order(order(price="19.75"), scene.partner)
         assert refused.value.code == "conflict"
         assert await scene.got() == [first.file]
+
+    async def test_the_same_document_made_on_another_day_is_still_the_same(self, scene: Scene) -> None:
+        tomorrow = date(2026, 11, 3)
+        first = await scene.channel.send_order(order(), scene.partner)
+        again = await scene.channel.send_order(order().changed(ordered_on=tomorrow), scene.partner)
+        assert (again.file, again.message, again.already) == (first.file, first.message, True)
+        changed = await scene.channel.send_change(change(), scene.partner)
+        later = await scene.channel.send_change(change().changed(dated=tomorrow), scene.partner)
+        assert (later.file, later.already) == (changed.file, True)
+        assert await scene.got() == sorted([first.file, changed.file])
 
     async def test_two_orders_and_two_changes_do_not_disturb_each_other(self, scene: Scene) -> None:
         sent = [

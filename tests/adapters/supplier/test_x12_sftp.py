@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -235,6 +236,17 @@ async def test_a_crash_between_mailbox_and_journal_puts_the_same_file_again() ->
             await desk.channel.send_order(order(), desk.partner)
     assert len(desk.mailbox.puts) == 2
     assert len(set(desk.mailbox.puts)) == 1
+
+
+async def test_a_document_made_again_before_the_first_left_goes_out_with_the_first_ones_bytes() -> None:
+    desk = Desk()
+    desk.mailbox.away = True
+    with pytest.raises(Unavailable):
+        await desk.channel.send_order(order(), desk.partner)
+    desk.mailbox.away = False
+    await desk.channel.send_order(order().changed(ordered_on=date(2026, 11, 3)), desk.partner)
+    assert desk.lines()[0] == "BEG*00*NE*PO-20001**20261102"
+    assert sorted(kept.state for kept in desk.journal.messages.values()) == ["refused", "sent"]
 
 
 async def test_the_journal_lists_the_refused_conflict_with_its_reason() -> None:
