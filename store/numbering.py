@@ -50,7 +50,7 @@ class StoredNumbering:
                     interchange=await take(connection, f"interchange/{partner}", last=LAST_CONTROL_NUMBER),
                     group=await take(connection, f"group/{partner}", last=LAST_CONTROL_NUMBER),
                     transaction_set=await take(connection, f"set/{partner}", last=LAST_CONTROL_NUMBER),
-                    given_at=now().replace(microsecond=0),
+                    given_at=now(),
                 )
                 about = {"partner": partner, "key": key, "case": case, "kind": kind}
                 await connection.execute(insert(control_numbers).values(known.model_dump() | about))

@@ -1,0 +1,85 @@
+"""The database gets its shape by a command, and nothing starts on another shape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.errors import Unavailable
+from store import case_tables, migrate
+from store.cases import StoredCases
+from store.database import open_engine
+from store.migrate import NotMigrated
+
+
+@pytest.fixture
+async def empty(server: str, migrated: AsyncEngine) -> AsyncIterator[str]:
+    """The address of an empty database."""
+    async with migrated.connect() as connection:
+        outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await outside.exec_driver_sql("drop database if exists empty with (force)")
+        await outside.exec_driver_sql("create database empty")
+    yield f"{server}/empty"
+    async with migrated.connect() as connection:
+        outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await outside.exec_driver_sql("drop database empty with (force)")
+
+
+async def test_an_empty_database_is_refused_with_the_command_that_mends_it(empty: str) -> None:
+    engine = open_engine(empty, pool=1)
+    with pytest.raises(NotMigrated, match=r"store\.migrate upgrade"):
+        await migrate.check_head(engine)
+    assert await migrate.current(engine) == ""
+    await engine.dispose()
+
+
+async def test_several_who_upgrade_at_once_do_it_once(empty: str) -> None:
+    engines = [open_engine(empty, pool=1) for _ in range(4)]
+    found = await asyncio.gather(*(migrate.upgrade(engine) for engine in engines))
+    assert set(found) == {migrate.newest()}
+    await migrate.check_head(engines[0])
+    assert await migrate.current(engines[0]) == migrate.newest()
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_a_database_expanded_for_a_later_version_is_fine(empty: str) -> None:
+    engine = open_engine(empty, pool=1)
+    await migrate.upgrade(engine)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("update alembic_version set version_num = 'of a later version'")
+    await migrate.check_head(engine)
+    await engine.dispose()
+
+
+async def test_the_migrations_make_the_tables_we_use(migrated: AsyncEngine) -> None:
+    def differences(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        return compare_metadata(context, case_tables.cases.metadata)
+
+    async with migrated.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_the_command_upgrades_checks_and_tells(empty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def run(verb: str) -> int:
+        return await asyncio.to_thread(migrate.main, [verb, "--url", empty])  # the command has a loop of its own
+
+    assert await run("check") == 1 and "upgrade" in capsys.readouterr().err
+    assert await run("current") == 0 and capsys.readouterr().out == "none\n"
+    assert await run("upgrade") == 0 and await run("check") == 0
+    assert migrate.newest() in capsys.readouterr().out
+
+
+async def test_a_database_that_is_away_is_unavailable() -> None:
+    engine = open_engine("postgresql+asyncpg://fascia@127.0.0.1:1/fascia", pool=1)
+    with pytest.raises(Unavailable, match="our own database"):
+        await StoredCases(engine, b"").status("c")
+    await engine.dispose()

@@ -1,0 +1,213 @@
+"""What stands still is found: cases without a run, orders whose requisition was not told, events nobody took."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.base import content_hash
+from canonical.cases import BusinessEvent, LineState, Trouble
+from canonical.errors import Rejected
+from canonical.ports import NewMessage, Unmatched
+from canonical.steps import OpenOrder
+from store.cases import StoredCases
+from store.journal import StoredJournal
+from store.keys import NewKey, StoredKeys
+from store.marks import StoredMarks
+from store.numbering import StoredNumbering
+from store.outbox import StoredOutbox, Subscriber
+from store.queries import StoredQueries
+from tests.store.contract import NOW, SEAL_KEY, change, order, requisition, start
+
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def cases(engine: AsyncEngine) -> StoredCases:
+    return StoredCases(engine, SEAL_KEY)
+
+
+async def test_every_case_that_should_run_is_listed(cases: StoredCases) -> None:
+    silent, running, closed, announced = (requisition(f"R-{n}") for n in range(4))
+    await cases.claim(start(silent, "run-s"))
+    await cases.claim(start(running, "run-r"))
+    await cases.record(change(running.case_id, run="run-r"))
+    await cases.claim(start(closed))
+    await cases.record(change(closed.case_id, closed=True))
+    await cases.announce(announced.case_id, content_hash(announced), "")
+    await cases.record(change("unreadable"))
+    found = {one.case: one.run for one in await cases.open_cases()}
+    assert found == {silent.case_id: "run-s", running.case_id: "run-r", announced.case_id: "", "unreadable": "run-1"}
+
+
+async def test_a_stopped_case_is_shown_once_and_goes_on_when_it_writes_again(
+    cases: StoredCases, engine: AsyncEngine
+) -> None:
+    one = requisition()
+    await cases.claim(start(one))
+    stop = {"owner": "support", "next_action": "fascia case resume"}
+    assert await cases.mark_stopped(one.case_id, "stopped outside", **stop)
+    assert not await cases.mark_stopped(one.case_id, "stopped outside", **stop)
+    shown = await StoredQueries(engine).case(one.case_id)
+    assert shown is not None
+    assert (shown.stopped, shown.owner, shown.needs_attention) == ("stopped outside", "support", True)
+    assert [was.business_state for was in shown.changes] == ["stopped outside"]
+    await cases.record(change(one.case_id, 1))
+    assert [case.stopped for case in await cases.open_cases()] == [""]
+    assert await cases.mark_stopped(one.case_id, "engine fault", **stop)
+    await cases.mark_running(one.case_id)
+    assert [case.stopped for case in await cases.open_cases()] == [""]
+    await cases.record(change(one.case_id, 2, closed=True))
+    assert not await cases.mark_stopped(one.case_id, "stopped outside", **stop)
+    assert not await cases.mark_stopped("nothing", "stopped outside", **stop)
+
+
+async def test_a_parent_is_told_once_of_an_order_that_ended_unheard(cases: StoredCases) -> None:
+    parent, child = requisition(), order()
+    await cases.record(change(parent.case_id))
+    await cases.open_order(OpenOrder(order=child, run="run-1", as_of=NOW))
+    line = LineState(line="1", requisition_line="7", state="received")
+    ended = change(
+        child.case_id, process="purchase_order", parent=parent.case_id, lines=(line,), closed=True, changed_at=NOW
+    )
+    await cases.record(ended.model_copy(update={"closed": False, "revision": 0}))
+    assert await cases.ended_children_not_told(LATER) == []
+    await cases.record(ended)
+    assert await cases.ended_children_not_told(NOW) == []
+    (told,) = await cases.ended_children_not_told(LATER)
+    assert (told.parent, told.ended.case, told.ended.order) == (parent.case_id, child.case_id, child.number)
+    assert told.ended.lines == (("7", "received"),)
+    await cases.child_told(child.case_id)
+    assert await cases.ended_children_not_told(LATER) == []
+
+
+async def test_a_closed_parent_needs_not_be_told(cases: StoredCases) -> None:
+    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await cases.record(change("parent", closed=True))
+    await cases.record(change(order().case_id, parent="parent", closed=True))
+    assert await cases.ended_children_not_told(LATER) == []
+
+
+async def test_trouble_ends_with_the_case(cases: StoredCases) -> None:
+    await cases.trouble(Trouble(case="c", system="erp", step="create", since=NOW))
+    await cases.record(change("c", closed=True))
+    assert await cases.troubles("c") == []
+
+
+async def test_an_unmatched_document_is_given_to_one_case_or_set_aside(cases: StoredCases) -> None:
+    for name in ("u1", "u2"):
+        await cases.put_unmatched(Unmatched(id=name, kind="invoice", at=NOW, document="{}", facility="NGH"))
+    given = await cases.attach("u1", "c", by="E-1", why="theirs")
+    assert (given.state, given.case) == ("attached", "c")
+    assert await cases.attach("u1", "c", by="E-1") == given
+    with pytest.raises(Rejected, match="attached to c"):
+        await cases.attach("u1", "another", by="E-1")
+    assert (await cases.set_aside("u2", by="E-1", why="advertising")).state == "set_aside"
+    with pytest.raises(Rejected, match="set aside"):
+        await cases.attach("u2", "c", by="E-1")
+    with pytest.raises(Rejected, match="no unmatched"):
+        await cases.set_aside("u3", by="E-1", why="gone")
+    assert await cases.unmatched() == [] and len(await cases.unmatched("")) == 2
+    assert (await cases.unmatched("", facility="OTHER")) == []
+
+
+async def test_an_acknowledgement_finds_what_we_sent_by_its_control_number(engine: AsyncEngine) -> None:
+    journal = StoredJournal(engine)
+    given = await StoredNumbering(engine).control_numbers("ALPINE", "850/PO1", case="c", kind="850")
+    number = f"{given.interchange:09d}"
+    sent = await journal.keep(
+        NewMessage(direction="out", door="sftp", data=b"ISA", partner="ALPINE", control_number=number)
+    )
+    await journal.mark(sent.message.id, "sent")
+    assert await journal.acknowledged("ALPINE", "997", str(given.group), by="m-997") == sent.message.id
+    found = await journal.read(sent.message.id)
+    assert found is not None and (found.state, found.answer) == ("acknowledged", "m-997")
+    assert await journal.acknowledged("ALPINE", "TA1", "77", by="m") is None
+    assert await journal.acknowledged("ALPINE", "997", "x", by="m") is None
+
+
+def _event(number: int, kind: str = "order.issued.v1") -> BusinessEvent:
+    return BusinessEvent(type=kind, key=f"k{number}", case="c", facility="NGH", occurred_at=NOW)
+
+
+async def test_an_event_goes_to_each_who_wants_it_until_it_is_taken(cases: StoredCases, engine: AsyncEngine) -> None:
+    outbox = StoredOutbox(engine)
+    await outbox.subscribe(Subscriber(name="stock", url="https://stock.test", types=("order.*", "receipt.posted.v1")))
+    await outbox.subscribe(Subscriber(name="money", url="https://money.test", types=("invoice.*",)))
+    await cases.record(change("c", events=(_event(1), _event(2, "invoice.held.v1"), _event(3, "case.closed.v1"))))
+    future = LATER + timedelta(days=36500)
+    taken = await outbox.claim(future, future + timedelta(minutes=1))
+    assert [(one.subscriber.name, one.event.key, one.attempts) for one in taken] == [
+        ("stock", "k1", 1),
+        ("money", "k2", 1),
+    ]
+    assert await outbox.claim(future, future + timedelta(minutes=1)) == []
+    await outbox.delivered(taken[0].id, future)
+    await outbox.failed(taken[1].id, "HTTP 500", future, future + timedelta(minutes=5))
+    assert await outbox.claim(future + timedelta(minutes=4), future) == []
+    (again,) = await outbox.claim(future + timedelta(minutes=5), future + timedelta(minutes=6))
+    assert (again.id, again.attempts) == (taken[1].id, 2)
+    await outbox.failed(again.id, "HTTP 500", future, None)
+    assert await outbox.claim(future + timedelta(days=9), future) == []
+
+
+async def test_senders_at_once_take_no_delivery_twice(cases: StoredCases, engine: AsyncEngine) -> None:
+    outbox = StoredOutbox(engine)
+    await outbox.subscribe(Subscriber(name="all", url="https://all.test"))
+    await cases.record(change("c", events=tuple(_event(number) for number in range(40))))
+    future = LATER + timedelta(days=36500)
+    taken = await asyncio.gather(*(outbox.claim(future, future + timedelta(minutes=1), limit=10) for _ in range(8)))
+    ids = [one.id for some in taken for one in some]
+    assert len(ids) == len(set(ids))
+    rest = await outbox.claim(future, future + timedelta(minutes=1))
+    assert len(ids) + len(rest) == 40
+
+
+async def test_a_subscriber_that_is_switched_off_hears_nothing(cases: StoredCases, engine: AsyncEngine) -> None:
+    outbox = StoredOutbox(engine)
+    await outbox.subscribe(Subscriber(name="all", url="https://all.test"))
+    await outbox.subscribe(Subscriber(name="all", url="https://all.test", active=False))
+    await cases.record(change("c", events=(_event(1),)))
+    assert await outbox.subscribers() == []
+    assert await outbox.claim(LATER + timedelta(days=36500), LATER) == []
+
+
+async def test_a_mark_never_goes_back(engine: AsyncEngine) -> None:
+    marks = StoredMarks(engine)
+    assert await marks.mark("erp/NGH") is None
+    await marks.set_mark("erp/NGH", LATER)
+    await marks.set_mark("erp/NGH", NOW)
+    assert await marks.mark("erp/NGH") == LATER
+
+
+async def test_a_key_is_known_by_its_secret_until_it_ends(engine: AsyncEngine) -> None:
+    moment = NOW
+    keys = StoredKeys(engine, lambda: moment)
+    new = NewKey(sender="surgery-desk", facility="NGH", person="E-1", scopes=("requisitions", "lookups"), per_minute=5)
+    key, secret = await keys.add(new)
+    ends, short = await keys.add(NewKey(sender="other", facility="NGH", expires_at=LATER))
+    caller = await keys.caller(secret)
+    assert caller is not None
+    assert (caller.key, caller.sender, caller.facility, caller.person) == (key.id, "surgery-desk", "NGH", "E-1")
+    assert (caller.scopes, caller.per_minute) == (("requisitions", "lookups"), 5)
+    for wrong in ("", secret[:-1], secret + "x", "\x00", "\ud800"):
+        assert await keys.caller(wrong) is None
+    moment = LATER
+    assert await keys.caller(short) is None
+    revoked = await keys.revoke(key.id)
+    assert revoked.revoked_at == LATER and await keys.caller(secret) is None
+    moment = LATER + timedelta(days=1)
+    assert await keys.revoke(key.id) == revoked
+    with pytest.raises(Rejected):
+        await keys.revoke("nothing")
+    assert {one.id for one in await keys.keys()} == {key.id, ends.id}
+
+
+async def test_no_secret_is_kept(engine: AsyncEngine) -> None:
+    _, secret = await StoredKeys(engine).add(NewKey(sender="s", facility="NGH"))
+    async with engine.connect() as connection:
+        rows = str((await connection.exec_driver_sql("select * from api_keys")).all())
+    assert secret not in rows and len(secret) > 40
