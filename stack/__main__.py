@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from stack.held import News
 from stack.home import StackError
@@ -35,7 +36,8 @@ async def hold(stack: Stack, ready: Callable[[Stack], None]) -> None:
 
 
 def _print(news: News) -> None:
-    print(news.text, flush=True)  # noqa: T201 the supervisor's own log
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    print(f"{when} {news.text}", flush=True)  # noqa: T201 the supervisor's own log
 
 
 def main() -> int:

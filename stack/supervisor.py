@@ -157,19 +157,25 @@ class Stack:
         self.state = "stopping"
         names = list(reversed(self._held))
         ours = [name for name in names if name in OUR_PROGRAMS]
-        others = [name for name in names if name not in OUR_PROGRAMS]
-        problems = await asyncio.gather(*(self._held[name].stop() for name in ours), return_exceptions=True)
-        for name in others:
-            problems += await asyncio.gather(self._held[name].stop(), return_exceptions=True)
-        for problem in problems:
-            if isinstance(problem, BaseException):
-                self.tell(News("note", "", f"while stopping: {problem}"))
+        await asyncio.gather(*(self._stopped(name) for name in ours))
+        for name in names:
+            if name not in ours:
+                await self._stopped(name)
         for queue in self._followers:
             queue.put_nowait(None)
         await self._control.close()
         self.home.write_addresses({})
         (self.home.path / "stack.json").unlink(missing_ok=True)
         self._lock.release()
+
+    async def _stopped(self, name: str) -> None:
+        """Stop one part; a part that makes trouble does not keep the others running."""
+        try:
+            await self._held[name].stop()
+        except StackError as error:
+            self.tell(News("note", name, f"while stopping: {error}"))
+        else:
+            self.tell(News("stopped", name, f"{name} stopped"))
 
     async def _take_lock(self) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +77,16 @@ class TemporalPrograms:
         async with one_at_a_time(self._target.with_suffix(".lock"), self._say):
             if (found := self.cached()) is not None:
                 return found
-            with tempfile.TemporaryDirectory(prefix="build-", dir=self._target.parent) as folder:
-                work = Path(folder)
-                try:
-                    await self._build_in(work)
-                except StackError as error:
-                    raise NoBuild(str(error)) from error
-                finally:
-                    _make_removable(work)
+            work = self._target.with_suffix(".building")
+            await asyncio.to_thread(_remove, work)  # what a build that was killed left
+            work.mkdir()
+            try:
+                await self._build_in(work)
+            except StackError as error:
+                raise NoBuild(str(error)) from error
+            finally:
+                self._say("tidying up after the build")
+                await asyncio.to_thread(_remove, work)
         return Programs(self._target)
 
     async def _build_in(self, work: Path) -> None:
@@ -174,7 +175,8 @@ async def one_at_a_time(lock: Path, say: Progress) -> AsyncIterator[None]:
         yield
 
 
-def _make_removable(work: Path) -> None:
-    """Go writes its module cache read-only."""
+def _remove(work: Path) -> None:
+    """Remove a build's gigabytes; Go writes its module cache read-only."""
     for folder, _, _ in os.walk(work):
         Path(folder).chmod(0o755)
+    shutil.rmtree(work, ignore_errors=True)
