@@ -30,6 +30,7 @@ from gateway.lookups import Caller, Keys, Lookups, UnmatchedList
 from gateway.problems import Problem
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
+QUIET = ("/healthz", "/readyz")  # asked every few seconds
 Check = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
@@ -202,7 +203,8 @@ class _Traced:
                 await problems.answer(problems.problem_of(FasciaError(type(bug).__name__)))(scope, receive, answered)
             finally:
                 spent = round((time.perf_counter() - started) * 1000)
-                log.info("request", method=scope["method"], path=_template(scope["path"]), status=status, ms=spent)
+                write = log.debug if scope["path"] in QUIET else log.info
+                write("request", method=scope["method"], path=_template(scope["path"]), status=status, ms=spent)
 
 
 def _template(path: str) -> str:

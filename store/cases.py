@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
 from canonical.cases import Attention, CaseChange, CaseStatus, LineState, Trouble
@@ -97,6 +97,9 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
                     )
                 )
                 return
+            await _show_claimed(
+                connection, trouble.case
+            )  # a case may wait for the ERP before it first says how it stands
             asked = upsert(case_troubles).values(trouble.model_dump())
             await connection.execute(
                 asked.on_conflict_do_update(
@@ -176,22 +179,7 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
         """Show a case as stopped by something other than its process; false when it was shown so already or is closed."""
         at = now()
         async with transaction(self._engine) as connection:
-            await connection.execute(
-                upsert(cases)
-                .from_select(
-                    ["case", "process", "facility", "run", "state", "opened_at", "changed_at"],
-                    select(
-                        claims.c.case,
-                        claims.c.process,
-                        claims.c.facility,
-                        func.coalesce(claims.c.run, ""),
-                        func.coalesce(None, "received"),
-                        claims.c.at,
-                        claims.c.at,
-                    ).where(claims.c.case == case),
-                )
-                .on_conflict_do_nothing()
-            )
+            await _show_claimed(connection, case)
             row = (
                 await connection.execute(
                     update(cases)
@@ -243,3 +231,18 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
         """The sweep has told the requisition's case that this order's case ended."""
         async with transaction(self._engine) as connection:
             await connection.execute(update(cases).where(cases.c.case == case).values(parent_told=True))
+
+
+async def _show_claimed(connection: AsyncConnection, case: str) -> None:
+    """Let a claimed case that never wrote a word be seen: as received, by the run that claimed it."""
+    claimed = select(
+        claims.c.case,
+        claims.c.process,
+        claims.c.facility,
+        func.coalesce(claims.c.run, ""),
+        func.coalesce(None, "received"),
+        claims.c.at,
+        claims.c.at,
+    ).where(claims.c.case == case)
+    columns = ["case", "process", "facility", "run", "state", "opened_at", "changed_at"]
+    await connection.execute(upsert(cases).from_select(columns, claimed).on_conflict_do_nothing())

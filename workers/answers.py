@@ -56,7 +56,9 @@ class StoredLookups:
         children = tuple(child.case for child in found.children)
         orders = tuple(child.number for child in found.children if child.process == "purchase_order")
         return CaseView(
-            status=CaseStatus.model_validate(found.model_dump() | {"orders": orders}),
+            status=CaseStatus.model_validate(
+                found.model_dump() | {"orders": orders, "business_state": found.stopped or found.business_state}
+            ),
             stopped=found.stopped,
             waits_for=found.troubles,
             parent=found.parent,

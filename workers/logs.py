@@ -85,4 +85,5 @@ def start(level: str, process: str) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # a failed step is in our own words already
     structlog.contextvars.bind_contextvars(process=process)

@@ -121,7 +121,7 @@ class EngineSweep:
                 await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")
             elif case.case in running:
                 await self._goes_on(case)
-            elif self._clock() - case.changed_at > (GRACE if case.run else ANNOUNCED_GRACE):
+            elif self._clock() - case.changed_at > GRACE:
                 await self._look_closer(case)
         await self._tell_parents()
 
@@ -130,6 +130,8 @@ class EngineSweep:
         status = await self._runs.status(case.case)
         if status == "running":
             await self._goes_on(case)
+            return
+        if status == "missing" and not case.run and self._clock() - case.changed_at < ANNOUNCED_GRACE:
             return
         still_open = {one.case: one for one in await self._cases.open_cases()}
         if case.case in still_open and still_open[case.case].changed_at == case.changed_at:
