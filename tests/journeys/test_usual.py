@@ -1,0 +1,15 @@
+"""The usual way of an order through the whole house."""
+
+from __future__ import annotations
+
+from demo.story_scene import PHARMACY, Ask
+from tests.journeys.conftest import Hospital
+
+
+async def test_a_small_order_goes_from_the_department_to_the_bank(hospital: Hospital) -> None:
+    scene = hospital.scene()
+    asked = await scene.post(PHARMACY, Ask("ITM-1018", 5, "BX"))
+    (order,) = await asked.ordered()
+    await order.delivered_and_paid()
+    await asked.until("closed")
+    await hospital.everything_once(scene)
