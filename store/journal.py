@@ -117,7 +117,11 @@ class StoredJournal:
         are a conflict and kept under an id of their own, once.
         """
         async with transaction(self._engine) as connection:
-            return await keep_in(connection, message)
+            result = await keep_in(connection, message)
+            if result.outcome == "duplicate" and message.direction == "in":
+                first = result.message
+                await _note(connection, first.id, first.state, f"received again by {message.door}", message.at or now())
+            return result
 
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""

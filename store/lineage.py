@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canonical.cases import CaseChange
+from canonical.cases import CaseChange, DocumentRef
 
 # What we write ourselves: the message follows from the document. For all others the document follows from the message.
 SENT_KINDS = frozenset({"order", "order_change", "remittance"})
@@ -28,17 +28,24 @@ def message_ref(message: str) -> str:
     return f"message:{message}"
 
 
-def links_of(change: CaseChange) -> set[tuple[str, str]]:
-    """Every link a case's change states, as (what was there before, what came of it)."""
-    links = {(case_ref(change.parent), case_ref(change.case))} if change.parent else set()
-    for line in change.lines:
-        if change.parent and line.requisition_line:
-            links.add((line_ref(change.parent, line.requisition_line), line_ref(change.case, line.line)))
-    for document in change.documents:
-        own = document_ref(change.case, document.name)
-        links.add((document_ref(change.case, document.parent) if document.parent else case_ref(change.case), own))
-        links.update((line_ref(change.case, line), own) for line in document.lines)
-        if document.message:
-            message = message_ref(document.message)
-            links.add((own, message) if document.kind in SENT_KINDS else (message, own))
+def line_links(change: CaseChange) -> set[tuple[str, str]]:
+    """What a case and its lines came from, as (what was there before, what came of it)."""
+    if not change.parent:
+        return set()
+    lines = {
+        (line_ref(change.parent, line.requisition_line), line_ref(change.case, line.line))
+        for line in change.lines
+        if line.requisition_line
+    }
+    return lines | {(case_ref(change.parent), case_ref(change.case))}
+
+
+def document_links(case: str, document: DocumentRef) -> set[tuple[str, str]]:
+    """What a document came from, and the message it came by or became."""
+    own = document_ref(case, document.name)
+    links = {(document_ref(case, document.parent) if document.parent else case_ref(case), own)}
+    links.update((line_ref(case, line), own) for line in document.lines)
+    if document.message:
+        message = message_ref(document.message)
+        links.add((own, message) if document.kind in SENT_KINDS else (message, own))
     return {(parent, child) for parent, child in links if parent != child}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, case, delete, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.cases import CaseChange
+from canonical.cases import CaseChange, DocumentRef
 from store.case_tables import (
     case_attention,
     case_changes,
@@ -20,27 +20,78 @@ from store.case_tables import (
     documents,
     links,
 )
-from store.lineage import case_ref, links_of, message_ref
+from store.lineage import case_ref, document_links, line_links, message_ref
 from store.outbox import put_events
 from store.tables import claims
+
+# Built once: this is the busiest write of the platform, and building a statement costs as much as running it.
+_OF: BindParameter[str] = bindparam("of_case")
+
+
+def _put_case() -> Any:
+    asked = upsert(cases)
+    new = asked.excluded
+    same_run_goes_on = and_(cases.c.run == new.run, cases.c.revision < new.revision)
+    newer = or_(
+        cases.c.generation < new.generation,
+        and_(cases.c.generation == new.generation, or_(cases.c.run != new.run, same_run_goes_on)),
+    )
+    kept = ("case", "opened_at", "parent_told", "carried")
+    written: dict[str, Any] = {column.name: new[column.name] for column in cases.c if column.name not in kept}
+    written["carried"] = case((new.carried == "", cases.c.carried), else_=new.carried)
+    return asked.on_conflict_do_update(index_elements=[cases.c.case], set_=written, where=newer).returning(cases.c.case)
+
+
+def _put_documents() -> Any:
+    asked = upsert(documents)
+    kept = ("case", "name", "first_at")
+    written = {column.name: asked.excluded[column.name] for column in documents.c if column.name not in kept}
+    return asked.on_conflict_do_update(index_elements=["case", "name"], set_=written)
+
+
+_PUT_CASE = _put_case()
+_PUT_DOCUMENTS = _put_documents()
+_PUT_LINKS = upsert(links).on_conflict_do_nothing()
+_DROP_LINES = delete(case_lines).where(case_lines.c.case == _OF).returning(case_lines.c.line)
+_DROP_ATTENTION = delete(case_attention).where(case_attention.c.case == _OF)
+_DROP_TROUBLES = delete(case_troubles).where(case_troubles.c.case == _OF)
+_DOCUMENTS = select(documents.c.name, documents.c.state, documents.c.content).where(documents.c.case == _OF)
+_STARTED_BY = select(claims.c.message).where(claims.c.case == _OF)
 
 
 async def write(connection: AsyncConnection, change: CaseChange) -> bool:
     """Write a change; false when a newer one is there already, which is as good."""
-    if not await _write_case(connection, change):
+    of = {"of_case": change.case}
+    if await connection.scalar(_PUT_CASE, _case(change)) is None:
         return False
-    await _write_history(connection, change)
-    await _write_parts(connection, change)
-    await _write_documents(connection, change)
-    await _write_links(connection, change)
+    await connection.execute(insert(case_changes), _history(change))
+    if change.decision:
+        taken = {"case": change.case, "kind": "taken", "content": change.decision, "at": change.changed_at}
+        await connection.execute(insert(decisions), taken)
+    await connection.execute(_DROP_ATTENTION, of)
+    if change.attention:
+        attention = [
+            {"case": change.case, "position": position, "kind": what.kind, "content": what.model_dump_json()}
+            for position, what in enumerate(change.attention)
+        ]
+        await connection.execute(insert(case_attention), attention)
+    stated = await _write_lines(connection, change) | await _write_documents(connection, change)
+    if change.revision <= 1:
+        stated |= line_links(change)
+        if started_by := await connection.scalar(_STARTED_BY, of):
+            stated.add((message_ref(started_by), case_ref(change.case)))
+    if stated:
+        rows = [{"parent": parent, "child": child, "case": change.case} for parent, child in sorted(stated)]
+        await connection.execute(_PUT_LINKS, rows)
     await put_events(connection, change.events)
     if change.closed:
-        await connection.execute(delete(case_troubles).where(case_troubles.c.case == change.case))
+        await connection.execute(_DROP_TROUBLES, of)
     return True
 
 
-async def _write_case(connection: AsyncConnection, change: CaseChange) -> bool:
-    values: dict[str, Any] = {
+def _case(change: CaseChange) -> dict[str, Any]:
+    return {
+        "case": change.case,
         "process": change.process,
         "facility": change.facility,
         "run": change.run,
@@ -56,105 +107,82 @@ async def _write_case(connection: AsyncConnection, change: CaseChange) -> bool:
         "supplier": change.supplier,
         "amount": change.amount.amount if change.amount else None,
         "currency": change.amount.currency if change.amount else "",
+        "carried": change.carried,
         "closed": change.closed,
         "stopped": "",
+        "opened_at": change.changed_at,
         "changed_at": change.changed_at,
     }
-    if change.carried:
-        values["carried"] = change.carried
-    asked = upsert(cases).values(case=change.case, opened_at=change.changed_at, **values)
-    same_run_goes_on = and_(cases.c.run == asked.excluded.run, cases.c.revision < asked.excluded.revision)
-    newer = or_(
-        cases.c.generation < asked.excluded.generation,
-        and_(
-            cases.c.generation == asked.excluded.generation,
-            or_(cases.c.run != asked.excluded.run, same_run_goes_on),
-        ),
-    )
-    written = asked.on_conflict_do_update(index_elements=[cases.c.case], set_=values, where=newer).returning(
-        cases.c.case
-    )
-    return await connection.scalar(written) is not None
 
 
-async def _write_history(connection: AsyncConnection, change: CaseChange) -> None:
-    await connection.execute(
-        insert(case_changes).values(
-            case=change.case,
-            run=change.run,
-            generation=change.generation,
-            revision=change.revision,
-            state=change.state,
-            business_state=change.business_state,
-            owner=change.owner,
-            next_action=change.next_action,
-            decision=change.decision,
-            at=change.changed_at,
-        )
-    )
-    if change.decision:
-        await connection.execute(
-            insert(decisions).values(case=change.case, kind="taken", content=change.decision, at=change.changed_at)
-        )
+def _history(change: CaseChange) -> dict[str, Any]:
+    return {
+        "case": change.case,
+        "run": change.run,
+        "generation": change.generation,
+        "revision": change.revision,
+        "state": change.state,
+        "business_state": change.business_state,
+        "owner": change.owner,
+        "next_action": change.next_action,
+        "decision": change.decision,
+        "at": change.changed_at,
+    }
 
 
-async def _write_parts(connection: AsyncConnection, change: CaseChange) -> None:
-    await connection.execute(delete(case_attention).where(case_attention.c.case == change.case))
-    await connection.execute(delete(case_lines).where(case_lines.c.case == change.case))
-    attention = [
-        {"case": change.case, "position": position, "kind": what.kind, "content": what.model_dump_json()}
-        for position, what in enumerate(change.attention)
-    ]
-    lines = [
+async def _write_lines(connection: AsyncConnection, change: CaseChange) -> set[tuple[str, str]]:
+    """The lines as they stand; gives the links that lines which were not there before have."""
+    before = set(await connection.scalars(_DROP_LINES, {"of_case": change.case}))
+    if not change.lines:
+        return set()
+    rows = [
         {"case": change.case, "position": position, "line": line.line, "content": line.model_dump_json()}
         for position, line in enumerate(change.lines)
     ]
-    if attention:
-        await connection.execute(insert(case_attention), attention)
-    if lines:
-        await connection.execute(insert(case_lines), lines)
+    await connection.execute(insert(case_lines), rows)
+    return set() if before >= {line.line for line in change.lines} else line_links(change)
 
 
-async def _write_documents(connection: AsyncConnection, change: CaseChange) -> None:
+async def _write_documents(connection: AsyncConnection, change: CaseChange) -> set[tuple[str, str]]:
+    """The documents that are new or changed; gives their links."""
     if not change.documents:
-        return
-    held = await connection.execute(select(documents.c.name, documents.c.state).where(documents.c.case == change.case))
-    before = {row.name: row.state for row in held}
-    named = {document.name: document for document in change.documents}  # the last word on each
-    rows = [
-        {
-            "case": change.case,
-            "name": name,
-            "kind": document.kind,
-            "number": document.number,
-            "system": document.system,
-            "state": document.state,
-            "message": document.message,
-            "parent": document.parent,
-            "content": document.model_dump_json(),
-            "first_at": change.changed_at,
-            "changed_at": change.changed_at,
-        }
-        for name, document in named.items()
-    ]
-    asked = upsert(documents).values(rows)
-    told = {column: asked.excluded[column] for column in rows[0] if column not in ("case", "name", "first_at")}
-    await connection.execute(asked.on_conflict_do_update(index_elements=["case", "name"], set_=told))
-    moved = [
-        {"case": change.case, "name": name, "state": document.state, "owner": change.owner, "at": change.changed_at}
-        for name, document in named.items()
-        if before.get(name) != document.state
-    ]
+        return set()
+    before = {row.name: row for row in await connection.execute(_DOCUMENTS, {"of_case": change.case})}
+    rows, moved, stated = [], [], set()
+    for name, document in {document.name: document for document in change.documents}.items():  # the last word on each
+        content = document.model_dump_json()
+        if name in before and before[name].content == content:
+            continue
+        rows.append(_document(change, name, document, content))
+        stated |= document_links(change.case, document)
+        if name not in before or before[name].state != document.state:
+            moved.append(
+                {
+                    "case": change.case,
+                    "name": name,
+                    "state": document.state,
+                    "owner": change.owner,
+                    "at": change.changed_at,
+                }
+            )
+    if rows:
+        await connection.execute(_PUT_DOCUMENTS, rows)
     if moved:
         await connection.execute(insert(document_states), moved)
+    return stated
 
 
-async def _write_links(connection: AsyncConnection, change: CaseChange) -> None:
-    stated = links_of(change)
-    if change.revision <= 1:
-        started_by = await connection.scalar(select(claims.c.message).where(claims.c.case == change.case))
-        if started_by:
-            stated.add((message_ref(started_by), case_ref(change.case)))
-    rows = [{"parent": parent, "child": child, "case": change.case} for parent, child in sorted(stated)]
-    if rows:
-        await connection.execute(upsert(links).values(rows).on_conflict_do_nothing())
+def _document(change: CaseChange, name: str, document: DocumentRef, content: str) -> dict[str, Any]:
+    return {
+        "case": change.case,
+        "name": name,
+        "kind": document.kind,
+        "number": document.number,
+        "system": document.system,
+        "state": document.state,
+        "message": document.message,
+        "parent": document.parent,
+        "content": content,
+        "first_at": change.changed_at,
+        "changed_at": change.changed_at,
+    }

@@ -223,6 +223,13 @@ async def test_the_journal_is_listed_newest_first_without_bytes(engine: AsyncEng
     ]
 
 
+async def test_what_came_again_is_in_the_history_of_the_first(engine: AsyncEngine) -> None:
+    journal = StoredJournal(engine)
+    first = await journal.keep(NewMessage(door="rest", data=b"a", key="k"))
+    await journal.keep(NewMessage(door="sftp", data=b"a", key="k"))
+    assert [why for _, why, _ in await journal.history(first.message.id)] == ["", "received again by sftp"]
+
+
 async def test_the_register_is_searched_by_code_name_and_catalogue_number(
     engine: AsyncEngine, queries: StoredQueries
 ) -> None:
@@ -237,6 +244,30 @@ async def test_the_register_is_searched_by_code_name_and_catalogue_number(
     assert (first.next, [row.code for row in second.records], second.next) == ("ITM-1001", ["ITM-2"], "")
     (supplier,) = (await queries.records("supplier", "NGH", code="ALPINE")).records
     assert (supplier.record["name"], supplier.source) == ("Alpine", ERP)
+
+
+async def test_each_state_of_a_document_is_kept_with_its_owner(engine: AsyncEngine, cases: StoredCases) -> None:
+    for revision, state in enumerate((State.RECEIVED, State.RECEIVED, State.POSTED), start=1):
+        paper = DocumentRef(kind="invoice", number="I-1", state=state)
+        await cases.record(change("c", revision, documents=(paper,), owner=f"owner {revision}"))
+    async with engine.connect() as connection:
+        rows = await connection.exec_driver_sql("select state, owner from document_states order by id")
+        assert [tuple(row) for row in rows] == [("received", "owner 1"), ("posted", "owner 3")]
+
+
+async def test_lines_that_come_later_are_linked_too(cases: StoredCases, queries: StoredQueries) -> None:
+    one, two = (LineState(line=n, requisition_line=n, state="ordered") for n in ("1", "2"))
+    await cases.record(change("c", 1, parent="p", lines=(one,)))
+    await cases.record(change("c", 2, parent="p", lines=(one, two)))
+    assert ("line:p#2", "line:c#2") in await queries.links("c")
+
+
+async def test_what_a_case_carried_stays_until_it_carries_something_else(cases: StoredCases) -> None:
+    await cases.claim(start(requisition()))
+    await cases.record(change(requisition().case_id, 1, carried="so far"))
+    await cases.record(change(requisition().case_id, 2))
+    await cases.raise_generation(requisition().case_id)
+    assert (await cases.claim(start(requisition(), "run-2"))).carried == "so far"
 
 
 async def test_one_event_key_is_one_event_however_often_it_is_recorded(engine: AsyncEngine, cases: StoredCases) -> None:
