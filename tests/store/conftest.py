@@ -83,7 +83,7 @@ async def migrated(server: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def engine(migrated: AsyncEngine) -> AsyncEngine:
     """The migrated database with empty tables."""
-    names = ", ".join(f'"{table.name}"' for table in case_tables.cases.metadata.sorted_tables)
+    deletes = "; ".join(f'DELETE FROM "{table.name}"' for table in case_tables.cases.metadata.sorted_tables)
     async with migrated.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {names}"))
+        await connection.execute(text(f"DO $$ BEGIN {deletes}; END $$"))  # quicker than TRUNCATE on small tables
     return migrated
