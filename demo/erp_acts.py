@@ -179,16 +179,12 @@ class ErpPeople:
             )
             shipped = sorted({int(m["shipment"].split(",")[1]) for m in moves if m["shipment"]})
             lines = erp.find("purchase.line", ["purchase", "in", ids], fields=["product.code", "quantity"])
-            returns = erp.find(
-                "stock.shipment.in.return", ["moves.origin.purchase.reference", "=", f"{order}/R", "purchase.line"]
-            )
+            back = ["moves.origin.purchase.reference", "like", f"{order}/R%", "purchase.line"]
             return OrderDocuments(
                 order=order,
                 purchases=tuple(_document("purchase", row) for row in purchases),
                 receipts=self._kind(erp, "receipt", "stock.shipment.in", ["id", "in", shipped]),
-                returns=self._kind(
-                    erp, "goods_return", "stock.shipment.in.return", ["id", "in", [r["id"] for r in returns]]
-                ),
+                returns=self._kind(erp, "goods_return", "stock.shipment.in.return", back),
                 invoices=tuple(_document("invoice", row) for row in invoices if row["total_amount"] >= 0),
                 credit_notes=tuple(_document("credit_note", row) for row in invoices if row["total_amount"] < 0),
                 payments=self._kind(erp, "payment", "account.payment", *_payments_of(order)),

@@ -16,15 +16,17 @@ from typing import Any, Self
 import httpx
 
 LONGEST_ANSWER = 300
+MOST_QUESTIONS = 5
 
 
 class ErpRefused(Exception):
-    """The ERP said no; ``kind`` is its word for why."""
+    """The ERP said no; ``kind`` is its word for why, ``name`` what a yes would be given to where it only asks."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, kind: str, text: str, name: str = "") -> None:
         super().__init__(f"{kind}: {text[:LONGEST_ANSWER]}")
         self.kind = kind
         self.text = text
+        self.name = name
 
 
 class ErpClient:
@@ -69,8 +71,17 @@ class ErpClient:
         self.call(f"model.{model}.write", list(ids), values)
 
     def press(self, model: str, button: str, *ids: int) -> None:
-        """Press a button of the ERP's form."""
-        self.call(f"model.{model}.{button}", list(ids))
+        """Press a button of the ERP's form, and say yes to what it asks first, as someone at the screen would."""
+        for _ in range(MOST_QUESTIONS):
+            try:
+                self.call(f"model.{model}.{button}", list(ids))
+            except ErpRefused as refused:
+                if refused.kind != "UserWarning":
+                    raise
+                self.call("model.res.user.warning.skip", refused.name, False)
+            else:
+                return
+        raise ErpRefused("UserWarning", f"{model} {button}: no end of questions")
 
     def find(self, model: str, *domain: Any, fields: Sequence[str] = (), **context: Any) -> list[dict[str, Any]]:
         """The records that fit, with these fields and their id, oldest first."""
@@ -118,7 +129,10 @@ class ErpClient:
         read = json.loads(answer.text, object_hook=_from_wire)
         if error := read.get("error"):
             kind, *payload = error
-            raise ErpRefused(str(kind), str(payload[0] if payload else ""))
+            said = payload[0] if payload and isinstance(payload[0], list) else payload
+            if kind == "UserWarning":
+                raise ErpRefused(kind, str(said[1]), str(said[0]))
+            raise ErpRefused(str(kind), str(said[0] if said else ""))
         return read["result"]
 
 

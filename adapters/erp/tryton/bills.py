@@ -279,7 +279,12 @@ class Bills:
         journal = (await self._records.by_code("account.journal", "EXP"))["id"]
         start = {"start": {"journal": journal, "description": f"Net of invoice {invoice['reference']}"}}
         ids = [line["id"] for line in lines]
-        await self._rpc.wizard("account.move.line.group", "account.move.line", ids, (start, "group"))
+        try:
+            await self._rpc.wizard("account.move.line.group", "account.move.line", ids, (start, "group"))
+        except Rejected:  # an earlier try of ours may have come through meanwhile
+            if netted := await self._netted_before([invoice["move"]], invoice):
+                return netted
+            raise
         return await self._netted_before([invoice["move"]], invoice)
 
     async def _netted_before(self, moves: list[int], invoice: Record) -> list[Record]:

@@ -52,8 +52,8 @@ class Changes:
         )
         purchases = await self._rpc.search(
             "purchase.purchase",
-            [modified, ours, ["origin", "=", None], ["state", "in", ["done", "cancelled"]]],
-            ["state", "reference", "last_modified_at"],
+            [modified, ours, ["origin", "=", None], ["state", "in", ["processing", "done", "cancelled"]]],
+            ["reference", "last_modified_at"],
         )
         payments = await self._rpc.search(
             "account.payment", [modified, ours, ["state", "in", ["processing", "succeeded", "failed"]]], PAYMENT_FIELDS
@@ -98,12 +98,11 @@ class Changes:
         return {row["id"]: row for row in rows if row["purchase."]["origin"] is None}
 
     async def _ended(self, purchases: Sequence[Record]) -> list[str]:
-        """Orders that will bring nothing: cancelled, or done without anything having come."""
-        done = [row["id"] for row in purchases if row["state"] == "done"]
-        came = await self._rpc.search(
-            "purchase.line", [["purchase", "in", done], ["moves.state", "=", "done"]], ["purchase"]
-        )
-        with_goods = {row["purchase"] for row in came}
+        """Orders that will bring nothing: of which nothing came and nothing is awaited any more."""
+        ids = [row["id"] for row in purchases]
+        alive = [["origin.purchase", "in", ids, "purchase.line"], ["state", "!=", "cancelled"]]
+        moving = await self._rpc.search("stock.move", alive, ["origin.purchase"])
+        with_goods = {row["origin."]["purchase"] for row in moving}
         return [row["reference"] for row in purchases if row["id"] not in with_goods]
 
     async def order(self, facility: str, number: str) -> ErpOrder:

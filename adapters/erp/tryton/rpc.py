@@ -115,12 +115,11 @@ class TrytonRpc:
         context = {"active_model": model, "active_ids": list(ids), "active_id": ids[0]}
         session, *_ = await self.call(f"wizard.{name}.create")
         entered: Record = {}
-        try:
-            for data, step in steps:
-                entered |= data
-                await self.call(f"wizard.{name}.execute", session, entered, step, context=context)
-        finally:
-            await self.call(f"wizard.{name}.delete", session)
+        for data, step in steps:
+            entered |= data
+            # When the answer is lost the step may still be at work: it keeps its session, which Tryton clears by itself.
+            await self.call(f"wizard.{name}.execute", session, entered, step, context=context)
+        await self.call(f"wizard.{name}.delete", session)
 
     async def _sign_in(self, dropped: str) -> None:
         """Open a session, unless another call has done so meanwhile. A wrong password is never tried twice."""

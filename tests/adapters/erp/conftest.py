@@ -25,6 +25,8 @@ from demo.erp_acts import ErpPeople
 from demo.erp_database import Postgres
 from stack.postgres import programs
 
+pytest.register_assert_rewrite("tests.adapters.erp.contract")
+
 FIRST_START = 400.0  # a machine that has never run it installs the ERP and builds its database
 
 

@@ -6,15 +6,15 @@ The ERP holds the demonstration hospital (``demo/seed``): suppliers ALPINE and B
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from canonical.base import Money, zero
-from canonical.errors import Rejected
+from canonical.errors import Rejected, Unavailable
 from canonical.ports import Erp
 from canonical.purchasing import (
     GoodsReturn,
@@ -33,6 +33,7 @@ from canonical.steps import ErpOrder
 from tests.build import each, unique, usd
 
 FACILITY = "NGH"
+Answer = TypeVar("Answer")
 DAY = date(2026, 11, 21)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -166,6 +167,16 @@ def states(documents: Any) -> list[tuple[str, str]]:
     return sorted((one.kind, one.state) for one in documents)
 
 
+async def until_answered(step: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again under the same key until there is an answer, as the engine does."""
+    for _ in range(60):
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(0.05)
+    raise AssertionError("never answered")
+
+
 class ErpContract:
     """The suite; a subclass gives the fixtures ``erp`` and ``people``."""
 
@@ -197,7 +208,7 @@ class ErpContract:
 
     async def test_an_order_asked_for_by_four_at_once_is_made_once(self, erp: Erp, people: People) -> None:
         order = an_order()
-        made = await asyncio.gather(*(erp.create_purchase_order(order) for _ in range(4)))
+        made = await asyncio.gather(*(until_answered(lambda: erp.create_purchase_order(order)) for _ in range(4)))
         assert len({one.number for one in made}) == 1
         assert people.orders()[order.number] == 1
         people.receive(order.number)  # had the order been confirmed twice, twice the goods would be awaited
