@@ -22,8 +22,9 @@ with workflow.unsafe.imports_passed_through():
     from canonical.cases import CaseChange, State
     from canonical.purchasing import Requisition
     from canonical.steps import ClaimRequest
-    from workflows.policies import own_store
+    from workflows.policies import ERP_QUEUE, own_store
 
+BARE, BARE_ERP = "bench_bare", "bench_bare_erp"  # task queues of their own: each side in a worker of its own
 TABLE = "create table if not exists bench_bare (number text primary key, lines int, at timestamptz default now())"
 
 
@@ -33,22 +34,28 @@ class Called(Canonical):
     number: str
 
 
-class BareSteps:
-    """The three steps with nothing of ours around them: a parse, an HTTP call, one INSERT."""
+class CallStep:
+    """The call to the ERP, the very same one on both sides."""
 
-    def __init__(self, database: AsyncEngine, erp: str) -> None:
-        self._database = database
-        self._http = httpx.AsyncClient(base_url=erp, timeout=10)
-
-    @activity.defn
-    async def bare_validate(self, requisition: Requisition) -> Requisition:
-        return Requisition.model_validate_json(requisition.model_dump_json(), extra="forbid")
+    def __init__(self, erp: str) -> None:
+        self._http = httpx.AsyncClient(base_url=erp, timeout=10, trust_env=False)
 
     @activity.defn
     async def stub_erp(self, requisition: Requisition) -> Called:
         answer = await self._http.put(f"/orders/{requisition.number}", content=requisition.model_dump_json())
         answer.raise_for_status()
         return Called(number=answer.text)
+
+
+class BareSteps:
+    """The two local steps with nothing of ours around them: a strict parse, one INSERT."""
+
+    def __init__(self, database: AsyncEngine) -> None:
+        self._database = database
+
+    @activity.defn
+    async def bare_validate(self, requisition: Requisition) -> Requisition:
+        return Requisition.model_validate_json(requisition.model_dump_json(), extra="forbid")
 
     @activity.defn
     async def bare_record(self, requisition: Requisition) -> None:
@@ -59,9 +66,9 @@ class BareSteps:
             )
 
 
-async def _call(requisition: Requisition) -> Called:
+async def _call(requisition: Requisition, queue: str) -> Called:
     return await workflow.execute_activity_method(
-        BareSteps.stub_erp, requisition, task_queue="erp", start_to_close_timeout=timedelta(seconds=30)
+        CallStep.stub_erp, requisition, task_queue=queue, start_to_close_timeout=timedelta(seconds=30)
     )
 
 
@@ -73,7 +80,7 @@ class Bare:
     async def run(self, requisition: Requisition) -> str:
         limit: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=10)}
         read = await workflow.execute_local_activity_method(BareSteps.bare_validate, requisition, **limit)
-        called = await _call(read)
+        called = await _call(read, BARE_ERP)
         await workflow.execute_local_activity_method(BareSteps.bare_record, read, **limit)
         return called.number
 
@@ -91,7 +98,7 @@ class Probe:
         claimed = await own_store(CaseActivities.claim, request, "claim")
         if claimed.requisition is None:
             return claimed.outcome
-        called = await _call(claimed.requisition)
+        called = await _call(claimed.requisition, ERP_QUEUE)
         change = CaseChange(
             case=info.workflow_id,
             process="procure_to_pay",

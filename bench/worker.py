@@ -1,38 +1,92 @@
-"""A worker that serves the probe and the bare process, wired like the real one."""
+"""Workers to measure, each a process of its own: the probe wired like the real one, its bare twin, the real processes on stubs."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
 
-from bench.probe import TABLE, Bare, BareSteps, Probe
-from workers import logs, settings
+from activities.erp import ErpActivities
+from activities.supplier import SupplierActivities
+from bench.probe import BARE, BARE_ERP, TABLE, Bare, BareSteps, CallStep, Probe
+from tests.workflows.outside import Outside
+from workers import logs, settings, telemetry
 from workers.failures import Failures
-from workers.temporal import serving, steps_of
+from workers.settings import Settings
+from workers.temporal import runtime, sandbox, serving, steps_of
 from workers.wiring import wired
 
 
-async def main() -> None:
+@asynccontextmanager
+async def probe(given: Settings) -> AsyncIterator[None]:
+    """The probe, with every part of ours around it that a real case has."""
+    async with wired(given, lazy=False) as parts:
+        steps = dict(parts.steps()) | {"erp": steps_of([CallStep(os.environ["BENCH_STUB_ERP"])])}
+        failures = [Failures(parts.cases.trouble)]
+        async with serving(parts.client, given, workflows=[Probe], steps=steps, interceptors=failures):
+            yield
+
+
+@asynccontextmanager
+async def bare(given: Settings) -> AsyncIterator[None]:
+    """The same steps on a plain client: the same sandbox, kinds of activity and cache, and nothing else of ours."""
+    database = create_async_engine(given.database_url.get_secret_value(), pool_size=given.database_pool)
+    async with AsyncExitStack() as open_parts:
+        open_parts.push_async_callback(database.dispose)
+        async with database.begin() as connection:
+            await connection.execute(text(TABLE))
+        client = await Client.connect(
+            **given.temporal_connection(), data_converter=pydantic_data_converter, runtime=runtime()
+        )
+        own = Worker(
+            client,
+            task_queue=BARE,
+            workflows=[Bare],
+            activities=steps_of([BareSteps(database)]),
+            workflow_runner=sandbox(),
+            max_cached_workflows=given.max_cached_workflows,
+        )
+        erp = Worker(client, task_queue=BARE_ERP, activities=steps_of([CallStep(os.environ["BENCH_STUB_ERP"])]))
+        for worker in (own, erp):
+            await open_parts.enter_async_context(worker)
+        yield
+
+
+@asynccontextmanager
+async def usual(given: Settings) -> AsyncIterator[None]:
+    """The real processes and store; an ERP and suppliers in this very process that answer at once."""
+    outside = Outside()
+    async with wired(given, lazy=False) as parts:
+        steps = dict(parts.steps()) | {
+            "erp": steps_of([ErpActivities(lambda _: outside)]),
+            "supplier": steps_of([SupplierActivities(lambda _: outside, parts.register)]),
+        }
+        failures = [Failures(parts.cases.trouble)]
+        async with serving(parts.client, given, workflows=parts.workflows(), steps=steps, interceptors=failures):
+            yield
+
+
+async def main(name: str) -> None:
     """Serve until told to stop."""
     given = settings.load()
-    logs.start("warning", "bench")
+    logs.start(given.log_level, name)
+    telemetry.start(given, name)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with wired(given, lazy=False) as parts:
-        async with parts.database.begin() as connection:
-            await connection.execute(text(TABLE))
-        bare = BareSteps(parts.database, os.environ["BENCH_STUB_ERP"])
-        steps = dict(parts.steps())
-        steps["fascia"] = [*steps["fascia"], *steps_of([bare])]
-        steps["erp"] = [bare.stub_erp]
-        async with serving(
-            parts.client, given, workflows=[Probe, Bare], steps=steps, interceptors=[Failures(parts.cases.trouble)]
-        ):
-            await stop.wait()
+    async with SERVED[name](given):
+        await stop.wait()
 
+
+SERVED = {"probe": probe, "bare": bare, "usual": usual}
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1]))
