@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from demo.erp_acts import ErpPeople
-from demo.partner import HOST, public_host_key, user_key_file
+from demo.partner import HOST, USER, public_host_key, user_key_file
 from demo.partner_script import SEED
 from stack.held import News
 from stack.part import Part, own_program
@@ -33,6 +33,7 @@ ERP, PARTNERS = "erp", "partners"
 ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
 SET_UP = "stage.json"
 A_MINUTE = "6000"
+KEYS_AT_ONCE = 3
 
 # Who calls the platform: departments' systems, and people who decide. No person here exists.
 SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
@@ -72,7 +73,7 @@ class Stage:
             ),
         ]
         for supplier in SUPPLIERS:
-            where = f"sftp://northfield@{HOST}:{self.stack.port(_mailbox(supplier))}"
+            where = f"sftp://{USER}@{HOST}:{mailbox_port(self.stack, supplier)}"
             rows.append((f"mailbox of {supplier}", where, f"key: {user_key_file(self.home, supplier)}"))
         return rows
 
@@ -83,6 +84,11 @@ def _password(secrets: Path) -> Path:
 
 def _mailbox(supplier: str) -> str:
     return f"mailbox_{supplier.lower()}"
+
+
+def mailbox_port(stack: Stack, supplier: str) -> int:
+    """The port a supplier's running mailbox was given at this start."""
+    return int(stack.home.read("ports.json")[_mailbox(supplier)])
 
 
 @contextlib.asynccontextmanager
@@ -218,7 +224,7 @@ def _partners_file(stage: Stage) -> Path:
     for row in rows:
         row |= {
             "mailbox_host": HOST,
-            "mailbox_port": stage.stack.port(_mailbox(row["code"])),
+            "mailbox_port": mailbox_port(stage.stack, row["code"]),
             "mailbox_key_file": user_key_file(stage.home, row["code"]).name,
             "mailbox_host_key": public_host_key(stage.home, row["code"]),
         }
@@ -239,14 +245,21 @@ def _key_file(home: Path, name: str) -> Path:
 
 
 async def _make_keys(stage: Stage, say: Say) -> None:
-    for done, name in enumerate((*SENDERS, *PEOPLE), start=1):
-        say(f"making keys ({done} of {len(SENDERS) + len(PEOPLE)})")
+    names, made = (*SENDERS, *PEOPLE), 0
+    slots = asyncio.Semaphore(KEYS_AT_ONCE)
+
+    async def make(name: str) -> None:
+        nonlocal made
         path = _key_file(stage.home, name)
         path.unlink(missing_ok=True)
         person = ("--person", name) if name in PEOPLE else ()
-        await fascia(
-            stage, "key", "add", name, "--facility", FACILITY, *person, "--per-minute", A_MINUTE, "--save", str(path)
-        )
+        how = ("--facility", FACILITY, *person, "--per-minute", A_MINUTE, "--save", str(path))
+        async with slots:
+            await fascia(stage, "key", "add", name, *how)
+        made += 1
+        say(f"making keys ({made} of {len(names)})")
+
+    await asyncio.gather(*(make(name) for name in names))
 
 
 async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
