@@ -52,7 +52,8 @@ class Keeper:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # we ignore it; the program must not inherit that
             if user is not None:
                 become(int(user["uid"]), int(user["gid"]), reach=bool(user["reach"]))
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # last: a change of user clears it
+            if sys.platform == "linux":
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # last: a change of user clears it
 
         log = open_log(Path(spec["log"]))
         with log:

@@ -39,6 +39,8 @@ def dynamic(*, time_skipping: bool) -> dict[str, Any]:
         "system.forceSearchAttributesCacheRefreshOnRead": True,
         "frontend.enableCancelWorkerPollsOnShutdown": True,
         "frontend.enableServerVersionCheck": False,
+        # A failing process must show on its case within a minute; the SDK lets later tries time out, so five take longer.
+        "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": 2,
     }
     if time_skipping:
         switches["frontend.WorkflowTimeSkippingEnabled"] = True
