@@ -1,0 +1,207 @@
+"""The engine as the doors see it, on a real Temporal server: started once, told and asked safely, in one trace to the ERP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from canonical.cases import Answer, Decision
+from canonical.errors import Rejected, Unavailable
+from canonical.steps import SupplierDocument
+from stack.supervisor import Stack, running
+from tests import build
+from workers import telemetry, temporal
+from workers.loops.engine_sweep import TemporalRuns
+from workers.settings import Settings
+from workers.temporal import TemporalEngine, connect, serving
+
+pytestmark = pytest.mark.server
+DATA = b'{"number": "R-1",   "spaces": "kept"}'
+seen: list[httpx.Headers] = []
+
+
+@activity.defn
+async def call_erp(what: str) -> str:
+    """A call to an ERP, as our adapters make it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return httpx.Response(200, text=what)
+
+    hooks = {"request": [telemetry.passes_trace_on()]}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), event_hooks=hooks) as client:
+        return (await client.get("http://erp.example/")).text
+
+
+@workflow.defn(name="ProcureToPay", sandboxed=False)
+class Waits:
+    """A case that calls the ERP, takes documents and decisions, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.documents: list[str] = []
+        self.ended = False
+
+    @workflow.run
+    async def run(self, wire: RawValue) -> str:
+        if wire.payload.data == b'"broken"':
+            raise RuntimeError("a mistake in the process")
+        await workflow.execute_activity(
+            call_erp, "ping", task_queue=temporal.ERP, start_to_close_timeout=timedelta(seconds=5)
+        )
+        await workflow.wait_condition(lambda: self.ended)
+        return wire.payload.data.decode()
+
+    @workflow.signal
+    def document(self, document: SupplierDocument) -> None:
+        self.documents.append(document.key)
+
+    @workflow.query
+    def keys(self) -> list[str]:
+        return self.documents
+
+    @workflow.update
+    def decide(self, decision: Decision) -> Answer:
+        if decision.verb == "cancel":
+            self.ended = True
+        return Answer(taken=True, message=decision.verb)
+
+    @decide.validator
+    def _open(self, decision: Decision) -> None:
+        if decision.revision == 1:
+            raise ApplicationError("the case has changed since revision 1", type="Changed")
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running(tmp_path_factory.mktemp("engine"), ("database", "temporal")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def client(stack: Stack) -> Client:
+    return await connect(stack.settings, interceptors=[telemetry.through_temporal()])
+
+
+@pytest.fixture(scope="module")
+async def engine(stack: Stack, client: Client) -> AsyncIterator[TemporalEngine]:
+    """The engine, with a worker that serves."""
+    async with serving(client, stack.settings, workflows=[Waits], steps={temporal.ERP: [call_erp]}):
+        yield TemporalEngine(client, stack.settings)
+
+
+def case() -> str:
+    return build.requisition().case_id
+
+
+async def test_a_requisition_started_twice_runs_once_with_its_bytes_as_they_came(
+    engine: TemporalEngine, client: Client
+) -> None:
+    name = case()
+    first, second = await engine.start_requisition(name, DATA), await engine.start_requisition(name, DATA)
+    assert first == second != ""
+    await engine.decide(name, Decision(verb="cancel", id="d"))
+    assert await client.get_workflow_handle(name).result() == DATA.decode()
+
+
+async def test_a_case_is_found_by_facility_and_process_and_says_what_it_is(
+    engine: TemporalEngine, client: Client
+) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA, trace="abc")
+    found = await client.get_workflow_handle(name).describe()
+    shown = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+    assert (shown["FasciaProcess"], shown["FasciaFacility"]) == ("procure_to_pay", "NGH")
+    assert "from surgery-app at NGH" in (await found.static_summary() or "")
+    assert await found.memo_value("trace") == "abc"
+
+
+async def test_a_document_reaches_an_open_case_and_no_closed_or_unknown_one(
+    engine: TemporalEngine, client: Client
+) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA)
+    assert await engine.deliver(name, SupplierDocument(key="k"))
+    assert await client.get_workflow_handle(name).query("keys") == ["k"]
+    await engine.decide(name, Decision(verb="cancel", id="d"))
+    await client.get_workflow_handle(name).result()
+    assert not await engine.deliver(name, SupplierDocument(key="k2"))
+    assert not await engine.deliver("purchase_order/NGH/never", SupplierDocument(key="k"))
+
+
+async def test_a_case_says_at_once_why_it_refuses_a_decision(engine: TemporalEngine) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA)
+    assert (await engine.decide(name, Decision(verb="approve", id="a"))).taken
+    with pytest.raises(Rejected, match="has changed since revision 1") as refused:
+        await engine.decide(name, Decision(verb="approve", id="b", revision=1))
+    assert refused.value.code == "changed"
+    with pytest.raises(Rejected) as unknown:
+        await engine.decide("purchase_order/NGH/never", Decision(verb="approve", id="c"))
+    assert unknown.value.code == "not-open"
+
+
+async def test_one_trace_leads_from_the_door_to_the_call_of_the_erp(engine: TemporalEngine) -> None:
+    seen.clear()
+    with telemetry.span("door", {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) as trace:
+        await engine.start_requisition(case(), DATA)
+    async with asyncio.timeout(20):
+        while not seen:
+            await asyncio.sleep(0.05)
+    assert trace == "0af7651916cd43dd8448eb211c80319c"
+    assert seen[0]["traceparent"].split("-")[1] == trace
+
+
+async def test_a_case_whose_process_fails_is_found_within_a_minute_and_a_killed_one_is_told_apart(
+    engine: TemporalEngine, client: Client
+) -> None:
+    broken, killed = case(), case()
+    await engine.start_requisition(broken, b'"broken"')
+    await engine.start_requisition(killed, DATA)
+    await client.get_workflow_handle(killed).terminate("by a test")
+    runs = TemporalRuns(client)
+    async with asyncio.timeout(40):  # the sweep looks every 20 seconds
+        while broken not in await runs.failing():
+            await asyncio.sleep(0.5)
+    assert broken in await runs.running()
+    assert killed not in await runs.running()
+    assert await runs.status(killed) == "terminated"
+    assert await runs.status(broken) == "running"
+    assert await runs.status("purchase_order/NGH/never") == "missing"
+    await client.get_workflow_handle(broken).terminate("by a test")
+
+
+async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
+    stack: Stack, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal, "DECISION_WAIT", 1.0)
+    other = await Client.connect(stack.settings.temporal_address, namespace=stack.settings.temporal_namespace)
+    handle = await other.start_workflow("ProcureToPay", "x", id=case(), task_queue="nobody-serves-this")
+    engine = TemporalEngine(client, stack.settings)
+    with pytest.raises(Unavailable, match="not decided, safe to repeat"):
+        await engine.decide(handle.id, Decision(verb="approve", id="a"))
+    await handle.terminate("by a test")
+
+
+async def test_while_temporal_is_away_the_engine_says_so_in_our_words(stack: Stack) -> None:
+    nowhere = Settings.model_validate(stack.settings.model_dump() | {"temporal_address": "127.0.0.1:9"})
+    client = await connect(nowhere, lazy=True)
+    engine = TemporalEngine(client, nowhere)
+    with pytest.raises(Unavailable):
+        await engine.start_requisition(case(), DATA)
+    with pytest.raises(Unavailable):
+        await engine.deliver(case(), SupplierDocument(key="k"))
+    with pytest.raises(Unavailable, match="safe to repeat"):
+        await engine.decide(case(), Decision(verb="approve", id="a"))
+    assert not await temporal.answers(client)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await connect(nowhere)
+    with pytest.raises(Unavailable, match="TEMPORAL_ADDRESS"):
+        await connect(Settings.model_validate(stack.settings.model_dump() | {"temporal_address": ""}))
