@@ -7,7 +7,6 @@ asked and lose the answer. The methods after the port are what people outside do
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -18,67 +17,24 @@ from canonical.purchasing import (
     GoodsReturn,
     InvoicePosting,
     OrderChange,
-    OrderLine,
     Payment,
     PaymentOrder,
     PurchaseOrder,
     Receipt,
     ReceivedLine,
 )
-from canonical.steps import CostCentreActual, ErpChanges, ErpDocument, ErpOrder, ErpReceipt
-
-LIVE = ("processing", "done")
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class HeldLine:
-    line: OrderLine
-    quantity: Decimal
-    price: Money
-    received: Decimal = Decimal(0)
-    returned: Decimal = Decimal(0)
-
-
-@dataclass
-class HeldOrder:
-    order: PurchaseOrder
-    key: str
-    number: str
-    state: str
-    lines: dict[str, HeldLine] = field(default_factory=dict)
-    changed_at: datetime = LONG_AGO
-
-    @property
-    def amount(self) -> Money:
-        return sum_of((one.price.times(one.quantity) for one in self.lines.values()), self.order.currency)
-
-
-@dataclass
-class HeldBill:
-    kind: str
-    order: PurchaseOrder
-    key: str
-    number: str
-    reference: str
-    amount: Money
-    state: str
-    booked_on: date
-
-
-@dataclass
-class HeldPayment:
-    asked: PaymentOrder
-    number: str
-    state: str
-    changed_at: datetime
-
-
-def sum_of(amounts: object, currency: str) -> Money:
-    result = zero(currency)
-    for amount in amounts:  # type: ignore[attr-defined]
-        result = result + amount
-    return result.rounded()
+from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
+from tests.fakes.erp_books import (
+    LIVE,
+    HeldBill,
+    HeldLine,
+    HeldOrder,
+    HeldPayment,
+    bill_receipt,
+    document,
+    memo_key,
+    order_receipt,
+)
 
 
 class FakeErp:
@@ -112,7 +68,7 @@ class FakeErp:
             held = self._open(order, "processing")
         if held.state == "cancelled":
             raise Rejected(f"order {order.number} was cancelled in the ERP", code="cancelled", system="erp")
-        return self._answer(lost, self._order_receipt(held, held.key, already=already))
+        return self._answer(lost, order_receipt(held, held.key, already=already))
 
     async def change_purchase_order(self, change: OrderChange) -> ErpReceipt:
         lost = self._asked("change_purchase_order")
@@ -131,7 +87,7 @@ class FakeErp:
                 line.price = one.unit_price
             self._applied.add(change.key)
             self._settle(held)
-        return self._answer(lost, self._order_receipt(held, change.key, already=already))
+        return self._answer(lost, order_receipt(held, change.key, already=already))
 
     async def cancel_purchase_order(self, change: OrderChange) -> ErpReceipt:
         lost = self._asked("cancel_purchase_order")
@@ -143,7 +99,7 @@ class FakeErp:
         for line in held.lines.values():
             line.quantity = line.received
         self._settle(held)
-        return self._answer(lost, self._order_receipt(held, change.key, already=already).changed(state="cancelled"))
+        return self._answer(lost, order_receipt(held, change.key, already=already).changed(state="cancelled"))
 
     async def return_goods(self, goods: GoodsReturn) -> ErpReceipt:
         lost = self._asked("return_goods")
@@ -177,7 +133,7 @@ class FakeErp:
             amount = zero(posting.debit_memo.currency) - posting.debit_memo
             memo = self._bill("erp_debit_memo", posting, memo_key(posting), f"{posting.invoice.number}-DM", amount)
             related = (memo.number,)
-        return self._answer(lost, self._bill_receipt(bill, already=already, related=related))
+        return self._answer(lost, bill_receipt(bill, already=already, related=related))
 
     async def cancel_invoice(self, posting: InvoicePosting) -> ErpReceipt:
         lost = self._asked("cancel_invoice")
@@ -188,7 +144,7 @@ class FakeErp:
         already, bill.state = bill.state == "cancelled", "cancelled"
         if memo := self.bills.get(memo_key(posting)):
             memo.state = "cancelled"
-        return self._answer(lost, self._bill_receipt(bill, already=already))
+        return self._answer(lost, bill_receipt(bill, already=already))
 
     async def pay_invoice(self, payment: PaymentOrder) -> ErpReceipt:
         lost = self._asked("pay_invoice")
@@ -224,20 +180,20 @@ class FakeErp:
         bills = [b for b in self.bills.values() if b.order.number == number]
         return ErpOrder(
             order=number,
-            document=_document("erp_order", held.number, held.state, held.key, held.amount, number),
+            document=document("erp_order", held.number, held.state, held.key, held.amount, number),
             receipts=tuple(
-                _document("erp_receipt", r.number, "cancelled" if r.cancelled else "done", "", None, r.delivery_note)
+                document("erp_receipt", r.number, "cancelled" if r.cancelled else "done", "", None, r.delivery_note)
                 for r in self.receipts.values()
                 if r.order == number
             ),
-            invoices=tuple(_document(b.kind, b.number, b.state, b.key, b.amount, b.reference) for b in bills),
+            invoices=tuple(document(b.kind, b.number, b.state, b.key, b.amount, b.reference) for b in bills),
             payments=tuple(
-                _document("erp_payment", p.number, p.state, key, p.asked.amount, "")
+                document("erp_payment", p.number, p.state, key, p.asked.amount, "")
                 for key, p in self.payments.items()
                 if p.asked.order == number
             ),
             returns=tuple(
-                _document("erp_return", f"R{g.sequence}", "done", key, None, f"{number}/R{g.sequence}")
+                document("erp_return", f"R{g.sequence}", "done", key, None, f"{number}/R{g.sequence}")
                 for key, g in self.returns.items()
                 if g.order.number == number
             ),
@@ -405,38 +361,3 @@ class FakeErp:
     def _number(self) -> str:
         self._numbers += 1
         return str(self._numbers)
-
-    @staticmethod
-    def _order_receipt(held: HeldOrder, key: str, *, already: bool) -> ErpReceipt:
-        return ErpReceipt(
-            system="fake",
-            kind="erp_order",
-            id=held.number,
-            number=held.number,
-            key=key,
-            state=held.state,
-            amount=held.amount,
-            already=already,
-        )
-
-    @staticmethod
-    def _bill_receipt(bill: HeldBill, *, already: bool, related: tuple[str, ...] = ()) -> ErpReceipt:
-        return ErpReceipt(
-            system="fake",
-            kind=bill.kind,
-            id=bill.number,
-            number=bill.number,
-            key=bill.key,
-            state=bill.state,
-            amount=bill.amount,
-            already=already,
-            related=related,
-        )
-
-
-def memo_key(posting: InvoicePosting) -> str:
-    return f"{posting.key}/debit-memo"
-
-
-def _document(kind: str, number: str, state: str, key: str, amount: Money | None, reference: str) -> ErpDocument:
-    return ErpDocument(kind=kind, id=number, number=number, state=state, key=key, amount=amount, reference=reference)

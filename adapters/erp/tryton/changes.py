@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
-from adapters.erp.tryton.records import KEY, Records, in_unit, line_id, money, order_key, target
+from adapters.erp.tryton.records import KEY, Records, decimal, in_unit, line_id, money, order_key, target
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Quantity, case_id, case_parts
 from canonical.errors import Rejected
@@ -158,7 +157,7 @@ def _received(move: Record, line: Record | None) -> ReceivedLine:
     if line is not None:
         quantity = in_unit(move["quantity"], unit["factor"], line)
     else:
-        quantity = Quantity(value=Decimal(str(move["quantity"])), unit=unit["symbol"])
+        quantity = Quantity(value=decimal(move["quantity"]), unit=unit["symbol"])
     lot = move.get("lot.") or {}
     return ReceivedLine(
         line=(line_id(line) or None) if line is not None else None,

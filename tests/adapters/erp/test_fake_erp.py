@@ -10,7 +10,8 @@ from canonical.errors import Rejected, Unavailable
 from canonical.parties import CostCentre, Location, Supplier, Terms
 from canonical.ports import MasterData
 from canonical.supply import Item, Packaging, SupplierItem
-from tests.adapters.erp.contract import FACILITY, ErpContract, an_order
+from tests.adapters.erp.build import FACILITY, an_order
+from tests.adapters.erp.contract import ErpContract
 from tests.fakes.erp import FakeErp
 
 BOXES = (Packaging(unit="BX", base_units=100), Packaging(unit="CA", base_units=1000))

@@ -15,20 +15,9 @@ from adapters.registry import ERPS, ErpAccess
 from canonical.errors import Rejected, Unavailable
 from canonical.purchasing import GoodsReturn, ReceivedLine
 from demo.erp_acts import ErpPeople
+from tests.adapters.erp.build import DAY, FACILITY, a_change, a_payment, a_posting, an_order, line_change, posted_line
 from tests.adapters.erp.conftest import RunningErp
-from tests.adapters.erp.contract import (
-    DAY,
-    FACILITY,
-    ErpContract,
-    a_change,
-    a_payment,
-    a_posting,
-    an_order,
-    line_change,
-    posted_line,
-    states,
-    until_answered,
-)
+from tests.adapters.erp.contract import ErpContract, states, until_answered
 from tests.build import each
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
