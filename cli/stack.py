@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.checks import CHECKS
 from cli.command import command
 from cli.exits import Exit, Stop, wrong_usage
 from cli.output import Output, table
@@ -21,8 +20,6 @@ from stack.doctor import Finding, examine
 from stack.held import News
 from stack.home import Home, StackError
 from stack.supervisor import Stack
-from store.database import open_engine
-from store.migrate import upgrade
 from workers import settings
 
 LABELS = {
@@ -78,6 +75,8 @@ def down(out: Output) -> None:
 
 async def doctor(out: Output, part: Parts = None) -> None:
     """Ask every part how it is, whoever started it, and say what to do about it."""
+    from cli.checks import CHECKS  # the servers' libraries take a second, which the other commands need not wait
+
     if unknown := sorted(set(part or ()) - set(CHECKS)):
         raise wrong_usage(f"no part {', '.join(unknown)}", hint=f"the parts are {', '.join(CHECKS)}")
     asked = {name: check for name, check in CHECKS.items() if not part or name in part}
@@ -89,6 +88,9 @@ async def doctor(out: Output, part: Parts = None) -> None:
 
 async def migrate(out: Output) -> None:
     """Bring the tables of our own database to this version; `fascia up` does it by itself."""
+    from store.database import open_engine
+    from store.migrate import upgrade
+
     url = settings.load().database_url.get_secret_value()
     if not url:
         raise Stop("no database is named", code="usage", hint="set FASCIA_DATABASE_URL, or fascia up")
