@@ -7,19 +7,83 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Text, cast, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    RowMapping,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.errors import Rejected
 from canonical.ports import KeepResult, Kept, NewMessage
-from store.database import transaction
+from store.database import at_once, transaction
 from store.ids import new_id, now
-from store.tables import control_numbers, message_states, messages
+from store.tables import Words, control_numbers, message_states, messages
 
 STATES = ("received", "validated", "routed", "refused", "dead", "sent", "acknowledged")
 LONGEST_KEY = 500
 _KEPT = [column for column in messages.c if column.name != "conflicts_with"]
+
+
+def _keeping() -> Any:
+    """Keep a message and note its first state, in one statement: nothing comes back where its key is taken."""
+    new = upsert(messages).values({column.name: bindparam(column.name) for column in _GIVEN})
+    kept = new.on_conflict_do_nothing().returning(*_KEPT).cte("kept")
+    first = select(kept.c.id, kept.c.state, kept.c.reason, kept.c.at)
+    noted = insert(message_states).from_select(["message", "state", "reason", "at"], first).cte("noted")
+    return select(kept).add_cte(noted)
+
+
+def _word(name: str) -> ColumnElement[str]:
+    return bindparam(name, type_=Words)
+
+
+def moving(*, only_if: ColumnElement[bool] | None = None) -> Any:
+    """Move a message and note it where that is news, in one statement; for the values of :func:`moved`."""
+    asked = select(messages.c.id, messages.c.state, messages.c.reason).where(messages.c.id == _word("of_message"))
+    before = (asked if only_if is None else asked.where(only_if)).with_for_update().cte("before")
+    to_state, reason = _word("to_state"), _word("with_reason")
+    again = and_(
+        before.c.state == "acknowledged", to_state == "sent"
+    )  # a send repeated after the partner's answer came
+    given = {name: func.coalesce(func.nullif(_word(f"to_{name}"), ""), messages.c[name]) for name in _MOVED_WITH}
+    values = {
+        "state": case((again, before.c.state), else_=to_state),
+        "reason": case((and_(again, reason == ""), before.c.reason), else_=reason),
+    }
+    changed = update(messages).where(messages.c.id == before.c.id).values(values | given)
+    after = changed.returning(
+        messages.c.id, messages.c.state, messages.c.reason, before.c.state.label("was"), before.c.reason.label("why")
+    ).cte("after")
+    news = select(after.c.id, after.c.state, after.c.reason, bindparam("moved_at", type_=DateTime(timezone=True)))
+    news = news.where(or_(after.c.was != after.c.state, after.c.why != after.c.reason))
+    noted = insert(message_states).from_select(["message", "state", "reason", "at"], news).cte("noted")
+    return select(before.c.id).add_cte(noted)
+
+
+def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[str, Any]:
+    """The values of :func:`moving`."""
+    if state not in STATES:
+        raise ValueError(f"{state} is not a state of a message")
+    values = {f"to_{name}": given.get(name, "") for name in _MOVED_WITH}
+    return values | {"of_message": message, "to_state": state, "with_reason": reason, "moved_at": now()}
+
+
+_MOVED_WITH = ("case", "kind", "control_number", "answer")
+_GIVEN = [column for column in messages.c if column.name not in ("duplicate_of", "answer")]
+_KEEP = _keeping()  # built once, as all that runs for every message
+_MOVE = moving()
 
 
 def short_key(key: str) -> str:
@@ -35,8 +99,14 @@ def kept(row: RowMapping) -> Kept:
 
 async def keep_in(connection: AsyncConnection, message: NewMessage) -> KeepResult:
     """Keep a message in a transaction of the caller's; see :meth:`StoredJournal.keep`."""
+    values = _values(message)
+    new = await _insert(connection, values)
+    return KeepResult(outcome="kept", message=new) if new else await _kept_before(connection, values)
+
+
+def _values(message: NewMessage) -> dict[str, Any]:
     at = message.at or now()
-    values = {
+    return {
         **message.model_dump(exclude={"at"}),
         "id": new_id(at),
         "at": at,
@@ -44,11 +114,14 @@ async def keep_in(connection: AsyncConnection, message: NewMessage) -> KeepResul
         "hash": hashlib.sha256(message.data).hexdigest(),
         "size": len(message.data),
         "state": "received" if message.direction == "in" else "validated",
+        "reason": "",
+        "conflicts_with": "",
     }
-    new = await _insert(connection, values)
-    if new is not None:
-        return KeepResult(outcome="kept", message=new)
-    same_key = select(*_KEPT).where(messages.c.direction == message.direction, messages.c.key == values["key"])
+
+
+async def _kept_before(connection: AsyncConnection, values: dict[str, Any]) -> KeepResult:
+    """Its key is taken: by the same bytes, or by others."""
+    same_key = select(*_KEPT).where(messages.c.direction == values["direction"], messages.c.key == values["key"])
     row = (await connection.execute(same_key.where(messages.c.conflicts_with == ""))).mappings().one()
     first = kept(row)
     if first.hash == values["hash"]:
@@ -62,12 +135,8 @@ async def keep_in(connection: AsyncConnection, message: NewMessage) -> KeepResul
 
 
 async def _insert(connection: AsyncConnection, values: dict[str, Any]) -> Kept | None:
-    asked = upsert(messages).values(values).on_conflict_do_nothing().returning(*_KEPT)
-    row = (await connection.execute(asked)).mappings().one_or_none()
-    if row is None:
-        return None
-    await _note(connection, values["id"], values["state"], values.get("reason", ""), values["at"])
-    return kept(row)
+    row = (await connection.execute(_KEEP, values)).mappings().one_or_none()
+    return kept(row) if row is not None else None
 
 
 async def _note(connection: AsyncConnection, message: str, state: str, reason: str, at: datetime) -> None:
@@ -86,22 +155,13 @@ async def mark_in(
     answer: str = "",
 ) -> None:
     """Move a message in a transaction of the caller's; see :meth:`StoredJournal.mark`."""
-    if state not in STATES:
-        raise ValueError(f"{state} is not a state of a message")
-    found = await connection.execute(
-        select(messages.c.state, messages.c.reason).where(messages.c.id == message).with_for_update()
-    )
-    before = found.one_or_none()
-    if before is None:
-        raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
-    if before.state == "acknowledged" and state == "sent":
-        state = "acknowledged"  # a send repeated after the partner's answer came
-        reason = reason or before.reason
-    given = {"case": case, "kind": kind, "control_number": control_number, "answer": answer}
-    values = {"state": state, "reason": reason} | {name: value for name, value in given.items() if value}
-    await connection.execute(update(messages).where(messages.c.id == message).values(values))
-    if (before.state, before.reason) != (state, reason):
-        await _note(connection, message, state, reason, now())
+    values = moved(message, state, reason=reason, case=case, kind=kind, control_number=control_number, answer=answer)
+    if await connection.scalar(_MOVE, values) is None:
+        raise _unknown(message)
+
+
+def _unknown(message: str) -> Rejected:
+    return Rejected(f"the journal has no message {message}", code="not-found", system="store")
 
 
 class StoredJournal:
@@ -116,8 +176,13 @@ class StoredJournal:
         What comes in starts as received, what goes out as validated (we made it). Other bytes under a key that is taken
         are a conflict and kept under an id of their own, once.
         """
+        values = _values(message)
+        async with at_once(self._engine) as connection:
+            new = await _insert(connection, values)
+        if new is not None:
+            return KeepResult(outcome="kept", message=new)
         async with transaction(self._engine) as connection:
-            result = await keep_in(connection, message)
+            result = await _kept_before(connection, values)
             if result.outcome == "duplicate" and message.direction == "in":
                 first = result.message
                 await _note(connection, first.id, first.state, f"received again by {message.door}", message.at or now())
@@ -131,15 +196,21 @@ class StoredJournal:
         Raises:
             Rejected: there is no such message.
         """
-        async with transaction(self._engine) as connection:
+        async with at_once(self._engine) as connection:
             await mark_in(
                 connection, message, state, reason=reason, case=case, kind=kind, control_number=control_number
             )
 
     async def answered(self, message: str, answer: str) -> None:
-        """Link the message that answers this one (its 997, TA1 or reply)."""
+        """Link the message that answers this one (its 997, TA1 or reply).
+
+        Raises:
+            Rejected: there is no such message.
+        """
+        linked = update(messages).where(messages.c.id == message).values(answer=answer).returning(messages.c.id)
         async with transaction(self._engine) as connection:
-            await connection.execute(update(messages).where(messages.c.id == message).values(answer=answer))
+            if await connection.scalar(linked) is None:
+                raise _unknown(message)
 
     async def acknowledged(self, partner: str, kind: str, number: str, *, by: str, reason: str = "") -> str | None:
         """Find what we sent under this number (kind TA1: interchange, 997: group), and note that ``by`` answers it."""

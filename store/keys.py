@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical, FacilityCode
 from canonical.errors import Rejected
-from store.database import transaction
+from store.database import at_once, transaction
 from store.ids import now
 from store.tables import api_keys
 
@@ -93,7 +93,7 @@ class StoredKeys:
             api_keys.c.revoked_at.is_(None),
             or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at),
         )
-        async with transaction(self._engine) as connection:
+        async with at_once(self._engine) as connection:
             row = (await connection.execute(asked)).mappings().one_or_none()
         if row is None:
             return None

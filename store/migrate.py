@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import FasciaError, Unavailable
@@ -78,8 +78,9 @@ async def check_head(engine: AsyncEngine) -> None:
 
 
 async def _run(verb: str, url: str) -> int:
-    engine = open_engine(url, pool=1)
+    engine = None
     try:
+        engine = open_engine(url, pool=1)
         if verb == "upgrade":
             _say(f"database is at revision {await upgrade(engine)}")
         elif verb == "check":
@@ -91,7 +92,8 @@ async def _run(verb: str, url: str) -> int:
         sys.stderr.write(failed.message + "\n")
         return 7 if isinstance(failed, Unavailable) else 1
     finally:
-        await engine.dispose()
+        if engine is not None:
+            await engine.dispose()
     return 0
 
 
@@ -107,7 +109,16 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.url:
         parser.error("name the database in FASCIA_DATABASE_URL or --url")
-    return asyncio.run(_run(given.verb, given.url))
+    return asyncio.run(_run(given.verb, _with_password(given.url)))
+
+
+def _with_password(url: str) -> str:
+    """The address with the password from its file, where one is named, as the platform's processes have it."""
+    named = os.environ.get("FASCIA_DATABASE_PASSWORD_FILE", "")
+    if not named:
+        return url
+    password = Path(named).read_text(encoding="utf-8").strip()
+    return make_url(url).set(password=password).render_as_string(hide_password=False)
 
 
 if __name__ == "__main__":

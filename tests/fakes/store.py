@@ -90,8 +90,9 @@ class FakeJournal:
             self.history[message].append((state, reason))
 
     async def answered(self, message: str, answer: str) -> None:
-        if message in self.messages:
-            self.messages[message] = self.messages[message].model_copy(update={"answer": answer})
+        if message not in self.messages:
+            raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
+        self.messages[message] = self.messages[message].model_copy(update={"answer": answer})
 
     async def read(self, message: str) -> Kept | None:
         return self.messages.get(message)

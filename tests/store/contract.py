@@ -157,6 +157,8 @@ class JournalContract:
     async def test_an_unknown_message_or_state_is_said_so(self, stores: Stores) -> None:
         with pytest.raises(Rejected):
             await stores.journal.mark("nothing", "routed")
+        with pytest.raises(Rejected):
+            await stores.journal.answered("nothing", "another")
         with pytest.raises(ValueError, match="lost"):
             await stores.journal.mark("nothing", "lost")
         assert await stores.journal.read("nothing") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,24 @@ async def test_the_command_upgrades_checks_and_tells(empty: str, capsys: pytest.
     assert await run("current") == 0 and capsys.readouterr().out == "none\n"
     assert await run("upgrade") == 0 and await run("check") == 0
     assert migrate.newest() in capsys.readouterr().out
+
+
+def test_an_address_of_something_else_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for url in ("nonsense", "sqlite:///file"):
+        assert migrate.main(["check", "--url", url]) == 1
+        assert "database" in capsys.readouterr().err
+
+
+async def test_the_password_may_stand_in_a_file(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret/@\n", encoding="utf-8")
+    monkeypatch.setenv("FASCIA_DATABASE_PASSWORD_FILE", str(secret))
+    assert migrate._with_password("postgresql://u@h/d") == "postgresql://u:s3cret%2F%40@h/d"
+    address = empty.replace("+asyncpg", "")
+    assert await asyncio.to_thread(migrate.main, ["current", "--url", address]) == 0
+    assert capsys.readouterr().out == "none\n"
 
 
 async def test_a_database_that_is_away_is_unavailable() -> None:
