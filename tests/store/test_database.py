@@ -1,53 +1,52 @@
-"""The way to our own database: what the server closed is replaced before anybody meets it, and a use is one transaction."""
+"""A database that goes away and comes back costs nobody more than a repeat."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import database
-from store.database import at_once, open_engine, transaction
+from canonical.errors import Malformed, Unavailable
+from store.cases import StoredCases
+from store.database import open_engine, transaction
+from tests.store.contract import SEAL_KEY, change
 
 
-@pytest.fixture
-async def own(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """An engine with one connection, of this test alone."""
-    made = open_engine(engine.url.render_as_string(hide_password=False), pool=1)
-    yield made
-    await made.dispose()
+async def _cut_all(server: str) -> None:
+    outside = open_engine(f"{server}/postgres", pool=1)
+    async with outside.connect() as connection:
+        await connection.execute(
+            text("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'fascia'")
+        )
+    await outside.dispose()
+    await asyncio.sleep(0.1)
 
 
-async def _session(engine: AsyncEngine) -> int:
-    async with at_once(engine) as connection:
-        return int(await connection.scalar(text("select pg_backend_pid()")) or 0)
+async def test_connections_the_server_closed_cost_nobody_a_failure(server: str, engine: AsyncEngine) -> None:
+    cases = StoredCases(engine, SEAL_KEY)
+    await asyncio.gather(*(cases.status("c") for _ in range(5)))
+    await _cut_all(server)
+    assert await asyncio.gather(*(cases.status("c") for _ in range(5))) == [None] * 5
 
 
-async def test_a_connection_the_server_closed_costs_nobody_a_failure(own: AsyncEngine, engine: AsyncEngine) -> None:
-    before = await _session(own)
-    async with transaction(engine) as connection:
-        await connection.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": before})
-    assert await _session(own) != before
-
-
-async def test_a_busy_connection_is_used_again_and_one_that_rested_long_is_asked_first(
-    own: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+async def test_a_transaction_cut_in_the_middle_is_unavailable_and_leaves_nothing(
+    server: str, engine: AsyncEngine
 ) -> None:
-    before = await _session(own)
-    assert await _session(own) == before
-    monkeypatch.setattr(database, "IDLE", -1.0)
-    assert await _session(own) == before
-
-
-async def test_a_single_statement_is_kept_without_a_commit_of_its_own(own: AsyncEngine, engine: AsyncEngine) -> None:
-    async with at_once(own) as connection:
-        await connection.execute(text("insert into counters (scope, last) values ('one statement', 7)"))
+    cases = StoredCases(engine, SEAL_KEY)
+    with pytest.raises(Unavailable):
+        async with transaction(engine) as connection:
+            await connection.execute(text("insert into counters (scope, last) values ('half', 1)"))
+            await _cut_all(server)
+            await connection.execute(text("select 1"))
     async with transaction(engine) as connection:
-        assert await connection.scalar(text("select last from counters where scope = 'one statement'")) == 7
-    async with transaction(own) as connection:  # and the next use is a transaction again
-        await connection.execute(text("update counters set last = 8 where scope = 'one statement'"))
-        await connection.rollback()
-    async with at_once(engine) as connection:
-        assert await connection.scalar(text("select last from counters where scope = 'one statement'")) == 7
+        assert await connection.scalar(text("select count(*) from counters")) == 0
+    await cases.record(change("c"))
+    assert await cases.status("c") is not None
+
+
+def test_an_address_of_another_kind_of_database_is_refused() -> None:
+    for url in ("", "nonsense", "mysql://u@h/d"):
+        with pytest.raises(Malformed):
+            open_engine(url)
