@@ -11,12 +11,14 @@ from canonical.base import Money
 from canonical.cases import CaseChange, CheckedDecision, DecisionToCheck
 from canonical.errors import Unavailable
 from canonical.parties import Supplier
-from canonical.ports import Cases, Register
+from canonical.ports import Cases, Register, Unmatched
 from canonical.purchasing import OrderLine, PurchaseOrder
 from canonical.steps import (
     Alternatives,
     AlternativesQuestion,
     BudgetMove,
+    CaseFound,
+    CaseQuestion,
     Claimed,
     ClaimRequest,
     EnrichedLine,
@@ -157,6 +159,16 @@ class CaseActivities:
     async def check_invoice(self, check: InvoiceCheck) -> InvoiceSeen:
         """Whether this invoice was seen before."""
         return await self._cases.check_invoice(check)
+
+    @activity.defn
+    async def how_it_stands(self, question: CaseQuestion) -> CaseFound:
+        """How another case stands."""
+        return CaseFound(status=await self._cases.status(question.case))
+
+    @activity.defn
+    async def list_unmatched(self, document: Unmatched) -> None:
+        """List a document that came too late for its case, for a person to attach or set aside."""
+        await self._cases.put_unmatched(document)
 
     @activity.defn
     async def alternatives(self, question: AlternativesQuestion) -> Alternatives:

@@ -18,7 +18,7 @@ from canonical.base import (
     Text,
 )
 from canonical.calendar import BusinessCalendar
-from canonical.cases import Attention
+from canonical.cases import Attention, CaseStatus
 from canonical.parties import Partner, Policy, Supplier, Terms
 from canonical.purchasing import (
     FunctionalAcknowledgement,
@@ -258,6 +258,18 @@ class OrderEnded(Canonical):
     case: str
     business_state: str
     lines: tuple[tuple[str, str], ...] = ()
+
+
+class CaseQuestion(Canonical):
+    """Ask how a case stands, by our own store."""
+
+    case: str
+
+
+class CaseFound(Canonical):
+    """How a case stands; None when our own store does not know it."""
+
+    status: CaseStatus | None = None
 
 
 class InvoiceCheck(Canonical):

@@ -5,9 +5,11 @@ X12 004010 data elements 587 (acknowledgement type) and 668 (line item status).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
+from canonical.base import Money
 from canonical.cases import Attention
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, OrderAcknowledgement
 from workflows.order_state import LineProgress, OrderProgress, Proposal
@@ -47,141 +49,200 @@ OTHER_ROUTE = {
 }
 
 DECIDE_LINE = ("accept", "refuse", "cancel")
+DECIDE_ORDER = ("accept", "resend", "cancel")
+
+Packs = Mapping[str, Mapping[str, int]]  # per item, how many base units each unit holds
 
 
-def read_answer(
-    progress: OrderProgress, answer: OrderAcknowledgement, now: datetime, hold_until: datetime
-) -> list[Attention]:
-    """Apply an 855 to the order; returns what a person must decide. Dates of holds come from the partner's calendar."""
-    progress.answered = True
-    if answer.code in ORDER_ENDS:
-        progress.rejected = f"the supplier refused the order ({answer.code})"
-        for line in progress.lines:
-            line.ended = line.ended or f"rejected by supplier ({answer.code})"
-        return []
-    if answer.code == ORDER_HELD:
-        progress.hold_until = hold_until
-        return []
-    if answer.code not in ORDER_GOES_ON:
-        return [
-            Attention(
-                kind="unknown-code",
-                reason=f"the supplier answered the order with {answer.code!r}, which has no meaning here",
-                document="order",
-                verbs=DECIDE_LINE,
-            )
-        ]
-    progress.hold_until = None
-    parked: list[Attention] = []
-    named: set[str] = set()
-    for said in answer.lines:
-        meant = progress.by_number(said.number, said.supplier_item)
+class Reading:
+    """One 855 on its way into an order: what it changes, and what a person must decide."""
+
+    def __init__(self, progress: OrderProgress, hold_until: datetime, packs: Packs | None = None) -> None:
+        self.progress, self.hold_until, self.packs = progress, hold_until, packs or {}
+        self.named: set[str] = set()
+        self.heard: set[str] = set()  # lines of which something new was said: what was parked of them is settled
+        self.parked: list[Attention] = []
+
+    def read(self, answer: OrderAcknowledgement) -> list[Attention]:
+        """Apply the answer; the dates of holds come from the partner's calendar (``hold_until``)."""
+        progress = self.progress
+        progress.answered = True
+        if answer.code in ORDER_ENDS:
+            progress.rejected = f"the supplier refused the order ({answer.code})"
+            for line in progress.lines:
+                line.ended = line.ended or f"rejected by supplier ({answer.code})"
+            return []
+        if answer.code == ORDER_HELD:
+            progress.hold_until = self.hold_until
+            return []
+        if answer.code not in ORDER_GOES_ON:
+            reason = f"the supplier answered the order with {answer.code!r}, which has no meaning here"
+            return [Attention(kind="unknown-code", reason=reason, document="order", verbs=DECIDE_ORDER)]
+        progress.hold_until = None
+        for said in answer.lines:
+            self._line(said)
+        self._not_named(answer)
+        return self.parked
+
+    def _line(self, said: AcknowledgedLine) -> None:
+        meant = self.progress.by_number(said.number, said.supplier_item)
         if meant is None:
-            parked.append(
-                Attention(
-                    kind="data-invalid",
-                    reason=f"the supplier answered a line {said.number or said.supplier_item} that is not on the order",
-                    document=f"855 line {said.number or said.supplier_item}",
-                    verbs=("accept", "cancel"),
-                )
-            )
-            continue
-        named.add(meant.line.id)
-        parked += _read_line(meant, said, progress, hold_until)
-    if not answer.lines or answer.code in ALL_ACCEPTED or answer.code == ONLY_EXCEPTIONS:
-        for line in progress.lines:
-            if line.line.id not in named and not line.ended:
-                line.acknowledged, line.state = True, "acknowledged"
-    else:
-        parked += [_not_answered(line) for line in progress.lines if line.line.id not in named and not line.ended]
-    return parked
+            name = said.number or said.supplier_item
+            reason = f"the supplier answered a line {name} that is not on the order"
+            verbs = ("accept", "cancel")
+            self.parked.append(Attention(kind="data-invalid", reason=reason, document=f"855 line {name}", verbs=verbs))
+            return
+        self.named.add(meant.line.id)
+        heard = said.model_dump_json()
+        if not meant.ended and meant.answered != heard:
+            self.heard.add(meant.line.id)
+            meant.answered, meant.proposal, meant.waits_until = heard, None, None
+            self.parked += self._parts(meant, said)
+
+    def _not_named(self, answer: OrderAcknowledgement) -> None:
+        """A line the answer leaves out is accepted where the code says so, and asked about where it does not."""
+        silence_is_consent = not answer.lines or answer.code in ALL_ACCEPTED or answer.code == ONLY_EXCEPTIONS
+        for line in self.progress.lines:
+            if line.line.id in self.named or line.ended:
+                continue
+            if silence_is_consent:
+                if not line.acknowledged or line.proposal or line.waits_until:
+                    self.heard.add(line.line.id)
+                    line.proposal, line.waits_until = None, None
+                    _acknowledge(line)
+            else:
+                reason = f"line {line.line.number}: the supplier's answer leaves it out"
+                self.parked.append(Attention(kind="data-missing", reason=reason, line=line.line.id, verbs=DECIDE_LINE))
+
+    def _parts(self, line: LineProgress, said: AcknowledgedLine) -> list[Attention]:
+        """Every ACK of the line; what goes on first, so that a back-ordered rest is what remains to be seen."""
+        parts = sorted(said.acknowledgements or (LineAcknowledgement(code="IA"),), key=lambda a: a.code not in GO_ON)
+        parked: list[Attention] = []
+        for part in parts:
+            parked += self._part(line, part, said)
+        if not parked and not line.ended and line.acknowledged:
+            parked += self._silent_price(line, said)
+        return _together(parked)
+
+    def _part(self, line: LineProgress, part: LineAcknowledgement, said: AcknowledgedLine) -> list[Attention]:
+        code, number = part.code, line.line.number
+        if code in GO_ON:
+            _acknowledge(line)
+            line.expected = part.dated or line.expected
+            return []
+        if code == RESCHEDULED:
+            line.acknowledged, line.expected = True, part.dated or line.expected
+            line.state = f"expected {part.dated}" if part.dated else "rescheduled"
+            return self._too_late(line, part.dated)
+        if code in BACK_ORDERED:
+            line.acknowledged, line.state = True, "back-ordered"
+            line.expected = part.dated or line.expected
+            return self._too_late(line, part.dated)
+        if code in TO_DECIDE:
+            proposed = self._proposal(part, said, line)
+            line.proposal = _merged(line.proposal, proposed)
+            return [_decide(line, f"line {number}: {TO_DECIDE[code]} ({code}){_what(proposed, line)}")]
+        if code in WAITS:
+            line.state, line.waits_until = WAITS[code], _wait_until(part.dated, self.hold_until)
+            return []
+        if code in LINE_ENDS:
+            _end_part(line, part, self.progress, f"{LINE_ENDS[code]} by supplier ({code})")
+            return []
+        if code in OTHER_ROUTE:
+            return [_decide(line, f"line {number}: the supplier says {OTHER_ROUTE[code]} ({code})", OTHER_ROUTE[code])]
+        unknown = f"line {number}: the supplier answered {code!r}, which has no meaning here"
+        line.state = "answer not understood"
+        return [Attention(kind="unknown-code", reason=unknown, line=line.line.id, verbs=DECIDE_LINE)]
+
+    def _price(self, line: LineProgress, said: AcknowledgedLine) -> Money | None:
+        """What the supplier says one order unit costs; None where it says nothing that can be counted."""
+        price, per, unit = said.unit_price, said.price_unit, line.line.quantity.unit
+        if price is None or per in (None, unit):
+            return price
+        packs = self.packs.get(line.line.item, {})
+        if per not in packs or unit not in packs:
+            return None
+        return price.times(Decimal(packs[unit]) / Decimal(packs[per]))
+
+    def _proposal(self, part: LineAcknowledgement, said: AcknowledgedLine, line: LineProgress) -> Proposal:
+        ordered = line.line.quantity
+        quantity = part.quantity or said.quantity
+        changes = part.code in ("IQ", "IC") and quantity is not None and quantity.unit == ordered.unit
+        other, price = part.supplier_item or said.supplier_item, self._price(line, said)
+        return Proposal(
+            code=part.code,
+            price=price if price != line.line.unit_price else None,
+            quantity=quantity.value if changes and quantity and quantity.value != ordered.value else None,
+            supplier_item=other if other != line.line.supplier_item else "",
+            dated=part.dated,
+        )
+
+    def _too_late(self, line: LineProgress, dated: date | None) -> list[Attention]:
+        """A later date is checked against the need."""
+        needed = self.progress.order.needed_by
+        if dated is None or needed is None or dated <= needed:
+            return []
+        line.proposal = _merged(line.proposal, Proposal(code="DR", dated=dated))
+        reason = f"line {line.line.number}: comes on {dated}, needed by {needed}"
+        return [Attention(kind="business-rule", reason=reason, line=line.line.id, verbs=DECIDE_LINE)]
+
+    def _silent_price(self, line: LineProgress, said: AcknowledgedLine) -> list[Attention]:
+        """An acceptance at a higher price than ordered is a price change, whatever its code says."""
+        if said.unit_price is None:
+            return []
+        price, ordered = self._price(line, said), line.line.unit_price
+        if price is None:
+            reason = f"line {line.line.number}: priced per {said.price_unit}, which the item is not packed in"
+            return [_decide(line, reason)]
+        if price.currency == ordered.currency and price.amount <= ordered.amount:
+            return []
+        line.proposal = Proposal(code="IP", price=price)
+        return [_decide(line, f"line {line.line.number}: accepted, but at {price} instead of {ordered}")]
 
 
-def _not_answered(line: LineProgress) -> Attention:
-    reason = f"line {line.line.number}: the supplier's answer leaves it out"
-    return Attention(kind="data-missing", reason=reason, line=line.line.id, verbs=DECIDE_LINE)
+def _acknowledge(line: LineProgress) -> None:
+    line.acknowledged = True
+    if line.received == 0 and line.shipped == 0:  # an answer that comes late does not undo what has come
+        line.state = "acknowledged"
 
 
-def _read_line(
-    line: LineProgress, said: AcknowledgedLine, progress: OrderProgress, hold_until: datetime
-) -> list[Attention]:
-    if line.ended:
-        return []
-    parts = said.acknowledgements or (LineAcknowledgement(code="IA"),)
-    parked: list[Attention] = []
-    for part in parts:
-        parked += _read_part(line, part, said, progress, hold_until, whole=len(parts) == 1)
-    if not parked and not line.ended:
-        parked += _silent_price(line, said)
-    return parked
-
-
-def _read_part(
-    line: LineProgress,
-    part: LineAcknowledgement,
-    said: AcknowledgedLine,
-    progress: OrderProgress,
-    hold_until: datetime,
-    *,
-    whole: bool,
-) -> list[Attention]:
-    code, number = part.code, line.line.number
-    if code in GO_ON:
-        line.acknowledged, line.state = True, "acknowledged"
-        line.expected = part.dated or line.expected
-        return []
-    if code == RESCHEDULED:
-        line.acknowledged, line.expected = True, part.dated
-        line.state = f"expected {part.dated}" if part.dated else "rescheduled"
-        return _too_late(line, part.dated, progress)
-    if code in BACK_ORDERED:
-        line.acknowledged, line.state = True, "back-ordered"
-        line.expected = part.dated or line.expected
-        return _too_late(line, part.dated, progress) if whole and code == "IB" else []
-    if code in TO_DECIDE:
-        line.proposal = _proposal(part, said, line)
-        return [_decide(line, f"line {number}: {TO_DECIDE[code]} ({code}){_what(line.proposal, line)}")]
-    if code in WAITS:
-        line.state, line.waits_until = WAITS[code], _wait_until(part.dated, hold_until)
-        return []
-    if code in LINE_ENDS:
-        return _end_part(line, part, progress, f"{LINE_ENDS[code]} by supplier ({code})")
-    if code in OTHER_ROUTE:
-        line.state = OTHER_ROUTE[code]
-        return [_decide(line, f"line {number}: the supplier says {OTHER_ROUTE[code]} ({code})")]
-    line.state = "answer not understood"
-    unknown = f"line {number}: the supplier answered {code!r}, which has no meaning here"
-    return [Attention(kind="unknown-code", reason=unknown, line=line.line.id, verbs=DECIDE_LINE)]
-
-
-def _end_part(line: LineProgress, part: LineAcknowledgement, progress: OrderProgress, why: str) -> list[Attention]:
+def _end_part(line: LineProgress, part: LineAcknowledgement, progress: OrderProgress, why: str) -> None:
     """A refusal of the whole line ends it; of a part of it, the order line is cut to the rest."""
     quantity = line.line.quantity
-    if part.quantity is not None and part.quantity.unit == quantity.unit and part.quantity.value < quantity.value:
-        rest = quantity.model_copy(update={"value": quantity.value - part.quantity.value})
+    refused = part.quantity
+    if refused is not None and refused.unit == quantity.unit and 0 < refused.value < quantity.value:
+        rest = quantity.model_copy(update={"value": quantity.value - refused.value})
         line.line = line.line.model_copy(update={"quantity": rest})
         progress.to_amend.append(line.line.id)
-        return []
+        return
     line.ended, line.proposal = why, None
     progress.to_end.append(line.line.id)
-    return []
 
 
-def _decide(line: LineProgress, reason: str) -> Attention:
-    line.state = "to decide"
-    return Attention(kind="partner-rejected", reason=reason, line=line.line.id, verbs=DECIDE_LINE)
-
-
-def _proposal(part: LineAcknowledgement, said: AcknowledgedLine, line: LineProgress) -> Proposal:
-    quantity = part.quantity if part.quantity and part.quantity.unit == line.line.quantity.unit else None
-    other = part.supplier_item or said.supplier_item
+def _merged(first: Proposal | None, then: Proposal) -> Proposal:
+    """Several changes of one line are decided together."""
+    if first is None:
+        return then
     return Proposal(
-        code=part.code,
-        price=said.unit_price if said.unit_price != line.line.unit_price else None,
-        quantity=quantity.value if quantity and part.code in ("IQ", "IC") else None,
-        supplier_item=other if other != line.line.supplier_item else "",
-        dated=part.dated,
+        code=then.code if then.code != "DR" else first.code,
+        price=then.price or first.price,
+        quantity=then.quantity or first.quantity,
+        supplier_item=then.supplier_item or first.supplier_item,
+        dated=then.dated or first.dated,
     )
+
+
+def _together(parked: list[Attention]) -> list[Attention]:
+    """What is said of one line is one thing to decide."""
+    if len(parked) < 2:
+        return parked
+    kind = "unknown-code" if any(a.kind == "unknown-code" for a in parked) else parked[0].kind
+    return [parked[0].model_copy(update={"kind": kind, "reason": "; ".join(a.reason for a in parked)})]
+
+
+def _decide(line: LineProgress, reason: str, state: str = "to decide") -> Attention:
+    line.state = state
+    return Attention(kind="partner-rejected", reason=reason, line=line.line.id, verbs=DECIDE_LINE)
 
 
 def _what(proposal: Proposal, line: LineProgress) -> str:
@@ -195,26 +256,6 @@ def _what(proposal: Proposal, line: LineProgress) -> str:
     if proposal.dated is not None:
         words.append(f"on {proposal.dated}")
     return f": {', '.join(words)}" if words else ""
-
-
-def _too_late(line: LineProgress, dated: date | None, progress: OrderProgress) -> list[Attention]:
-    needed = progress.order.needed_by
-    if dated is None or needed is None or dated <= needed:
-        return []
-    line.proposal = Proposal(code="DR", dated=dated)
-    reason = f"line {line.line.number}: comes on {dated}, needed by {needed}"
-    return [Attention(kind="business-rule", reason=reason, line=line.line.id, verbs=DECIDE_LINE)]
-
-
-def _silent_price(line: LineProgress, said: AcknowledgedLine) -> list[Attention]:
-    """An acceptance at a higher price than ordered is a price change, whatever its code says."""
-    price, unit = said.unit_price, said.price_unit
-    if price is None or (unit is not None and unit != line.line.quantity.unit):
-        return []
-    if price.currency == line.line.unit_price.currency and price.amount <= line.line.unit_price.amount:
-        return []
-    line.proposal = Proposal(code="IP", price=price)
-    return [_decide(line, f"line {line.line.number}: accepted, but at {price} instead of {line.line.unit_price}")]
 
 
 def _wait_until(dated: date | None, hold_until: datetime) -> datetime:
@@ -236,7 +277,7 @@ def take(progress: OrderProgress, line: LineProgress) -> str:
         changed = changed.model_copy(
             update={"quantity": changed.quantity.model_copy(update={"value": proposal.quantity})}
         )
-    if proposal.supplier_item and proposal.code == "IS":
+    if proposal.supplier_item and proposal.code in ("IS", "IC"):
         changed = changed.model_copy(update={"supplier_item": proposal.supplier_item})
     line.expected = proposal.dated or line.expected
     if changed != line.line:

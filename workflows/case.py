@@ -1,69 +1,35 @@
-"""What every case does alike: take decisions, show how it stands, and write it to the read model."""
+"""What every case does alike: show how it stands, write it to the read model, wait, and run steps that may be refused."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from activities.cases import CaseActivities
     from canonical.base import Money
-    from canonical.cases import (
-        REASON_NEEDED,
-        VERBS,
-        Answer,
-        Attention,
-        BusinessEvent,
-        CaseChange,
-        CaseStatus,
-        CheckedDecision,
-        Decision,
-        DecisionToCheck,
-        DocumentRef,
-        LineState,
-        State,
-    )
+    from canonical.cases import Answer, Attention, BusinessEvent, CaseChange, CaseStatus, DocumentRef, LineState, State
     from canonical.parties import Policy
-    from canonical.steps import UnreadableDecision
     from workflows.policies import own_store
 
 Result = TypeVar("Result")
-
-# Who may give which verb, when the process does not say otherwise (an approval step names its own people).
-ROLES = {
-    "approve": frozenset({"manager", "director", "vp", "cfo", "capital_committee", "buyer"}),
-    "reject": frozenset({"manager", "director", "vp", "cfo", "capital_committee", "buyer"}),
-    "correct": frozenset({"buyer", "admin", "requester"}),
-    "retry": frozenset({"buyer", "finance", "support", "admin"}),
-    "accept": frozenset({"buyer", "finance", "admin"}),
-    "refuse": frozenset({"buyer", "finance", "admin"}),
-    "short_close": frozenset({"buyer", "admin"}),
-    "pay_short": frozenset({"buyer", "finance"}),
-    "release": frozenset({"finance"}),
-    "confirm_bank": frozenset({"finance"}),
-    "resend": frozenset({"buyer", "support", "admin"}),
-    "hold": frozenset({"buyer", "finance", "support", "admin", "requester"}),
-    "resume": frozenset({"buyer", "finance", "support", "admin", "requester"}),
-    "cancel": frozenset({"buyer", "admin", "requester"}),
-}
-FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict"})
 
 STATE = SearchAttributeKey.for_keyword("FasciaState")
 OWNER = SearchAttributeKey.for_keyword("FasciaOwner")
 DUE = SearchAttributeKey.for_datetime("FasciaDue")
 NEEDS_ATTENTION = SearchAttributeKey.for_bool("FasciaNeedsAttention")
 
+ANSWERS_CARRIED = 50  # how many answered decisions a successor still knows by their ids
+
 
 class CaseWorkflow:
-    """The common part of a process. A process sets ``process`` and ``facility`` and implements ``_apply``."""
+    """The common part of a process. A process sets ``process`` and says what a successor needs to go on (``_carried``)."""
 
     process = ""
 
@@ -88,32 +54,31 @@ class CaseWorkflow:
         self._answers: dict[str, Answer] = {}
         self._documents: list[DocumentRef] = []
         self._events: list[BusinessEvent] = []
-        self._decided = ""
+        self._decided: list[str] = []
         self._dirty = False
+        self._numbered = False  # the next record's revision is given already: a decision was answered with it
         self._stirred = 0
         self._shown: tuple[object, ...] = ()
         self._recording = asyncio.Lock()
         self._answered_by_hand: dict[str, str] = {}
+        self._refused_steps: set[str] = set()
         self._armed: datetime | None = None
         self._alarm: asyncio.Task[None] | None = None
 
-    # -- what a process says of itself ---------------------------------------------------------------------------
-
-    def _apply(self, checked: CheckedDecision) -> str:
-        """Carry a decision out in the case's state and say what was done; raise ApplicationError to refuse it."""
-        raise NotImplementedError
-
-    def _open_verbs(self) -> frozenset[str]:
-        """The verbs that make sense now, whatever line or document they are about."""
-        return (
-            frozenset(verb for item in self.attention for verb in item.verbs)
-            | {"cancel"}
-            | ({"resume"} if self.held_by else {"hold"})
-        )
-
     def _carried(self) -> str:
         """What a successor needs to go on from here, as JSON."""
-        return ""
+        raise NotImplementedError
+
+    def _giving_up(self) -> bool:
+        """Whether the case is being taken back."""
+        raise NotImplementedError
+
+    def _give_up(self, reason: str) -> None:
+        """Begin to take the case back."""
+        raise NotImplementedError
+
+    def _meanwhile(self) -> None:
+        """What a process does with news while one of its steps waits for a person."""
 
     # -- how it stands -------------------------------------------------------------------------------------------
 
@@ -137,7 +102,7 @@ class CaseWorkflow:
         self._documents = [d for d in self._documents if d.name != document.name] + [document]
         self._dirty = True
 
-    def _tell(self, kind: str, key: str, **data: str) -> None:
+    def _publish(self, kind: str, key: str, data: dict[str, str]) -> None:
         """A business event for other systems, once under its key."""
         self._events.append(
             BusinessEvent(
@@ -165,15 +130,23 @@ class CaseWorkflow:
         ]
         self._dirty = self._dirty or len(self.attention) != before
 
+    def _lasting_attention(self) -> list[Attention]:
+        """What a successor finds parked; a refused step is not of it, since the successor tries the step again."""
+        return [a for a in self.attention if a.document not in self._refused_steps]
+
+    def _lasting_answers(self) -> dict[str, Answer]:
+        return dict(list(self._answers.items())[-ANSWERS_CARRIED:])
+
     async def _record(self, *, closed: bool = False) -> None:
         """Write the case to the read model and show it in the Temporal UI; nothing is written when nothing changed."""
         async with self._recording:
             if not self._dirty and not closed:
                 return
             self._dirty = False
-            self.revision += 1
-            documents, events, decided = tuple(self._documents), tuple(self._events), self._decided
-            self._documents, self._events, self._decided = [], [], ""
+            self.revision += 0 if self._numbered else 1
+            self._numbered = False
+            documents, events, decided = tuple(self._documents), tuple(self._events), "; ".join(self._decided)
+            self._documents, self._events, self._decided = [], [], []
             self._show()
             change = CaseChange(
                 case=self.case,
@@ -243,101 +216,21 @@ class CaseWorkflow:
         """How the case stands."""
         return self._status()
 
-    # -- decisions -----------------------------------------------------------------------------------------------
+    # -- living and waiting --------------------------------------------------------------------------------------
 
-    @workflow.update(name="decide")
-    async def decide(self, raw: RawValue) -> Answer:
-        """A person's word, answered at once: taken, or why not."""
-        decision = _read(raw)
+    async def _lived(self, life: Coroutine[Any, Any, CaseStatus]) -> CaseStatus:
+        """Live to the end. A cancel request by Temporal's tools takes the case back as a person's word does: no step is
+        broken off in the middle, since what was half done could not be undone.
+        """
+        living = asyncio.create_task(life)
         try:
-            return await self._decide(decision)
-        except ApplicationError as refused:
-            self._decided = f"{decision.verb} refused: {refused.message}"
-            self._dirty = True
+            return await asyncio.shield(living)
+        except asyncio.CancelledError:
+            if not self._giving_up():
+                self._give_up("cancelled in Temporal")
             self._stirred += 1
+            await living
             raise
-
-    @decide.validator
-    def _may_decide(self, raw: RawValue) -> None:
-        decision = _read(raw)
-        if decision.id not in self._answers:
-            self._fits(decision)
-
-    @workflow.signal(name="decide")
-    async def decide_by_signal(self, raw: RawValue) -> None:
-        """A person's word by signal, as Temporal's own tools give it: what does not fit is kept with the reason."""
-        try:
-            decision = _read(raw)
-            self._fits(decision)
-            await self._decide(decision)
-        except ApplicationError as refused:
-            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=refused.message, at=workflow.now())
-            await own_store(CaseActivities.keep_unreadable, kept, "keep a decision that does not fit")
-            self._decided = f"decision refused: {refused.message}"
-            self._dirty = True
-            self._stirred += 1
-
-    def _fits(self, decision: Decision) -> None:
-        """Refuse at once what could never be taken: an unknown or closed verb, an old revision, no reason."""
-        if decision.verb not in VERBS:
-            raise ApplicationError(f"{decision.verb!r} is not a decision; one of {', '.join(VERBS)}", type="Malformed")
-        if decision.revision is not None and decision.revision != self.revision:
-            raise ApplicationError(
-                f"the case has changed since revision {decision.revision}; it is now at {self.revision}: look again",
-                type="Changed",
-            )
-        if decision.verb in REASON_NEEDED and not decision.reason.strip():
-            raise ApplicationError(f"{decision.verb} needs a reason", type="Malformed")
-        if self.business_state in FINAL:
-            raise ApplicationError(f"the case is {self.business_state}: nothing is left to decide", type="NotOpen")
-        if decision.verb not in self._open_verbs():
-            open_now = ", ".join(sorted(self._open_verbs()))
-            raise ApplicationError(f"{decision.verb} is not open now; open are: {open_now}", type="NotOpen")
-
-    async def _decide(self, decision: Decision) -> Answer:
-        if decision.id and decision.id in self._answers:
-            return self._answers[decision.id]
-        request = DecisionToCheck(
-            case=self.case, facility=self.facility or "unknown", decision=decision, as_of=workflow.now()
-        )
-        checked = await own_store(CaseActivities.check_decision, request, f"who decides: {decision.verb}")
-        if decision.id and decision.id in self._answers:
-            return self._answers[decision.id]
-        self._fits(decision)
-        self._authorise(checked)
-        message = self._apply(checked)
-        marked = "" if checked.verified else " (identity not verified)"
-        self._decided = f"{decision.verb} by {checked.employee or decision.actor.known_by}{marked}: {message}"
-        self._dirty = True
-        self._stirred += 1
-        answer = Answer(
-            taken=True, message=f"{message}{marked}", business_state=self.business_state, revision=self.revision
-        )
-        if decision.id:
-            self._answers[decision.id] = answer
-        return answer
-
-    def _authorise(self, checked: CheckedDecision) -> None:
-        verb = checked.decision.verb
-        if not checked.verified:
-            allowed = self.policy.unverified_verbs if self.policy else ()
-            if verb not in allowed:
-                raise ApplicationError(
-                    f"{verb} needs a verified identity: give it through the API or the fascia command",
-                    type="NotAllowed",
-                )
-            return
-        if checked.why_not:
-            raise ApplicationError(checked.why_not, type="NotAllowed")
-        if not self._role_fits(checked):
-            raise ApplicationError(
-                f"{verb} is not for the roles {', '.join(checked.roles) or 'none'}", type="NotAllowed"
-            )
-
-    def _role_fits(self, checked: CheckedDecision) -> bool:
-        return bool(ROLES.get(checked.decision.verb, frozenset()) & set(checked.roles))
-
-    # -- waiting -------------------------------------------------------------------------------------------------
 
     async def _stir(self, seen: int, until: datetime | None, what: str) -> None:
         """Wait for anything to happen after ``seen``, or for the moment ``until``.
@@ -356,6 +249,19 @@ class CaseWorkflow:
         self._armed, self._alarm = None, None
         self._stirred += 1
 
+    async def _not_on_hold(self) -> None:
+        """On hold, nothing leaves the house."""
+        if not self.held_by or self._giving_up():
+            return
+        was = (self.business_state, self.owner, self.due, self.next_action)
+        self._say("on hold", owner="buyer", next_action="resume when it may go on")
+        while self.held_by and not self._giving_up():
+            seen = self._stirred
+            self._meanwhile()
+            await self._record()
+            await self._stir(seen, None, "")
+        self._say(was[0], owner=was[1], due=was[2], next_action=was[3])
+
     # -- steps that may be refused -------------------------------------------------------------------------------
 
     async def _until_done(
@@ -365,71 +271,53 @@ class CaseWorkflow:
         *,
         document: str,
         verbs: tuple[str, ...] = ("retry", "cancel"),
+        back: bool = False,
     ) -> Result | None:
-        """Run a step; when the other side refuses, park the case until a person says retry (again) or cancel (None)."""
-        while True:
-            try:
-                done = await step()
-            except ActivityError as failed:
-                reason = refusal(failed)
-                self._park(
-                    Attention(kind="partner-rejected", reason=f"{what}: {reason}", document=document, verbs=verbs)
-                )
-                was = (self.business_state, self.owner, self.due, self.next_action)
-                self._say(
-                    "needs attention", owner="buyer", next_action="correct what was refused, then retry; or cancel"
-                )
-                await self._record()
-                await workflow.wait_condition(lambda: self._asked_retry(document) or self._giving_up())
-                self._unpark(document=document)
-                self._say(was[0], owner=was[1], due=was[2], next_action=was[3])
-                if self._giving_up():
-                    return None
-            else:
-                return done
+        """Run a step; when the other side refuses, park the case until a person says what to do.
 
-    async def _without_giving_up(
-        self, step: Callable[[], Awaitable[Result]], what: str, *, document: str
-    ) -> Result | None:
-        """Like :meth:`_until_done` on the way back, where there is nothing left to give up: retry, or accept (done by hand)."""
-        while True:
+        Retry runs it again. None comes back when the case is taken back, or the person says accept (settled by hand).
+        ``back``: the step undoes something, so there is nothing left to give up and a hold does not stop it.
+        """
+        while back or not self._giving_up():
+            if not back:
+                await self._not_on_hold()
+                if self._giving_up():
+                    break
             try:
                 return await step()
             except ActivityError as failed:
-                reason = f"{what}: {refusal(failed)}"
-                self._park(
-                    Attention(kind="partner-rejected", reason=reason, document=document, verbs=("retry", "accept"))
-                )
-                self._say(
-                    "cancelling, needs attention", owner="support", next_action="retry, or accept when done by hand"
-                )
-                await self._record()
-                self._answered_by_hand.pop(document, None)
-                await workflow.wait_condition(lambda: document in self._answered_by_hand)
-                if self._answered_by_hand.pop(document) == "accept":
+                if await self._refused(f"{what}: {refusal(failed)}", document, verbs, back=back) == "accept":
                     return None
+        return None
 
-    def _asked_retry(self, document: str) -> bool:
-        """Whether the thing parked under this name was released by a person's retry."""
-        return not any(item.document == document for item in self.attention)
+    async def _refused(self, reason: str, document: str, verbs: tuple[str, ...], *, back: bool) -> str:
+        """Park until a person's word on this document (returned), or until the case is taken back."""
+        was = (self.business_state, self.owner, self.due, self.next_action)
+        self._answered_by_hand.pop(document, None)
+        self._refused_steps.add(document)
+        self._park(Attention(kind="partner-rejected", reason=reason, document=document, verbs=verbs))
+        words = " or ".join(verbs)
+        if back:
+            self._say("cancelling, needs attention", owner="support", next_action=f"{reason} ({words})")
+        else:
+            self._say(
+                "needs attention", owner="buyer", next_action=f"{reason} (correct what was refused, then {words})"
+            )
+        await self._heard_of(document, lambda: not back and self._giving_up())
+        self._refused_steps.discard(document)
+        self._unpark(document=document)
+        self._say(was[0], owner=was[1], due=was[2], next_action=was[3])
+        return self._answered_by_hand.pop(document, "")
 
-    def _giving_up(self) -> bool:
-        """Whether a cancellation was decided."""
-        return False
-
-
-def _read(raw: RawValue) -> Decision:
-    """A decision from whatever was sent.
-
-    Raises:
-        ApplicationError: (Malformed) what does not fit and where.
-    """
-    try:
-        return Decision.model_validate_json(raw.payload.data, extra="forbid")
-    except ValidationError as wrong:
-        first = wrong.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"]) or "decision"
-        raise ApplicationError(f"{path}: {first['msg']}", type="Malformed") from None
+    async def _heard_of(self, document: str, unless: Callable[[], bool]) -> None:
+        """Wait for a person's word on a document, taking in meanwhile what comes."""
+        while True:
+            seen = self._stirred
+            self._meanwhile()
+            if document in self._answered_by_hand or unless():
+                return
+            await self._record()
+            await self._stir(seen, None, "")
 
 
 def refusal(failed: ActivityError) -> str:

@@ -2,27 +2,30 @@
 
 | done so far                      | undone by                                                                       |
 |----------------------------------|---------------------------------------------------------------------------------|
-| budget committed                 | the commitment is set to nothing                                                |
-| order in the ERP                 | cancelled there, once nothing of it is on the way or kept                       |
-| 850 sent                         | 860 (BCH01 01, cancel); the 865 is waited for: taken, go on; refused or none    |
-|                                  | within the partner's time: a person says retry (send again) or accept (go on)   |
-| goods received                   | returned: a goods return in the ERP, for what is still here                     |
-| invoice not yet posted           | refused                                                                         |
-| invoice posted, not paid         | cancelled in the ERP                                                            |
 | invoice paid                     | cannot be undone here: a person claims the money back, then says accept         |
+| invoice posted, not paid         | cancelled in the ERP                                                            |
+| invoice not yet posted           | refused                                                                         |
+| goods received                   | returned: a goods return in the ERP, for what is still here                     |
+| 850 sent                         | 860 (BCH01 01, cancel); the 865 is waited for: taken, go on; refused or none    |
+|                                  | within the partner's time: a person says retry (send again) or accept (go on);  |
+|                                  | goods and invoices that came meanwhile are undone as above                      |
+| order in the ERP                 | cancelled there                                                                 |
+| budget committed                 | the commitment is set to nothing                                                |
+
+A step the other side refuses waits for a person: retry, or accept when it was done by hand.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.erp import ErpActivities
-    from canonical.base import Quantity
     from canonical.cases import Attention, DocumentRef, State
-    from canonical.purchasing import GoodsReturn, ReceivedLine
     from workflows.order_documents import CHANGE_TAKEN, Documents
-    from workflows.order_state import InvoiceProgress
+    from workflows.order_state import InvoiceProgress, PendingChange
     from workflows.policies import ask_erp
 
 
@@ -32,82 +35,58 @@ class Cancellation(Documents):
     async def _undo(self) -> None:
         """Undo in reverse; ends with ``progress.cancelled``."""
         progress = self.progress
+        self.attention = []
         self._say("cancelling", owner="fascia", next_action="what was done is being undone")
         await self._record()
-        for held in reversed(progress.invoices):
-            await self._undo_invoice(held)
-        await self._return_what_is_here()
-        if progress.sends and not progress.rejected and any(line.open for line in progress.lines):
+        self._read_documents()
+        await self._undo_what_came()
+        if self._supplier_must_know():
             await self._cancel_at_supplier()
-            await self._return_what_is_here()
+        progress.supplier_free = True
+        self._read_documents()
+        await self._undo_what_came()
         for line in progress.lines:
             line.ended = line.ended or "cancelled"
-        if progress.placed and not progress.cancelled_in_erp:
-            await self._cancel_in_erp()
+        if (progress.placed or progress.placing) and not progress.cancelled_in_erp:
+            await self._cancel_in_erp(back=True)
         progress.cancelled = True
         await self._commit_budget()
-        self._note(
-            DocumentRef(kind="order", number=progress.order.number, state=State.FAILED, amount=progress.order.amount)
-        )
-        self._tell("order.cancelled", progress.order.number, order=progress.order.number, reason=progress.cancelling)
+        self._tell("order.cancelled", progress.order.number, reason=progress.cancelling)
+
+    async def _undo_what_came(self) -> None:
+        """Invoices first, newest first: goods that are billed are not returned before the bill is taken back."""
+        for held in reversed(list(self.progress.invoices)):
+            await self._undo_invoice(held)
+        here = {line.line.id: line.kept for line in self.progress.lines}
+        await self._return_goods(here, self.progress.cancelling, back=True)
+        self.progress.to_return = []
 
     async def _undo_invoice(self, held: InvoiceProgress) -> None:
-        name = held.invoice.number
-        if held.final:
-            if held.state == "reconciled":
+        name = held.name
+        if held.state in ("paid", "reconciled"):
+            if not held.claimed_back:
                 await self._ask_person(f"paid {name}", f"invoice {name} is paid: claim the money back, then accept")
+            held.claimed_back = True
+            held.state = "reconciled"
             return
-        if held.state == "paid":
-            await self._ask_person(
-                f"paid {name}", f"invoice {name} is with the bank: claim the money back, then accept"
-            )
-            held.state = "cancelled"
+        if held.final:
             return
         posting = held.posting
         if posting is not None:
-            await self._without_giving_up(
+            await self._until_done(
                 lambda: ask_erp(ErpActivities.cancel_invoice, posting, f"take back invoice {name}", self._seconds),
                 f"the ERP does not take invoice {name} back",
                 document=f"ERP invoice {name}",
+                verbs=("retry", "accept"),
+                back=True,
             )
         held.state = "cancelled" if posting is not None else "refused"
-        self._unpark(document=name)
-        if held.payment is not None:
-            self._unpark(document=held.payment.key)
-            self._unpark(document=f"{held.payment.key}/bank")
         self._note(self._invoice_document(held, State.FAILED))
 
-    async def _return_what_is_here(self) -> None:
+    def _supplier_must_know(self) -> bool:
         progress = self.progress
-        here = [line for line in progress.lines if line.kept > 0]
-        if not here:
-            return
-        progress.returns += 1
-        goods = GoodsReturn(
-            order=progress.current(),
-            sequence=progress.returns,
-            lines=tuple(
-                ReceivedLine(
-                    line=line.line.id,
-                    item=line.line.item,
-                    quantity=Quantity(value=line.kept, unit=line.line.quantity.unit),
-                )
-                for line in here
-            ),
-            reason=progress.cancelling,
-            returned_on=workflow.now().date(),
-        )
-        done = await self._without_giving_up(
-            lambda: ask_erp(ErpActivities.return_goods, goods, "return goods", self._seconds),
-            "the ERP does not book the return",
-            document=f"return {progress.returns}",
-        )
-        for line in here:
-            line.returned = line.received
-            line.state = "returned"
-        number = done.number if done is not None else str(progress.returns)
-        system = done.system if done is not None else "erp"
-        self._note(DocumentRef(kind="goods_return", number=number, system=system, state=State.POSTED))
+        sent = bool(progress.sends or progress.sending)
+        return sent and not (progress.rejected or progress.supplier_free) and any(line.open for line in progress.lines)
 
     async def _cancel_at_supplier(self) -> None:
         """860 and its 865, until the supplier takes it or a person says to go on."""
@@ -115,54 +94,57 @@ class Cancellation(Documents):
         while True:
             if progress.pending is None or not progress.pending.cancel:
                 progress.pending = None
-                change = self._change(
-                    [line for line in progress.lines if line.open], cancel=True, reason=progress.cancelling
-                )
-                if not await self._send_change(change):
-                    return
+                open_lines = [line for line in progress.lines if line.open]
+                change = self._change(open_lines, cancel=True, reason=progress.cancelling)
+                if not await self._send_change(change, back=True):
+                    return  # told by hand
             pending = progress.pending
             if pending is None:
                 return
-            self._say(
-                "cancelling, waiting for the supplier",
-                owner="supplier",
-                due=pending.due,
-                next_action="the supplier answers our cancellation (865)",
-            )
-            await self._record()
-            while not pending.answer and workflow.now() < pending.due:
-                await self._stir(self._stirred, pending.due, "the supplier answers our cancellation")
-                self._read_documents()
+            await self._answered(pending)
+            verb = "" if pending.answer in CHANGE_TAKEN else await self._not_taken(pending)
             progress.pending = None
-            if pending.answer in CHANGE_TAKEN:
-                return
-            said = (
-                f"refuses the cancellation ({pending.answer})" if pending.answer else "does not answer our cancellation"
-            )
-            verb = await self._ask_person(
-                f"865 {pending.sequence}",
-                f"the supplier {said}: retry (send it again), or accept (settled by phone)",
-                "retry",
-            )
-            if verb == "accept":
+            if verb != "retry":
                 return
 
-    async def _cancel_in_erp(self) -> None:
-        change = self._change(self.progress.lines, cancel=True, reason=self.progress.cancelling)
-        await self._without_giving_up(
-            lambda: ask_erp(ErpActivities.cancel_purchase_order, change, "cancel order in ERP", self._seconds),
-            "the ERP does not cancel the order",
-            document=f"ERP cancellation {change.sequence}",
-        )
-        self.progress.cancelled_in_erp = True
+    async def _answered(self, pending: PendingChange) -> None:
+        """Wait for the 865, no longer than the partner has."""
+        what = "the supplier answers our cancellation (865)"
+        self._say("cancelling, waiting for the supplier", owner="supplier", due=pending.due, next_action=what)
+        await self._record()
+        while True:
+            self._read_documents()
+            if pending.answer or workflow.now() >= pending.due:
+                return
+            await self._stir(self._stirred, pending.due, what)
 
-    async def _ask_person(self, document: str, reason: str, *more: str) -> str:
-        """Park until a person says one of the verbs; returns it."""
+    async def _not_taken(self, pending: PendingChange) -> str:
+        """A person says what to do; an 865 that comes after all says it for them."""
+        answer = f"refuses the cancellation ({pending.answer})"
+        said = answer if pending.answer else "does not answer our cancellation"
+        reason = f"the supplier {said}: retry (send it again), or accept (settled by phone)"
+        name = f"865 {pending.sequence}"
+        return await self._ask_person(name, reason, "retry", unless=lambda: pending.answer in CHANGE_TAKEN)
+
+    async def _ask_person(
+        self, document: str, reason: str, *more: str, unless: Callable[[], bool] = lambda: False
+    ) -> str:
+        """Park until a person says one of the verbs (returned), or it is settled by itself."""
+        self._answered_by_hand.pop(document, None)
+        self._refused_steps.add(document)  # a successor asks again by itself
         self._park(Attention(kind="business-rule", reason=reason, document=document, verbs=("accept", *more)))
         self._say("cancelling, needs attention", owner="buyer", next_action=reason)
-        await self._record()
-        self._answered_by_hand.pop(document, None)
-        while document not in self._answered_by_hand:
-            await self._stir(self._stirred, None, "")
-            self._read_documents()
-        return self._answered_by_hand.pop(document)
+        await self._heard_of(document, unless)
+        self._refused_steps.discard(document)
+        self._unpark(document=document)
+        self._say("cancelling", owner="fascia", next_action="what was done is being undone")
+        return self._answered_by_hand.pop(document, "")
+
+    def _order_document(self, state: State) -> DocumentRef:
+        return DocumentRef(
+            kind="order",
+            number=self.progress.order.number,
+            state=state,
+            amount=self.progress.current().amount,
+            lines=tuple(line.line.id for line in self.progress.lines),
+        )

@@ -6,10 +6,12 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from canonical.cases import Attention, CheckedDecision
+    from canonical.cases import Attention, CheckedDecision, State
     from workflows.acknowledgements import end_line, take
     from workflows.order_cancellation import Cancellation
     from workflows.order_state import InvoiceProgress, LineProgress
+
+MONEY = ("paid ", "bank ")  # what only finance may settle
 
 
 class Decisions(Cancellation):
@@ -17,21 +19,31 @@ class Decisions(Cancellation):
 
     def _open_verbs(self) -> frozenset[str]:
         verbs = super()._open_verbs()
-        if any(line.open for line in self.progress.lines):
-            verbs |= {"short_close"}
-        return verbs - {"cancel"} if self.progress.cancelling else verbs
+        if self._giving_up():
+            return verbs - {"hold", "short_close"}
+        return verbs | {"short_close"} if any(line.open for line in self.progress.lines) else verbs
+
+    def _separate_duties(self, checked: CheckedDecision) -> None:
+        """Who let an invoice through does not release its payment; nor does somebody nobody knows."""
+        if checked.decision.verb != "release":
+            return
+        held = self._payment_named(self._target(checked).document)
+        if held is not None and held.decided_by and checked.employee in (None, *held.decided_by):
+            raise ApplicationError("who let the invoice through may not release its payment", type="NotAllowed")
 
     def _role_fits(self, checked: CheckedDecision) -> bool:
-        if checked.decision.verb == "release":
-            held = self._payment_of(checked)
-            if held is not None and checked.employee in held.decided_by:
-                raise ApplicationError("who let the invoice through may not release its payment", type="NotAllowed")
+        decision = checked.decision
+        requester = self.progress.order.requester
+        if checked.roles == ("requester",) and checked.employee != requester:
+            return False
+        if decision.verb == "accept" and (self._target(checked).document or "").startswith(MONEY):
+            return bool({"finance", "admin"} & set(checked.roles))
         return super()._role_fits(checked)
 
     def _apply(self, checked: CheckedDecision) -> str:
         verb, progress = checked.decision.verb, self.progress
         if verb == "cancel":
-            progress.cancelling = checked.decision.reason
+            self._give_up(checked.decision.reason)
             return "the order is being taken back"
         if verb == "hold":
             self.held_by = checked.employee or "temporal"
@@ -41,8 +53,8 @@ class Decisions(Cancellation):
             return "the order goes on"
         if verb == "resend":
             progress.resend = True
-            self._unpark(document="855")
-            self._unpark(document="997")
+            for document in ("855", "997", "order"):
+                self._unpark(document=document)
             return "the order is sent again under its number"
         if verb == "short_close":
             return self._short_close(checked)
@@ -60,7 +72,7 @@ class Decisions(Cancellation):
             for a in self.attention
             if decision.verb in a.verbs
             and (decision.line is None or a.line == decision.line)
-            and (decision.document is None or decision.document in (a.document, _short(a.document)))
+            and (decision.document is None or decision.document in self._names(a))
         ]
         if len(fits) == 1:
             return fits[0]
@@ -68,49 +80,92 @@ class Decisions(Cancellation):
         problem = "several things wait for this" if fits else "nothing by that name waits for this"
         raise ApplicationError(f"{decision.verb}: {problem}; parked are: {names}", type="Malformed")
 
+    def _names(self, parked: Attention) -> set[str | None]:
+        """By what a person may call a parked thing: a payment also by its invoice's number."""
+        held = self._payment_named(parked.document)
+        return {parked.document, held.name if held is not None else parked.document}
+
     def _apply_to(self, parked: Attention, checked: CheckedDecision) -> str:
-        decision, document = checked.decision, parked.document or ""
-        held = (
-            self._payment_of(checked)
-            if decision.verb in ("release", "confirm_bank") or document.endswith("/bank")
-            else None
-        )
-        if held is not None:
-            return self._decide_payment(held, checked)
+        verb, document = checked.decision.verb, parked.document or ""
+        payment = self._payment_named(parked.document)
+        if payment is not None:
+            return self._decide_payment(payment, parked, checked)
         invoice = self.progress.invoice(parked.document)
         if invoice is not None and invoice.state == "held":
             return self._decide_invoice(invoice, checked)
         self._unpark(line=parked.line, document=parked.document, kind=parked.kind)
         line = self.progress.line(parked.line)
         if document.startswith("receipt "):
-            return self._decide_receipt(line, document, decision.verb)
+            return self._decide_receipt(line, document, verb)
         if line is not None:
-            return self._decide_line(line, parked, decision.verb)
-        self._answered_by_hand[document] = decision.verb
+            return self._decide_line(line, parked, verb)
+        self._answered_by_hand[document] = verb
+        return self._settle(document, verb)
+
+    def _settle(self, document: str, verb: str) -> str:
+        """What a word on a document of the order means."""
+        progress = self.progress
         if document == "hold":
-            self.progress.hold_until = None
-        if document == "ERP order" and decision.verb == "accept":
-            self.progress.cancelled_in_erp = False
-        return f"{document}: {decision.verb}"
+            progress.hold_until = None
+        elif document == "order":
+            for line in progress.lines:
+                line.acknowledged, line.state = True, "acknowledged" if line.state == "ordered" else line.state
+        elif document == "cancelled in the ERP":
+            progress.cancelled_in_erp = False
+        elif document == "865":
+            self._settle_change(verb)
+        elif document == "goods" and verb == "retry":
+            progress.receipt_due = self._within(self.context.policy.receipt_within, partner=False)
+            self._not_passed("receipt")
+        elif document == "invoice":
+            self._settle_bill(verb)
+        elif document.startswith("bank "):
+            self._settle_bank(progress.invoice(document.removeprefix("bank ")), verb)
+        return f"{document}: {verb}"
+
+    def _settle_change(self, verb: str) -> None:
+        """A change the supplier did not answer: sent again, or settled by phone."""
+        pending, self.progress.pending = self.progress.pending, None
+        if verb == "retry" and pending is not None:
+            self.progress.to_end += [f"860:{line}" for line in pending.lines]
+
+    def _settle_bill(self, verb: str) -> None:
+        """Goods nobody bills: waited for again, or let be."""
+        if verb == "accept":
+            self.progress.unbilled_accepted = True
+            return
+        self.progress.invoice_due = self._within(self.context.policy.invoice_within, partner=False)
+        self._not_passed("invoice")
+
+    def _settle_bank(self, held: InvoiceProgress | None, verb: str) -> None:
+        """A payment the bank says nothing of: waited for again, or seen on the statement."""
+        if held is None:
+            return
+        if verb == "accept":
+            held.state = "reconciled"
+            self._note(self._invoice_document(held, State.RECONCILED))
+            return
+        held.reconcile_by = self._within(self.context.policy.payment.reconcile_within, partner=False)
+        self._not_passed(f"bank {held.name}")
 
     def _decide_line(self, line: LineProgress, parked: Attention, verb: str) -> str:
         if verb == "refuse":
             return end_line(self.progress, line, "ended by the buyer", tell_supplier=True)
         if parked.kind == "timeout":
             line.waits_until = self._within(self._partner_times()[3])
-            self.progress.passed = [name for name in self.progress.passed if name != f"line {line.line.id}"]
+            self._not_passed(f"line {line.line.id}")
             return f"line {line.line.number} is waited for again"
         return take(self.progress, line)
 
     def _decide_receipt(self, line: LineProgress | None, document: str, verb: str) -> str:
-        """Goods nobody ordered, or too many: kept (and then to be billed), or to go back by a person's hand."""
+        """Goods nobody ordered are kept or go back by hand; too many are kept (and then billed) or returned."""
         if line is None:
             return f"{document}: {'kept' if verb == 'accept' else 'goes back by hand'}"
-        over = line.received - line.line.quantity.value
+        over = line.over
         if verb == "accept":
             line.accepted_over += over
             return f"line {line.line.number}: {over.normalize():f} more are kept"
-        line.returned += over
+        self.progress.to_return.append(line.line.id)
         return f"line {line.line.number}: {over.normalize():f} go back"
 
     def _short_close(self, checked: CheckedDecision) -> str:
@@ -122,16 +177,3 @@ class Decisions(Cancellation):
             self._unpark(line=line.line.id)
             end_line(self.progress, line, "short closed", tell_supplier=True)
         return f"{len(lines)} line(s) end with what came"
-
-    def _payment_of(self, checked: CheckedDecision) -> InvoiceProgress | None:
-        wanted = checked.decision.document
-        open_ones = [i for i in self.progress.invoices if i.payment is not None and i.state in ("posted", "blocked")]
-        if wanted is not None:
-            names = [(i, i.payment.key if i.payment else "") for i in open_ones]
-            return next((i for i, key in names if wanted in (i.invoice.number, key, f"{key}/bank")), None)
-        return open_ones[0] if len(open_ones) == 1 else None
-
-
-def _short(document: str | None) -> str:
-    """An invoice's number, out of the name of its payment."""
-    return (document or "").removesuffix("/bank").rsplit("/payment/", 1)[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from temporalio import workflow
 from temporalio.common import RawValue
 
@@ -10,14 +12,15 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.cases import CaseActivities
     from canonical.cases import Attention, DocumentRef, State
-    from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, Receipt, ShipNotice
+    from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, Receipt, ReceivedLine, ShipNotice
     from canonical.steps import SupplierDocument, UnreadableDecision
-    from workflows.acknowledgements import read_answer
+    from workflows.acknowledgements import Reading
     from workflows.order_invoices import InvoiceSteps
     from workflows.order_state import LineProgress
     from workflows.policies import own_store
 
 CHANGE_TAKEN = frozenset({"AC", "AD", "AE", "AK", "AT"})
+CHANGE_LINE_REFUSED = frozenset({"NA", "RJ"})
 
 
 class Documents(InvoiceSteps):
@@ -37,162 +40,219 @@ class Documents(InvoiceSteps):
             kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=reason, at=workflow.now())
             await own_store(CaseActivities.keep_unreadable, kept, "keep a document that does not fit")
             return
-        if document.key not in self.progress.seen:
-            self.progress.seen.append(document.key)
+        if all(document.key != waiting.key for waiting in self._inbox):
             self._inbox.append(document)
             self._stirred += 1
 
+    def _meanwhile(self) -> None:
+        self._read_documents()
+
     def _read_documents(self) -> None:
+        """Take in what has come; one seen before (by an earlier run, too) is passed over."""
         while self._inbox:
             document = self._inbox.pop(0)
+            if document.key in self.progress.seen:
+                continue
+            self.progress.seen.append(document.key)
             self._dirty = True
-            if document.functional is not None:
-                self._read_functional(document.functional)
-            if document.acknowledgement is not None:
-                self._read_acknowledgement(document.acknowledgement, document.message)
-            if document.ship_notice is not None:
-                self._read_ship_notice(document.ship_notice, document.message)
-            if document.receipt is not None:
-                self._read_receipt(document.receipt, document.message)
-            if document.invoice is not None:
-                self._read_invoice(document.invoice, document.message)
-            if document.payment is not None:
-                self._read_payment(document.payment)
-            if document.cancelled_in_erp:
-                self._read_cancelled_in_erp()
+            self._read_document(document)
         self.lines = self.progress.line_states()
 
+    def _read_document(self, document: SupplierDocument) -> None:
+        if document.functional is not None:
+            self._read_functional(document.functional)
+        if document.acknowledgement is not None:
+            self._read_acknowledgement(document.acknowledgement, document.message)
+        if document.ship_notice is not None:
+            self._read_ship_notice(document.ship_notice, document.message)
+        if document.receipt is not None:
+            self._read_receipt(document.receipt, document.message)
+        if document.invoice is not None:
+            self._read_invoice(document.invoice, document.message)
+        if document.payment is not None:
+            self._read_payment(document.payment)
+        if document.cancelled_in_erp:
+            self._read_cancelled_in_erp()
+
+    # -- the supplier's system and the supplier ------------------------------------------------------------------
+
     def _read_functional(self, said: FunctionalAcknowledgement) -> None:
+        """A 997 or TA1. A refused order is sent again by a person's word; a refused change or remittance is theirs too."""
         progress = self.progress
-        if said.functional_id in ("", "PO"):
-            progress.functional = said.code
-        progress.functional_due = None if said.functional_id in ("", "PO") else progress.functional_due
-        self._unpark(document="997")
-        if not said.accepted:
-            errors = "; ".join(error for one in said.sets for error in one.errors) or said.note
-            reason = (
-                f"the supplier's system refused our document ({said.kind} {said.code}{': ' + errors if errors else ''})"
-            )
+        about_order = said.functional_id == "PO" or (said.functional_id == "" and progress.pending is None)
+        if about_order:
+            progress.functional, progress.functional_due = said.code, None
+            self._unpark(document="997")
+        if said.accepted:
+            return
+        errors = "; ".join(error for one in said.sets for error in one.errors) or said.note
+        reason = (
+            f"the supplier's system refused our document ({said.kind} {said.code}{': ' + errors if errors else ''})"
+        )
+        if about_order:
             self._park(Attention(kind="partner-rejected", reason=reason, document="997", verbs=("resend", "cancel")))
+        elif progress.pending is not None and said.functional_id in ("", "PC"):
+            progress.pending.answer = f"{said.kind} {said.code}"
+            if not progress.pending.cancel:
+                self._change_refused(reason)
+        else:
+            name = f"{said.kind} {said.control_number}"
+            self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=("accept",)))
 
     def _read_acknowledgement(self, answer: OrderAcknowledgement, message: str) -> None:
-        progress = self.progress
         if answer.to_change:
             self._read_change_answer(answer)
             kind = "order_change_acknowledgement"
         else:
             kind = "order_acknowledgement"
-            hold = self._within(self._partner_times()[3])
-            self._unpark(document="855")
-            for attention in read_answer(progress, answer, workflow.now(), hold):
-                self._park(attention)
-            progress.answer_due = None
-            self.state = State.ACKNOWLEDGED
-            if progress.rejected:
-                progress.to_end = [line.line.id for line in progress.lines]
-            self._tell("order.acknowledged", f"{answer.code}/{message}", order=progress.order.number, code=answer.code)
+            self._read_order_answer(answer, message)
         number = answer.supplier_reference or f"{answer.order} {answer.code}"
         self._note(
             DocumentRef(kind=kind, number=number, system=answer.supplier, state=State.ACKNOWLEDGED, message=message)
         )
 
+    def _read_order_answer(self, answer: OrderAcknowledgement, message: str) -> None:
+        progress = self.progress
+        for name in ("855", "hold", "order"):
+            self._unpark(document=name)
+        self._not_passed("hold", *(f"line {line.line.id}" for line in progress.lines))
+        reading = Reading(progress, self._within(self._partner_times()[3]), self.context.packs)
+        parked = reading.read(answer)
+        for line_id in reading.heard:
+            self._unpark(line=line_id)
+        for attention in parked:
+            self._park(attention)
+        progress.answer_due = None
+        if self.state in (State.ENRICHED, State.SUBMITTED):
+            self.state = State.ACKNOWLEDGED
+        expected = max((line.expected for line in progress.lines if line.expected), default=None)
+        dated = expected.isoformat() if expected else ""
+        self._tell("order.acknowledged", f"{answer.code}/{message}", code=answer.code, expected=dated)
+
+    def _read_change_answer(self, answer: OrderAcknowledgement) -> None:
+        """An 865: the answer to the change we sent last."""
+        pending = self.progress.pending
+        other = answer.change_sequence.isdecimal() and pending is not None
+        if pending is None or (other and int(answer.change_sequence) != pending.sequence):
+            return
+        refused = next((line.change_code for line in answer.lines if line.change_code in CHANGE_LINE_REFUSED), "")
+        pending.answer = refused or answer.code
+        if not pending.cancel:
+            self.progress.pending = None
+            self._unpark(document="865")
+            if pending.answer not in CHANGE_TAKEN:
+                self._change_refused(f"the supplier refuses our change {pending.sequence} ({pending.answer})")
+
+    def _change_refused(self, reason: str) -> None:
+        """Our lines have ended already, here and in the ERP: a person settles it with the supplier."""
+        self.progress.pending = None
+        name = f"860 {self.progress.changes}"
+        self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=("accept", "cancel")))
+
     def _read_ship_notice(self, notice: ShipNotice, message: str) -> None:
         progress = self.progress
         for shipped in notice.lines:
             line = progress.by_number(shipped.number, shipped.supplier_item)
-            if line is None:
-                reason = f"ship notice {notice.number} names {shipped.supplier_item or shipped.number}, which is not on the order"
-                self._park(
-                    Attention(
-                        kind="data-invalid", reason=reason, document=f"856 {notice.number}", verbs=("accept", "cancel")
-                    )
-                )
+            count = self._in_order_unit(line, shipped.quantity) if line is not None else None
+            if line is None or count is None:
+                what = shipped.supplier_item or shipped.number
+                why = "which is not on the order" if line is None else f"in {shipped.quantity.unit}, not a unit of it"
+                reason, name = f"ship notice {notice.number} names {what}, {why}", f"856 {notice.number}"
+                verbs = ("accept", "cancel")
+                self._park(Attention(kind="data-invalid", reason=reason, document=name, verbs=verbs))
                 continue
-            line.shipped += shipped.quantity.value
+            line.shipped += count
             line.expected = notice.expected or line.expected
-            if line.state != "back-ordered" or line.shipped >= line.line.quantity.value:
+            if line.received == 0 and (line.state != "back-ordered" or line.shipped >= line.line.quantity.value):
                 line.state = "shipped" if line.shipped >= line.line.quantity.value else "partly shipped"
+        progress.receipt_due = self._within(self.context.policy.receipt_within, partner=False)
+        self._not_passed("receipt")
         self._note(
             DocumentRef(
                 kind="ship_notice", number=notice.number, system=notice.supplier, state=State.POSTED, message=message
             )
         )
-        self._tell("order.shipped", notice.number, order=progress.order.number, shipment=notice.number)
+        expected = notice.expected.isoformat() if notice.expected else ""
+        about = {"expected": expected, "carrier": notice.carrier, "tracking": notice.tracking}
+        self._tell("order.shipped", notice.number, shipment=notice.number, **about)
+
+    # -- goods ---------------------------------------------------------------------------------------------------
 
     def _read_receipt(self, receipt: Receipt, message: str) -> None:
-        progress = self.progress
-        name = f"{receipt.key}{'/cancelled' if receipt.cancelled else ''}"
-        if name in progress.receipts:
+        """Goods came in, or a receipt was taken back; a receipt taken back before we heard of it never was."""
+        progress, gone = self.progress, f"{receipt.key}/cancelled"
+        if (gone if receipt.cancelled else receipt.key) in progress.receipts or gone in progress.receipts:
             return
-        progress.receipts.append(name)
-        sign = -1 if receipt.cancelled else 1
-        for received in receipt.lines:
-            line = progress.line(received.line) or next(
-                (x for x in progress.lines if x.line.item == received.item), None
-            )
-            if line is None or line.line.item != received.item:
-                reason = f"receipt {receipt.number}: {received.quantity} of {received.item} came, which was not ordered"
-                self._park(
-                    Attention(
-                        kind="match-exception",
-                        reason=reason,
-                        document=f"receipt {receipt.key}",
-                        verbs=("accept", "refuse"),
-                    )
-                )
-                continue
-            line.received += sign * received.quantity.value
-            line.state = "received" if line.received >= line.line.quantity.value else "partly received"
-            self._over_receipt(line, receipt)
-        progress.last_receipt = workflow.now()
+        if receipt.cancelled and receipt.key not in progress.receipts:
+            progress.receipts.append(gone)
+            return
+        progress.receipts.append(gone if receipt.cancelled else receipt.key)
+        if receipt.cancelled:
+            self._unpark(document=f"receipt {receipt.key}")
+        moved = [line for one in receipt.lines if (line := self._received(one, receipt)) is not None]
+        self._over_receipts(receipt, [line for line, _ in moved])
+        self._after_receipt()
         state = State.FAILED if receipt.cancelled else State.POSTED
-        self._note(
-            DocumentRef(
-                kind="receipt", number=receipt.number or receipt.key, system="erp", state=state, message=message
-            )
-        )
-        self._tell("receipt.posted", name, order=progress.order.number, receipt=receipt.number)
+        number = receipt.number or receipt.key
+        self._note(DocumentRef(kind="receipt", number=number, system="erp", state=state, message=message))
+        self._tell("receipt.posted", progress.receipts[-1], receipt=number, lines=self._in_words(moved))
 
-    def _over_receipt(self, line: LineProgress, receipt: Receipt) -> None:
-        percent = self.context.policy.tolerances.bulk_quantity_percent if line.line.bulk else 0
-        most = line.line.quantity.value * (100 + percent) / 100 + line.accepted_over
-        if line.received > most:
-            over = line.received - line.line.quantity.value
-            reason = (
-                f"line {line.line.number}: {over.normalize():f} {line.line.quantity.unit} more came than was ordered"
-            )
+    def _received(self, received: ReceivedLine, receipt: Receipt) -> tuple[LineProgress, Decimal] | None:
+        """One received line on its order line; None for what was not ordered, which a person decides about."""
+        progress = self.progress
+        line = progress.line(received.line) or next((x for x in progress.lines if x.line.item == received.item), None)
+        count = None
+        if line is not None and line.line.item == received.item:
+            count = self._in_order_unit(line, received.quantity)
+        if line is None or count is None:
+            if not receipt.cancelled:
+                reason = f"receipt {receipt.number}: {received.quantity} of {received.item} came, which was not ordered"
+                name, verbs = f"receipt {receipt.key}", ("accept", "refuse")
+                self._park(Attention(kind="match-exception", reason=reason, document=name, verbs=verbs))
+            return None
+        count = -count if receipt.cancelled else count
+        line.received += count
+        line.state = "received" if line.received >= line.line.quantity.value else "partly received"
+        if line.received <= 0:
+            line.state = "shipped" if line.shipped > 0 else "acknowledged" if line.acknowledged else "ordered"
+        return line, count
+
+    def _over_receipts(self, receipt: Receipt, lines: list[LineProgress]) -> None:
+        """More than was ordered: within the bulk tolerance it is kept, beyond it a person decides."""
+        for line in lines:
+            self.attention = [
+                a for a in self.attention if a.line != line.line.id or not (a.document or "").startswith("receipt ")
+            ]
+            percent = self.context.policy.tolerances.bulk_quantity_percent if line.line.bulk else Decimal(0)
+            if line.over <= line.line.quantity.value * percent / 100:
+                continue
+            count = f"{line.over.normalize():f} {line.line.quantity.unit}"
             self._park(
                 Attention(
                     kind="match-exception",
-                    reason=reason,
+                    reason=f"line {line.line.number}: {count} more came than was ordered",
                     line=line.line.id,
                     document=f"receipt {receipt.key}",
                     verbs=("accept", "refuse"),
                 )
             )
 
-    def _read_cancelled_in_erp(self) -> None:
-        if not self.progress.cancelling and not self.progress.cancelled_in_erp:
-            self.progress.cancelled_in_erp = True
-            reason = "the order was cancelled in the ERP: cancel it here and at the supplier, or place it again there and accept"
-            self._park(Attention(kind="business-rule", reason=reason, document="ERP order", verbs=("cancel", "accept")))
+    def _after_receipt(self) -> None:
+        """From the last goods on, the supplier has its time to send the bill."""
+        progress = self.progress
+        progress.last_receipt = workflow.now()
+        progress.invoice_due = self._within(self.context.policy.invoice_within, partner=False)
+        self._not_passed("invoice")
+        if all(line.received >= line.shipped for line in progress.lines):
+            progress.receipt_due = None
+            self._unpark(document="goods")
 
-    def _read_change_answer(self, answer: OrderAcknowledgement) -> None:
-        """An 865: the answer to the change we sent last."""
-        pending = self.progress.pending
-        if pending is None:
-            return
-        refused = next((line.change_code for line in answer.lines if line.change_code in ("NA", "RJ")), "")
-        pending.answer = refused or answer.code
-        if not pending.cancel:
-            self.progress.pending = None
-            if pending.answer not in CHANGE_TAKEN:
-                reason = f"the supplier refuses our change {pending.sequence} ({pending.answer})"
-                self._park(
-                    Attention(
-                        kind="partner-rejected",
-                        reason=reason,
-                        document=f"860 {pending.sequence}",
-                        verbs=("accept", "cancel"),
-                    )
-                )
+    def _read_cancelled_in_erp(self) -> None:
+        """Someone cancelled the order in the ERP; our own cancellation comes back the same way and is no news."""
+        progress = self.progress
+        ours = progress.cancelling or progress.rejected or not any(line.open for line in progress.lines)
+        if not ours and not progress.cancelled_in_erp:
+            progress.cancelled_in_erp = True
+            reason = "the order was cancelled in the ERP: cancel it here and at the supplier, or place it again there and accept"
+            verbs = ("cancel", "accept")
+            self._park(Attention(kind="business-rule", reason=reason, document="cancelled in the ERP", verbs=verbs))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from canonical.base import LineId, Money
-from canonical.cases import Attention, LineState
+from canonical.cases import Answer, Attention, LineState
 from canonical.matching import Match, Progress
 from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
 
@@ -44,6 +44,12 @@ class LineProgress(Held):
     waits_until: datetime | None = None
     proposal: Proposal | None = None
     ended: str = ""
+    answered: str = ""  # what the supplier last said of it, so that the same word again changes nothing
+
+    @property
+    def over(self) -> Decimal:
+        """What is here beyond the order and nobody has agreed to keep."""
+        return max(self.kept - self.line.quantity.value - self.accepted_over, Decimal(0))
 
     @property
     def open(self) -> bool:
@@ -57,9 +63,13 @@ class LineProgress(Held):
 
 
 class InvoiceProgress(Held):
-    """One invoice. ``state``: new, matching, held, to_post, posted, paying, paid, reconciled, refused, cancelled."""
+    """One invoice. ``state``: new, matching, held, to_post, posted, blocked, paid, reconciled, refused, cancelled.
+
+    ``name`` is its number, or a number of its own where the supplier used one twice.
+    """
 
     invoice: Invoice
+    name: str = ""
     message: str = ""
     state: str = "new"
     outcome: str = ""
@@ -72,7 +82,13 @@ class InvoiceProgress(Held):
     released: bool = False
     payment: PaymentOrder | None = None
     attempt: int = 1
+    discount_until: datetime | None = None
+    net_due: datetime | None = None
     reconcile_by: datetime | None = None
+    paid_as: str = ""
+    remitted: bool = False
+    claimed_back: bool = False
+    several: bool = False
 
     @property
     def final(self) -> bool:
@@ -95,7 +111,9 @@ class OrderProgress(Held):
 
     order: PurchaseOrder
     parent_case: str = ""
+    placing: bool = False  # the ERP was asked, and may hold it
     placed: bool = False
+    sending: bool = False  # the 850 may have left
     sends: int = 0
     resend: bool = False
     functional: str = ""
@@ -109,6 +127,7 @@ class OrderProgress(Held):
     pending: PendingChange | None = None
     to_amend: list[LineId] = Field(default_factory=list)
     to_end: list[LineId] = Field(default_factory=list)
+    to_return: list[LineId] = Field(default_factory=list)
     returns: int = 0
     receipts: list[str] = Field(default_factory=list)
     seen: list[str] = Field(default_factory=list)
@@ -122,7 +141,13 @@ class OrderProgress(Held):
     held_by: str = ""
     attention: list[Attention] = Field(default_factory=list)
     last_receipt: datetime | None = None
+    receipt_due: datetime | None = None
+    invoice_due: datetime | None = None
+    unbilled_accepted: bool = False
+    supplier_free: bool = False
     erp_number: str = ""
+    revision: int = 0
+    answers: dict[str, Answer] = Field(default_factory=dict)
 
     def line(self, line_id: LineId | None) -> LineProgress | None:
         """The line of that id."""
@@ -137,9 +162,9 @@ class OrderProgress(Held):
         same = [line for line in self.lines if supplier_item and line.line.supplier_item == supplier_item]
         return same[0] if len(same) == 1 else None
 
-    def invoice(self, number: str | None) -> InvoiceProgress | None:
-        """The newest invoice of that number."""
-        return next((i for i in reversed(self.invoices) if i.invoice.number == number), None)
+    def invoice(self, name: str | None) -> InvoiceProgress | None:
+        """The invoice of that name."""
+        return next((i for i in self.invoices if i.name == name), None)
 
     def current(self) -> PurchaseOrder:
         """The order as it now stands, lines changed."""
@@ -161,7 +186,11 @@ class OrderProgress(Held):
         """Whether every line has come or ended, and everything that came is billed and paid."""
         if any(line.open for line in self.lines) or any(not invoice.final for invoice in self.invoices):
             return False
-        return all(line.invoiced >= line.kept for line in self.lines)
+        return self.unbilled_accepted or not self.unbilled()
+
+    def unbilled(self) -> bool:
+        """Whether something came that no invoice asks for yet."""
+        return any(line.invoiced < line.kept for line in self.lines)
 
     def committed(self) -> Money:
         """What of the order's amount is still to be billed: what stays committed in the budget."""

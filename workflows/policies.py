@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -33,16 +34,27 @@ OUTLIVES_US: Outlives = {
 }
 
 
+class StoreRefused(RuntimeError):
+    """Our own store said no: a mistake of ours. The workflow task fails, is seen by the sweep and tried again; no case ends."""
+
+
 async def own_store(step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str) -> Result:
-    """A step on our own store, as a local activity: one event in the history."""
-    return await workflow.execute_local_activity_method(
-        step,
-        argument,
-        start_to_close_timeout=timedelta(seconds=10),
-        local_retry_threshold=timedelta(seconds=30),
-        retry_policy=_OWN_STORE,
-        summary=summary,
-    )
+    """A step on our own store, as a local activity: one event in the history.
+
+    Raises:
+        StoreRefused: the store will not do this; nothing a case could decide.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            step,
+            argument,
+            start_to_close_timeout=timedelta(seconds=10),
+            local_retry_threshold=timedelta(seconds=30),
+            retry_policy=_OWN_STORE,
+            summary=summary,
+        )
+    except ActivityError as failed:
+        raise StoreRefused(f"{summary}: {failed.cause}") from failed
 
 
 async def ask_erp(

@@ -19,7 +19,7 @@ from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from canonical.cases import Answer, CaseStatus, Decision
 from canonical.purchasing import PurchaseOrder, Requisition
-from canonical.steps import SupplierDocument
+from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build
 from tests.fakes.register import FakeRegister
@@ -38,6 +38,15 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
     """A Temporal server of the tests' own."""
     async with running(tmp_path_factory.mktemp("server"), ("database", "temporal"), time_skipping=True) as stack:
         yield stack
+
+
+class OwnNumbers(FakeCases):
+    """Our own store in memory, with order numbers that no other test on the same server has."""
+
+    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+        for group in groups:
+            self.numbers.setdefault((request.case, group), build.unique("PO"))
+        return [self.numbers[request.case, group] for group in groups]
 
 
 class Case:
@@ -122,8 +131,12 @@ class Case:
 
     async def result(self) -> CaseStatus:
         assert self.handle is not None
-        async with asyncio.timeout(PATIENCE):
-            return await self.handle.result()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self.handle.result()
+        except TimeoutError:
+            stand = [(c.case, c.business_state, c.attention) for c in self.cases.current.values()]
+            raise AssertionError(f"{self.id} has not ended: {stand!r}") from None
 
     async def events(self, *cases: str) -> int:
         """How many history events these cases have, theirs and no others."""
@@ -155,7 +168,7 @@ async def case(server: Stack, policy: dict[str, Any]) -> AsyncIterator[Case]:
     """A hospital of its own for each test."""
     client = await connect(server.settings)
     register = FakeRegister(*build.hospital(**policy))
-    cases = FakeCases(register=register, seal_key=build.SEAL_KEY)
+    cases = OwnNumbers(register=register, seal_key=build.SEAL_KEY)
     outside = Outside()
     steps: dict[str, Sequence[Callable[..., Any]]] = {
         "fascia": steps_of([CaseActivities(cases, register), RegisterActivities(register)]),

@@ -1,0 +1,165 @@
+"""What an order waits for and until when, what happens when that time is over, and how it stands in people's words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from canonical.cases import Attention, State
+    from workflows.order_decisions import Decisions
+
+# What a person may say when a deadline has passed.
+OVERDUE_VERBS = {
+    "997": ("resend", "cancel"),
+    "855": ("resend", "cancel"),
+    "865": ("retry", "accept"),
+    "hold": ("accept", "cancel"),
+    "receipt": ("retry", "cancel"),
+    "invoice": ("retry", "accept"),
+}
+OVERDUE_DOCUMENT = {"receipt": "goods"}
+
+STATES = {
+    "sent to supplier": State.SUBMITTED,
+    "acknowledged": State.ACKNOWLEDGED,
+    "payment due": State.POSTED,
+    "paid, waiting for bank": State.POSTED,
+}
+
+Standing = tuple[str, str, datetime | None, str]  # state, owner, due, next action
+
+
+class Outlook(Decisions):
+    """Deadlines, and the one line everybody reads."""
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> tuple[datetime, str] | None:
+        waiting = [(when, what) for when, what, name in self._deadlines() if name not in self.progress.passed]
+        return min(waiting, default=None)
+
+    def _deadlines(self) -> list[tuple[datetime, str, str]]:
+        """What is waited for: until when, in words, and the name under which it passes once."""
+        progress = self.progress
+        dues: list[tuple[datetime | None, str, str]] = [
+            (progress.functional_due, "the supplier's system confirms our order (997)", "997"),
+            (progress.answer_due, "the supplier answers our order (855)", "855"),
+            (progress.hold_until, "the supplier ends its hold", "hold"),
+            (progress.pending.due if progress.pending else None, "the supplier answers our change (865)", "865"),
+            (progress.receipt_due, "the goods on their way are received", "receipt"),
+            (progress.invoice_due if progress.unbilled() else None, "the supplier sends its invoice", "invoice"),
+        ]
+        dues += [
+            (line.waits_until, f"line {line.line.number}: {line.state}", f"line {line.line.id}")
+            for line in progress.lines
+        ]
+        for held in progress.invoices:
+            if held.state == "posted" and not (held.needs_release and not held.released):
+                dues.append((held.pay_at, f"invoice {held.name} is due", f"pay {held.name} {held.attempt}"))
+            if held.state == "paid":
+                what = f"the bank confirms the payment of invoice {held.name}"
+                dues.append((held.reconcile_by, what, f"bank {held.name}"))
+        return [(when, what, name) for when, what, name in dues if when is not None]
+
+    def _check_deadlines(self) -> None:
+        """What is overdue needs a person, once."""
+        now, progress = workflow.now(), self.progress
+        for when, what, name in self._deadlines():
+            if when > now or name in progress.passed or name.startswith("pay "):
+                continue
+            progress.passed.append(name)
+            if name.startswith("line "):
+                self._line_overdue(name.removeprefix("line "))
+                continue
+            verbs = OVERDUE_VERBS.get(name, ("retry", "accept"))
+            document = OVERDUE_DOCUMENT.get(name, name)
+            self._park(Attention(kind="timeout", reason=f"overdue: {what}", document=document, verbs=verbs))
+
+    def _line_overdue(self, line_id: str) -> None:
+        line = self.progress.line(line_id)
+        if line is None or line.waits_until is None or line.ended:
+            return
+        line.waits_until = None
+        reason, verbs = (
+            f"line {line.line.number}: still {line.state} after the time we wait",
+            ("accept", "refuse", "cancel"),
+        )
+        self._park(Attention(kind="timeout", reason=reason, line=line.line.id, verbs=verbs))
+
+    # -- how it stands -------------------------------------------------------------------------------------------
+
+    def _summarise(self) -> None:
+        self.lines = self.progress.line_states()
+        if self.held_by:
+            self._say_if_new("on hold", "buyer", None, "resume when it may go on")
+            return
+        deadline = self._next_deadline()
+        self._say_if_new(*(self._parked_state() or self._progress_state(deadline[0] if deadline else None)))
+
+    def _parked_state(self) -> Standing | None:
+        if not self.attention:
+            return None
+        first = self.attention[0]
+        names = {a.document for a in self.attention}
+        verbs = {verb for a in self.attention for verb in a.verbs}
+        held = next((i for i in self.progress.invoices if i.state == "held"), None)
+        if first.kind == "timeout" and {"855", "997"} & names:
+            return "supplier silent", "buyer", None, _act(first)
+        if held is not None:
+            owner = held.match.decides if held.match and held.match.decides else "finance"
+            parked = next((a for a in self.attention if a.document == held.name), first)
+            return "invoice blocked", owner, None, _act(parked)
+        if any((a.document or "").startswith("receipt ") for a in self.attention):
+            return "receipt unmatched", "receiving", None, _act(first)
+        if "release" in verbs:
+            return "payment to release", "finance", None, _act(first)
+        if any((a.document or "").endswith("/bank") for a in self.attention):
+            return "payment blocked", "finance", None, _act(first)
+        if first.line is not None:
+            return "change to decide", "buyer", None, _act(first)
+        return (
+            "needs attention",
+            "finance" if (first.document or "").startswith("bank ") else "buyer",
+            None,
+            _act(first),
+        )
+
+    def _progress_state(self, due: datetime | None) -> Standing:
+        progress = self.progress
+        states = {invoice.state for invoice in progress.invoices}
+        lines_open = [line for line in progress.lines if line.open]
+        if progress.hold_until is not None:
+            return "held by supplier", "supplier", due, "the supplier ends its hold"
+        if not lines_open:
+            return self._billing_state(states, due)
+        if any(line.received > 0 for line in progress.lines):
+            return "partly received", "supplier", due, "the rest is delivered"
+        if any(line.state == "back-ordered" for line in lines_open):
+            return "back-ordered", "supplier", due, "the supplier ships when it has the goods"
+        if any(line.shipped > 0 for line in progress.lines):
+            return "shipped", "receiving", due, "the goods are received"
+        if progress.answered:
+            return "acknowledged", "supplier", due, "the supplier ships"
+        return "sent to supplier", "supplier", due, "the supplier answers"
+
+    def _billing_state(self, states: set[str], due: datetime | None) -> Standing:
+        if self.progress.pending is not None:
+            return "waiting for the supplier", "supplier", due, "the supplier answers our change (865)"
+        if "posted" in states:
+            return "payment due", "finance", due, "paid at terms"
+        if self.progress.unbilled():
+            return "received", "supplier", due, "the supplier sends its invoice"
+        if "paid" in states:
+            return "paid, waiting for bank", "bank", due, "the bank confirms the payment"
+        return "received", "supplier", due, "the supplier sends its invoice"
+
+    def _say_if_new(self, business_state: str, owner: str, due: datetime | None, next_action: str) -> None:
+        standing = (self.business_state, self.owner, self.next_action)
+        if standing != (business_state, owner, next_action) or self._dirty:
+            self._say(business_state, state=STATES.get(business_state), owner=owner, due=due, next_action=next_action)
+
+
+def _act(parked: Attention) -> str:
+    return f"{parked.reason} (one of: {', '.join(parked.verbs)})"

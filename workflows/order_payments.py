@@ -1,0 +1,205 @@
+"""Paying an order's invoices: at terms, released by another person where one let the invoice through, to details we know."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cases import CaseActivities
+    from activities.erp import ErpActivities
+    from activities.supplier import SupplierActivities
+    from canonical.base import Money, zero
+    from canonical.cases import Attention, CheckedDecision, DocumentRef, State
+    from canonical.purchasing import Payment, PaymentOrder, Remittance
+    from canonical.steps import SupplierQuestion
+    from workflows.order_base import OrderBase
+    from workflows.order_state import InvoiceProgress
+    from workflows.policies import ask_erp, ask_supplier, own_store
+
+UTC = ZoneInfo("UTC")
+
+
+class PaymentSteps(OrderBase):
+    """From a posted invoice to the bank's word."""
+
+    def _invoice_document(self, held: InvoiceProgress, state: State) -> DocumentRef:
+        raise NotImplementedError
+
+    def _pay_when(self, held: InvoiceProgress) -> None:
+        """Pay at the end of the terms, or by the discount day when the discount is still to be had."""
+        terms, posting, now = self.context.terms, held.posting, workflow.now()
+        if posting is None:
+            return
+        zone = ZoneInfo(self.context.calendar.time_zone)
+        billed = datetime.combine(held.invoice.invoiced_on, time(0), zone)
+        discount_by: datetime | None = None
+        if terms.net_seconds is not None:  # a facility or partner on short clocks
+            due = now + timedelta(seconds=terms.net_seconds)
+            if terms.discount_seconds:
+                discount_by = now + timedelta(seconds=terms.discount_seconds)
+        else:
+            due = (billed + timedelta(days=terms.net_days)).astimezone(UTC)
+            if terms.discount_days:
+                discount_by = (billed + timedelta(days=terms.discount_days)).astimezone(UTC)
+        held.net_due = held.pay_at = max(due, now)
+        discount = zero(posting.payable.currency)
+        if discount_by is not None and discount_by >= now and terms.discount_percent > 0:
+            # Instructed when the last day of the discount begins; good until that day ends.
+            held.pay_at, held.discount_until = discount_by, discount_by + timedelta(days=1)
+            amount = (posting.payable.amount * terms.discount_percent / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            discount = Money(amount=amount, currency=posting.payable.currency)
+        order = self.progress.order
+        held.payment = PaymentOrder(
+            facility=order.facility,
+            case=self.case,
+            order=order.number,
+            supplier=order.supplier,
+            invoice=held.name,
+            invoice_key=posting.key,
+            amount=posting.payable - discount,
+            discount=discount,
+            debit_memo=posting.debit_memo,
+            pay_on=held.pay_at.astimezone(zone).date(),
+        )
+
+    def _ask_release(self, held: InvoiceProgress) -> None:
+        """A payment after a person's correction, or above the limit, is released by another person."""
+        rules, payment = self.context.policy.payment, held.payment
+        if payment is None:
+            return
+        if held.decided_by:
+            held.needs_release = "the invoice was let through by a person"
+        elif not rules.auto_release:
+            held.needs_release = "every payment is released by a person"
+        elif payment.amount.amount > rules.auto_release_up_to:
+            held.needs_release = f"{payment.amount} is above {rules.auto_release_up_to}"
+        if held.needs_release and not held.released:
+            reason = f"payment of invoice {held.name}, {payment.amount}: {held.needs_release}"
+            self._park(Attention(kind="business-rule", reason=reason, document=payment.key, verbs=("release",)))
+
+    async def _pay_if_due(self, held: InvoiceProgress) -> None:
+        if held.pay_at is None or workflow.now() < held.pay_at or (held.needs_release and not held.released):
+            return
+        if held.payment is None or self._giving_up():
+            return
+        self._no_late_discount(held, held.payment)
+        if workflow.now() >= held.pay_at and await self._supplier_may_be_paid(held, held.payment):
+            await self._pay(held, held.payment)
+
+    def _no_late_discount(self, held: InvoiceProgress, payment: PaymentOrder) -> None:
+        """Once the discount's day is over the whole is owed, at the end of the terms."""
+        if held.discount_until is None or workflow.now() < held.discount_until or payment.discount.amount == 0:
+            return
+        whole = {"amount": payment.amount + payment.discount, "discount": zero(payment.amount.currency)}
+        held.payment, held.pay_at = payment.model_copy(update=whole), held.net_due
+        held.discount_until = None
+        self._dirty = True
+
+    async def _pay(self, held: InvoiceProgress, payment: PaymentOrder) -> None:
+        zone = ZoneInfo(self.context.calendar.time_zone)
+        today = workflow.now().astimezone(zone).date()
+        payment = payment.model_copy(update={"attempt": held.attempt, "pay_on": today})
+        done = await self._until_done(
+            lambda: ask_erp(ErpActivities.pay_invoice, payment, f"pay invoice {payment.invoice}", self._seconds),
+            "the ERP did not take the payment",
+            document=f"ERP payment {payment.invoice}",
+        )
+        if done is None or held.final:
+            return
+        held.payment, held.state, held.paid_as = payment, "paid", done.number
+        held.reconcile_by = self._within(self.context.policy.payment.reconcile_within, partner=False)
+        self._note(
+            DocumentRef(
+                kind="payment",
+                number=done.number,
+                system=done.system,
+                state=State.SUBMITTED,
+                amount=payment.amount,
+                parent=f"invoice:{held.name}",
+            )
+        )
+        about = {"amount": str(payment.amount), "discount": str(payment.discount), "pay_on": today.isoformat()}
+        self._tell("payment.released", payment.key, invoice=payment.invoice, **about)
+
+    async def _remit(self, held: InvoiceProgress) -> None:
+        """Tell the supplier what the payment is for."""
+        payment = held.payment
+        if payment is None:
+            return
+        remittance = Remittance(
+            order=self.progress.current(),
+            payment=payment,
+            invoice=held.invoice.model_copy(update={"number": held.name}),
+            paid_on=payment.pay_on,
+        )
+        sent = await self._until_done(
+            lambda: ask_supplier(SupplierActivities.send_remittance, remittance, "send remittance", self._seconds),
+            "the remittance was not sent",
+            document=f"820 {payment.invoice}",
+            verbs=("retry", "accept"),
+        )
+        held.remitted = sent is not None or not self._giving_up()
+        if sent is not None:
+            self._note_sent("remittance", payment.invoice, sent, parent=f"payment:{held.paid_as}")
+
+    async def _supplier_may_be_paid(self, held: InvoiceProgress, payment: PaymentOrder) -> bool:
+        """Not while the supplier is blocked, nor to bank details that changed and nobody confirmed with them."""
+        question = SupplierQuestion(supplier=payment.supplier, facility=payment.facility, as_of=workflow.now())
+        supplier = await own_store(CaseActivities.supplier_now, question, "may the supplier be paid?")
+        name, verbs = f"{payment.key}/bank", ("retry",)
+        if supplier.status != "active":
+            reason = f"supplier {supplier.code} is {supplier.status}: invoice {payment.invoice} is not paid"
+        elif supplier.bank_changed_unseen and supplier.bank_fingerprint != self.progress.bank_confirmed:
+            reason = f"the bank details of {supplier.code} have changed and nobody has confirmed them with the supplier"
+            verbs, self.progress.bank_seen = ("confirm_bank",), supplier.bank_fingerprint
+        else:
+            return True
+        held.state = "blocked"
+        self._park(Attention(kind="business-rule", reason=reason, document=name, verbs=verbs))
+        return False
+
+    def _decide_payment(self, held: InvoiceProgress, parked: Attention, checked: CheckedDecision) -> str:
+        """Release a payment, confirm a supplier's new bank details, or try again."""
+        verb = checked.decision.verb
+        self._unpark(document=parked.document)
+        if verb == "release":
+            held.released = True
+            return f"the payment of invoice {held.name} is released"
+        held.state = "posted"
+        if verb == "confirm_bank":
+            self.progress.bank_confirmed = self.progress.bank_seen
+            return "the supplier's bank details are confirmed"
+        return "the payment is tried again"
+
+    def _read_payment(self, payment: Payment) -> None:
+        """The bank's word, as the ERP reports it; about an attempt that is over it says nothing new."""
+        held = next((i for i in self.progress.invoices if i.payment is not None and i.payment.key == payment.key), None)
+        if held is None or held.final or held.payment is None:
+            return
+        number = held.paid_as or payment.number or payment.key
+        document = DocumentRef(
+            kind="payment", number=number, system="erp", state=State.RECONCILED, amount=payment.amount
+        )
+        if payment.state == "succeeded":
+            held.state = "reconciled"
+            self._unpark(document=f"{payment.key}/bank")
+            self._unpark(document=f"bank {held.name}")
+            self._note(document)
+            self._note(self._invoice_document(held, State.RECONCILED))
+            about = {"payment": number, "amount": str(payment.amount)}
+            self._tell("payment.reconciled", payment.key, invoice=held.invoice.number, **about)
+        elif payment.state == "failed" and held.state == "paid":
+            self._note(document.model_copy(update={"state": State.FAILED}))
+            held.state, held.attempt = "blocked", held.attempt + 1
+            reason = f"the bank refused the payment of invoice {held.name}"
+            name, verbs = f"{payment.key}/bank", ("retry",)
+            self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=verbs))
+
+    def _payment_named(self, document: str | None) -> InvoiceProgress | None:
+        """The invoice a parked payment is of."""
+        name = (document or "").removesuffix("/bank")
+        return next((i for i in self.progress.invoices if i.payment is not None and i.payment.key == name), None)
