@@ -151,13 +151,6 @@ decisions = Table(
     Column("data", LargeBinary, nullable=True),
     moment("at"),
     Index(None, "case"),
-    Index(
-        "uq_decisions_checked",
-        "case",
-        "decision",
-        unique=True,
-        postgresql_where=text("kind = 'checked' AND decision <> ''"),
-    ),
 )
 
 unmatched = Table(

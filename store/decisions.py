@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.cases import Actor, CheckedDecision, DecisionToCheck, seal_is_valid
@@ -83,20 +82,20 @@ class StoredDecisions:
 
 
 async def _keep(connection: AsyncConnection, request: DecisionToCheck, checked: CheckedDecision) -> None:
-    given = request.decision  # as it came, with the actor it named
-    await connection.execute(
-        upsert(decisions)
-        .values(
-            case=request.case,
-            kind="checked",
-            decision=given.id,
-            verb=given.verb,
-            actor=given.actor.id,
-            known_by=checked.decision.actor.known_by,
-            verified=checked.verified,
-            employee=checked.employee or "",
-            content=given.model_dump_json(exclude={"seal"}),
-            at=request.as_of,
-        )
-        .on_conflict_do_nothing()
-    )
+    """Keep a decision as it came, with the actor it named, once however often the step is tried."""
+    given = request.decision
+    row = {
+        "case": request.case,
+        "kind": "checked",
+        "decision": given.id,
+        "verb": given.verb,
+        "actor": given.actor.id,
+        "known_by": checked.decision.actor.known_by,
+        "verified": checked.verified,
+        "employee": checked.employee or "",
+        "content": given.model_dump_json(exclude={"seal"}),
+        "at": request.as_of,
+    }
+    same = [decisions.c[name] == value for name, value in row.items()]
+    if await connection.scalar(select(decisions.c.id).where(*same).limit(1)) is None:
+        await connection.execute(insert(decisions), row)

@@ -205,6 +205,15 @@ async def test_decisions_are_listed_as_they_were_given_with_what_became_of_them(
     assert (checked.reason, unreadable.kind, unreadable.what) == ("needed", "unreadable", "not a decision")
 
 
+async def test_a_forged_decision_does_not_hide_the_true_one_of_the_same_id(
+    cases: StoredCases, queries: StoredQueries
+) -> None:
+    given = Decision(verb="approve", actor=Actor(id="mito", known_by="os_user"), id="d1")
+    for one in (given, given.sealed("c", SEAL_KEY), given.sealed("c", SEAL_KEY)):
+        await cases.check(DecisionToCheck(case="c", facility="NGH", decision=one, as_of=NOW))
+    assert [one.verified for one in await queries.decisions("c")] == [False, True]
+
+
 async def test_the_journal_is_listed_newest_first_without_bytes(engine: AsyncEngine, queries: StoredQueries) -> None:
     journal = StoredJournal(engine)
     kept = [
