@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from canonical.base import case_id
 from canonical.cases import CaseStatus
 from canonical.parties import Supplier
+from canonical.ports import Cases
 from canonical.supply import Item
 from gateway.lookups import (
     Caller,
@@ -38,8 +40,9 @@ class KeysOfCallers:
 class StoredLookups:
     """The doors' questions, asked of our own store."""
 
-    def __init__(self, queries: StoredQueries, register: StoredRegister) -> None:
+    def __init__(self, queries: StoredQueries, register: StoredRegister, cases: Cases) -> None:
         self._queries = queries
+        self._cases = cases
         self._register = register
 
     async def cases(
@@ -53,8 +56,11 @@ class StoredLookups:
         found = await self._queries.case(case)
         if found is None:
             return None
-        children = tuple(child.case for child in found.children)
-        orders = tuple(child.number for child in found.children if child.process == "purchase_order")
+        # An order is known by its number before its own case has written a word.
+        status = await self._cases.status(case)
+        orders = status.orders if status else ()
+        children = [child.case for child in found.children]
+        children += [case_id("purchase_order", found.facility, number) for number in orders]
         return CaseView(
             status=CaseStatus.model_validate(
                 found.model_dump() | {"orders": orders, "business_state": found.stopped or found.business_state}
@@ -62,7 +68,7 @@ class StoredLookups:
             stopped=found.stopped,
             waits_for=found.troubles,
             parent=found.parent,
-            children=children,
+            children=tuple(dict.fromkeys(children)),
             documents=tuple(DocumentRow.model_validate(one.model_dump()) for one in found.documents),
             trace=found.trace,
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import httpx
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -48,8 +49,11 @@ def trace_id() -> str:
 
 @contextmanager
 def span(name: str, headers: Mapping[str, str] | None = None) -> Iterator[str]:
-    """A span around a piece of work at a door or loop, continuing the caller's ``traceparent``; gives the trace id."""
-    context = propagate.extract(dict(headers)) if headers else None
+    """A span around a piece of work at a door or loop, continuing the caller's ``traceparent``; gives the trace id.
+
+    Without a caller it begins a trace of its own, whatever this task was started from.
+    """
+    context = propagate.extract(dict(headers or {}), context=Context())
     with trace.get_tracer("fascia").start_as_current_span(
         name, context=context, record_exception=False, set_status_on_exception=False
     ):

@@ -155,7 +155,7 @@ class Wiring:
             cases=self.cases,
             engine=self.engine,
             keys=KeysOfCallers(StoredKeys(self.database)),
-            lookups=StoredLookups(self.queries, self.register),
+            lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
