@@ -7,6 +7,7 @@ goods by item code, quantities in the unit the order counts in.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.erp import read_secret
-from demo.erp_rpc import ErpClient
+from demo.erp_rpc import ErpClient, ErpRefused
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,22 @@ class ErpPeople:
         self._url = url
         self._database = database
         self._home = home
+        self._signed_in: dict[str, ErpClient] = {}
+        self._signing_in = threading.Lock()
 
     @contextlib.contextmanager
     def _as(self, user: str) -> Iterator[ErpClient]:
-        with ErpClient(self._url, self._database, user, read_secret(self._home, user)) as erp:
-            yield erp
+        """Act as one of them; each signs in once, and again after a session was lost."""
+        with self._signing_in:
+            if user not in self._signed_in:
+                client = ErpClient(self._url, self._database, user, read_secret(self._home, user))
+                self._signed_in[user] = client.sign_in()
+        try:
+            yield self._signed_in[user]
+        except ErpRefused as refused:
+            if refused.kind == "HTTP 401":
+                self._signed_in.pop(user, None)
+            raise
 
     # The storekeeper.
 

@@ -36,7 +36,8 @@ class ErpClient:
         self._path = f"{url.rstrip('/')}/{database}/rpc/"
         self._user = user
         self._password = password
-        self._http = httpx.Client(timeout=timeout)
+        # No connection is kept: the ERP may be stopped and started between two acts, a session outlives that.
+        self._http = httpx.Client(timeout=timeout, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
         self._calls = 0
         self.context: dict[str, Any] = {}
 
@@ -46,6 +47,10 @@ class ErpClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Done with it."""
         self._http.close()
 
     def sign_in(self) -> Self:
