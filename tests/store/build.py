@@ -1,15 +1,86 @@
-"""Rows for the tests of the store."""
+"""What the tests of the store begin with: documents, changes, rows of the register."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.base import Canonical, content_hash
+from canonical.base import Canonical, Money, Quantity, content_hash
+from canonical.cases import CaseChange, State
+from canonical.purchasing import Invoice, OrderLine, PurchaseOrder, Requisition, RequisitionLine
+from canonical.steps import ClaimRequest
 from store.register_reading import other_names
 from store.tables import register, register_keys
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SEAL_KEY = b"the seal key of the tests"
+
+
+def requisition(number: str = "R-1", **fields: Any) -> Requisition:
+    line = RequisitionLine(id="1", item="ITM-1001", quantity=Quantity(value=Decimal(5), unit="BX"))
+    content = {
+        "facility": "NGH",
+        "source": "surgery",
+        "number": number,
+        "department": "surgery",
+        "cost_centre": "CC-4100",
+        "requester": "E-100",
+        "deliver_to": "OR-1",
+        "lines": [line.model_dump()],
+    }
+    return Requisition.model_validate(content | fields)
+
+
+def start(of: Requisition, run: str = "run-1", **fields: Any) -> ClaimRequest:
+    return ClaimRequest(
+        **{"case": of.case_id, "run": run, "data": of.model_dump_json().encode(), "as_of": NOW, **fields}
+    )
+
+
+def order(number: str = "PO000001", **fields: Any) -> PurchaseOrder:
+    line = OrderLine(
+        id="1",
+        number=1,
+        requisition_line="1",
+        item="ITM-1001",
+        supplier_item="ALP-1",
+        quantity=Quantity(value=Decimal(5), unit="BX"),
+        unit_price=Money(amount=Decimal("12.50")),
+    )
+    content = {
+        "facility": "NGH",
+        "number": number,
+        "supplier": "ALPINE",
+        "ship_to": "OR-1",
+        "cost_centre": "CC-4100",
+        "ordered_on": date(2026, 3, 2),
+        "lines": [line.model_dump()],
+    }
+    return PurchaseOrder.model_validate(content | fields)
+
+
+def change(case: str, revision: int = 1, run: str = "run-1", **fields: Any) -> CaseChange:
+    return CaseChange(
+        **{
+            "case": case,
+            "process": "procure_to_pay",
+            "facility": "NGH",
+            "run": run,
+            "revision": revision,
+            "state": State.RECEIVED,
+            "business_state": f"revision {revision}",
+            "changed_at": NOW + timedelta(minutes=revision),
+            **fields,
+        }
+    )
+
+
+def invoice(number: str = "INV-1", total: str = "62.50", day: int = 3) -> Invoice:
+    return Invoice(supplier="ALPINE", number=number, invoiced_on=date(2026, 3, day), total=Money(amount=Decimal(total)))
 
 
 async def put(

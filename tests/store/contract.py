@@ -3,192 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from canonical.base import Money, Quantity, content_hash
-from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, State, Trouble
-from canonical.errors import Rejected
+from canonical.base import Money, content_hash
+from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
 from canonical.parties import Employee
-from canonical.ports import Cases, Journal, NewMessage, Numbering, Unmatched
-from canonical.purchasing import Invoice, OrderLine, PurchaseOrder, Requisition, RequisitionLine
-from canonical.steps import BudgetMove, ClaimRequest, InvoiceCheck, OpenOrder, OrdersRequest
-
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-SEAL_KEY = b"the seal key of the tests"
-
-
-class CasesAndMore(Cases, Protocol):
-    async def raise_generation(self, case: str) -> int: ...
-
-
-@dataclass
-class Stores:
-    """The ports under test, and how this kind of store is filled and looked at."""
-
-    journal: Journal
-    numbering: Numbering
-    cases: CasesAndMore
-    committed: Any
-    employ: Any
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-def requisition(number: str = "R-1", **fields: Any) -> Requisition:
-    line = RequisitionLine(id="1", item="ITM-1001", quantity=Quantity(value=Decimal(5), unit="BX"))
-    content = {
-        "facility": "NGH",
-        "source": "surgery",
-        "number": number,
-        "department": "surgery",
-        "cost_centre": "CC-4100",
-        "requester": "E-100",
-        "deliver_to": "OR-1",
-        "lines": [line.model_dump()],
-    }
-    return Requisition.model_validate(content | fields)
-
-
-def start(of: Requisition, run: str = "run-1", **fields: Any) -> ClaimRequest:
-    return ClaimRequest(
-        **{"case": of.case_id, "run": run, "data": of.model_dump_json().encode(), "as_of": NOW, **fields}
-    )
-
-
-def order(number: str = "PO000001", **fields: Any) -> PurchaseOrder:
-    line = OrderLine(
-        id="1",
-        number=1,
-        requisition_line="1",
-        item="ITM-1001",
-        supplier_item="ALP-1",
-        quantity=Quantity(value=Decimal(5), unit="BX"),
-        unit_price=Money(amount=Decimal("12.50")),
-    )
-    content = {
-        "facility": "NGH",
-        "number": number,
-        "supplier": "ALPINE",
-        "ship_to": "OR-1",
-        "cost_centre": "CC-4100",
-        "ordered_on": date(2026, 3, 2),
-        "lines": [line.model_dump()],
-    }
-    return PurchaseOrder.model_validate(content | fields)
-
-
-def change(case: str, revision: int = 1, run: str = "run-1", **fields: Any) -> CaseChange:
-    return CaseChange(
-        **{
-            "case": case,
-            "process": "procure_to_pay",
-            "facility": "NGH",
-            "run": run,
-            "revision": revision,
-            "state": State.RECEIVED,
-            "business_state": f"revision {revision}",
-            "changed_at": NOW + timedelta(minutes=revision),
-            **fields,
-        }
-    )
-
-
-def invoice(number: str = "INV-1", total: str = "62.50", day: int = 3) -> Invoice:
-    return Invoice(supplier="ALPINE", number=number, invoiced_on=date(2026, 3, day), total=Money(amount=Decimal(total)))
-
-
-class JournalContract:
-    async def test_a_message_is_kept_byte_for_byte(self, stores: Stores) -> None:
-        data = bytes(range(256)) * 3
-        kept = await stores.journal.keep(NewMessage(door="sftp", data=data, partner="ALPINE", key="k"))
-        read = await stores.journal.read(kept.message.id)
-        assert kept.outcome == "kept" and read is not None
-        assert (read.data, read.size, read.state, read.partner) == (data, 768, "received", "ALPINE")
-
-    async def test_the_same_key_with_the_same_bytes_is_the_first_message(self, stores: Stores) -> None:
-        first = await stores.journal.keep(NewMessage(door="rest", data=b"a", key="k"))
-        again = await stores.journal.keep(NewMessage(door="sftp", data=b"a", key="k"))
-        assert (again.outcome, again.message.id) == ("duplicate", first.message.id)
-
-    async def test_the_same_key_with_other_bytes_is_kept_once_as_a_conflict(self, stores: Stores) -> None:
-        first = await stores.journal.keep(NewMessage(door="rest", data=b"a", key="k"))
-        other = await stores.journal.keep(NewMessage(door="rest", data=b"b", key="k"))
-        again = await stores.journal.keep(NewMessage(door="rest", data=b"b", key="k"))
-        assert (other.outcome, again.outcome) == ("conflict", "conflict")
-        assert other.first is not None and other.first.id == first.message.id
-        assert again.message.id == other.message.id != first.message.id
-        assert other.message.data == b"b" and first.message.id in other.message.reason
-
-    async def test_messages_without_a_key_are_each_their_own(self, stores: Stores) -> None:
-        one = await stores.journal.keep(NewMessage(door="rest", data=b"a"))
-        two = await stores.journal.keep(NewMessage(door="rest", data=b"a"))
-        assert one.outcome == two.outcome == "kept" and one.message.id < two.message.id
-
-    async def test_a_key_in_and_a_key_out_do_not_meet(self, stores: Stores) -> None:
-        await stores.journal.keep(NewMessage(direction="in", door="sftp", data=b"a", key="k"))
-        out = await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"b", key="k"))
-        assert (out.outcome, out.message.state) == ("kept", "validated")
-
-    async def test_a_key_of_any_length_and_text_of_any_kind_are_kept(self, stores: Stores) -> None:
-        long = NewMessage(door="sftp", data=b"a", key="\x00é" * 5000, sender="a\x00b", kind="x" * 9000)
-        assert (await stores.journal.keep(long)).outcome == "kept"
-        assert (await stores.journal.keep(long)).outcome == "duplicate"
-
-    async def test_a_mark_moves_a_message_with_its_reason(self, stores: Stores) -> None:
-        kept = (await stores.journal.keep(NewMessage(door="rest", data=b"a"))).message
-        await stores.journal.mark(kept.id, "refused", reason="unknown facility", case="c", kind="requisition")
-        await stores.journal.answered(kept.id, "another")
-        read = await stores.journal.read(kept.id)
-        assert read is not None
-        found = (read.state, read.reason, read.case, read.kind, read.answer)
-        assert found == ("refused", "unknown facility", "c", "requisition", "another")
-
-    async def test_sent_again_does_not_undo_acknowledged(self, stores: Stores) -> None:
-        kept = (await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"a"))).message
-        for state in ("sent", "acknowledged", "sent"):
-            await stores.journal.mark(kept.id, state)
-        read = await stores.journal.read(kept.id)
-        assert read is not None and read.state == "acknowledged"
-
-    async def test_an_unknown_message_or_state_is_said_so(self, stores: Stores) -> None:
-        with pytest.raises(Rejected):
-            await stores.journal.mark("nothing", "routed")
-        with pytest.raises(Rejected):
-            await stores.journal.answered("nothing", "another")
-        with pytest.raises(ValueError, match="lost"):
-            await stores.journal.mark("nothing", "lost")
-        assert await stores.journal.read("nothing") is None
-
-    async def test_what_is_not_routed_is_found_oldest_first(self, stores: Stores) -> None:
-        times = [NOW, NOW - timedelta(hours=1), NOW - timedelta(hours=2)]
-        kept = [(await stores.journal.keep(NewMessage(door="rest", data=b"a", at=at))).message for at in times]
-        await stores.journal.mark(kept[2].id, "routed")
-        await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"a", at=times[1]))
-        found = await stores.journal.unrouted(NOW + timedelta(seconds=1))
-        assert [message.id for message in found] == [kept[1].id, kept[0].id]
-        assert await stores.journal.unrouted(NOW - timedelta(hours=1)) == []
-
-
-class NumberingContract:
-    async def test_the_same_key_has_the_same_numbers_and_another_has_others(self, stores: Stores) -> None:
-        ask = stores.numbering.control_numbers
-        one = await ask("ALPINE", "850/PO1", case="a", kind="850")
-        two = await ask("ALPINE", "850/PO2", case="b", kind="850")
-        assert await ask("ALPINE", "850/PO1", case="a", kind="850") == one
-        assert (two.interchange, two.group) == (one.interchange + 1, one.group + 1)
-        assert (await ask("BOREAL", "850/PO1", case="a", kind="850")).interchange == 1
-
-    async def test_a_reply_finds_the_case_by_group_or_interchange(self, stores: Stores) -> None:
-        given = await stores.numbering.control_numbers("ALPINE", "850/PO1", case="the case", kind="850")
-        find = stores.cases.case_of_control_number
-        assert await find("ALPINE", "997", f"{given.group:09d}") == "the case"
-        assert await find("ALPINE", "TA1", str(given.interchange)) == "the case"
-        for partner, number in (("BOREAL", "1"), ("ALPINE", "77"), ("ALPINE", ""), ("ALPINE", "x1")):
-            assert await find(partner, "997", number) is None
+from canonical.ports import NewMessage, Unmatched
+from canonical.purchasing import Invoice
+from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest
+from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
+from tests.store.contract_journal import JournalContract, NumberingContract, Stores
 
 
 class ClaimContract:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from canonical.base import content_hash
 from canonical.cases import Attention
 from store.claim_rules import Held, judge, read_start
-from tests.store.contract import requisition, start
+from tests.store.build import requisition, start
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

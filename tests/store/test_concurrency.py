@@ -15,7 +15,7 @@ from store.cases import StoredCases
 from store.journal import StoredJournal
 from store.numbering import StoredNumbering
 from store.tables import messages
-from tests.store.contract import NOW, SEAL_KEY, change, invoice, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
 
 
 async def test_of_twenty_starts_at_once_one_claims(engine: AsyncEngine) -> None:

@@ -15,8 +15,9 @@ from store.journal import StoredJournal
 from store.numbering import StoredNumbering
 from store.register import StoredRegister
 from tests.fakes.store import FakeCases, FakeJournal, FakeNumbering
-from tests.store.build import put
-from tests.store.contract import SEAL_KEY, StoreContract, Stores
+from tests.store.build import SEAL_KEY, put
+from tests.store.contract import StoreContract
+from tests.store.contract_journal import Stores
 
 
 class TestOurDatabase(StoreContract):

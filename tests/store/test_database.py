@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.errors import Malformed, Unavailable
 from store.cases import StoredCases
 from store.database import open_engine, transaction
-from tests.store.contract import SEAL_KEY, change
+from tests.store.build import SEAL_KEY, change
 
 
 async def _cut_all(server: str) -> None:

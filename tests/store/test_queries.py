@@ -29,7 +29,7 @@ from store.journal import StoredJournal
 from store.queries import StoredQueries
 from store.query_models import CaseQuery, MessageQuery
 from store.register import StoredRegister
-from tests.store.contract import NOW, SEAL_KEY, change, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, order, requisition, start
 from tests.store.test_register import ALPINE, GLOVES
 
 

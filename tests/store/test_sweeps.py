@@ -20,7 +20,7 @@ from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox, Subscriber
 from store.queries import StoredQueries
-from tests.store.contract import NOW, SEAL_KEY, change, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, order, requisition, start
 
 LATER = NOW + timedelta(hours=1)
 
