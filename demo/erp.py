@@ -79,6 +79,8 @@ class ErpServer:
             "TRYTOND_DATABASE__URI": f"postgresql://{self.postgres.host}:{self.postgres.port}/",
             "TRYTOND_QUEUE__WORKER": "False",
             "TRYTOND_DATABASE_NAMES": self.database,
+            # Invoices are numbered under one lock, taken or failed at once: ten posted side by side try until their turn.
+            "TRYTOND_DATABASE__RETRY": "40",
         }
 
     def command(self, workers: int = WORKERS, threads: int = THREADS) -> list[str]:

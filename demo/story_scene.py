@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import httpx
+
 from canonical.base import case_id
-from demo.erp_rpc import ErpRefused
 from demo.partner_mailbox import Mailbox
 from demo.partner_state import OrderHeld
 from demo.stage import FACILITY, Stage
@@ -235,14 +236,12 @@ class Order(Case):
 
 
 async def _when_erp_is_there(act: Callable[[], Any]) -> Any:
-    """Do something in the ERP; while it is away, wait."""
-    import httpx
-
+    """Do something in the ERP; while it is away or does not have the order yet, wait. What failed half done is not repeated."""
     give_up = time.monotonic() + ERP_COMES_BACK
     while True:
         try:
             return await asyncio.to_thread(act)
-        except (httpx.TransportError, ErpRefused, LookupError):
+        except (httpx.ConnectError, LookupError):
             if time.monotonic() > give_up:
                 raise
             await asyncio.sleep(2 * LOOK_EVERY)
