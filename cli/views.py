@@ -70,6 +70,7 @@ class DecisionView(Canonical):
 class ChangeView(Canonical):
     """How a case stood at a revision."""
 
+    generation: int = 1
     revision: int
     at: datetime | None = None
     business_state: str

@@ -1,0 +1,304 @@
+"""The commands on a real PostgreSQL and a real Temporal, with the real processes; only ERP and suppliers are played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activities.erp import ErpActivities
+from activities.supplier import SupplierActivities
+from canonical.base import Canonical
+from canonical.parties import CostCentre, Location, Supplier
+from canonical.ports import NewMessage, Unmatched
+from canonical.steps import SupplierDocument
+from canonical.supply import Item
+from cli.app import run
+from cli.ours import login
+from stack.supervisor import Stack, running
+from store import migrate
+from store.database import open_engine
+from tests import build
+from tests.cli.conftest import Ended
+from tests.workflows.outside import Outside
+from workers.failures import Failures
+from workers.temporal import ERP, SUPPLIER, serving, steps_of
+from workers.wiring import Wiring, wired
+
+pytestmark = pytest.mark.server
+
+OF_THE_ERP: dict[type[Canonical], str] = {
+    Item: "items",
+    Supplier: "suppliers",
+    CostCentre: "cost_centres",
+    Location: "locations",
+}
+OF_THE_HOSPITAL = {
+    "Facility": "facilities",
+    "Department": "departments",
+    "Partner": "partners",
+    "Policy": "policies",
+    "ContractPrice": "contract_prices",
+    "Employee": "employees",
+}
+PATIENCE = 40.0
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """PostgreSQL and Temporal of our own, with our tables."""
+    async with running(tmp_path_factory.mktemp("commands"), ("database", "temporal")) as made:
+        engine = open_engine(made.settings.database_url.get_secret_value())
+        await migrate.upgrade(engine)
+        await engine.dispose()
+        made.settings.secret_path("seal_key").write_text("a seal key of the tests\n")
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def wiring(stack: Stack) -> AsyncIterator[Wiring]:
+    """The platform as our processes see it."""
+    async with wired(stack.settings, lazy=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def outside(wiring: Wiring) -> AsyncIterator[Outside]:
+    """Workers at work, with an ERP and suppliers that do as they are asked."""
+    played = Outside()
+    steps = {
+        **wiring.steps(),
+        ERP: steps_of([ErpActivities(lambda _: played)]),
+        SUPPLIER: steps_of([SupplierActivities(lambda _: played, wiring.register)]),
+    }
+    async with serving(
+        wiring.client,
+        wiring.settings,
+        workflows=wiring.workflows(),
+        steps=steps,
+        interceptors=[Failures(wiring.cases.trouble)],
+    ):
+        yield played
+
+
+@pytest.fixture
+def fascia(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Ended]]:
+    """Give a command, as one does in a shell on this machine."""
+    monkeypatch.setenv("FASCIA_HOME", str(stack.home.path))
+    monkeypatch.delenv("FASCIA_API_KEY", raising=False)
+
+    def give(arguments: tuple[str, ...]) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run(arguments)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    async def given(*arguments: str) -> Ended:
+        return await asyncio.to_thread(give, arguments)
+
+    return given
+
+
+Fascia = Callable[..., Awaitable[Ended]]
+
+
+@pytest.fixture
+async def hospital(fascia: Fascia, tmp_path: Path) -> None:
+    """The register, loaded by our own commands from files; the shell login is a manager and a buyer."""
+    erp, own = tmp_path / "erp", tmp_path / "own"
+    erp.mkdir()
+    own.mkdir()
+    records = [*build.hospital(), build.employee("E-ME", "manager", "buyer", "finance", os_user=login())]
+    for record in records:
+        name = OF_THE_ERP.get(type(record))
+        _add(erp / f"{name}.json" if name else own / f"{OF_THE_HOSPITAL[type(record).__name__]}.json", record)
+    for folder, source in ((erp, "erp"), (own, "hospital")):
+        loaded = await fascia("register", "load", str(folder), "--facility", "NGH", "--source", source, "--json")
+        assert loaded.code == 0, loaded.out + loaded.err
+
+
+def _add(file: Path, record: Canonical) -> None:
+    held = json.loads(file.read_text()) if file.exists() else []
+    file.write_text(json.dumps([*held, json.loads(record.model_dump_json(exclude_defaults=True))]))
+
+
+async def until(fascia: Fascia, case: str, *states: str) -> dict[str, Any]:
+    """Wait until a case is in one of these states."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            shown = await fascia("case", "show", case, "--json")
+            if shown.code == 0 and (shown.json["business_state"] in states or shown.json["stopped"] in states):
+                found: dict[str, Any] = shown.json
+                return found
+            await asyncio.sleep(0.2)
+
+
+async def until_generation(fascia: Fascia, generation: int, *cases: str) -> None:
+    """Wait until a successor of each case has said its first word."""
+    for case in cases:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                shown = (await fascia("case", "show", case, "--json")).json
+                if shown["changes"][-1]["generation"] == generation and not shown["stopped"]:
+                    break
+                await asyncio.sleep(0.2)
+
+
+async def ordered(fascia: Fascia, number: str) -> str:
+    """The case of the one order a requisition became."""
+    made = await until(fascia, number, "ordered")
+    return f"purchase_order/NGH/{made['lines'][0]['order']}"
+
+
+async def start(wiring: Wiring, *lines: Any) -> tuple[str, str]:
+    """A requisition comes in, as over a door; its case and number."""
+    requisition = build.requisition(*lines)
+    data = requisition.model_dump_json().encode()
+    await wiring.engine.start_requisition(requisition.case_id, data)
+    return requisition.case_id, requisition.number
+
+
+async def test_what_was_loaded_can_be_looked_up_and_loading_it_again_changes_nothing(
+    fascia: Fascia, hospital: None, tmp_path: Path
+) -> None:
+    assert (await fascia("register", "show", "item", "ITM-1001", "--json")).json["items"][0]["record"][
+        "code"
+    ] == "ITM-1001"
+    assert (await fascia("register", "show", "itm")).code == 2
+    again = await fascia(
+        "register", "load", str(tmp_path / "own"), "--facility", "NGH", "--source", "hospital", "--json"
+    )
+    assert (again.json["loaded"], again.json["refused"]) == (0, 0)
+    people = tmp_path / "employees.csv"
+    people.write_text("id,roles,os_user\nE-NEW,buyer,newcomer\nE 7,buyer,\nE-OLD,emperor,\n")
+    tried = await fascia("register", "load", str(people), "--facility", "NGH", "--dry-run", "--json")
+    assert tried.code == 6 and tried.json["loaded"] == 1
+    assert (await fascia("register", "show", "employee", "E-NEW", "--facility", "NGH")).code == 3
+    partly = await fascia("register", "load", str(people), "--facility", "NGH")
+    assert partly.code == 6 and "employees.csv row 3" in partly.out and "emperor" not in partly.out.split("row 3")[0]
+    assert (await fascia("register", "show", "employee", "E-NEW", "--facility", "NGH")).code == 0
+
+
+async def test_a_requisition_is_approved_by_the_shell_login_and_its_line_followed_to_the_erp(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring
+) -> None:
+    case, number = await start(wiring)
+    waiting = await until(fascia, number, "pending approval")
+    assert waiting["case"] == case
+    old = await fascia("case", "approve", number, "--revision", str(waiting["revision"] - 1))
+    assert old.code == 5 and "changed since" in old.err
+    assert (await fascia("case", "approve", number, "--dry-run")).code == 0
+    approved = await fascia("case", "approve", number, "--id", "approve-once", "--json")
+    assert approved.code == 0 and approved.json["taken"], approved.out
+    again = await fascia(
+        "case", "approve", number, "--id", "approve-once", "--revision", str(waiting["revision"]), "--json"
+    )
+    assert again.code == 0 and again.json["message"] == approved.json["message"]
+
+    order = await ordered(fascia, number)
+    shown = await until(fascia, order, "sent to supplier")
+    kinds = [step["kind"] for step in shown["way"][0]["steps"]]
+    assert kinds[0] == "message in" and "erp_order" in kinds
+    assert "sha-256" in shown["way"][0]["steps"][0]["detail"]
+    decisions = (await fascia("case", "show", number, "--json")).json["decisions"]
+    assert [(one["employee"], one["verified"]) for one in decisions if one["kind"] == "checked"] == [("E-ME", True)]
+    assert "approve" in (await fascia("case", "show", number)).out
+
+    listed = (await fascia("case", "list", "--json")).json["items"]
+    assert {case, order} <= {one["case"] for one in listed}
+    message = shown["way"][0]["steps"][0]["name"]
+    kept = await fascia("journal", "show", message, "--json")
+    assert json.loads(kept.json["data"])["number"] == number
+    assert message in (await fascia("journal", "list", "--case", case)).out
+    history = await fascia("dev", "history", number)
+    assert history.json["events"][0]["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"
+
+    assert (await fascia("case", "reject", number)).code == 2
+    assert (await fascia("case", "pay-short", number)).code == 5
+    assert (await fascia("case", "show", "R-nothing")).code == 3
+
+
+async def test_a_case_terminated_outside_goes_on_in_a_successor_and_orders_nothing_twice(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring
+) -> None:
+    case, number = await start(wiring)
+    await until(fascia, number, "pending approval")
+    await fascia("case", "approve", number)
+    order = await ordered(fascia, number)
+    await until(fascia, order, "sent to supplier")
+    for name in (case, order):
+        running_still = await fascia("case", "resume", name)
+        assert running_still.code == 5 and "--force" in running_still.err
+        await wiring.client.get_workflow_handle(name).terminate("by somebody in the Temporal UI")
+        await wiring.cases.mark_stopped(name, "stopped outside", owner="support", next_action="resume it")
+        resumed = await fascia("case", "resume", name, "--reason", "terminated by mistake", "--json")
+        assert resumed.code == 0 and resumed.json["generation"] == 2, resumed.out
+    await until_generation(fascia, 2, case, order)
+    assert (await fascia("case", "show", order, "--json")).json["stopped"] == ""
+    assert outside.steps(order.rpartition("/")[2]).count("create") == 1
+
+    forced = await fascia("case", "resume", order, "--force", "--json")
+    assert forced.json["generation"] == 3 and forced.json["terminated"] is True
+    await until_generation(fascia, 3, order)
+    assert (await fascia("case", "hold", order, "--reason", "wait for the pharmacist")).code == 0
+    assert (await fascia("case", "release-hold", order)).code == 0
+    assert outside.steps(order.rpartition("/")[2]).count("create") == 1
+
+
+async def test_a_document_without_a_case_is_attached_by_who_may(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring
+) -> None:
+    _, number = await start(wiring)
+    await until(fascia, number, "pending approval")
+    await fascia("case", "approve", number)
+    order = await ordered(fascia, number)
+    await until(fascia, order, "sent to supplier")
+    kept = await wiring.journal.keep(NewMessage(door="sftp", data=b"ISA*\xff", partner="ALPINE", kind="855"))
+    for name in ("u-1", "u-2"):
+        document = SupplierDocument(message=kept.message.id, key=name)
+        await wiring.cases.put_unmatched(
+            Unmatched(id=name, kind="order_acknowledgement", facility="NGH", message=kept.message.id,
+                      at=kept.message.at, document=document.model_dump_json())
+        )  # fmt: skip
+    assert {one["id"] for one in (await fascia("unmatched", "list", "--json")).json["items"]} == {"u-1", "u-2"}
+    assert (await fascia("unmatched", "attach", "u-1", order, "--dry-run")).code == 0
+    assert (await fascia("unmatched", "attach", "u-1", order, "--reason", "typing error")).code == 0
+    assert (await fascia("unmatched", "dismiss", "u-1", "--reason", "no")).code == 5
+    assert (await fascia("unmatched", "dismiss", "u-2", "--reason", "a test")).code == 0
+    assert (await fascia("unmatched", "attach", "u-9", order)).code == 3
+    assert (await fascia("unmatched", "list", "--json")).json["items"] == []
+    assert (await fascia("journal", "show", kept.message.id, "--json")).json["encoding"] == "base64"
+
+
+async def test_a_key_is_made_listed_and_revoked_and_only_its_hash_is_kept(
+    fascia: Fascia, hospital: None, wiring: Wiring
+) -> None:
+    made = await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-ME", "--days", "7", "--json")
+    assert made.code == 0 and made.json["expires_at"] and made.json["secret"].startswith("fsc_")
+    assert (await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-NOBODY")).code == 3
+    listed = await fascia("key", "list", "--json")
+    assert listed.json["items"][0]["id"] == made.json["id"] and made.json["secret"] not in listed.out
+    assert (await fascia("key", "revoke", made.json["id"])).code == 0
+    assert (await fascia("key", "list", "--json")).json["items"][0]["revoked_at"]
+    assert (await fascia("key", "revoke", "key-0")).code == 3
+
+
+async def test_without_a_seal_key_nobody_decides_by_login(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, number = await start(wiring)
+    await until(fascia, number, "pending approval")
+    monkeypatch.setenv("FASCIA_SEAL_KEY_FILE", str(tmp_path / "nothing"))
+    assert (await fascia("case", "approve", number)).code == 4
+
+
+async def test_servers_that_are_away_are_told_as_such(fascia: Fascia, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASCIA_DATABASE_URL", "postgresql+asyncpg://fascia@127.0.0.1:9/fascia")
+    away = await fascia("case", "list", "--json")
+    assert away.code == 7 and away.json["error"]["exit_code"] == 7
