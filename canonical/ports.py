@@ -230,7 +230,7 @@ class Cases(Protocol):
     """Claims, the read model of cases, decisions and unmatched documents in our own store."""
 
     async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
-        """A door says it will start this case."""
+        """A door says it will start this case; unless it is a conflict, the message is validated and the case's from now on."""
         ...
 
     async def claim(self, request: ClaimRequest) -> Claimed:

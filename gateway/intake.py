@@ -151,7 +151,6 @@ class Intake:
             conflict = Conflict(reason, announced.case)
             await self.refused(message, conflict, case=announced.case)
             raise conflict
-        await self.journal.mark(message.id, "validated", case=announced.case)
         if announced.outcome == "same" and await self._known(announced.case):
             await self.journal.mark(message.id, "routed", reason="the case has this content", case=announced.case)
             return Started("started", announced.case)

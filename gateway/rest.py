@@ -101,6 +101,8 @@ def make_app(behind: Doors) -> FastAPI:
             "Failures are `application/problem+json`. A key belongs to one facility."
         ),
         redoc_url=None,
+        # Our own span around each request is enough; FastAPI's would put what a caller sent wrong into its records.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         responses={"default": {"model": problems.ProblemDetails, "description": "A problem (RFC 9457)"}},
     )
     app.state.doors = behind

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,14 +17,37 @@ from canonical.purchasing import PurchaseOrder
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest
 from store.case_tables import cases
 from store.claim_rules import Held, Start, judge, read_start
-from store.database import transaction
+from store.database import at_once, transaction
 from store.ids import now
-from store.journal import keep_in, mark_in
+from store.journal import MOVE, keep_in, mark_in, moved, moving
 from store.numbering import hold, take
-from store.tables import claims, commitments, order_numbers, orders
+from store.tables import Words, claims, commitments, order_numbers, orders
 from store.unmatched import put_in
 
 OURS = "fascia"  # the source of what we start ourselves
+
+
+def _announcing() -> Any:
+    """Claim for a run to come and mark the message, in one statement: nothing comes back where the claim is there."""
+    columns = ("case", "process", "facility", "source", "number", "hash", "message", "run", "at")
+    new = upsert(claims).values({name: bindparam(f"new_{name}", type_=claims.c[name].type) for name in columns})
+    claimed = new.on_conflict_do_nothing().returning(claims.c.case).cte("claimed")
+    return select(claimed.c.case).add_cte(moving(only_if=exists(select(claimed.c.case))))
+
+
+def _taking() -> Any:
+    """A run takes the claim a door announced for this content, and its message is routed, in one statement."""
+    run, content = bindparam("of_run", type_=Words), bindparam("of_hash", type_=Words)
+    ours = or_(claims.c.run == run, and_(claims.c.run.is_(None), claims.c.hash == content))
+    held = update(claims).where(
+        claims.c.case == bindparam("of_case", type_=Words), claims.c.generation == 1, claims.c.message != "", ours
+    )
+    trace = func.coalesce(func.nullif(claims.c.trace, ""), bindparam("of_trace", type_=Words))
+    taken = held.values(run=run, trace=trace).returning(claims.c.message).cte("taken")
+    return select(taken.c.message).add_cte(moving(select(taken.c.message).scalar_subquery()))
+
+
+_ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
 
 
 def as_written(number: str) -> str:
@@ -39,17 +62,25 @@ class StoredClaims:
         self._engine = engine
 
     async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
-        """A door says it will start this case: the claim is there, and waits for the run."""
-        async with transaction(self._engine) as connection:
-            if await _claim(connection, case, hash=content_hash, message=message, run=None, at=now()):
+        """A door says it will start this case: the claim is there, and waits for the run; its message is validated."""
+        marked = moved(message, "validated", case=case)
+        new = _named(case) | {"hash": content_hash, "message": message, "run": None, "at": now()}
+        values = {f"new_{name}": value for name, value in new.items()}
+        async with at_once(self._engine) as connection:
+            if await connection.scalar(_ANNOUNCE, values | marked) is not None:
                 return Announcement(outcome="new", case=case)
+        async with transaction(self._engine) as connection:
             held = await _held(connection, case)
-        same = held["hash"] in ("", content_hash)
-        return Announcement(outcome="same" if same else "conflict", case=case)
+            if held["hash"] not in ("", content_hash):
+                return Announcement(outcome="conflict", case=case)
+            await connection.execute(MOVE, marked)
+        return Announcement(outcome="same", case=case)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         """Journal the bytes of a start, read them strictly and claim the case for its first run."""
         start = read_start(request)
+        if not start.outcome and (message := await self._announced(request, start)):
+            return Claimed(outcome="claimed", case=request.case, message=message, requisition=start.requisition)
         async with transaction(self._engine) as connection:
             if start.outcome == "misnamed" or not start.hash:
                 return await self._not_claimed(connection, request, start)
@@ -88,6 +119,18 @@ class StoredClaims:
             message=message,
             requisition=start.requisition,
         )
+
+    async def _announced(self, request: ClaimRequest, start: Start) -> str:
+        """The usual way, in one statement: a door announced this content, and its first run takes it. Gives the message."""
+        values = {
+            "of_case": request.case,
+            "of_hash": start.hash,
+            "of_run": request.run,
+            "of_trace": request.trace,
+            **moved("", "routed", case=request.case, kind="requisition"),
+        }
+        async with at_once(self._engine) as connection:
+            return await connection.scalar(_TAKE, values) or ""
 
     async def _not_claimed(self, connection: AsyncConnection, request: ClaimRequest, start: Start) -> Claimed:
         """What does not read, or stands under a wrong name, takes no number away from whoever has it right."""
@@ -206,14 +249,16 @@ async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: Op
     await connection.execute(upsert(orders).values(known).on_conflict_do_nothing())
 
 
-async def _claim(connection: AsyncConnection, case: str, **values: Any) -> bool:
+def _named(case: str) -> dict[str, Any]:
+    """A claim's own columns, as the case's name says them."""
     process, *rest = case_parts(case)
     facility, source, number = (rest[0], *rest[1:]) if len(rest) == 3 else (rest[0], OURS, rest[-1])
-    row = {"case": case, "process": process, "facility": facility, "source": source, "number": number, **values}
-    return (
-        await connection.scalar(upsert(claims).values(row).on_conflict_do_nothing().returning(claims.c.case))
-        is not None
-    )
+    return {"case": case, "process": process, "facility": facility, "source": source, "number": number}
+
+
+async def _claim(connection: AsyncConnection, case: str, **values: Any) -> bool:
+    new = upsert(claims).values(_named(case) | values).on_conflict_do_nothing().returning(claims.c.case)
+    return await connection.scalar(new) is not None
 
 
 async def _held(connection: AsyncConnection, case: str) -> RowMapping:

@@ -49,9 +49,10 @@ def _word(name: str) -> ColumnElement[str]:
     return bindparam(name, type_=Words)
 
 
-def moving(*, only_if: ColumnElement[bool] | None = None) -> Any:
-    """Move a message and note it where that is news, in one statement; for the values of :func:`moved`."""
-    asked = select(messages.c.id, messages.c.state, messages.c.reason).where(messages.c.id == _word("of_message"))
+def moving(which: ColumnElement[Any] | None = None, *, only_if: ColumnElement[bool] | None = None) -> Any:
+    """Move a message and note it where that is news, as a part of a statement; for the values of :func:`moved`."""
+    named = messages.c.id == (_word("of_message") if which is None else which)
+    asked = select(messages.c.id, messages.c.state, messages.c.reason).where(named)
     before = (asked if only_if is None else asked.where(only_if)).with_for_update().cte("before")
     to_state, reason = _word("to_state"), _word("with_reason")
     again = and_(
@@ -68,8 +69,7 @@ def moving(*, only_if: ColumnElement[bool] | None = None) -> Any:
     ).cte("after")
     news = select(after.c.id, after.c.state, after.c.reason, bindparam("moved_at", type_=DateTime(timezone=True)))
     news = news.where(or_(after.c.was != after.c.state, after.c.why != after.c.reason))
-    noted = insert(message_states).from_select(["message", "state", "reason", "at"], news).cte("noted")
-    return select(before.c.id).add_cte(noted)
+    return insert(message_states).from_select(["message", "state", "reason", "at"], news).cte("noted")
 
 
 def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[s
 _MOVED_WITH = ("case", "kind", "control_number", "answer")
 _GIVEN = [column for column in messages.c if column.name not in ("duplicate_of", "answer")]
 _KEEP = _keeping()  # built once, as all that runs for every message
-_MOVE = moving()
+MOVE = select(messages.c.id).where(messages.c.id == _word("of_message")).add_cte(moving())
 
 
 def short_key(key: str) -> str:
@@ -156,7 +156,7 @@ async def mark_in(
 ) -> None:
     """Move a message in a transaction of the caller's; see :meth:`StoredJournal.mark`."""
     values = moved(message, state, reason=reason, case=case, kind=kind, control_number=control_number, answer=answer)
-    if await connection.scalar(_MOVE, values) is None:
+    if await connection.scalar(MOVE, values) is None:
         raise _unknown(message)
 
 

@@ -157,8 +157,11 @@ class FakeCases:
         if held is None:
             self.claims[case] = Held(run=None, generation=1, hash=content_hash)
             self.claim_messages[case] = message
-            return Announcement(outcome="new", case=case)
-        return Announcement(outcome="same" if held.hash == content_hash else "conflict", case=case)
+        elif held.hash not in ("", content_hash):
+            return Announcement(outcome="conflict", case=case)
+        if message in self.journal.messages:
+            await self.journal.mark(message, "validated", case=case)
+        return Announcement(outcome="new" if held is None else "same", case=case)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         start = read_start(request)
