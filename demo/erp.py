@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -238,6 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
+    # Told to stop while something is still being made: leave nothing half made behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         postgres = postgres_of(home, chosen.postgres)
         if chosen.verb == "prepare":

@@ -103,11 +103,15 @@ class Bills:
         if made is None:
             line = await self._line_to_pay(payment)
             values = {
-                "journal": (await self._records.by_code("account.payment.journal", "USD", field="currency.code"))["id"],
+                "journal": (
+                    await self._records.by_code(
+                        "account.payment.journal", payment.amount.currency, field="currency.code"
+                    )
+                )["id"],
                 "kind": "payable",
                 "party": line["party"],
                 "line": line["id"],
-                "amount": payment.amount.amount,
+                "amount": cents(payment.amount.amount),
                 "date": payment.pay_on,
             }
             made, already = await self._records.create_once(PAYMENT, payment.key, values, PAYMENT_FIELDS)
@@ -263,7 +267,7 @@ class Bills:
         elif not open_lines:  # netted by an earlier try whose answer was lost
             open_lines = await self._netted_before(moves, invoice)
         left = sum((line["credit"] - line["debit"] for line in open_lines), Decimal(0))
-        if len(open_lines) != 1 or left != payment.amount.amount:
+        if len(open_lines) != 1 or left != cents(payment.amount.amount):
             raise Rejected(
                 f"the ERP has {left} open for invoice {payment.invoice}, not {payment.amount.amount}",
                 code="amount-differs",
