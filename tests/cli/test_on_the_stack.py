@@ -302,3 +302,24 @@ async def test_servers_that_are_away_are_told_as_such(fascia: Fascia, monkeypatc
     monkeypatch.setenv("FASCIA_DATABASE_URL", "postgresql+asyncpg://fascia@127.0.0.1:9/fascia")
     away = await fascia("case", "list", "--json")
     assert away.code == 7 and away.json["error"]["exit_code"] == 7
+
+
+async def test_a_requisition_that_could_not_be_read_is_resumed_and_corrected_from_a_file(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring, tmp_path: Path
+) -> None:
+    requisition = build.requisition()
+    case, number = requisition.case_id, requisition.number
+    await wiring.engine.start_requisition(case, b'{"facility": "NGH", "colour": "red"}')
+    parked = await until(fascia, case, "needs attention")
+    assert parked["attention"][0]["verbs"]
+    await wiring.client.get_workflow_handle(case).terminate("by mistake")
+    await wiring.cases.mark_stopped(case, "stopped outside", owner="support", next_action="resume it")
+    assert (await fascia("case", "resume", case)).code == 0
+    again = await until(fascia, case, "needs attention")
+    assert again["attention"][0]["reason"] == parked["attention"][0]["reason"]
+    file = tmp_path / "requisition.json"
+    file.write_text(requisition.model_dump_json(exclude_defaults=True))
+    corrected = await fascia("case", "correct", case, "--requisition", str(file), "--reason", "as on paper")
+    assert corrected.code == 0, corrected.err
+    assert (await until(fascia, number, "pending approval"))["case"] == case
+    assert (await fascia("case", "cancel", number, "--reason", "no longer needed")).code in (0, 4)
