@@ -178,7 +178,7 @@ class Intake:
         """Bring a document to the case of its order; without an open one, to the list a person works. Gives the case.
 
         Raises:
-            Unavailable: Temporal or the store is away; route the message again later.
+            Unavailable: Temporal or the store is away, or the case stands still; route the message again later.
         """
         kind, number, named = describe(document)
         orders = (order,) if order else named
@@ -192,8 +192,15 @@ class Intake:
             await self.listed(kind, message, reason, document, **about)
             return ""
         if not await self._engine.deliver(case, document):
+            if await self._should_run(case):
+                raise Unavailable("its case was stopped from outside: the document waits until it is resumed")
             await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
         return case
+
+    async def _should_run(self, case: str) -> bool:
+        """Whether only something from outside can have ended its run: the case itself never said that it is closed."""
+        status = await self._cases.status(case)
+        return status is not None and status.revision > 0 and not status.closed
 
     async def attach(self, held: Unmatched, case: str, person: str) -> None:
         """Bring an unmatched document to the case a person names.

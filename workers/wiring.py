@@ -24,7 +24,7 @@ from adapters.sftp import SftpMailbox
 from canonical.base import FacilityCode
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
-from canonical.ports import Erp, SupplierChannel
+from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
 from canonical.steps import Claimed, ClaimRequest
 from gateway.intake import Intake
 from gateway.rest import Doors
@@ -51,6 +51,13 @@ class TracedCases(StoredCases):
         return await super().claim(request.model_copy(update={"trace": request.trace or telemetry.trace_id()}))
 
 
+class TracedJournal(StoredJournal):
+    """What leaves us is in the trace of the step that sends it."""
+
+    async def keep(self, message: NewMessage) -> KeepResult:
+        return await super().keep(message.model_copy(update={"trace": message.trace or telemetry.trace_id()}))
+
+
 @dataclass
 class Wiring:
     """Everything of one process, each part made when first asked for."""
@@ -67,8 +74,8 @@ class Wiring:
         return key.get_secret_value().encode() if key else b""
 
     @cached_property
-    def journal(self) -> StoredJournal:
-        return StoredJournal(self.database)
+    def journal(self) -> TracedJournal:
+        return TracedJournal(self.database)
 
     @cached_property
     def cases(self) -> TracedCases:

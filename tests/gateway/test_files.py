@@ -16,7 +16,7 @@ from tests.fakes.register import FakeRegister
 from tests.fakes.store import FakeCases, FakeNumbering
 from tests.fakes.supplier import FakeMailbox
 from tests.formats.x12_files import sample
-from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine, NotingJournal
+from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine, NotingJournal, stands
 
 ALPINE = Partner(code="ALPINE", supplier="ALPINE", id="ALPINEMED", our_id="FASCIANGH")
 ANSWER = "855_partly_backordered"
@@ -215,11 +215,25 @@ async def test_a_document_for_an_unknown_order_goes_to_the_list_with_all_a_perso
 async def test_a_document_for_a_closed_case_goes_to_the_list_naming_the_case() -> None:
     house = House()
     house.engine.open.clear()
+    await house.cases.record(stands(ORDER_CASE, closed=True))
     await house.leave(sample(ANSWER))
     (row,) = house.cases.unmatched.values()
     assert (row.case, row.reason) == (ORDER_CASE, "its case is closed")
     with pytest.raises(Rejected, match="not open"):
         await house.intake.attach(row, ORDER_CASE, "E-BUY")
+
+
+async def test_a_document_for_a_case_stopped_from_outside_waits_until_it_is_resumed() -> None:
+    house = House()
+    await house.cases.record(stands(ORDER_CASE))
+    house.engine.open.clear()
+    await house.leave(sample(ANSWER))
+    (message,) = house.received()
+    assert message.state == "validated"
+    assert not house.cases.unmatched
+    house.engine.open.add(ORDER_CASE)
+    assert await house.intake.route(message)
+    assert [case for case, _ in house.engine.delivered] == [ORDER_CASE]
 
 
 async def test_what_no_feed_can_read_is_listed_and_the_documents_beside_it_go_on() -> None:

@@ -62,7 +62,7 @@ async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ho
     said: list[str] = []
     env = {**SHORT, "FASCIA_ERP_URL": f"http://127.0.0.1:{line.port}"}
     async with staged(home, said.append, env=env) as stage:
-        line.upstream = stage.stack.port(ERP)
+        line.upstream = int(stage.stack.home.read("ports.json")[ERP])  # asked for again, a port in use would be another
         addresses = stage.stack.addresses
         temporal = await Client.connect(addresses["TEMPORAL_ADDRESS"], namespace=addresses["TEMPORAL_NAMESPACE"])
         doors = Doors(stage.api_url, stage.keys, temporal)

@@ -53,22 +53,28 @@ async def forever(
     """Do it about every so many seconds until told to stop. A failure is logged and the next round tries again."""
     failures = 0
     while not stop.is_set():
-        try:
-            with telemetry.span(f"loop {name}"):
-                async with turn(name) as mine:
-                    if mine:
-                        await once()
-            if failures:
-                log.info("loop goes on", loop=name, after_failures=failures)
-            failures = 0
-        except FasciaError as away:
-            failures += 1
-            if failures in (1, 5) or failures % 50 == 0:
-                log.warning("loop waits", loop=name, failures=failures, problem=away.message, system=away.system)
-        except Exception:
-            failures += 1
-            log.exception("loop failed", loop=name, failures=failures)
+        with telemetry.span(f"loop {name}"):
+            failures = await _round(name, once, turn, failures)
         pause = min(every * 2 ** min(failures, 6), max(every, LONGEST_PAUSE))
         pause *= 1 + random.uniform(-JITTER, JITTER)  # noqa: S311 (spread in time, not a secret)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _round(name: str, once: Callable[[], Awaitable[None]], turn: Turn, failures: int) -> int:
+    """One round; gives how many have failed in a row."""
+    try:
+        async with turn(name) as mine:
+            if mine:
+                await once()
+    except FasciaError as away:
+        failures += 1
+        if failures in (1, 5) or failures % 50 == 0:
+            log.warning("loop waits", loop=name, failures=failures, problem=away.message, system=away.system)
+        return failures
+    except Exception:
+        log.exception("loop failed", loop=name, failures=failures + 1)
+        return failures + 1
+    if failures:
+        log.info("loop goes on", loop=name, after_failures=failures)
+    return 0
