@@ -5,21 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from canonical.base import Money, Quantity
 from canonical.errors import FasciaError
 from cli.exits import Exit, exit_for
 
+# What a partner sent must not move the cursor or rename the window of whoever reads it: control characters are shown, not sent.
+_SHOWN = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
+_SHOWN |= dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+_UNSEEN = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WIDE = 240  # a pipe has no width; cut nothing that a program may look for
 
 
@@ -31,10 +37,10 @@ class Output:
     ) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
         plain = no_color or bool(os.environ.get("NO_COLOR"))
-        self._out = Console(
-            file=sys.stdout, no_color=plain, highlight=False, width=None if sys.stdout.isatty() else _WIDE
-        )
-        self._err = Console(file=sys.stderr, no_color=plain, highlight=False, soft_wrap=True)
+        colours: Literal["auto"] | None = None if plain else "auto"  # without any, bold is left out too
+        wide = None if sys.stdout.isatty() else _WIDE
+        self._out = Console(file=sys.stdout, no_color=plain, color_system=colours, highlight=False, width=wide)
+        self._err = Console(file=sys.stderr, no_color=plain, color_system=colours, highlight=False, soft_wrap=True)
 
     @property
     def interactive(self) -> bool:
@@ -44,10 +50,10 @@ class Output:
     def data(self, data: Any, show: Callable[[], Iterable[RenderableType]] | None = None) -> None:
         """The answer: as JSON where that was asked for, else as ``show`` draws it."""
         if self.as_json:
-            print(json.dumps(plain(data), indent=2, ensure_ascii=False))
+            print(as_json(plain(data)))
             return
         for part in show() if show else ():
-            self._out.print(part, markup=not isinstance(part, str))
+            self._out.print(safe(part) if isinstance(part, str) else part, markup=not isinstance(part, str))
 
     def text(self, text: str) -> None:
         """The answer as bare text, exactly as it is."""
@@ -61,18 +67,18 @@ class Output:
     def say(self, message: str) -> None:
         """A word to the person at the terminal, not part of the answer."""
         if not self.quiet:
-            self._err.print(message, markup=False)
+            self._err.print(safe(message), markup=False)
 
     def detail(self, message: str) -> None:
         """What only somebody looking for a cause wants to read."""
         if self.verbose:
-            self._err.print(message, markup=False, style="dim")
+            self._err.print(safe(message), markup=False, style="dim")
 
     def ask(self, question: str) -> bool:
         """A yes or no from a person; without a terminal the answer is no."""
         if not self.interactive:
             return False
-        self._err.print(f"{question} [y/N] ", end="", markup=False)
+        self._err.print(safe(f"{question} [y/N] "), end="", markup=False)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def problem(self, problem: FasciaError) -> Exit:
@@ -80,12 +86,30 @@ class Output:
         ending = exit_for(problem)
         hint, path = getattr(problem, "hint", ""), getattr(problem, "path", "")
         if self.as_json:
-            print(json.dumps(error(problem.code, problem.message, ending, path=path, hint=hint), indent=2))
+            print(as_json(error(problem.code, problem.message, ending, path=path, hint=hint)))
         else:
-            self._err.print(f"fascia: {problem.message}", markup=False, style="bold red")
+            self._err.print(safe(f"fascia: {problem.message}"), markup=False, style="bold red")
             if hint:
-                self._err.print(f"  {hint}", markup=False)
+                self._err.print(safe(f"  {hint}"), markup=False)
         return ending
+
+
+def safe(text: str) -> str:
+    """Text that leaves the terminal as it is."""
+    return text.translate(_SHOWN)
+
+
+def as_json(data: Any) -> str:
+    """The one form of JSON we print; what a terminal might obey is written as its code."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class SafeTable(Table):
+    """A table whose cells may hold what anybody sent."""
+
+    def add_row(self, *cells: RenderableType | None, **settings: Any) -> None:
+        super().add_row(*(Text(safe(cell)) if isinstance(cell, str) else cell for cell in cells), **settings)
 
 
 def error(code: str, message: str, ending: Exit, *, path: str = "", hint: str = "") -> dict[str, Any]:
@@ -100,7 +124,9 @@ def listing(items: Sequence[Any], *, more: bool = False) -> dict[str, Any]:
 
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """A table the way all of ours look; the first column is never cut."""
-    drawn = Table(title=title, box=None, pad_edge=False, title_justify="left", header_style="bold", title_style="bold")
+    drawn = SafeTable(
+        title=title, box=None, pad_edge=False, title_justify="left", header_style="bold", title_style="bold"
+    )
     for place, column in enumerate(columns):
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=place == 0)
     return drawn

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.command import command
 from cli.exits import Exit, Stop, wrong_usage
@@ -159,6 +160,6 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _findings(found: list[Finding]) -> Table:
     drawn = table("part", "state", "address", "what was found", "what to do")
     for finding in found:
-        colour = COLOURS[finding.state]
-        drawn.add_row(finding.part, f"[{colour}]{finding.state}[/]", finding.address, finding.text, finding.fix)
+        state = Text(finding.state, style=COLOURS[finding.state])
+        drawn.add_row(finding.part, state, finding.address, finding.text, finding.fix)
     return drawn

@@ -22,7 +22,7 @@ from cli.completion import Shell, script
 from cli.exits import Exit, Stop, exit_for
 from cli.output import Output
 from tests.cli.conftest import Fascia
-from tests.cli.house import LOADED_PARTLY, ORDER, FakeHouse
+from tests.cli.house import LOADED_PARTLY, ORDER, FakeHouse, order
 
 FASCIA = [sys.executable, "-m", "cli.app"]
 
@@ -92,9 +92,24 @@ def test_nothing_is_coloured_where_nobody_looks(fascia: Fascia) -> None:
 def test_no_color_is_obeyed_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert Output()._out.no_color and Output(no_color=True)._out.no_color
+    assert Output()._out.color_system is None
     monkeypatch.delenv("NO_COLOR")
-    assert not Output()._out.no_color
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert Output(no_color=True)._out.color_system is None
+    assert Output()._out.color_system is not None
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_a_partner_sent_cannot_command_the_terminal(fascia: Fascia, house: FakeHouse, form: list[str]) -> None:
+    house.bytes = "ISA\x1b]0;owned\x07\x9b2J\u202e[/red]~"
+    house.the_cases[ORDER] = order(business_state="a\x1b[2Jb [/nobody] [bold]c", next_action="\x07")
+    for command in (["journal", "show", "m-1"], ["case", "show", ORDER], ["case", "list"]):
+        ended = fascia(*command, *form)
+        assert ended.code == 0
+        assert not set(ended.out) & set("\x1b\x07\x9b\u202e")
+    assert "[/nobody] [bold]c" in fascia("case", "list").out
+    assert fascia("journal", "show", "m-1", "--json").json["data"] == house.bytes
 
 
 def test_nobody_is_asked_where_nobody_sits(fascia: Fascia, house: FakeHouse) -> None:
