@@ -79,7 +79,7 @@ class FilesDoor:
         try:
             interchanges = x12.read(data)
         except Malformed as broken:
-            await self._dead(data, f"{broken.message}; nobody can be answered", about)
+            await self._dead(data, broken.message, about)
             return
         except Exception as bug:
             log.exception("file could not be read", partner=partner.code)

@@ -194,7 +194,8 @@ class Intake:
         if not await self._engine.deliver(case, document):
             if await self._should_run(case):
                 raise Unavailable("its case was stopped from outside: the document waits until it is resumed")
-            await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
+            if not (document.functional and document.functional.accepted):  # a good one is settled in the journal
+                await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
         return case
 
     async def _should_run(self, case: str) -> bool:

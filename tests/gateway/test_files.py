@@ -191,6 +191,20 @@ async def test_a_997_is_never_answered_and_goes_to_the_case_whose_group_it_names
     assert house.journal.acknowledgements == [("ALPINE", "997", "17", "997 says R")]
 
 
+async def test_a_good_997_that_comes_after_its_case_has_closed_bothers_nobody() -> None:
+    house = House()
+    house.engine.open.clear()
+    for number in range(17):
+        await house.numbering.control_numbers("ALPINE", f"order/{number}", case=ORDER_CASE, kind="850")
+    good = sample("997_order_rejected").replace(b"AK9*R*1*1*0", b"AK9*A*1*1*1")
+    lines = [one for one in good.split(b"~\n") if one[:3] not in (b"AK3", b"AK4")]
+    whole = b"~\n".join(lines).replace(b"AK5*R*5", b"AK5*A").replace(b"SE*8*", b"SE*6*")
+    await house.leave(whole)
+    assert house.received()[0].state == "routed"
+    assert not house.cases.unmatched
+    assert [one[3] for one in house.journal.acknowledgements] == [""]
+
+
 async def test_a_997_for_nothing_we_sent_goes_to_the_list() -> None:
     house = House()
     await house.leave(sample("997_order_rejected"))

@@ -16,7 +16,7 @@ from canonical.errors import FasciaError
 from store.database import transaction
 from workers import telemetry
 
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 10.0  # what was away should not be waited for long after it is back
 JITTER = 0.2
 
 Turn = Callable[[str], AbstractAsyncContextManager[bool]]
