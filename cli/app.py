@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from cli import case, completion, config, decide, demo, dev, journal, key, register, resume, schema, stack, unmatched
+from cli.command import leave_quietly
 from cli.exits import Exit, Stop
 from cli.output import Output
 
@@ -48,9 +49,6 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.INTERRUPTED
     except typer.TyperException as wrong:
         return _usage(wrong, arguments)
-    except BrokenPipeError:  # `fascia journal list | head`
-        sys.stdout = None
-        return Exit.OK
     return ended if isinstance(ended, int) else Exit.OK
 
 
@@ -69,7 +67,12 @@ def _usage(wrong: typer.TyperException, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point."""
-    sys.exit(run(sys.argv[1:]))
+    ended = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_quietly()
+    sys.exit(ended)
 
 
 if __name__ == "__main__":

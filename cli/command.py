@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, get_type_hints
 
@@ -34,6 +36,11 @@ def noun(help_text: str) -> typer.Typer:
     return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
+def leave_quietly() -> None:
+    """Let what is still to be printed go nowhere: nobody reads it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run]:
     """Make a function a command. Its first argument is the :class:`Output`; the options for that are added here."""
 
@@ -47,6 +54,8 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run
                     asyncio.run(result)
             except FasciaError as problem:
                 raise typer.Exit(out.problem(problem)) from None
+            except BrokenPipeError:  # `fascia journal list | head`: whoever read has read enough
+                leave_quietly()
 
         hints = get_type_hints(run, include_extras=True)
         own = list(inspect.signature(run).parameters.values())[1:]

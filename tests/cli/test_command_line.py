@@ -184,6 +184,15 @@ def test_the_program_ends_with_the_code_of_its_command() -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("command", [["completion", "bash"], ["schema", "export", "--check", "--json"]])
+def test_a_reader_that_has_read_enough_is_no_failure(command: list[str]) -> None:
+    with subprocess.Popen([*FASCIA, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ours:
+        assert ours.stdout is not None and ours.stderr is not None
+        ours.stdout.close()
+        said = ours.stderr.read().decode()
+        assert (ours.wait(timeout=60), said) == (0, "")
+
+
 def test_a_stopped_command_ends_as_interrupted(
     monkeypatch: pytest.MonkeyPatch, fascia: Fascia, house: FakeHouse
 ) -> None:
