@@ -17,9 +17,11 @@ from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.steps import SupplierDocument
 from stack.supervisor import Stack, running
+from store.database import open_engine
 from tests import build
 from workers import telemetry, temporal
 from workers.loops.engine_sweep import TemporalRuns
+from workers.loops.pace import turns
 from workers.settings import Settings
 from workers.temporal import TemporalEngine, connect, serving
 
@@ -205,3 +207,14 @@ async def test_while_temporal_is_away_the_engine_says_so_in_our_words(stack: Sta
         await connect(nowhere)
     with pytest.raises(Unavailable, match="TEMPORAL_ADDRESS"):
         await connect(Settings.model_validate(stack.settings.model_dump() | {"temporal_address": ""}))
+
+
+async def test_of_two_processes_that_run_one_loop_one_works_and_the_next_round_is_anybodys(stack: Stack) -> None:
+    engines = [open_engine(stack.settings.database_url.get_secret_value(), pool=1) for _ in range(2)]
+    first, second = (turns(engine) for engine in engines)
+    async with first("sweep") as mine, second("sweep") as also_mine, second("other") as another:
+        assert (mine, also_mine, another) == (True, False, True)
+    async with second("sweep") as now_mine:
+        assert now_mine
+    for engine in engines:
+        await engine.dispose()

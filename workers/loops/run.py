@@ -11,12 +11,13 @@ import structlog
 from canonical.errors import FasciaError
 from gateway.files import FilesDoor
 from gateway.rest_decisions import settle_decisions
+from store.database import open_engine
 from workers import telemetry
 from workers.loops.engine_sweep import EngineSweep, TemporalRuns
 from workers.loops.erp_watcher import ErpWatcher
 from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
-from workers.loops.pace import forever, turns
+from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
@@ -25,6 +26,7 @@ from workers.wiring import Wiring
 REGISTER_EVERY = 60.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
 NEW_FACILITIES_EVERY = 30.0
+LOCKS = 20
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,16 @@ log = structlog.get_logger(__name__)
 async def run(parts: Wiring, stop: asyncio.Event) -> None:
     """Run every loop until told to stop; what a loop has begun it ends first."""
     given = parts.settings
-    turn = turns(parts.database)
+    # A turn holds its connection for a whole round; from the pool of those who work in it, rounds could block each other.
+    locks = open_engine(given.database_url.get_secret_value(), pool=LOCKS)
+    try:
+        await _run(parts, stop, turns(locks))
+    finally:
+        await locks.dispose()
+
+
+async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
+    given = parts.settings
     door = FilesDoor(parts.intake, parts.journal, parts.numbering, parts.register, parts.mailbox_for)
     settle_decisions(parts.intake)
     poller = MailboxPoller(parts.register, parts.mailbox_for, door, turn)
@@ -47,12 +58,11 @@ async def run(parts: Wiring, stop: asyncio.Event) -> None:
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
-        group.create_task(_watch_erps(parts, stop, group))
+        group.create_task(_watch_erps(parts, stop, turn, group))
 
 
-async def _watch_erps(parts: Wiring, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
+async def _watch_erps(parts: Wiring, stop: asyncio.Event, turn: Turn, group: asyncio.TaskGroup) -> None:
     """One watcher for each facility the register has, also for those that come later."""
-    turn = turns(parts.database)
     watched: set[str] = set()
 
     async def look() -> None:
