@@ -17,6 +17,12 @@ def of_process(pid: int) -> float:
     return float(times.user + times.system)
 
 
+def of_machine() -> float:
+    """Seconds all processors were busy."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
 def of_postgres(postmaster: int, own: str, temporal: str) -> dict[str, float]:
     """The cluster's time by whom it worked for; what ended sessions used is known to their parent only, so it is shared."""
     parent = psutil.Process(postmaster)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
+
+from pydantic import BaseModel, ConfigDict
 
 from bench.cpu import Used, spent, together
 
@@ -28,19 +30,24 @@ class Spread:
         return f"{self.middle:.{digits}f} ({self.least:.{digits}f} to {self.most:.{digits}f})"
 
 
-@dataclass(frozen=True)
-class Round:
+class Kept(BaseModel):
+    """A part of the results, kept with the report so that one part can be measured anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Round(Kept):
     """So many of one kind, done in so many seconds, with each part's processor time in milliseconds for one of them."""
 
     count: int
     wall: float
     each: float  # seconds one caller waited for one, median
     cpu: Mapping[str, float]
-    events: float = 0.0
+    others: float = 0.0  # processors that programs of others used meanwhile
 
     @classmethod
-    def of(cls, count: int, wall: float, took: Sequence[float], before: Used, after: Used) -> Round:
-        return cls(count, wall, median(took), spent(before, after, count))
+    def of(cls, count: int, wall: float, took: Sequence[float], before: Used, after: Used, others: float) -> Round:
+        return cls(count=count, wall=wall, each=median(took), cpu=spent(before, after, count), others=others)
 
     @property
     def rate(self) -> float:
@@ -69,12 +76,61 @@ class Ratio:
         return cls(middle, Spread.of(value(one) / value(other) for one, other in zip(ours, bare, strict=True)))
 
 
-@dataclass(frozen=True)
-class Found:
-    """Everything one run measured; what was not asked for is empty."""
+class Measured(Kept):
+    """When something was measured, and where Temporal kept its state."""
+
+    at: str
+    temporals_store: str
+
+
+class Probing(Measured):
+    """The probe and its bare twin in turn, by so many callers."""
+
+    callers: int
+    bare: Sequence[Round]
+    ours: Sequence[Round]
+
+
+class Usual(Measured):
+    """Whole cases of procure to pay, on one kind of ERP."""
+
+    erp: str
+    callers: int
+    rounds: Sequence[Round]
+    events: Mapping[str, float]  # history events of the requisition's and the order's case
+
+
+class Start(Measured):
+    """How long something took to start, each time it was tried."""
+
+    what: str
+    seconds: Sequence[float]
+
+
+class Found(Kept):
+    """Everything measured; a part not measured this time is the last one's."""
 
     machine: Mapping[str, str]
-    store: str = ""
-    probe: Mapping[int, Mapping[str, Sequence[Round]]] = field(default_factory=dict)  # callers to side to rounds
-    usual: Mapping[str, Sequence[Round]] = field(default_factory=dict)  # which ERP to rounds
-    starts: Mapping[str, Sequence[float]] = field(default_factory=dict)  # what to seconds
+    probing: Sequence[Probing] = ()
+    usual: Sequence[Usual] = ()
+    starts: Sequence[Start] = ()
+
+    def with_parts(self, *parts: Measured) -> Found:
+        """With these in the place of earlier ones of the same name."""
+
+        def put(held: Sequence[Measured], kind: type[Measured]) -> list[Measured]:
+            new = [part for part in parts if isinstance(part, kind)]
+            names = {_name(part) for part in new}
+            return sorted([*(part for part in held if _name(part) not in names), *new], key=_name)
+
+        return self.model_copy(
+            update={
+                "probing": put(self.probing, Probing),
+                "usual": put(self.usual, Usual),
+                "starts": put(self.starts, Start),
+            }
+        )
+
+
+def _name(part: Measured) -> tuple[int, str]:
+    return getattr(part, "callers", 0), getattr(part, "erp", "") or getattr(part, "what", "")

@@ -10,7 +10,8 @@ from itertools import count
 import httpx
 from temporalio.client import WorkflowHandle
 
-from bench.figures import Round
+from bench.cpu import of_machine
+from bench.figures import Probing, Round
 from bench.probe import BARE, Bare
 from bench.stand import Stand
 from canonical.purchasing import Requisition
@@ -42,7 +43,7 @@ class Callers:
 
     async def ours(self, one: Requisition) -> None:
         """Post at the REST door as a department's system does, and wait for the case's result."""
-        headers = {"Idempotency-Key": one.number, "Content-Type": "application/json"}
+        headers = {"Idempotency-Key": one.number}
         answer = await self._door.post("/v1/requisitions", content=one.model_dump_json(), headers=headers)
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         case: WorkflowHandle[object, str] = self._stand.client.get_workflow_handle(
@@ -67,24 +68,26 @@ class Callers:
     async def round(self, side: str, many: int, callers: int) -> Round:
         """One round of one side, with what it cost whom."""
         call = self.bare if side == "bare" else self.ours
-        meter = self._stand.meter
-        before, began = meter.read(), time.perf_counter()
-        took = await self.send(call, many, callers)
-        wall = time.perf_counter() - began
-        await asyncio.sleep(SETTLED)
-        return Round.of(many, wall, took, before, meter.read())
+        return await measured(self._stand, many, lambda: self.send(call, many, callers))
 
 
-async def compare(
-    stand: Stand, *, rounds: int, many: int, callers: int, say: Callable[[str], None]
-) -> dict[str, list[Round]]:
+async def measured(stand: Stand, many: int, work: Callable[[], Awaitable[list[float]]]) -> Round:
+    """Do the work, and read what everybody used for it."""
+    machine, before, began = of_machine(), stand.meter.read(), time.perf_counter()
+    took = await work()
+    wall = time.perf_counter() - began
+    await asyncio.sleep(SETTLED)
+    after = stand.meter.read()
+    whole = time.perf_counter() - began
+    ours = sum(after.values()) - sum(before.get(name, 0.0) for name in after)
+    others = max(0.0, (of_machine() - machine - ours) / whole)
+    return Round.of(many, wall, took, before, after, others)
+
+
+async def compare(stand: Stand, *, rounds: int, many: int, callers: int, say: Callable[[str], None]) -> Probing:
     """Rounds of both sides in turn, the one that begins changing, so that a busy minute of the machine meets both."""
     found: dict[str, list[Round]] = {"bare": [], "ours": []}
-    headers = {"Authorization": f"Bearer {stand.key}"}
-    limits = httpx.Limits(max_connections=callers, max_keepalive_connections=callers)
-    async with httpx.AsyncClient(
-        base_url=stand.api_url, headers=headers, limits=limits, timeout=60, trust_env=False
-    ) as door:
+    async with stand.door(callers) as door:
         them = Callers(stand, door)
         await them.send(them.bare, WARM_UP, callers)
         await them.send(them.ours, WARM_UP, callers)
@@ -95,4 +98,4 @@ async def compare(
                 say(
                     f"{side}, {callers} callers, round {number + 1}: {one.rate:.1f}/s, {one.platform_ms:.1f} CPU ms each"
                 )
-    return found
+    return Probing(at=stand.now(), temporals_store=stand.temporals_store, callers=callers, **found)

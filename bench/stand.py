@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -44,16 +45,31 @@ class Stand:
         return self.stack.addresses["FASCIA_API_URL"]
 
     @property
+    def orders(self) -> Path:
+        """Where the stub ERP shows its orders."""
+        return self.stack.home.folder("orders")
+
+    @property
     def temporals_store(self) -> str:
         """Where Temporal keeps its own state, as the state folder has it written down."""
         return str(self.stack.home.read("temporal-store.json")["store"])
+
+    def now(self) -> str:
+        """When a part of the results was measured."""
+        return datetime.now(UTC).isoformat(timespec="minutes")
+
+    def door(self, callers: int) -> httpx.AsyncClient:
+        """The REST door as so many callers at once reach it, under one key."""
+        limits = httpx.Limits(max_connections=callers, max_keepalive_connections=callers)
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        return httpx.AsyncClient(base_url=self.api_url, headers=headers, limits=limits, timeout=60, trust_env=False)
 
     async def serve(self, role: str, queue: str) -> None:
         """Start a worker in that role, until :meth:`rest`."""
         part = Part(
             name=role,
             argv=own_program("-m", "bench.worker", role),
-            env={"PYTHONUNBUFFERED": "1", "BENCH_STUB_ERP": self.stub},
+            env={"PYTHONUNBUFFERED": "1", "BENCH_STUB_ERP": self.stub, "BENCH_ORDERS": str(self.orders)},
             ready=_Polls(self.stack, queue),
             stop_within=6.0,
         )

@@ -8,22 +8,28 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.erp import ErpActivities
 from activities.supplier import SupplierActivities
 from bench.probe import BARE, BARE_ERP, TABLE, Bare, BareSteps, CallStep, Probe
+from canonical.purchasing import PurchaseOrder
+from canonical.steps import ErpReceipt
 from tests.workflows.outside import Outside
 from workers import logs, settings, telemetry
 from workers.failures import Failures
 from workers.settings import Settings
-from workers.temporal import runtime, sandbox, serving, steps_of
+from workers.temporal import PASSED_THROUGH, runtime, serving, steps_of
 from workers.wiring import wired
+
+SAME_SANDBOX = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
 
 
 @asynccontextmanager
@@ -52,7 +58,7 @@ async def bare(given: Settings) -> AsyncIterator[None]:
             task_queue=BARE,
             workflows=[Bare],
             activities=steps_of([BareSteps(database)]),
-            workflow_runner=sandbox(),
+            workflow_runner=SandboxedWorkflowRunner(restrictions=SAME_SANDBOX),
             max_cached_workflows=given.max_cached_workflows,
         )
         erp = Worker(client, task_queue=BARE_ERP, activities=steps_of([CallStep(os.environ["BENCH_STUB_ERP"])]))
@@ -61,10 +67,22 @@ async def bare(given: Settings) -> AsyncIterator[None]:
         yield
 
 
+class _Shown(Outside):
+    """An ERP whose orders the driver can read, as a supplier would have them from the 850."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    async def create_purchase_order(self, order: PurchaseOrder) -> ErpReceipt:
+        (self._folder / f"{order.number}.json").write_text(order.model_dump_json(), encoding="utf-8")
+        return await super().create_purchase_order(order)
+
+
 @asynccontextmanager
 async def usual(given: Settings) -> AsyncIterator[None]:
     """The real processes and store; an ERP and suppliers in this very process that answer at once."""
-    outside = Outside()
+    outside = _Shown(Path(os.environ["BENCH_ORDERS"]))
     async with wired(given, lazy=False) as parts:
         steps = dict(parts.steps()) | {
             "erp": steps_of([ErpActivities(lambda _: outside)]),

@@ -1,0 +1,165 @@
+"""Writes docs/benchmarks.md from what was measured, and keeps the rounds beside it so that anybody can compute them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from bench.figures import NOT_OURS, Found, Probing, Ratio, Round, Start, Usual, spread
+
+RATE_TARGET, CPU_TARGET = 0.7, 1.5
+BY_HAND = "<!-- what stands below is written by hand and stays -->"
+SHOWN = {
+    "probe": "worker",
+    "bare": "worker",
+    "usual": "worker",
+    "worker": "worker",
+    "temporal": "Temporal",
+    "api": "REST door",
+}
+
+
+def keep(found: Found, report: Path) -> None:
+    """Write the report and its rounds; what was written by hand under the last report stays."""
+    held = report.read_text(encoding="utf-8") if report.exists() else ""
+    own = held.partition(BY_HAND)[2].strip("\n")
+    text = "\n".join(lines(found)) + f"\n\n{BY_HAND}\n" + (f"\n{own}\n" if own else "")
+    report.write_text(text, encoding="utf-8")
+    report.with_suffix(".json").write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def last(report: Path) -> Found | None:
+    """What was measured last, for the parts that are not measured this time."""
+    rounds = report.with_suffix(".json")
+    return Found.model_validate_json(rounds.read_text(encoding="utf-8")) if rounds.exists() else None
+
+
+def lines(found: Found) -> Iterator[str]:
+    yield "# What the platform costs\n"
+    yield "Written by `make bench` (`python -m bench`); every round is in `benchmarks.json`. A figure is the median of its rounds,"
+    yield "with the least and the most in brackets. Everything runs on one machine: the callers, the platform, Temporal, PostgreSQL."
+    yield "CPU is user and system time of each process over the round and one second after it, divided by the number of workflows.\n"
+    yield from _table(("machine", ""), [(name, value) for name, value in found.machine.items()])
+    if found.probing:
+        yield from _probing(found.probing)
+    if found.usual:
+        yield from _usual(found.usual)
+    if found.starts:
+        yield from _starts(found.starts)
+
+
+def _probing(runs: Sequence[Probing]) -> Iterator[str]:
+    yield "\n## Three steps through everything of ours, and the same three steps bare\n"
+    yield "Validate (local activity), call an ERP over HTTP (ordinary activity on a queue of its own), record (local activity)."
+    yield "**Ours**: `POST /v1/requisitions` with an API key, then journal, claim, Temporal, read model with history and lineage."
+    yield "**Bare**: the same steps started through Temporal's client: a strict parse, the same call, one INSERT; a plain client and"
+    yield "worker, the same sandbox. Both callers wait for the workflow's result. Rounds alternate within one run, and the side that"
+    yield "begins a pair changes.\n"
+    rows: list[tuple[str, ...]] = []
+    ratios: list[tuple[str, ...]] = []
+    for run in runs:
+        for side, rounds in (("bare", run.bare), ("ours", run.ours)):
+            rate, waited = spread(rounds, lambda one: one.rate), spread(rounds, lambda one: one.each * 1000)
+            cpu = spread(rounds, lambda one: one.platform_ms)
+            rows.append((str(run.callers), side, rate.text(), waited.text(0), cpu.text(), _others(rounds)))
+        rate_ratio, cpu_ratio = ratio(run, "rate"), ratio(run, "cpu")
+        ratios.append((f"rate, {run.callers} callers", f"{RATE_TARGET} or more", *_judged(rate_ratio, RATE_TARGET, 1)))
+        ratios.append((f"CPU, {run.callers} callers", f"{CPU_TARGET} or less", *_judged(cpu_ratio, CPU_TARGET, -1)))
+    titles = (
+        "callers",
+        "side",
+        "workflows/s",
+        "ms a caller waits",
+        "CPU ms for one",
+        "processors used by other programs",
+    )
+    yield from _table(titles, rows)
+    yield ""
+    yield from _table(("ours over bare", "target", "of the medians", "of each pair of rounds", ""), ratios)
+    yield "\nCPU ms for one, by process (medians; callers and stub ERP are not counted above):\n"
+    for run in runs:
+        sides = [(f"bare, {run.callers} callers", run.bare), (f"ours, {run.callers} callers", run.ours)]
+        yield from _by_part(sides)
+        yield ""
+    yield _where(runs)
+
+
+def ratio(run: Probing, what: str) -> Ratio:
+    """Ours over bare, in rate or in processor time."""
+    return Ratio.of(run.ours, run.bare, (lambda one: one.rate) if what == "rate" else (lambda one: one.platform_ms))
+
+
+def _judged(found: Ratio, target: float, sign: int) -> tuple[str, str, str]:
+    met = (found.of_medians - target) * sign >= 0
+    return f"{found.of_medians:.2f}", found.pairs.text(2), "met" if met else "**missed**"
+
+
+def _usual(runs: Sequence[Usual]) -> Iterator[str]:
+    yield "\n## Procure to pay, the usual way\n"
+    yield "A requisition of three lines for one supplier over the REST door; approved by a manager; ordered; confirmed (997, 855),"
+    yield "shipped, received, billed, paid, reconciled. Real processes and store, requisition and order each a case of its own."
+    yield "A driver plays people and partners: the approval by update, documents by signal, as the doors deliver them.\n"
+    rows = []
+    for run in runs:
+        rate, cpu = spread(run.rounds, lambda one: one.rate), spread(run.rounds, lambda one: one.platform_ms)
+        waited = spread(run.rounds, lambda one: one.each)
+        events = " + ".join(f"{count:.0f} {name}" for name, count in run.events.items())
+        total = f"{sum(run.events.values()):.0f} ({events})"
+        rows.append((run.erp, str(run.callers), rate.text(2), waited.text(), cpu.text(), total, _others(run.rounds)))
+    titles = (
+        "ERP",
+        "cases at once",
+        "cases/s",
+        "s for one",
+        "CPU ms for one",
+        "history events",
+        "processors used by others",
+    )
+    yield from _table(titles, rows)
+    yield "\nCPU ms for one case, by process (medians):\n"
+    yield from _by_part([(run.erp, run.rounds) for run in runs])
+    yield ""
+    yield _where(runs)
+
+
+def _starts(starts: Sequence[Start]) -> Iterator[str]:
+    yield "\n## Start-up\n"
+    rows = [(one.what, ", ".join(f"{seconds:.1f}" for seconds in one.seconds)) for one in starts]
+    yield from _table(("what", "seconds, each try"), rows)
+    yield ""
+    yield _where(starts)
+
+
+def _by_part(sides: Sequence[tuple[str, Sequence[Round]]]) -> Iterator[str]:
+    """A row for each part, a column for each side."""
+    columns = []
+    for name, rounds in sides:
+        column: dict[str, float] = {}
+        for part in rounds[0].cpu:
+            shown = SHOWN.get(part, part)
+            column[shown] = column.get(shown, 0.0) + median(one.cpu.get(part, 0.0) for one in rounds)
+        columns.append((name, column))
+    parts = sorted({part for _, column in columns for part in column}, key=lambda part: (part in NOT_OURS, part))
+    rows = [
+        (part if part not in NOT_OURS else f"({part})", *(f"{column.get(part, 0.0):.1f}" for _, column in columns))
+        for part in parts
+    ]
+    yield from _table(("part", *(name for name, _ in columns)), rows)
+
+
+def _others(rounds: Sequence[Round]) -> str:
+    return spread(rounds, lambda one: one.others).text()
+
+
+def _where(runs: Sequence[Probing] | Sequence[Usual] | Sequence[Start]) -> str:
+    stores = sorted({run.temporals_store for run in runs})
+    times = sorted({run.at for run in runs})
+    return f"Temporal's store: {'; '.join(stores)}. Measured {', '.join(times)}."
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(titles)} |"
+    yield f"| {' | '.join('---' for _ in titles)} |"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
