@@ -9,7 +9,7 @@ from temporalio import activity
 
 from canonical.base import LineId, Money, total, zero
 from canonical.cases import Attention
-from canonical.errors import Malformed, Unavailable
+from canonical.errors import Malformed
 from canonical.parties import CostCentre, Employee, Facility, Policy, Supplier
 from canonical.ports import Register
 from canonical.purchasing import OrderLine, Requisition, RequisitionLine
@@ -36,19 +36,23 @@ class RegisterActivities:
         Every problem is reported at once, with the path a person corrects; nothing is guessed.
         """
         requisition, today = request.requisition, request.as_of.date()
+        policy = await self._register.policy(requisition.facility, today)
         facility = await self._register.facility(requisition.facility)
         if facility is None:
-            raise Unavailable(
-                f"facility {requisition.facility} is not in the register", code="unknown-code", system="store"
-            )
-        policy = await self._register.policy(requisition.facility, today)
+            nowhere = _problem("unknown-code", f"facility {requisition.facility} is not in the register", "facility")
+            return Enriched(amount=zero(policy.currency), problems=(nowhere,), policy=policy)
         lines = [await self._line(requisition, line, today, policy, facility) for line in requisition.lines]
-        amount = total([line.line.amount for line in lines if line.line is not None], facility.currency)
+        try:
+            amount = total([line.line.amount for line in lines if line.line is not None], facility.currency)
+            too_much: list[Attention] = []
+        except Malformed as wrong:
+            amount, too_much = zero(facility.currency), [_problem(wrong.code, wrong.message, "lines")]
         cost_centre = await self._register.cost_centre(requisition.facility, requisition.cost_centre)
         left = await self._budget_left(requisition, cost_centre, facility.currency)
         problems = [
             *await self._parties(requisition),
             *_budget_problems(requisition, cost_centre, left, amount, today),
+            *too_much,
             *(problem for line in lines for problem in line.problems),
         ]
         auto_reason = _auto_reason(lines, amount, policy)
@@ -80,7 +84,7 @@ class RegisterActivities:
         return sorted(problems, key=lambda problem: problem.reason)
 
     async def _budget_left(self, requisition: Requisition, centre: CostCentre | None, currency: str) -> Money | None:
-        if centre is None or centre.budget is None:
+        if centre is None or centre.budget is None or centre.budget.currency != currency:
             return None
         committed = await self._register.committed(requisition.facility, centre.code) or zero(currency)
         return centre.budget - (centre.actual or zero(currency)) - committed
@@ -109,9 +113,13 @@ class RegisterActivities:
         contract = next((price for price in contracts if price.supplier == sold.supplier and price.holds(today)), None)
         try:
             line = _order_line(asked, item, sold, contract, facility)
+            problems = _price_problems(asked, line, item, sold, contract, supplier, policy)
+            capital = item.capital and line.amount.amount >= policy.approval.capital_over
         except Malformed as wrong:
             return _stuck(asked, _problem(wrong.code, wrong.message, f"{where}.{wrong.path}", asked.id))
-        problems = _price_problems(asked, line, item, sold, contract, supplier, policy)
+        if line.unit_price.currency != facility.currency:
+            reason = f"priced in {line.unit_price.currency}, {facility.code} orders in {facility.currency}"
+            return _stuck(asked, _problem("business-rule", reason, f"{where}.unit_price", asked.id))
         return EnrichedLine(
             line=line,
             requisition_line=asked.id,
@@ -120,7 +128,7 @@ class RegisterActivities:
             contract=contract.contract if contract else None,
             on_contract=contract is not None,
             at_par=item.stocked_at_par,
-            capital=item.capital and line.amount.amount >= policy.approval.capital_over,
+            capital=capital,
             problems=tuple(problems),
         )
 
@@ -229,6 +237,9 @@ def _price_problems(
     if asked.unit_price is None or contract is None:
         return []
     expected = item.price_in(asked.unit_price, asked.quantity.unit, sold.order_unit, sold.supplier)
+    if expected.currency != line.unit_price.currency:
+        reason = f"asked in {expected.currency}, contract {contract.contract} is in {line.unit_price.currency}"
+        return [_problem("business-rule", reason, path, asked.id)]
     difference = abs(expected.amount - line.unit_price.amount)
     if difference * 100 > line.unit_price.amount * policy.tolerances.price_percent:
         reason = f"asked at {expected} per {sold.order_unit}, contract {contract.contract} says {line.unit_price}"
@@ -244,6 +255,9 @@ def _budget_problems(
     over = (centre.period_from and today < centre.period_from) or (centre.period_to and today > centre.period_to)
     if over:
         return [_problem("business-rule", f"the budget of {centre.code} is not for today", "cost_centre")]
+    if centre.budget is not None and centre.budget.currency != amount.currency:
+        reason = f"the budget of {centre.code} is kept in {centre.budget.currency}, this needs {amount}"
+        return [_problem("business-rule", reason, "cost_centre")]
     if left is not None and amount.amount > left.amount:
         reason = f"budget exceeded: {centre.code} has {left} left, this needs {amount}"
         return [Attention(kind="business-rule", reason=reason, path="cost_centre", verbs=("accept", *FIX))]

@@ -36,7 +36,11 @@ class MatchedLine(Canonical):
 
 
 class Match(Canonical):
-    """What the match says of one invoice. ``debit_memo`` is what a short payment would keep back."""
+    """What the match says of one invoice.
+
+    ``debit_memo`` is what a short payment would keep back: of lines that do not match what is not accepted; where the
+    invoice as a whole does not fit, all above the accepted lines, the tax and freight within its limit.
+    """
 
     outcome: str
     decides: str = ""
@@ -89,6 +93,11 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
         reasons.append(f"charges of {other} are not on the order")
     held = [line for line in matched if line.outcome != PAY]
     outcome = _outcome(held, reasons)
+    debit_memo = _debit_memo(held, invoice.currency)
+    if reasons:
+        accepted = [line.accepted_price.times(line.accepted.value).rounded() for line in matched]
+        usual = freight if freight.amount <= limits.freight_amount else zero(invoice.currency)
+        debit_memo = _above_nothing(invoice.total - total([*accepted, usual, tax], invoice.currency))
     return Match(
         outcome=outcome,
         decides=DECIDES.get(outcome, ""),
@@ -96,7 +105,7 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
         lines=tuple(matched),
         freight=freight,
         tax=tax,
-        debit_memo=_debit_memo(matched, invoice.currency),
+        debit_memo=debit_memo,
     )
 
 
@@ -201,10 +210,14 @@ def _priced(billed: InvoiceLine, order: PurchaseOrder, progress: Mapping[LineId,
     return billed.quantity.value * units[billed.quantity.unit] / units[per]
 
 
-def _debit_memo(lines: Sequence[MatchedLine], currency: str) -> Money:
+def _debit_memo(held: Sequence[MatchedLine], currency: str) -> Money:
+    """What a short payment keeps back of lines that do not match."""
     kept_back = [
         line.billed_price.times(line.billed.value).rounded() - line.accepted_price.times(line.accepted.value).rounded()
-        for line in lines
-        if line.outcome != PAY
+        for line in held
     ]
-    return total([amount for amount in kept_back if amount.amount > 0], currency)
+    return total([_above_nothing(amount) for amount in kept_back], currency)
+
+
+def _above_nothing(amount: Money) -> Money:
+    return amount.rounded() if amount.amount > 0 else zero(amount.currency)

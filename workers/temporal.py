@@ -39,6 +39,7 @@ from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.steps import SupplierDocument
 from workers import namespace
+from workers.arguments import OneArgument
 from workers.settings import Settings
 
 PROCESSES = "fascia"
@@ -105,7 +106,7 @@ def steps_of(holders: Iterable[object]) -> list[Callable[..., Any]]:
 
 def sandbox() -> SandboxedWorkflowRunner:
     """The strict sandbox; only our own nouns and what they stand on are shared between runs."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+    return OneArgument(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 @asynccontextmanager

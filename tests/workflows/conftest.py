@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
-from canonical.cases import Answer, CaseStatus, Decision
-from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision, Trouble
+from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
 from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build
@@ -61,13 +65,18 @@ class Case:
     async def start(self, requisition: Requisition, *, skipping: bool = False) -> None:
         await self.start_raw(requisition.case_id, requisition.model_dump_json().encode(), skipping=skipping)
 
-    async def start_raw(self, case: str, data: bytes, *, skipping: bool = False) -> None:
+    async def start_raw(self, case: str, data: bytes, *, skipping: bool = False, encoding: str = "json/plain") -> None:
+        await self.start_with(case, [data], skipping=skipping, encoding=encoding)
+
+    async def start_with(
+        self, case: str, arguments: Sequence[bytes], *, skipping: bool = False, encoding: str = "json/plain"
+    ) -> None:
         client = self.skipper.client if skipping else self.client
         self.id = case
-        wire = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+        wires = [RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data)) for data in arguments]
         self.handle = await client.start_workflow(
             "ProcureToPay",
-            wire,
+            args=wires,
             id=case,
             task_queue="fascia",
             result_type=CaseStatus,
@@ -88,30 +97,79 @@ class Case:
             change = self.cases.current.get(case or self.id)
             raise AssertionError(f"{case or self.id} is {change!r}, not {state}") from None
 
-    async def orders(self) -> list[PurchaseOrder]:
+    async def orders(self, state: str = "ordered") -> list[PurchaseOrder]:
         """The orders the requisition became, in order of their numbers."""
-        await self.until("ordered")
-        placed = [
-            held for steps in self.outside.documents.values() for name, held in steps if name.startswith("create")
-        ]
-        wanted = self.cases.current[self.id].lines
-        numbers = {line.order for line in wanted}
+        await self.until(state)
+        numbers = {line.order for line in self.change().lines}
         async with asyncio.timeout(PATIENCE):
-            while {order.number for order in placed} < numbers:
+            while {order.number for order in self.placed()} != numbers:
                 await asyncio.sleep(0.02)
-                placed = [
-                    held
-                    for steps in self.outside.documents.values()
-                    for name, held in steps
-                    if name.startswith("create")
-                ]
-        return sorted((order for order in placed if order.number in numbers), key=lambda order: order.number)
+        return sorted(self.placed(), key=lambda order: order.number)
 
-    async def order(self) -> PurchaseOrder:
+    def placed(self) -> list[PurchaseOrder]:
+        """The orders of this requisition that the ERP holds."""
+        steps = [step for steps in self.outside.documents.values() for step in steps]
+        return [held for name, held in steps if name.startswith("create") and held.requisition == self.id]
+
+    async def order(self, state: str = "ordered", *, now: str = "sent to supplier") -> PurchaseOrder:
         """The one order, once it is with its supplier."""
-        (order,) = await self.orders()
-        await self.until("sent to supplier", order.case_id)
+        (order,) = await self.orders(state)
+        await self.until(now, order.case_id)
         return order
+
+    async def approved_order(self, *lines: RequisitionLine, skipping: bool = False, **fields: Any) -> PurchaseOrder:
+        """A requisition that needs one approval, given; its one order is with the supplier."""
+        await self.start(build.requisition(*lines, **fields), skipping=skipping)
+        await self.until("pending approval")
+        await self.decide("approve", by="E-MGR")
+        return await self.order()
+
+    async def ended(self, order: PurchaseOrder) -> CaseStatus:
+        """How the order's case ended."""
+        handle = self.client.get_workflow_handle(order.case_id, result_type=CaseStatus)
+        async with asyncio.timeout(PATIENCE):
+            status: CaseStatus = await handle.result()
+        return status
+
+    def told(self, case: str | None = None) -> list[str]:
+        """The business events of a case, by type, in the order they were told."""
+        return [event.type for event in self.cases.events.values() if event.case == (case or self.id)]
+
+    def change(self, case: str | None = None) -> CaseChange:
+        """The case as the read model has it."""
+        return self.cases.current[case or self.id]
+
+    def lines(self, order: PurchaseOrder) -> list[str]:
+        return [line.state for line in self.change(order.case_id).lines]
+
+    async def parked(self, kind: str = "", case: str | None = None, *, document: str = "", line: str = "") -> Attention:
+        """Wait until the read model shows something parked, of this kind, document or line."""
+        for _ in range(int(PATIENCE / 0.02)):
+            shown = self.cases.current.get(case or self.id)
+            for one in shown.attention if shown else ():
+                fits = kind in ("", one.kind) and line in ("", one.line) and (one.document or "").startswith(document)
+                if fits:
+                    return one
+            await asyncio.sleep(0.02)
+        raise AssertionError(
+            f"nothing like {kind} {document} {line} is parked: {self.cases.current.get(case or self.id)!r}"
+        )
+
+    async def refused(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> tuple[str, str]:
+        """A decision the case refuses: the type and the words."""
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await self.decide(verb, by, case, **fields)
+        cause = refusal.value.cause
+        assert isinstance(cause, ApplicationError)
+        return cause.type or "", cause.message
+
+    async def signal(self, name: str, *what: Any, case: str | None = None) -> None:
+        await self.client.get_workflow_handle(case or self.id).signal(name, args=list(what))
+
+    async def skip(self, duration: timedelta, case: str | None = None) -> None:
+        """Let business time pass for a case that was started skipping."""
+        async with asyncio.timeout(PATIENCE):
+            await self.skipper.fast_forward(self.client.get_workflow_handle(case or self.id), duration)
 
     async def say(self, order: PurchaseOrder, key: str | None = None, **document: Any) -> None:
         """A document reaches the order's case, as our doors deliver it."""
@@ -129,6 +187,12 @@ class Case:
         )
         return answer
 
+    async def stop(self) -> None:
+        """Stop whatever of this test still runs."""
+        for name in {*self.cases.claims, *self.cases.current, self.id} - {""}:
+            with contextlib.suppress(RPCError):
+                await self.client.get_workflow_handle(name).terminate("the test is over")
+
     async def result(self) -> CaseStatus:
         assert self.handle is not None
         try:
@@ -141,6 +205,21 @@ class Case:
     async def events(self, *cases: str) -> int:
         """How many history events these cases have, theirs and no others."""
         return sum([len((await self.client.get_workflow_handle(name).fetch_history()).events) for name in cases])
+
+    async def failed_tasks(self, case: str) -> int:
+        history = await self.client.get_workflow_handle(case).fetch_history()
+        return sum(1 for event in history.events if event.HasField("workflow_task_failed_event_attributes"))
+
+    async def owned_by(self, owner: str, case: str | None = None) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.change(case).owner != owner:
+                await asyncio.sleep(0.02)
+
+    async def overdue(self, what: str) -> None:
+        """Wait until it was told that nobody approved in time, and what follows."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(e.data.get("what") == what and e.case == self.id for e in self.cases.events.values()):
+                await asyncio.sleep(0.02)
 
     async def deliver(self, order: PurchaseOrder, *, bill: bool = True) -> None:
         """The usual way: confirmed, accepted, shipped, received, billed, paid."""
@@ -157,29 +236,78 @@ class Case:
         await self.say(order, payment=build.payment(order, bill))
 
 
+class Stand:
+    """Whatever stands behind the workers' steps now: each test puts its own fakes here, the workers stay."""
+
+    def __init__(self) -> None:
+        self.behind: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+class Workers:
+    """The workers of all tests; begun again only when a test wants other settings."""
+
+    def __init__(self, server: Stack, client: Client) -> None:
+        self._server, self._client = server, client
+        self.cases, self.register, self.outside = Stand(), Stand(), Stand()
+        self._serving: AsyncExitStack | None = None
+        self._cached: int | None = None
+
+    async def serve(self, cached: int) -> None:
+        if self._cached == cached:
+            return
+        await self.stop()
+        steps: dict[str, Sequence[Callable[..., Any]]] = {
+            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)]),
+            "erp": steps_of([ErpActivities(lambda _: self.outside)]),
+            "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
+        }
+        settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
+        self._serving, self._cached = AsyncExitStack(), cached
+        workflows = [ProcureToPay, PurchaseOrderCase]
+        interceptors = [Failures(self._trouble)]
+        await self._serving.enter_async_context(
+            serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)
+        )
+
+    async def _trouble(self, trouble: Trouble) -> None:
+        await self.cases.trouble(trouble)
+
+    async def stop(self) -> None:
+        if self._serving is not None:
+            await self._serving.aclose()
+        self._serving, self._cached = None, None
+
+
+@pytest.fixture(scope="session")
+async def workers(server: Stack) -> AsyncIterator[Workers]:
+    """Workers that serve every test of the session."""
+    workers = Workers(server, await connect(server.settings))
+    yield workers
+    await workers.stop()
+
+
 @pytest.fixture
-async def policy() -> dict[str, Any]:
+def policy() -> dict[str, Any]:
     """Fields of the facility's policy a test wants otherwise."""
     return {}
 
 
 @pytest.fixture
-async def case(server: Stack, policy: dict[str, Any]) -> AsyncIterator[Case]:
-    """A hospital of its own for each test."""
-    client = await connect(server.settings)
+def cached() -> int:
+    """How many runs the workers remember; 0 replays every step."""
+    return 100
+
+
+@pytest.fixture
+async def case(server: Stack, workers: Workers, policy: dict[str, Any], cached: int) -> AsyncIterator[Case]:
+    """A hospital of its own for each test; what a test leaves open is stopped, so that the next does not see it."""
     register = FakeRegister(*build.hospital(**policy))
-    cases = OwnNumbers(register=register, seal_key=build.SEAL_KEY)
-    outside = Outside()
-    steps: dict[str, Sequence[Callable[..., Any]]] = {
-        "fascia": steps_of([CaseActivities(cases, register), RegisterActivities(register)]),
-        "erp": steps_of([ErpActivities(lambda _: outside)]),
-        "supplier": steps_of([SupplierActivities(lambda _: outside, register)]),
-    }
-    async with serving(
-        client,
-        server.settings,
-        workflows=[ProcureToPay, PurchaseOrderCase],
-        steps=steps,
-        interceptors=[Failures(cases.trouble)],
-    ):
-        yield Case(client, cases, register, outside)
+    cases, outside = OwnNumbers(register=register, seal_key=build.SEAL_KEY), Outside()
+    workers.cases.behind, workers.register.behind, workers.outside.behind = cases, register, outside
+    await workers.serve(cached)
+    case = Case(await connect(server.settings), cases, register, outside)
+    yield case
+    await case.stop()
