@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.steps import SupplierDocument
-from stack.supervisor import Stack, running
+from stack.supervisor import Stack
 from store.database import open_engine
 from tests import build
 from workers import telemetry, temporal
@@ -79,12 +79,6 @@ class Waits:
     def _open(self, decision: Decision) -> None:
         if decision.revision == 1:
             raise ApplicationError("the case has changed since revision 1", type="Changed")
-
-
-@pytest.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(tmp_path_factory.mktemp("engine"), ("database", "temporal")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
