@@ -19,6 +19,7 @@ from rich.console import Console
 
 from demo import report
 from demo.report import Screen
+from demo.staff import Staff
 from demo.stage import Stage, StageError, staged
 from demo.story import STORY
 from demo.story_play import Play, Played
@@ -27,6 +28,7 @@ from stack.home import StackError
 
 PARTS = 8  # database, Temporal, its UI, ERP, suppliers, worker, loops, api
 INTERRUPTED = 130
+PLAIN_WIDTH = 160
 
 
 async def play(stage: Stage, screen: Screen, story: Sequence[Scenario], erp_away: float) -> list[Played]:
@@ -38,6 +40,20 @@ async def play(stage: Stage, screen: Screen, story: Sequence[Scenario], erp_away
         return await playing.of(story)
     finally:
         screen.close()
+
+
+async def stay(stage: Stage, screen: Screen) -> None:
+    """Keep everything up, with the hospital's staff at work, until ``fascia down`` asks us to stop (or a signal does)."""
+    playing = await Play.on(stage, lambda _, what: screen.line(what))
+    working = asyncio.create_task(Staff(stage, playing.doors, screen.line).work())
+    try:
+        stopping = asyncio.create_task(stage.stack.stop_asked.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()  # the staff never ends of itself: what broke it is told
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 async def demonstrate(home: Path, screen: Screen, *, once: bool, story: Sequence[Scenario], erp_away: float) -> int:
@@ -53,8 +69,8 @@ async def demonstrate(home: Path, screen: Screen, *, once: bool, story: Sequence
         verdict = f"these ended otherwise: {', '.join(wrong)}" if wrong else "every case ended as told"
         screen.line(f"{len(played)} cases; {verdict} ({path})")
         if not once:
-            screen.line("all of it stays up until Ctrl-C")
-            await stage.stack.stop_asked.wait()
+            screen.line("all of it stays up until Ctrl-C; what is ordered now is delivered and paid")
+            await stay(stage, screen)
             return 0
         screen.open("stopping", 1)
     screen.close()
@@ -100,7 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scenes", type=chosen, default=STORY, help="only these, by id, with commas")
     parser.add_argument("--erp-away", type=float, default=60.0, help="seconds the ERP is stopped in its scene")
     given = parser.parse_args(arguments)
-    screen = Screen(Console(stderr=False))
+    console = Console()
+    screen = Screen(console if console.is_terminal else Console(width=PLAIN_WIDTH))
     return asyncio.run(until_stopped(given.home, screen, once=given.once, story=given.scenes, erp_away=given.erp_away))
 
 

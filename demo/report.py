@@ -33,6 +33,7 @@ class Screen:
             TextColumn("{task.fields[doing]}", markup=False),
             console=console,
             transient=True,
+            refresh_per_second=4,
             disable=not console.is_terminal,
         )
         self._task: TaskID | None = None

@@ -72,7 +72,7 @@ class Play:
 
     def __init__(self, stage: Stage, doors: Doors, told: Told, erp_away: float = 60.0) -> None:
         self._stage = stage
-        self._doors = doors
+        self.doors = doors
         self._outside = Outside(stage.erp, stage.home)
         self._told = told
         self._erp_away = erp_away
@@ -107,7 +107,7 @@ class Play:
         began = time.monotonic()
         scene = Scene(
             self._stage,
-            self._doors,
+            self.doors,
             self._outside,
             tag,
             erp_away=self._erp_away,
@@ -135,7 +135,7 @@ class Play:
         ending = replace(ending, also=tuple(scene.also))
         found = f"{ending.text()} (the scene broke off: {wrong})" if wrong else ending.text()
         names = [case.name for case in (*scene.requisitions, *orders)]
-        events = sum([await self._doors.events(name) for name in names])
+        events = sum([await self.doors.events(name) for name in names])
         return Played(scenario, found, documents, events, shows=ending.said)
 
     async def _nothing_else(self, before: dict[str, int], played: Sequence[Played]) -> None:
