@@ -89,6 +89,9 @@ class DecisionRow(Canonical):
     """What a person decided, or tried to."""
 
     what: str
+    reason: Text = ""
+    line: str = ""
+    document: str = ""
     actor: str = ""
     known_by: str = ""
     verified: bool = False

@@ -151,7 +151,7 @@ def _log(info: activity.Info, failure: Exception) -> None:
         attempt=info.attempt,
         kind=type(failure).__name__,
         problem=failure.message[:LONGEST] if isinstance(failure, FasciaError) else _where(failure),
-        frames=None if known else _frames(failure),
+        **({} if known else {"frames": _frames(failure)}),
     )
 
 

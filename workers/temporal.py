@@ -142,6 +142,7 @@ async def serving(
             workflows=list(workflows),
             workflow_runner=sandbox(),
             max_cached_workflows=settings.max_cached_workflows,
+            max_concurrent_local_activities=settings.database_pool * 2,  # as many as the pool and its overflow have
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.sticky_timeout),
         )
     ]
@@ -230,5 +231,5 @@ class TemporalEngine:
 
 
 def _unavailable(problem: BaseException, message: str = "Temporal does not answer") -> Unavailable:
-    status = getattr(getattr(problem, "status", None), "name", type(problem).__name__)
-    return Unavailable(f"{message} ({status.lower()})", system="temporal")
+    status = getattr(getattr(problem, "status", None), "name", "")
+    return Unavailable(f"{message} ({status.lower()})" if status else message, system="temporal")
