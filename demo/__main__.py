@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -31,13 +32,25 @@ INTERRUPTED = 130
 PLAIN_WIDTH = 160
 
 
-async def play(stage: Stage, screen: Screen, story: Sequence[Scenario], erp_away: float) -> list[Played]:
+@dataclass(frozen=True)
+class Wish:
+    """How the demonstration is wanted. ``histories``: a folder for the cases' histories, as replay tests read them."""
+
+    home: Path
+    once: bool
+    story: Sequence[Scenario]
+    erp_away: float
+    histories: Path | None = None
+
+
+async def play(stage: Stage, screen: Screen, wish: Wish) -> list[Played]:
     """Play the story with a bar."""
-    by_id = {scenario.id: scenario for scenario in story}
-    screen.open("playing the story", len(story))
+    by_id = {scenario.id: scenario for scenario in wish.story}
+    screen.open("playing the story", len(wish.story))
     try:
-        playing = await Play.on(stage, lambda scene, what: screen.scene(by_id[scene], what), erp_away)
-        return await playing.of(story)
+        playing = await Play.on(stage, lambda scene, what: screen.scene(by_id[scene], what), wish.erp_away)
+        playing.histories = wish.histories
+        return await playing.of(wish.story)
     finally:
         screen.close()
 
@@ -56,19 +69,19 @@ async def stay(stage: Stage, screen: Screen) -> None:
         await asyncio.gather(working, return_exceptions=True)
 
 
-async def demonstrate(home: Path, screen: Screen, *, once: bool, story: Sequence[Scenario], erp_away: float) -> int:
+async def demonstrate(screen: Screen, wish: Wish) -> int:
     """Everything: stage, story, report; and wait for the visitor to leave."""
     screen.open("bringing the hospital up", PARTS)
-    async with staged(home, screen.doing, news=screen.news) as stage:
+    async with staged(wish.home, screen.doing, news=screen.news) as stage:
         screen.close()
         screen.console.print(report.addresses(stage.addresses()))
-        played = await play(stage, screen, story, erp_away)
+        played = await play(stage, screen, wish)
         path = report.write(stage.home, played)
         screen.console.print(report.cases(played))
         wrong = [one.scenario.id for one in played if not one.as_told]
         verdict = f"these ended otherwise: {', '.join(wrong)}" if wrong else "every case ended as told"
         screen.line(f"{len(played)} cases; {verdict} ({path})")
-        if not once:
+        if not wish.once:
             screen.line("all of it stays up until Ctrl-C; what is ordered now is delivered and paid")
             await stay(stage, screen)
             return 0
@@ -77,9 +90,9 @@ async def demonstrate(home: Path, screen: Screen, *, once: bool, story: Sequence
     return 1 if wrong else 0
 
 
-async def until_stopped(home: Path, screen: Screen, *, once: bool, story: Sequence[Scenario], erp_away: float) -> int:
+async def until_stopped(screen: Screen, wish: Wish) -> int:
     """Run it; SIGINT, SIGTERM and SIGHUP end it in order, wherever it is."""
-    running = asyncio.create_task(demonstrate(home, screen, once=once, story=story, erp_away=erp_away))
+    running = asyncio.create_task(demonstrate(screen, wish))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, running.cancel)
@@ -88,7 +101,7 @@ async def until_stopped(home: Path, screen: Screen, *, once: bool, story: Sequen
     except asyncio.CancelledError:
         screen.close()
         screen.line("stopped")
-        return INTERRUPTED if once else 0
+        return INTERRUPTED if wish.once else 0
     except (StackError, StageError) as error:
         screen.close()
         screen.line(str(error))
@@ -115,10 +128,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("FASCIA_HOME") or ".fascia"))
     parser.add_argument("--scenes", type=chosen, default=STORY, help="only these, by id, with commas")
     parser.add_argument("--erp-away", type=float, default=60.0, help="seconds the ERP is stopped in its scene")
+    parser.add_argument("--histories", type=Path, help="a folder to write the cases' histories into")
     given = parser.parse_args(arguments)
+    wish = Wish(given.home, given.once, given.scenes, given.erp_away, given.histories)
     console = Console()
     screen = Screen(console if console.is_terminal else Console(width=PLAIN_WIDTH))
-    return asyncio.run(until_stopped(given.home, screen, once=given.once, story=given.scenes, erp_away=given.erp_away))
+    return asyncio.run(until_stopped(screen, wish))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,14 @@ class Doors:
             found += (await handle.describe()).history_length
         return found
 
+    async def histories(self, case: str) -> list[str]:
+        """Every run of a case as Temporal's own JSON, for replaying."""
+        found = []
+        async for run in self.temporal.list_workflows(f'WorkflowId = "{case}"'):
+            handle = self.temporal.get_workflow_handle(case, run_id=run.run_id)
+            found.append((await handle.fetch_history()).to_json())
+        return found
+
 
 def _read(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -77,6 +78,7 @@ class Play:
         self._told = told
         self._erp_away = erp_away
         self._scenes: list[Scene] = []
+        self.histories: Path | None = None
 
     @classmethod
     async def on(cls, stage: Stage, told: Told, erp_away: float = 60.0) -> Play:
@@ -136,7 +138,18 @@ class Play:
         found = f"{ending.text()} (the scene broke off: {wrong})" if wrong else ending.text()
         names = [case.name for case in (*scene.requisitions, *orders)]
         events = sum([await self.doors.events(name) for name in names])
+        if self.histories is not None:
+            await self._keep_histories(self.histories, scenario, names)
         return Played(scenario, found, documents, events, shows=ending.said)
+
+    async def _keep_histories(self, folder: Path, scenario: Scenario, names: Sequence[str]) -> None:
+        """The first requisition's and the first order's histories of a scene: one of each kind tells its ending."""
+        folder.mkdir(parents=True, exist_ok=True)
+        kinds = {name.split("/")[0]: name for name in reversed(names)}
+        for kind, name in kinds.items():
+            for run, history in enumerate(await self.doors.histories(name), start=1):
+                path = folder / f"{scenario.id}.{kind}{f'.{run}' if run > 1 else ''}.json"
+                path.write_text(history + "\n", encoding="utf-8")
 
     async def _nothing_else(self, before: dict[str, int], played: Sequence[Played]) -> None:
         """Every order of the ERP is there once and belongs to a scene; what does not is put on the scene that is told last."""
