@@ -215,6 +215,18 @@ class Case:
             while self.change(case).owner != owner:
                 await asyncio.sleep(0.02)
 
+    async def unreadable(self, reason: str) -> None:
+        """Wait until something that does not fit was kept, with this reason."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(reason in why for _, _, why in self.cases.unreadable):
+                await asyncio.sleep(0.02)
+
+    async def shows(self, decision: str, case: str | None = None) -> None:
+        """Wait until the case's log of decisions says so."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(decision in c.decision for c in self.cases.changes if c.case == (case or self.id)):
+                await asyncio.sleep(0.02)
+
     async def overdue(self, what: str) -> None:
         """Wait until it was told that nobody approved in time, and what follows."""
         async with asyncio.timeout(PATIENCE):
