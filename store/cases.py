@@ -25,6 +25,8 @@ from store.register_reading import utc_today
 from store.tables import claims, control_numbers, order_numbers, orders
 from store.unmatched import StoredUnmatched
 
+STOPPED = ("stopped outside", "engine fault")
+
 
 class OpenCase(Canonical):
     """A case that should be running, for the sweep. ``run`` empty: announced or resumed, not started."""
@@ -197,9 +199,21 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
         return True
 
     async def mark_running(self, case: str) -> None:
-        """A stopped case was seen to run again (reset by Temporal's tools): no longer show it as stopped."""
+        """A stopped case was seen to run again: shown as its process last left it, with the owner it had."""
+        last_word = (
+            select(case_changes.c.owner, case_changes.c.next_action)
+            .where(case_changes.c.case == case, case_changes.c.business_state.not_in(STOPPED))
+            .order_by(case_changes.c.id.desc())
+            .limit(1)
+        )
         async with transaction(self._engine) as connection:
-            await connection.execute(update(cases).where(cases.c.case == case).values(stopped=""))
+            row = (await connection.execute(last_word)).one_or_none()
+            as_before = (
+                {"owner": row.owner, "next_action": row.next_action} if row else {"owner": "", "next_action": ""}
+            )
+            await connection.execute(
+                update(cases).where(cases.c.case == case, cases.c.stopped != "").values(stopped="", **as_before)
+            )
 
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]:
         """Orders that ended before then, whose requisition is still open and was not told again by the sweep."""

@@ -156,12 +156,15 @@ async def test_a_requisition_through_the_door_is_kept_announced_and_started(
 async def test_look_ups_are_answered_from_our_own_store(parts: Wiring, door: httpx.AsyncClient) -> None:
     number = build.unique("PO")
     case = f"purchase_order/NGH/{number}"
-    await parts.cases.record(stands(case, revision=1))
+    await parts.cases.record(stands(case, revision=1).changed(owner="suppliers", next_action="wait"))
     shown = (await door.get(f"/v1/orders/{number}")).json()
     assert (shown["status"]["business_state"], shown["stopped"]) == ("sent to supplier", "")
     assert case in [row["case"] for row in (await door.get("/v1/orders?limit=200")).json()["cases"]]
     await parts.cases.mark_stopped(case, "stopped outside", owner="support", next_action="resume it")
     assert (await door.get(f"/v1/orders/{number}")).json()["status"]["business_state"] == "stopped outside"
+    await parts.cases.mark_running(case)
+    again = (await door.get(f"/v1/orders/{number}")).json()["status"]
+    assert (again["business_state"], again["owner"], again["next_action"]) == ("sent to supplier", "suppliers", "wait")
     assert (await door.get(f"/v1/cases/{case}/decisions")).json() == []
     assert [one["code"] for one in (await door.get("/v1/items?search=1001")).json()["items"]] == ["ITM-1001"]
     assert (await door.get("/v1/items/ITM-1001")).json()["base_unit"] == "EA"
