@@ -70,7 +70,9 @@ class Reading:
         if answer.code in ORDER_ENDS:
             progress.rejected = f"the supplier refused the order ({answer.code})"
             for line in progress.lines:
-                line.ended = line.ended or f"rejected by supplier ({answer.code})"
+                if not line.ended:
+                    line.ended = f"rejected by supplier ({answer.code})"
+                    progress.to_end.append(line.line.id)
             return []
         if answer.code == ORDER_HELD:
             progress.hold_until = self.hold_until

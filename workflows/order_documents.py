@@ -122,7 +122,8 @@ class Documents(InvoiceSteps):
             self._unpark(line=line_id)
         for attention in parked:
             self._park(attention)
-        progress.answer_due = None
+        progress.answer_due = progress.functional_due = None
+        self._unpark(document="997", kind="timeout")  # who answers has read it
         if self.state in (State.ENRICHED, State.SUBMITTED):
             self.state = State.ACKNOWLEDGED
         expected = max((line.expected for line in progress.lines if line.expected), default=None)

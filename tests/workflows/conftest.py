@@ -171,9 +171,9 @@ class Case:
         async with asyncio.timeout(PATIENCE):
             await self.skipper.fast_forward(self.client.get_workflow_handle(case or self.id), duration)
 
-    async def say(self, order: PurchaseOrder, key: str | None = None, **document: Any) -> None:
+    async def say(self, order: PurchaseOrder, key: str | None = None, message: str = "", **document: Any) -> None:
         """A document reaches the order's case, as our doors deliver it."""
-        wrapped = SupplierDocument(message=build.unique("M"), key=key or build.unique("K"), **document)
+        wrapped = SupplierDocument(message=message or build.unique("M"), key=key or build.unique("K"), **document)
         await self.client.get_workflow_handle(order.case_id).signal("document", wrapped)
 
     async def decide(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> Answer:
@@ -225,6 +225,18 @@ class Case:
         """Wait until the case's log of decisions says so."""
         async with asyncio.timeout(PATIENCE):
             while not any(decision in c.decision for c in self.cases.changes if c.case == (case or self.id)):
+                await asyncio.sleep(0.02)
+
+    async def documents(self, order: PurchaseOrder, step: str, count: int) -> None:
+        """Wait until such a step was carried out so many times."""
+        async with asyncio.timeout(PATIENCE):
+            while self.outside.steps(order.number).count(step) < count:
+                await asyncio.sleep(0.02)
+
+    async def told_of(self, kind: str, **data: str) -> None:
+        """Wait until other systems were told this."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(e.type == kind and e.data.items() >= data.items() for e in self.cases.events.values()):
                 await asyncio.sleep(0.02)
 
     async def overdue(self, what: str) -> None:

@@ -1,0 +1,301 @@
+"""An order's invoices through the whole case: held, let through, paid at terms, refused; and who may let them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from canonical.parties import PaymentPolicy, Supplier, Terms
+from canonical.purchasing import PurchaseOrder
+from tests import build
+from tests.workflows.conftest import Case
+
+DAY = timedelta(days=1)
+
+
+async def received(case: Case, *quantities: str) -> PurchaseOrder:
+    order = await case.approved_order()
+    await case.say(order, functional=build.functional(order))
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order, *quantities))
+    await case.until("partly received" if quantities else "received", order.case_id)
+    return order
+
+
+async def test_an_invoice_before_its_goods_waits_and_then_pays_by_itself(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    assert case.change(order.case_id).owner == "receiving"
+    assert case.outside.steps(order.number) == ["create", "850"]
+    await case.say(order, receipt=build.receipt(order))
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def test_an_over_invoice_is_paid_short_and_released_by_another_person(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order, "12")
+    await case.say(order, invoice=bill)
+    parked = await case.parked("match-exception", order.case_id, document=bill.number)
+    assert "quantity hold" in parked.reason
+    await case.decide("pay_short", by="E-FIN", case=order.case_id, document=bill.number)
+    await case.until("payment to release", order.case_id)
+    posting = case.outside.last(order.number, "post")
+    assert (posting.debit_memo, posting.payable) == (build.usd("240"), build.usd("1200"))
+    assert posting.lines[0].accepted == build.each("10", "BX")
+    assert "pay" not in case.outside.steps(order.number)
+    kind, why = await case.refused("release", "E-FIN", order.case_id)
+    assert (kind, why) == ("NotAllowed", "who let the invoice through may not release its payment")
+    await case.decide("release", by="E-FIN2", case=order.case_id, document=bill.number)
+    await case.until("paid, waiting for bank", order.case_id)
+    assert case.outside.last(order.number, "pay").amount == build.usd("1200")
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+    kinds = {document.kind for change in case.cases.changes for document in change.documents}
+    assert {"debit_memo", "erp_invoice", "payment", "remittance"} <= kinds
+
+
+async def test_a_price_hold_is_paid_as_billed_by_a_persons_word(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order, price="130")
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    assert case.change(order.case_id).owner == "buyer"
+    await case.decide("accept", by="E-BUY", case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await case.decide("release", by="E-FIN", case=order.case_id)
+    await case.until("paid, waiting for bank", order.case_id)
+    assert case.outside.last(order.number, "pay").amount == build.usd("1300")
+
+
+async def test_a_refused_invoice_is_not_posted_and_the_right_one_is_paid(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order, price="130"))
+    await case.until("invoice blocked", order.case_id)
+    await case.decide("refuse", by="E-FIN", case=order.case_id)
+    await case.until("received", order.case_id)
+    await case.pay(order, build.invoice(order))
+    assert (await case.result()).business_state == "closed"
+    assert case.outside.steps(order.number).count("post") == 1
+
+
+async def test_nothing_is_paid_short_where_nothing_came(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("invoice blocked", order.case_id)
+    assert (await case.refused("pay_short", "E-FIN", order.case_id))[0] == "NotOpen"
+    assert case.change(order.case_id).business_state == "invoice blocked"
+
+
+async def test_the_same_invoice_in_another_message_is_refused_as_a_duplicate(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.say(order, invoice=bill)
+    await case.told_of("invoice.held.v1", outcome="duplicate")
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+    states = [d.state for c in case.cases.changes for d in c.documents if d.name == f"invoice:{bill.number}"]
+    assert states[-1] == "reconciled" and "failed" not in states, "the first invoice's state is its own"
+
+
+async def test_the_same_number_with_another_total_is_for_finance(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order, "4")
+    await case.say(order, invoice=bill)
+    await case.documents(order, "pay", 1)
+    again = build.invoice(order, "6", number=bill.number)
+    await case.say(order, invoice=again)
+    parked = await case.parked("duplicate", order.case_id)
+    assert parked.document == f"{bill.number}-2" and case.change(order.case_id).owner == "finance"
+    await case.decide("accept", by="E-FIN", case=order.case_id)
+    await case.parked("business-rule", order.case_id)
+    keys = [name for name, _ in case.outside.documents[order.number] if name.startswith("post")]
+    assert len(set(keys)) == 2
+    assert (await case.refused("release", "E-FIN", order.case_id))[0] == "NotAllowed"
+    await case.decide("release", by="E-FIN2", case=order.case_id)
+    await case.documents(order, "pay", 2)
+
+
+async def test_a_second_bill_does_not_hide_the_first_that_is_held(case: Case) -> None:
+    order = await received(case)
+    first, second = build.invoice(order, "4", price="130"), build.invoice(order, "6", price="130")
+    await case.say(order, invoice=first)
+    await case.say(order, invoice=second)
+    await case.parked(case=order.case_id, document=second.number)
+    assert (await case.refused("accept", "E-FIN", order.case_id))[0] == "Malformed", "which of the two?"
+    await case.decide("accept", by="E-FIN", case=order.case_id, document=first.number)
+    await case.decide("accept", by="E-FIN", case=order.case_id, document=second.number)
+    await case.parked("business-rule", order.case_id, document=f"{order.case_id}/payment/{second.number}")
+    assert (await case.refused("release", "E-FIN2", order.case_id))[0] == "Malformed"
+    for one in (first, second):
+        kind, _ = await case.refused("release", "E-FIN", order.case_id, document=one.number)
+        assert kind == "NotAllowed"
+        await case.decide("release", by="E-FIN2", case=order.case_id, document=one.number)
+    await case.documents(order, "pay", 2)
+
+
+async def test_a_credit_note_is_a_persons(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order, credit=True))
+    parked = await case.parked("match-exception", order.case_id)
+    assert "credit note" in parked.reason
+    await case.decide("accept", by="E-FIN", case=order.case_id)
+    await case.until("received", order.case_id)
+    assert "post" not in case.outside.steps(order.number)
+
+
+async def test_one_invoice_for_several_orders_is_a_persons(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order, orders=(order.number, "PO-OTHER")))
+    parked = await case.parked("match-exception", order.case_id)
+    assert "several orders" in parked.reason
+    await case.decide("refuse", by="E-FIN", case=order.case_id)
+    await case.until("received", order.case_id)
+
+
+async def test_bank_details_that_changed_unseen_are_confirmed_first(case: Case) -> None:
+    order = await received(case)
+    supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="new")
+    case.register.put(supplier)
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.until("payment blocked", order.case_id)
+    assert "pay" not in case.outside.steps(order.number)
+    assert (await case.refused("confirm_bank", "E-BUY", order.case_id))[0] == "NotAllowed"
+    case.register.put(supplier.changed(bank_fingerprint="newer"))
+    await case.decide("confirm_bank", by="E-FIN", case=order.case_id)
+    await case.parked("business-rule", order.case_id)
+    assert "pay" not in case.outside.steps(order.number), "what was confirmed is not what is there now"
+    await case.decide("confirm_bank", by="E-FIN", case=order.case_id, document=bill.number)
+    await case.documents(order, "pay", 1)
+
+
+async def test_a_supplier_blocked_since_is_not_paid(case: Case) -> None:
+    order = await received(case)
+    case.register.put(Supplier(code="ALPINE", status="blocked", terms=Terms(net_seconds=0)))
+    await case.say(order, invoice=build.invoice(order))
+    parked = await case.parked("business-rule", order.case_id)
+    assert "ALPINE is blocked" in parked.reason
+    case.register.put(Supplier(code="ALPINE", terms=Terms(net_seconds=0)))
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
+def terms(**fields: Any) -> dict[str, Any]:
+    return {"terms": Terms(**fields)}
+
+
+@pytest.mark.parametrize("policy", [terms(net_days=30)])
+async def test_net_thirty_pays_thirty_days_after_the_invoice(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("payment due", order.case_id)
+    due = case.change(order.case_id).due
+    assert due is not None and due.date() == order.ordered_on + 30 * DAY
+    await case.skip(due - datetime.now(UTC) - timedelta(hours=1), order.case_id)
+    assert "pay" not in case.outside.steps(order.number)
+    await case.skip(timedelta(hours=2), order.case_id)
+    await case.documents(order, "pay", 1)
+
+
+@pytest.mark.parametrize("policy", [terms(net_days=30, discount_days=10, discount_percent=Decimal(2))])
+async def test_two_ten_takes_the_discount_on_its_last_day(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("payment due", order.case_id)
+    due = case.change(order.case_id).due
+    assert due is not None and due.date() == order.ordered_on + 10 * DAY
+    await case.skip(due - datetime.now(UTC) + timedelta(minutes=1), order.case_id)
+    await case.documents(order, "pay", 1)
+    payment = case.outside.last(order.number, "pay")
+    assert (payment.amount, payment.discount) == (build.usd("1176"), build.usd("24"))
+
+
+@pytest.mark.parametrize("policy", [terms(net_days=30, discount_days=10, discount_percent=Decimal(2))])
+async def test_a_discount_that_was_missed_is_not_taken(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order, price="130")
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    await case.decide("pay_short", by="E-FIN", case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await case.skip(12 * DAY, order.case_id)
+    await case.decide("release", by="E-FIN2", case=order.case_id)
+    await case.until("payment due", order.case_id)
+    assert "pay" not in case.outside.steps(order.number)
+    await case.skip(19 * DAY, order.case_id)
+    await case.documents(order, "pay", 1)
+    payment = case.outside.last(order.number, "pay")
+    assert (payment.amount, payment.discount) == (build.usd("1200"), build.usd("0"))
+
+
+async def test_a_payment_the_bank_refuses_is_tried_again_under_another_key(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.until("paid, waiting for bank", order.case_id)
+    for _ in range(2):
+        await case.say(order, payment=build.payment(order, bill, "failed"))
+    await case.until("payment blocked", order.case_id)
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 2)
+    keys = [name for name, _ in case.outside.documents[order.number] if name.startswith("pay")]
+    assert keys[1] == f"{keys[0]}/2"
+    await case.say(order, payment=build.payment(order, bill, attempt=2))
+    assert (await case.result()).business_state == "closed"
+
+
+async def test_a_bank_that_says_nothing_is_asked_about(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.skip(6 * DAY, order.case_id)
+    await case.parked("timeout", order.case_id, document="bank ")
+    assert (await case.refused("accept", "E-BUY", order.case_id))[0] == "NotAllowed"
+    await case.decide("accept", by="E-FIN", case=order.case_id)
+    assert (await case.result()).business_state == "closed"
+
+
+@pytest.mark.parametrize("policy", [{"payment": PaymentPolicy(auto_release_up_to=Decimal(1000))}])
+async def test_a_large_payment_is_released_by_a_person(case: Case) -> None:
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order))
+    parked = await case.parked("business-rule", order.case_id)
+    assert "above 1000" in parked.reason
+    await case.decide("release", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
+@pytest.mark.parametrize("step", ["post", "pay", "820"])
+async def test_a_step_that_is_refused_waits_for_a_person_and_is_tried_again(case: Case, step: str) -> None:
+    order = await received(case)
+    case.outside.refuse[step] = "the period is closed"
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    parked = await case.parked("partner-rejected", order.case_id)
+    assert "the period is closed" in parked.reason
+    del case.outside.refuse[step]
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.until("paid, waiting for bank", order.case_id)
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_the_supplier_of_an_unverified_release_is_not_paid(case: Case) -> None:
+    case.register.put(build.hospital(unverified_verbs=("release", "accept"))[-1])
+    order = await received(case)
+    await case.say(order, invoice=build.invoice(order, price="130"))
+    await case.until("invoice blocked", order.case_id)
+    await case.signal("decide", {"verb": "accept"}, case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await case.signal("decide", {"verb": "release"}, case=order.case_id)
+    await case.unreadable("who let the invoice through may not release its payment")
