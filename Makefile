@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check lint prove bench lock clean
+.PHONY: help demo test check lint prove bench lock
 
 help:  ## what one can do here
 	@grep -hE '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,8 @@ prove: $(VENV)/.ready  ## the exhaustive loops: every kill point, long fuzz, loa
 bench: $(VENV)/.ready  ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m bench
 
-lock: $(VENV)/.ready  ## write the dependency lock anew
+lock: $(VENV)/.ready  ## write the dependency locks anew
 	uv pip compile --universal --python-version 3.11 --prerelease if-necessary-or-explicit --generate-hashes \
 	  --no-emit-index-url --no-header --extra local --extra dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --prerelease if-necessary-or-explicit --generate-hashes \
+	  --no-emit-index-url --no-header -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
