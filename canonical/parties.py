@@ -109,16 +109,11 @@ class Supplier(Canonical):
         return self.bank_fingerprint != self.bank_confirmed_fingerprint
 
 
-class Window(Canonical):
-    """A partner's service times, in the partner's calendar; files outside them wait."""
-
-    calendar: BusinessCalendar = BusinessCalendar()
-
-
 class Partner(Canonical):
     """Who we exchange messages with and how: X12 ids, separators, mailbox and times, all as data.
 
-    Times are seconds, counted in the partner's calendar.
+    Times are seconds, counted in the partner's calendar. ``window`` is when its mailbox is served; outside it nothing is put
+    or fetched, and what is due waits.
     """
 
     code: SupplierCode
@@ -144,6 +139,7 @@ class Partner(Canonical):
     mailbox_host_key: str = ""
     mailbox_put: str = "/inbound"
     mailbox_get: str = "/outbound"
+    window: BusinessCalendar = BusinessCalendar()
     calendar: BusinessCalendar = BusinessCalendar()
     acknowledge_within: int = Field(default=24 * 3600, gt=0)
     respond_within: int = Field(default=24 * 3600, gt=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -47,7 +48,9 @@ class MailboxPoller:
 
     async def once(self) -> None:
         """Look into every mailbox once."""
-        partners = [one for one in await self._partners.partners() if one.active and one.mailbox_host]
+        now = datetime.now(UTC)
+        known = await self._partners.partners()
+        partners = [one for one in known if one.active and one.mailbox_host and one.window.is_open(now)]
         await asyncio.gather(*(self._look(partner) for partner in partners))
 
     async def _look(self, partner: Partner) -> None:
