@@ -362,11 +362,13 @@ class PaymentOrder(Canonical):
     discount: Money
     debit_memo: Money
     pay_on: date
+    attempt: int = 1
 
     @property
     def key(self) -> str:
-        """Our idempotency key outward."""
-        return f"{self.case}/payment/{self.invoice}"
+        """Our idempotency key outward; a payment the bank refused is tried again under the next attempt."""
+        again = f"/{self.attempt}" if self.attempt > 1 else ""
+        return f"{self.case}/payment/{self.invoice}{again}"
 
 
 class Payment(Canonical):
