@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,17 @@ async def _tell_log(stack: Stack, part: str, say: Say) -> None:
             say(last[:100])
 
 
+def _forget_another_hospital(stack: Stack) -> None:
+    """Suppliers who remember a hospital that was set aside would take its orders for repeats: their books go aside too."""
+    mark = stack.home.folder("temporal") / "suppliers"  # goes aside with the stack's own data
+    books = stack.home.path / "partners"
+    if books.exists() and not mark.exists():
+        books.rename(stack.home.folder("old") / f"partners-{time.time_ns()}")
+    mark.touch()
+
+
 async def _bring_partners(stack: Stack) -> None:
+    _forget_another_hospital(stack)
     ports = {supplier: stack.port(_mailbox(supplier)) for supplier in SUPPLIERS}
     told = ",".join(f"{supplier}={port}" for supplier, port in ports.items())
 
