@@ -12,9 +12,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from temporalio.contrib.opentelemetry import TracingInterceptor
 
 from workers.settings import Settings
+from workers.trace_passing import PassesTraceOn
 
 _provider: TracerProvider | None = None
 
@@ -36,9 +36,9 @@ def stop() -> None:
         _provider.shutdown()
 
 
-def through_temporal() -> TracingInterceptor:
+def through_temporal() -> PassesTraceOn:
     """Carries the trace from a door into the case and on into its steps."""
-    return TracingInterceptor()
+    return PassesTraceOn()
 
 
 def trace_id() -> str:
