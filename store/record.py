@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, case, delete, insert, or_, select
+from sqlalchemy import BindParameter, Boolean, Column, and_, bindparam, case, delete, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,8 +28,14 @@ from store.tables import claims
 _OF: BindParameter[str] = bindparam("of_case")
 
 
+def _given(name: str, column: Column[Any]) -> BindParameter[Any]:
+    return bindparam(f"new_{name}", type_=column.type)
+
+
 def _put_case() -> Any:
-    asked = upsert(cases)
+    """The case as it stands, unless a newer word is there, and the change in its history: one statement."""
+    given = [column for column in cases.c if column.name != "parent_told"]
+    asked = upsert(cases).values({column.name: _given(column.name, column) for column in given})
     new = asked.excluded
     same_run_goes_on = and_(cases.c.run == new.run, cases.c.revision < new.revision)
     newer = or_(
@@ -39,7 +45,24 @@ def _put_case() -> Any:
     kept = ("case", "opened_at", "parent_told", "carried")
     written: dict[str, Any] = {column.name: new[column.name] for column in cases.c if column.name not in kept}
     written["carried"] = case((new.carried == "", cases.c.carried), else_=new.carried)
-    return asked.on_conflict_do_update(index_elements=[cases.c.case], set_=written, where=newer).returning(cases.c.case)
+    put = asked.on_conflict_do_update(index_elements=[cases.c.case], set_=written, where=newer)
+    done = put.returning(cases.c.case).cte("done")
+    told = ("run", "generation", "revision", "state", "business_state", "owner", "next_action")
+    history = [done.c.case, *(_given(name, cases.c[name]) for name in told)]
+    history += [_given("decision", case_changes.c.decision), _given("changed_at", cases.c.changed_at)]
+    noted = insert(case_changes).from_select(["case", *told, "decision", "at"], select(*history)).cte("noted")
+    return select(done.c.case).add_cte(noted)
+
+
+def _drop_parts() -> Any:
+    """What the change says anew goes; gives the lines there were, and the message a first word follows from."""
+    lines = delete(case_lines).where(case_lines.c.case == _OF).returning(case_lines.c.line).cte("lines")
+    attention = delete(case_attention).where(case_attention.c.case == _OF).cte("attention")
+    closed = bindparam("is_closed", type_=Boolean)
+    troubles = delete(case_troubles).where(case_troubles.c.case == _OF, closed).cte("troubles")
+    before = select(func.array_agg(lines.c.line)).scalar_subquery()
+    started_by = select(claims.c.message).where(claims.c.case == _OF).scalar_subquery()
+    return select(before.label("lines"), started_by.label("message")).add_cte(attention, troubles)
 
 
 def _put_documents() -> Any:
@@ -52,45 +75,40 @@ def _put_documents() -> Any:
 _PUT_CASE = _put_case()
 _PUT_DOCUMENTS = _put_documents()
 _PUT_LINKS = upsert(links).on_conflict_do_nothing()
-_DROP_LINES = delete(case_lines).where(case_lines.c.case == _OF).returning(case_lines.c.line)
-_DROP_ATTENTION = delete(case_attention).where(case_attention.c.case == _OF)
-_DROP_TROUBLES = delete(case_troubles).where(case_troubles.c.case == _OF)
+_DROP_PARTS = _drop_parts()
 _DOCUMENTS = select(documents.c.name, documents.c.state, documents.c.content).where(documents.c.case == _OF)
-_STARTED_BY = select(claims.c.message).where(claims.c.case == _OF)
 
 
 async def write(connection: AsyncConnection, change: CaseChange) -> bool:
     """Write a change; false when a newer one is there already, which is as good."""
-    of = {"of_case": change.case}
     if await connection.scalar(_PUT_CASE, _case(change)) is None:
         return False
-    await connection.execute(insert(case_changes), _history(change))
     if change.decision:
         taken = {"case": change.case, "kind": "taken", "content": change.decision, "at": change.changed_at}
         await connection.execute(insert(decisions), taken)
-    await connection.execute(_DROP_ATTENTION, of)
+    # Only now: what another run wrote of this case while we waited for its row must be seen, and go.
+    before = (await connection.execute(_DROP_PARTS, {"of_case": change.case, "is_closed": change.closed})).one()
     if change.attention:
         attention = [
             {"case": change.case, "position": position, "kind": what.kind, "content": what.model_dump_json()}
             for position, what in enumerate(change.attention)
         ]
         await connection.execute(insert(case_attention), attention)
-    stated = await _write_lines(connection, change) | await _write_documents(connection, change)
+    stated = await _write_lines(connection, change, set(before.lines or ()))
+    stated |= await _write_documents(connection, change)
     if change.revision <= 1:
         stated |= line_links(change)
-        if started_by := await connection.scalar(_STARTED_BY, of):
-            stated.add((message_ref(started_by), case_ref(change.case)))
+        if before.message:
+            stated.add((message_ref(before.message), case_ref(change.case)))
     if stated:
         rows = [{"parent": parent, "child": child, "case": change.case} for parent, child in sorted(stated)]
         await connection.execute(_PUT_LINKS, rows)
     await put_events(connection, change.events)
-    if change.closed:
-        await connection.execute(_DROP_TROUBLES, of)
     return True
 
 
 def _case(change: CaseChange) -> dict[str, Any]:
-    return {
+    values = {
         "case": change.case,
         "process": change.process,
         "facility": change.facility,
@@ -112,27 +130,13 @@ def _case(change: CaseChange) -> dict[str, Any]:
         "stopped": "",
         "opened_at": change.changed_at,
         "changed_at": change.changed_at,
-    }
-
-
-def _history(change: CaseChange) -> dict[str, Any]:
-    return {
-        "case": change.case,
-        "run": change.run,
-        "generation": change.generation,
-        "revision": change.revision,
-        "state": change.state,
-        "business_state": change.business_state,
-        "owner": change.owner,
-        "next_action": change.next_action,
         "decision": change.decision,
-        "at": change.changed_at,
     }
+    return {f"new_{name}": value for name, value in values.items()}
 
 
-async def _write_lines(connection: AsyncConnection, change: CaseChange) -> set[tuple[str, str]]:
+async def _write_lines(connection: AsyncConnection, change: CaseChange, before: set[str]) -> set[tuple[str, str]]:
     """The lines as they stand; gives the links that lines which were not there before have."""
-    before = set(await connection.scalars(_DROP_LINES, {"of_case": change.case}))
     if not change.lines:
         return set()
     rows = [
