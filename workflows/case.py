@@ -55,6 +55,7 @@ class CaseWorkflow:
         self._documents: list[DocumentRef] = []
         self._events: list[BusinessEvent] = []
         self._decided: list[str] = []
+        self._ready = False  # claimed, and what an earlier run left is found: now a person may decide
         self._dirty = False
         self._numbered = False  # the next record's revision is given already: a decision was answered with it
         self._stirred = 0

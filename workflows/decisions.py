@@ -62,7 +62,7 @@ class DecidedCase(CaseWorkflow):
     @decide.validator
     def _may_decide(self, raw: RawValue) -> None:
         decision = _read(raw)
-        if decision.id not in self._answers:
+        if self._ready and decision.id not in self._answers:
             self._fits(decision)
 
     @workflow.signal(name="decide")
@@ -70,8 +70,6 @@ class DecidedCase(CaseWorkflow):
         """A person's word by signal, as Temporal's own tools give it: what does not fit is kept with the reason."""
         try:
             decision = _read(raw)
-            if decision.id not in self._answers:
-                self._fits(decision)
             await self._decide(decision)
         except ApplicationError as refused:
             kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=refused.message, at=workflow.now())
@@ -101,8 +99,10 @@ class DecidedCase(CaseWorkflow):
             raise ApplicationError(f"{decision.verb} is not open now; open are: {open_now}", type="NotOpen")
 
     async def _decide(self, decision: Decision) -> Answer:
+        await workflow.wait_condition(lambda: self._ready)
         if decision.id and decision.id in self._answers:
             return self._answers[decision.id]
+        self._fits(decision)
         request = DecisionToCheck(
             case=self.case, facility=self.facility or "unknown", decision=decision, as_of=workflow.now()
         )

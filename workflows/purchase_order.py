@@ -56,7 +56,7 @@ class PurchaseOrderCase(Outlook):
         """Claim the order's case, and find what an earlier run left."""
         request = OpenOrder(order=start.order, run=workflow.info().first_execution_run_id, as_of=workflow.now())
         self.context = await own_store(CaseActivities.open_order, request, "claim the order, commit its budget")
-        self.policy, self.generation = self.context.policy, self.context.generation
+        self.policy, self.generation, self._ready = self.context.policy, self.context.generation, True
         if self.context.outcome in ("duplicate", "conflict"):
             self._say(self.context.outcome, state=State.FAILED, next_action="another run has this order")
             return False
@@ -86,6 +86,7 @@ class PurchaseOrderCase(Outlook):
         self._note(self._order_document(State.ENRICHED))
         self._say("placing order", state=State.ENRICHED, owner="fascia", next_action="the ERP takes the order")
         was, progress.placing = progress.placing, True
+        await self._record()  # so that there is a case to see, and to show the trouble on, while the ERP is away
         created = await self._until_done(
             lambda: ask_erp(ErpActivities.create_purchase_order, progress.order, "create order in ERP", self._seconds),
             "the ERP refused the order",

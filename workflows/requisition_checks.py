@@ -93,10 +93,12 @@ class Checks(DecidedCase):
         if self.progress.requisition is None:
             self.progress.requisition = claimed.requisition
         self._begin(claimed)
+        self._ready = True
         return True
 
     def _another_has_it(self, claimed: Claimed) -> None:
         """Nothing is written to the case: it is another run's."""
+        self._ready = True
         first = claimed.first or claimed.case
         self.business_state, self.state, self.next_action = claimed.outcome, State.FAILED, f"see {first}"
         workflow.set_current_details(f"**{claimed.outcome}** of {first}")
@@ -157,7 +159,7 @@ class Checks(DecidedCase):
         problem = claimed.problem or Attention(kind="parse", reason="the requisition cannot be read")
         self._park(problem.model_copy(update={"verbs": ("correct", "cancel", "reject"), "document": "requisition"}))
         self._note(DocumentRef(kind="requisition", number="unreadable", state=State.FAILED, message=claimed.message))
-        self.headline = "a requisition that cannot be read"
+        self.headline, self._ready = "a requisition that cannot be read", True
         self._say(
             "needs attention",
             state=State.RECEIVED,

@@ -239,6 +239,27 @@ class Case:
             while not any(e.type == kind and e.data.items() >= data.items() for e in self.cases.events.values()):
                 await asyncio.sleep(0.02)
 
+    async def on_hold(self, order: PurchaseOrder) -> int:
+        """Wait until the order is on hold; the revision that shows it."""
+        await self.until("on hold", order.case_id)
+        return self.change(order.case_id).revision
+
+    async def generation(self, order: PurchaseOrder, generation: int) -> None:
+        """Wait until the order's successor has opened."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self._opened(order.case_id, generation):
+                await asyncio.sleep(0.02)
+
+    async def running(self, generation: int) -> None:
+        """Wait until the requisition's successor has said how it stands."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(c.case == self.id and c.generation == generation for c in self.cases.changes):
+                await asyncio.sleep(0.02)
+
+    async def _opened(self, case: str, generation: int) -> bool:
+        held = self.cases.claims[case]
+        return held.generation == generation and held.run is not None
+
     async def overdue(self, what: str) -> None:
         """Wait until it was told that nobody approved in time, and what follows."""
         async with asyncio.timeout(PATIENCE):

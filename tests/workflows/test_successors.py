@@ -1,0 +1,287 @@
+"""Stopped outside and gone on with: a successor, a reset or a continued run makes no document twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.common import RawValue
+
+from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.steps import OrderStart
+from tests import build
+from tests.workflows.conftest import Case
+
+
+async def succeeded(case: Case, order: PurchaseOrder) -> None:
+    """As ``case resume`` does with an order: the generation raised, the run ended, another begun from what was carried."""
+    name = order.case_id
+    await case.cases.raise_generation(name)
+    await case.client.get_workflow_handle(name).terminate("a test")
+    start = OrderStart(order=order, parent_case=case.id, carried=case.cases.carried.get(name, ""))
+    await case.client.start_workflow("PurchaseOrder", start, id=name, task_queue="fascia")
+
+
+async def requisition_succeeded(case: Case, requisition: Requisition) -> None:
+    """The same with a requisition: it begins again with the bytes it first came as."""
+    await case.cases.raise_generation(case.id)
+    with contextlib.suppress(Exception):
+        await case.client.get_workflow_handle(case.id).terminate("a test")
+    await case.start(requisition)
+
+
+def keys(case: Case, order: PurchaseOrder) -> list[str]:
+    return [name for name, _ in case.outside.documents[order.number]]
+
+
+Stop = Callable[[Case, PurchaseOrder], Awaitable[object]]
+
+
+async def after_sending(case: Case, order: PurchaseOrder) -> None:
+    await case.until("sent to supplier", order.case_id)
+
+
+async def after_the_answer(case: Case, order: PurchaseOrder) -> None:
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.until("acknowledged", order.case_id)
+
+
+async def after_the_goods(case: Case, order: PurchaseOrder) -> None:
+    await after_the_answer(case, order)
+    await case.say(order, key="receipt-1", receipt=build.receipt(order, "4"))
+    await case.until("partly received", order.case_id)
+
+
+@pytest.mark.parametrize("stop", [after_sending, after_the_answer, after_the_goods])
+async def test_a_successor_of_an_order_goes_on_and_the_requisition_hears_its_end(case: Case, stop: Stop) -> None:
+    order = await case.approved_order()
+    await stop(case, order)
+    before = keys(case, order)
+    await succeeded(case, order)
+    rest = "6" if stop is after_the_goods else "10"
+    await case.say(order, key="receipt-1", receipt=build.receipt(order, rest))
+    await case.say(order, key="receipt-2", receipt=build.receipt(order, "6"))
+    if stop is not after_the_goods:
+        await case.parked("match-exception", order.case_id)
+        await case.decide("refuse", case=order.case_id)
+    await case.until("received", order.case_id)
+    bill = build.invoice(order)
+    await case.pay(order, bill)
+    assert (await case.ended(order)).business_state == "closed"
+    made = keys(case, order)
+    assert made[: len(before)] == before and len(made) == len(set(made))
+    steps = [step for step in case.outside.steps(order.number) if step != "return"]
+    assert steps == ["create", "850", "post", "pay", "820"]
+    await told_by_the_sweep(case, order)
+    assert (await case.result()).business_state == "closed"
+
+
+async def told_by_the_sweep(case: Case, order: PurchaseOrder) -> None:
+    """What workers.loops.engine_sweep does for a requisition whose order went on in another run."""
+    ended = await case.ended(order)
+    lines = [(line.requisition_line, line.state) for line in ended.lines]
+    told = {"order": order.number, "case": order.case_id, "business_state": ended.business_state, "lines": lines}
+    with contextlib.suppress(Exception):
+        await case.signal("order_ended", told)
+
+
+async def test_a_successor_sends_what_was_refused_when_the_first_was_stopped(case: Case) -> None:
+    case.outside.refuse["850"] = "the mailbox is closed"
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    (order,) = await case.orders()
+    await case.parked("partner-rejected", order.case_id, document="850")
+    del case.outside.refuse["850"]
+    await succeeded(case, order)
+    await case.until("sent to supplier", order.case_id)
+    assert case.outside.steps(order.number) == ["create", "850"] and case.change(order.case_id).attention == ()
+
+
+async def test_a_successor_of_a_held_invoice_is_decided_as_before(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    bill = build.invoice(order, "12")
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    await succeeded(case, order)
+    await case.generation(order, 2)
+    await case.decide("pay_short", by="E-FIN", case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await succeeded(case, order)
+    await case.generation(order, 3)
+    assert (await case.refused("release", "E-FIN", order.case_id))[0] == "NotAllowed", "it knows who let it through"
+    await case.decide("release", by="E-FIN2", case=order.case_id)
+    await case.until("paid, waiting for bank", order.case_id)
+    await succeeded(case, order)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.ended(order)).business_state == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_a_successor_in_the_middle_of_a_cancellation_repeats_nothing(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order, "4"))
+    await case.until("partly received", order.case_id)
+    await case.decide("cancel", case=order.case_id)
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    await succeeded(case, order)
+    await case.generation(order, 2)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    assert (await case.ended(order)).business_state == "cancelled"
+    assert case.outside.steps(order.number) == ["create", "850", "return", "860", "cancel"]
+
+
+async def test_a_successor_knows_the_decisions_that_were_answered(case: Case) -> None:
+    order = await case.approved_order()
+    hold = build.decision("hold", "E-FIN")
+    first = await case.give(hold, order.case_id)
+    await case.until("on hold", order.case_id)
+    await succeeded(case, order)
+    await case.generation(order, 2)
+    again = await case.give(hold, order.case_id)
+    assert again == first
+
+
+@pytest.mark.parametrize("state", ["pending approval", "ordered"])
+async def test_a_successor_of_a_requisition_goes_on_from_where_it_was(case: Case, state: str) -> None:
+    lines = (build.line("1", "ITM-1002", "50 BX"),)
+    requisition = build.requisition(*lines)
+    await case.start(requisition)
+    await case.until("pending approval")
+    await case.decide("approve", by="E-MGR")
+    await case.owned_by("director")
+    if state == "ordered":
+        await case.decide("approve", by="E-DIR")
+        await case.order()
+    await requisition_succeeded(case, requisition)
+    if state == "pending approval":
+        await case.running(2)
+        assert case.change().owner == "director", "the manager's word still counts"
+        assert (await case.refused("approve", "E-MGR"))[0] == "NotAllowed"
+        await case.decide("approve", by="E-DIR")
+    order = await case.order()
+    await case.deliver(order)
+    await case.ended(order)
+    await told_by_the_sweep(case, order)
+    assert (await case.result()).business_state == "closed"
+    assert len(case.placed()) == 1 and case.outside.steps(order.number).count("850") == 1
+
+
+async def test_a_requisition_stopped_while_its_order_ended_finds_how(case: Case) -> None:
+    requisition = build.requisition(build.line("1", "ITM-1001", "1 BX"))
+    await case.start(requisition)
+    order = await case.order()
+    await case.client.get_workflow_handle(case.id).terminate("a test")
+    await case.deliver(order)
+    await case.ended(order)
+    await requisition_succeeded(case, requisition)
+    assert (await case.result()).business_state == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_a_successor_of_a_corrected_unreadable_start_keeps_the_correction(case: Case) -> None:
+    good = build.requisition(build.line("1", "ITM-9999", "1 BX"))
+    await case.start_raw(good.case_id, b"{}")
+    await case.parked("data-invalid")
+    await case.decide("correct", correction=build.correction(requisition=good))
+    await case.parked("unknown-code")
+    await case.cases.raise_generation(case.id)
+    await case.client.get_workflow_handle(case.id).terminate("a test")
+    await case.start_raw(good.case_id, b"{}")
+    await case.running(2)
+    assert (await case.parked("unknown-code")).line == "1"
+
+
+async def reset(case: Case, name: str) -> None:
+    """To before anything was done."""
+    history = await case.client.get_workflow_handle(name).fetch_history()
+    first = next(e.event_id for e in history.events if e.HasField("workflow_task_completed_event_attributes"))
+    request = ResetWorkflowExecutionRequest(
+        namespace=case.client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=name, run_id=history.run_id),
+        reason="a test",
+        workflow_task_finish_event_id=first,
+        request_id=build.unique("reset"),
+    )
+    await case.client.workflow_service.reset_workflow_execution(request)
+
+
+async def test_a_reset_order_keeps_its_claim_and_makes_nothing_twice(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    await case.until("received", order.case_id)
+    before = keys(case, order)
+    await reset(case, order.case_id)
+    bill = build.invoice(order)
+    await case.pay(order, bill)
+    await asyncio.sleep(0)
+    handle = case.client.get_workflow_handle(order.case_id)
+    async with asyncio.timeout(30):
+        while not case.change(order.case_id).closed:
+            await asyncio.sleep(0.05)
+    assert (await handle.describe()).run_id != "" and case.state(order.case_id) == "closed"
+    made = keys(case, order)
+    assert made[:2] == before and len(made) == len(set(made)) == 5
+    await told_by_the_sweep(case, order)
+    assert (await case.result()).business_state == "closed"
+
+
+async def test_a_reset_requisition_keeps_its_claim_its_numbers_and_its_orders(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    order = await case.order()
+    await reset(case, case.id)
+    await case.deliver(order)
+    async with asyncio.timeout(30):
+        while not case.change(order.case_id).closed:
+            await asyncio.sleep(0.05)
+    await told_by_the_sweep(case, order)
+    async with asyncio.timeout(30):
+        while not case.change().closed:
+            await asyncio.sleep(0.05)
+    assert case.state() == "closed" and len(case.placed()) == 1
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_a_run_that_became_too_long_continues_in_another_with_all_it_knows(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        workflow.Info, "is_continue_as_new_suggested", lambda info: info.get_current_history_length() > 45
+    )
+    order = await case.approved_order()
+    hold = build.decision("hold", "E-FIN")
+    first = await case.give(hold, order.case_id)
+    seen = await case.on_hold(order)
+    await case.decide("resume", by="E-FIN", case=order.case_id)
+    await case.say(order, functional=build.functional(order))
+    await case.say(order, key="answer", acknowledgement=build.answer(order))
+    await case.say(order, key="receipt", receipt=build.receipt(order, "4"))
+    await case.until("partly received", order.case_id)
+    await case.say(order, key="receipt", receipt=build.receipt(order, "4"))
+    await case.say(order, receipt=build.receipt(order, "6"))
+    await case.until("received", order.case_id)
+    runs = {change.run for change in case.cases.changes if change.case == order.case_id}
+    assert len(runs) > 1, "it did continue"
+    assert case.change(order.case_id).revision > seen
+    assert await case.give(hold, order.case_id) == first, "a decision answered before is not taken again"
+    await case.pay(order, build.invoice(order))
+    assert (await case.result()).business_state == "closed", "the requisition follows through"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_another_start_of_an_order_that_runs_elsewhere_is_a_duplicate(case: Case) -> None:
+    order = await case.approved_order()
+    await case.client.get_workflow_handle(order.case_id).terminate("a test")
+    start = RawValue(
+        Payload(metadata={"encoding": b"json/plain"}, data=OrderStart(order=order).model_dump_json().encode())
+    )
+    await case.client.start_workflow("PurchaseOrder", start, id=order.case_id, task_queue="fascia")
+    assert (await case.ended(order)).business_state == "duplicate"
+    assert case.outside.steps(order.number) == ["create", "850"]
