@@ -90,6 +90,14 @@ class FilesDoor:
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
 
+    async def refuse(self, partner: Partner, name: str, size: int, most: int) -> None:
+        """List a file too large to be taken in: it stays in the mailbox, and a person is told where; once for a file."""
+        reason = (
+            f"a file of {size} bytes, more than {most}, is left in the mailbox of {partner.code}: see what it is there"
+        )
+        notice = f"{name} ({size} bytes)".encode()
+        await self._dead(notice, reason, {"partner": partner.code, "sender": partner.id})
+
     async def _dead(self, data: bytes, reason: str, about: dict[str, str]) -> None:
         key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
         result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))

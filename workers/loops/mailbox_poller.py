@@ -72,15 +72,16 @@ class MailboxPoller:
         mailbox = self._mailbox_for(partner)
         for file in await mailbox.list():
             if file.size > LARGEST:
-                self._too_large(partner, file.name, file.size)
+                await self._too_large(partner, file.name, file.size)
                 continue
             with telemetry.span("mailbox file") as trace:
                 await self._door.accept(partner, file.name, await mailbox.read(file.name), trace)
                 await mailbox.take(file.name)
             log.info("file taken in", partner=partner.code, size=file.size)
 
-    def _too_large(self, partner: Partner, name: str, size: int) -> None:
+    async def _too_large(self, partner: Partner, name: str, size: int) -> None:
         key = f"{partner.code}/{name}/{size}"
         if key not in self._passed_over:
+            await self._door.refuse(partner, name, size, LARGEST)
             self._passed_over.add(key)
             log.error("file too large, left where it is", alert=True, partner=partner.code, size=size, limit=LARGEST)
