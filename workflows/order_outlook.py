@@ -8,6 +8,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import Attention, State
+    from canonical.matching import RECEIPT_MISSING
     from workflows.order_decisions import Decisions
 
 # What a person may say when a deadline has passed.
@@ -104,13 +105,18 @@ class Outlook(Decisions):
         first = self.attention[0]
         names = {a.document for a in self.attention}
         verbs = {verb for a in self.attention for verb in a.verbs}
-        held = next((i for i in self.progress.invoices if i.state == "held"), None)
+        held = min(
+            (i for i in self.progress.invoices if i.state == "held"),
+            key=lambda i: i.outcome == RECEIPT_MISSING,
+            default=None,
+        )
         if first.kind == "timeout" and {"855", "997"} & names:
             return "supplier silent", "buyer", None, _act(first)
         if held is not None:
             owner = held.match.decides if held.match and held.match.decides else "finance"
             parked = next((a for a in self.attention if a.document == held.name), first)
-            return "invoice blocked", owner, None, _act(parked)
+            blocked = "receipt missing" if held.outcome == RECEIPT_MISSING else "invoice blocked"
+            return blocked, owner, None, _act(parked)
         if any((a.document or "").startswith("receipt ") for a in self.attention):
             return "receipt unmatched", "receiving", None, _act(first)
         if "release" in verbs:

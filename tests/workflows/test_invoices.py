@@ -30,7 +30,7 @@ async def test_an_invoice_before_its_goods_waits_and_then_pays_by_itself(case: C
     await case.say(order, acknowledgement=build.answer(order))
     bill = build.invoice(order)
     await case.say(order, invoice=bill)
-    await case.until("invoice blocked", order.case_id)
+    await case.until("receipt missing", order.case_id)
     assert case.change(order.case_id).owner == "receiving"
     assert case.outside.steps(order.number) == ["create", "850"]
     await case.say(order, receipt=build.receipt(order))
@@ -89,9 +89,9 @@ async def test_a_refused_invoice_is_not_posted_and_the_right_one_is_paid(case: C
 async def test_nothing_is_paid_short_where_nothing_came(case: Case) -> None:
     order = await case.approved_order()
     await case.say(order, invoice=build.invoice(order))
-    await case.until("invoice blocked", order.case_id)
+    await case.until("receipt missing", order.case_id)
     assert (await case.refused("pay_short", "E-FIN", order.case_id))[0] == "NotOpen"
-    assert case.change(order.case_id).business_state == "invoice blocked"
+    assert case.change(order.case_id).business_state == "receipt missing"
 
 
 async def test_the_same_invoice_in_another_message_is_refused_as_a_duplicate(case: Case) -> None:
