@@ -253,7 +253,7 @@ class Desk:
         return self._trader.behaviour(line.catalogue)
 
     def _asked(self, wanted: dict[str, Any]) -> None:
-        """Someone at the desk is told to send a document now: ``kind``, ``order``, and how it is spoiled, if it is."""
+        """Someone at the desk is told to send a document now: ``kind``, ``order``, how it is spoiled or whether it is early."""
         order = self.memory.orders.get(str(wanted.get("order", "")))
         if order is None:
             return
@@ -345,7 +345,7 @@ class Desk:
             line.now = line.open
             if line.open:
                 self._plan("856", self._behaviour(line).rest_after, order.number)
-            if self._behaviour(line).bills:
+            if self._behaviour(line).bills and line.invoiced < line.shipped:  # else it was billed ahead
                 billing.append(line)
         if billing:
             after = max(self._trader.delay("810", self._behaviour(line)) for line in billing)
@@ -358,7 +358,9 @@ class Desk:
             bill.times += 1
             return bill.segments
         shipped = next((s for s in order.shipments if s.number == detail.get("shipment")), None)
-        quantities = shipped.quantities if shipped else {line.number: line.shipped for line in order.lines}
+        ahead = bool(detail.get("ahead"))  # billed before it ships
+        whole = {line.number: line.quantity if ahead else line.shipped for line in order.lines}
+        quantities = shipped.quantities if shipped else whole
         billed, wrong_number, again_after = [], False, None
         for line in order.lines:
             if quantity := quantities.get(line.number):

@@ -94,13 +94,21 @@ def mailbox_port(stack: Stack, supplier: str) -> int:
 
 @contextlib.asynccontextmanager
 async def staged(
-    home: Path, say: Say, *, news: Callable[[News], None] | None = None, env: Mapping[str, str] | None = None
+    home: Path,
+    say: Say,
+    *,
+    news: Callable[[News], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    script: Path | None = None,
 ) -> AsyncIterator[Stage]:
-    """Bring everything up, and take everything down again at the end of the block, however it ends."""
+    """Bring everything up, and take everything down again at the end of the block, however it ends.
+
+    ``script`` says how the suppliers behave, where they should not behave as in the story.
+    """
 
     async def bring_peers(stack: Stack) -> None:
         await _bring_erp(stack, say)
-        await _bring_partners(stack)
+        await _bring_partners(stack, script)
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
@@ -169,10 +177,11 @@ def _forget_another_hospital(stack: Stack) -> None:
     mark.touch()
 
 
-async def _bring_partners(stack: Stack) -> None:
+async def _bring_partners(stack: Stack, script: Path | None) -> None:
     _forget_another_hospital(stack)
     ports = {supplier: stack.port(_mailbox(supplier)) for supplier in SUPPLIERS}
     told = ",".join(f"{supplier}={port}" for supplier, port in ports.items())
+    behave = ("--script", str(script)) if script else ()
 
     async def answer() -> bool:
         try:
@@ -187,7 +196,7 @@ async def _bring_partners(stack: Stack) -> None:
     await stack.add_part(
         Part(
             name=PARTNERS,
-            argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told),
+            argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told, *behave),
             env={"PYTHONUNBUFFERED": "1"},
             ready=answer,
             address=" ".join(f"sftp://{HOST}:{port}" for port in ports.values()),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import Client
 
-from demo.stage import ERP, Stage, staged
+from demo.partner_script import SEED
+from demo.stage import ERP, SUPPLIERS, Stage, fascia, mailbox_port, staged
 from demo.story_doors import Doors
 from demo.story_outside import Ending, Outside
 from demo.story_scene import Scene
@@ -18,21 +22,25 @@ from tests.journeys.line import Line, free_port
 
 SHORT = {
     "FASCIA_ERP_TIMEOUT": "4",
-    "FASCIA_STEP_TIMEOUT": "8",
     "FASCIA_STICKY_TIMEOUT": "1",
     "FASCIA_TASK_TIMEOUT": "3",
+    "FASCIA_POLL_INTERVAL": "1",
 }
+STEP_TIMEOUT = 8  # seconds until a step of a killed worker is given to the next
+QUICK = {"855": 0.3, "856": 0.3, "810": 0.5}
+QUICK_ITEMS = {"ALPINE": ("ALP-ORS-5", "ALP-PAD-M"), "BOREAL": ("BOR-61015",)}
 _tags = itertools.count(1)
 
 
 @dataclass
 class Hospital:
-    """The stage, its doors, and the wire between workers and ERP."""
+    """The stage, its doors, and the wires from our programs to the ERP and to each supplier's mailbox."""
 
     stage: Stage
     doors: Doors
     outside: Outside
     erp_line: Line
+    supplier_lines: dict[str, Line] = field(default_factory=dict)
 
     def scene(self) -> Scene:
         """A scene of its own, under a number nobody else has."""
@@ -57,16 +65,42 @@ class Hospital:
 async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hospital]:
     """Started once; what a test breaks it mends."""
     home = tmp_path_factory.mktemp("hospital")
-    line = Line(free_port())
-    await line.start()
+    erp = Line(free_port())
+    suppliers = {supplier: Line(free_port()) for supplier in SUPPLIERS}
+    lines = (erp, *suppliers.values())
+    await asyncio.gather(*(line.start() for line in lines))
     said: list[str] = []
-    env = {**SHORT, "FASCIA_ERP_URL": f"http://127.0.0.1:{line.port}"}
-    async with staged(home, said.append, env=env) as stage:
-        line.upstream = int(stage.stack.home.read("ports.json")[ERP])  # asked for again, a port in use would be another
+    env = {**SHORT, "FASCIA_ERP_URL": f"http://127.0.0.1:{erp.port}"}
+    async with staged(home, said.append, env=env, script=_script(tmp_path_factory.mktemp("script"))) as stage:
+        erp.upstream = int(stage.stack.home.read("ports.json")[ERP])  # asked for again, a port in use would be another
+        for supplier, line in suppliers.items():
+            line.upstream = mailbox_port(stage.stack, supplier)
+        await fascia(stage, "register", "load", str(_register(stage, suppliers)))
         addresses = stage.stack.addresses
         temporal = await Client.connect(addresses["TEMPORAL_ADDRESS"], namespace=addresses["TEMPORAL_NAMESPACE"])
         doors = Doors(stage.api_url, stage.keys, temporal)
-        yield Hospital(stage, doors, Outside(stage.erp, stage.home), line)
+        yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, suppliers)
         await doors.http.aclose()
-    await line.stop()
-    await asyncio.sleep(0)
+    await asyncio.gather(*(line.stop() for line in lines))
+
+
+def _script(folder: Path) -> Path:
+    """The story's suppliers, who are quick with a few items."""
+    told: dict[str, Any] = json.loads((SEED / "partner_script.json").read_text(encoding="utf-8"))
+    for supplier, items in QUICK_ITEMS.items():
+        told[supplier]["items"] |= {item: {"times": QUICK} for item in items}
+    path = folder / "partner_script.json"
+    path.write_text(json.dumps(told), encoding="utf-8")
+    return path
+
+
+def _register(stage: Stage, suppliers: dict[str, Line]) -> Path:
+    """What is otherwise than in the story: mailboxes are reached over our lines, a lost step is given up soon."""
+    folder = stage.stack.home.folder("journeys")
+    policy = json.loads((SEED / "policy.json").read_text(encoding="utf-8"))
+    partners = json.loads((stage.home / "register" / "partner.json").read_text(encoding="utf-8"))
+    policy = [row | {"step_timeout": STEP_TIMEOUT} for row in policy]
+    partners = [row | {"mailbox_port": suppliers[row["code"]].port} for row in partners]
+    (folder / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
+    (folder / "partner.json").write_text(json.dumps(partners), encoding="utf-8")
+    return folder

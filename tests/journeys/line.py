@@ -1,11 +1,15 @@
-"""A wire between a worker and another system that a test can hold, cut, or make lose an answer."""
+"""A wire between two programs that a test can hold, cut, let go late, or make refuse, as networks do."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+PIECE = 256 * 1024
+ALL = -1
 
 
 def free_port() -> int:
@@ -15,100 +19,151 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@dataclass
-class Line:
-    """A TCP relay to ``upstream``.
+@dataclass(eq=False)
+class Hold:
+    """What is kept back. ``names`` are all to stand in a request; ``left`` counts down, and below zero never ends."""
 
-    ``hold_request`` and ``hold_answer`` are texts: a request that contains one is kept back before it reaches the other side,
-    or its answer after; ``caught`` is set when that happened, :meth:`let_go` lets everything pass again, :meth:`cut` closes
-    what is held without a word.
-    """
+    names: tuple[bytes, ...]
+    of_answer: bool
+    left: int
+    when: Callable[[], bool] | None = None
+    caught: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def takes(self, request: bytes) -> bool:
+        """Whether this exchange is to be held."""
+        if self.when is not None or self.left == 0 or not all(name in request for name in self.names):
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass(eq=False)
+class _Wire:
+    """One connection through the line; ``awaited`` holds its next answer."""
+
+    down: asyncio.StreamWriter
+    up: asyncio.StreamWriter
+    awaited: Hold | None = None
+    cut: bool = False
+
+    def close(self) -> None:
+        self.down.close()
+        self.up.close()
+
+
+@dataclass(eq=False)
+class Line:
+    """A TCP relay to ``upstream``. What is held passes after :meth:`let_go`, even to a side that gave up; :meth:`cut` drops it."""
 
     port: int
     upstream: int = 0
-    hold_request: bytes = b""
-    hold_answer: bytes = b""
     caught: asyncio.Event = field(default_factory=asyncio.Event)
     times: int = 0
+    _holds: list[Hold] = field(default_factory=list)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
-    _held: set[asyncio.StreamWriter] = field(default_factory=set)
+    _held: set[_Wire] = field(default_factory=set)
+    _wires: set[_Wire] = field(default_factory=set)
+    _relays: set[asyncio.Task[None]] = field(default_factory=set)
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._open.set()
+        """Take connections, also again after a stop."""
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
+        """Refuse connections, and end those there are."""
         if self._server is not None:
             self._server.close()
-        self.cut()
+        self.let_go()
+        for wire in self._wires:
+            wire.close()
+        if self._relays:
+            _, stuck = await asyncio.wait(self._relays, timeout=2)
+            for relay in stuck:
+                relay.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
 
-    def hold(self, *, request: str = "", answer: str = "") -> None:
-        """Hold the next exchange that names this."""
-        self.hold_request, self.hold_answer = request.encode(), answer.encode()
+    def hold(
+        self,
+        *names: str,
+        request: str = "",
+        answer: str = "",
+        when: Callable[[], bool] | None = None,
+        times: int = ALL,
+    ) -> Hold:
+        """Hold exchanges whose request names this: the request itself, or what is answered to it.
+
+        Without a name every request is held; with ``when``, every answer once that is true.
+        """
+        every = tuple(name.encode() for name in (*names, request or answer) if name)
+        held = Hold(every, bool(answer) or when is not None, times, when)
+        self._holds.append(held)
         self.caught.clear()
         self._open.clear()
+        return held
 
     def let_go(self) -> None:
         """Let what is held pass, and everything after it."""
-        self.hold_request = self.hold_answer = b""
+        self._holds.clear()
+        self._held.clear()
         self._open.set()
 
     def cut(self) -> None:
         """Close what is held; nothing of it passes."""
-        self.hold_request = self.hold_answer = b""
-        for writer in self._held:
-            writer.close()
-        self._held.clear()
-        self._open.set()
+        for wire in self._held:
+            wire.cut = True
+            wire.close()
+        self.let_go()
+
+    async def _keep_back(self, wire: _Wire, held: Hold) -> None:
+        self.times += 1
+        self._held.add(wire)
+        held.caught.set()
+        self.caught.set()
+        await self._open.wait()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.current_task()
+        assert relay is not None
+        self._relays.add(relay)
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        except OSError:
+            with contextlib.suppress(OSError):
+                from_up, to_up = await asyncio.open_connection("127.0.0.1", self.upstream)
+                wire = _Wire(writer, to_up)
+                self._wires.add(wire)
+                try:
+                    await asyncio.gather(self._requests(reader, wire), self._answers(from_up, wire))
+                finally:
+                    self._wires.discard(wire)
+                    wire.close()
+        finally:
             writer.close()
-            return
-        answers_held = asyncio.Event()
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await asyncio.gather(
-                self._requests(reader, up_writer, writer, answers_held), self._answers(up_reader, writer, answers_held)
-            )
-        writer.close()
-        up_writer.close()
+            self._relays.discard(relay)
 
-    async def _requests(
-        self,
-        reader: asyncio.StreamReader,
-        upstream: asyncio.StreamWriter,
-        downstream: asyncio.StreamWriter,
-        answers_held: asyncio.Event,
-    ) -> None:
-        while data := await reader.read(256 * 1024):
-            if self.hold_request and self.hold_request in data:
-                self.times += 1
-                self._held.add(downstream)
-                self.caught.set()
-                await self._open.wait()
-                if downstream.is_closing():
-                    break
-            if self.hold_answer and self.hold_answer in data:
-                self.times += 1
-                self._held.add(downstream)
-                answers_held.set()
-            upstream.write(data)
-            await upstream.drain()
-        upstream.close()
+    async def _requests(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(PIECE):
+                held = next((one for one in self._holds if one.takes(data)), None)
+                if held is not None and held.of_answer:
+                    wire.awaited = held
+                elif held is not None:
+                    await self._keep_back(wire, held)
+                if wire.cut:
+                    return
+                wire.up.write(data)
+                await wire.up.drain()
+        if not wire.up.is_closing():
+            wire.up.write_eof()  # whoever asked may be gone; what it asked is asked all the same
 
-    async def _answers(
-        self, upstream: asyncio.StreamReader, downstream: asyncio.StreamWriter, answers_held: asyncio.Event
-    ) -> None:
-        while data := await upstream.read(256 * 1024):
-            if answers_held.is_set():
-                self.caught.set()
-                await self._open.wait()
-                answers_held.clear()
-            if downstream.is_closing():
-                break
-            downstream.write(data)
-            await downstream.drain()
-        downstream.close()
+    async def _answers(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(PIECE):
+                held = wire.awaited or next((one for one in self._holds if one.when is not None and one.when()), None)
+                wire.awaited = None
+                if held is not None:
+                    await self._keep_back(wire, held)
+                if wire.cut:
+                    return
+                wire.down.write(data)
+                await wire.down.drain()
+        wire.down.close()
