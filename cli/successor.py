@@ -2,6 +2,7 @@
 
 The claim's generation is raised first, so that whatever an earlier run still writes is passed over. A run that is still there
 is terminated. The successor claims the case, finds what was carried, and repeats its steps under the keys of the first.
+Documents that reached the run that ended are brought again: it may never have looked at them, and what was seen counts once.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from canonical.base import case_parts
 from canonical.cases import CaseStatus
 from canonical.errors import Rejected, Unavailable
 from canonical.purchasing import PurchaseOrder
-from canonical.steps import OrderStart
+from canonical.steps import OrderStart, SupplierDocument
 from cli.house import Resumed
-from store.case_tables import cases
+from store.case_tables import cases, unmatched
 from store.database import transaction
 from store.tables import claims, messages, order_numbers
 from workers import namespace
@@ -51,9 +52,23 @@ async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
     begin = await start(wiring, case)
     generation = await wiring.cases.raise_generation(case)
     terminated = await _terminated(wiring, case, reason or "another run goes on with this case")
+    await wiring.journal.route_again(case)  # by the routing sweep, which waits until the case runs
     run = await begin()
+    await _attached_again(wiring, case)
     await wiring.cases.mark_running(case)
     return Resumed(case=case, generation=generation, run=run, terminated=terminated)
+
+
+async def _attached_again(wiring: Wiring, case: str) -> None:
+    """Bring what a person attached to the case again; it is not found by an order's number."""
+    asked = select(unmatched.c.document, unmatched.c.decided_by).where(
+        unmatched.c.case == case, unmatched.c.state == "attached", unmatched.c.document != ""
+    )
+    async with transaction(wiring.database) as connection:
+        held = list(await connection.execute(asked.order_by(unmatched.c.at, unmatched.c.id)))
+    for row in held:
+        document = SupplierDocument.model_validate_json(row.document)
+        await wiring.engine.deliver(case, document.model_copy(update={"attached_by": row.decided_by or None}))
 
 
 async def _terminated(wiring: Wiring, case: str, reason: str) -> bool:

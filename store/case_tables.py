@@ -49,6 +49,8 @@ cases = Table(
     Index("ix_cases_open", "process", postgresql_where=text("NOT closed")),
 )
 
+STOPPED = ("stopped outside", "engine fault")  # said of a case by the sweep, not by its process
+
 case_changes = Table(
     "case_changes",
     metadata,

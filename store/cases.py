@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.base import Canonical
 from canonical.cases import Attention, CaseChange, CaseStatus, LineState, Trouble
 from canonical.steps import OrderEnded
-from store.case_tables import case_attention, case_changes, case_lines, case_troubles, cases
+from store.case_tables import STOPPED, case_attention, case_changes, case_lines, case_troubles, cases
 from store.claims import StoredClaims, as_written
 from store.database import transaction
 from store.decisions import StoredDecisions
@@ -24,8 +24,6 @@ from store.record import write
 from store.register_reading import utc_today
 from store.tables import claims, control_numbers, order_numbers, orders
 from store.unmatched import StoredUnmatched
-
-STOPPED = ("stopped outside", "engine fault")
 
 
 class OpenCase(Canonical):

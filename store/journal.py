@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     func,
     insert,
     or_,
@@ -27,12 +28,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.errors import Rejected
 from canonical.ports import KeepResult, Kept, NewMessage
+from store.case_tables import STOPPED, case_changes, cases
 from store.database import at_once, transaction
 from store.ids import new_id, now
 from store.tables import Words, control_numbers, message_states, messages
 
 STATES = ("received", "validated", "routed", "refused", "dead", "sent", "acknowledged")
 LONGEST_KEY = 500
+DOCUMENTS = ("x12", "erp_document")  # kinds of messages that go to a case as documents
 _KEPT = [column for column in messages.c if column.name != "conflicts_with"]
 
 
@@ -244,6 +247,33 @@ class StoredJournal:
         asked = select(message_states).where(message_states.c.message == message).order_by(message_states.c.id)
         async with transaction(self._engine) as connection:
             return [(row.state, row.reason, row.at) for row in await connection.execute(asked)]
+
+    async def route_again(self, case: str, overlap: timedelta = timedelta(hours=1)) -> int:
+        """Let what was routed to a case since its last word be routed once more; gives how many messages that are.
+
+        A run that ended may never have looked at it, and its successor passes over what was seen. ``overlap``: a case's
+        own moments are those of its last task. An interchange for several cases names none: the supplier's go again.
+        """
+        said = case_changes.c.business_state.not_in(STOPPED)
+        last = select(func.max(case_changes.c.at)).where(case_changes.c.case == case, said).scalar_subquery()
+        supplier = select(cases.c.supplier).where(cases.c.case == case, cases.c.supplier != "").scalar_subquery()
+        since = and_(
+            message_states.c.message == messages.c.id,
+            message_states.c.state == "routed",
+            or_(last.is_(None), message_states.c.at >= last - overlap),
+        )
+        asked = select(messages.c.id).where(
+            messages.c.direction == "in",
+            messages.c.state == "routed",
+            messages.c.kind.in_(DOCUMENTS),
+            or_(messages.c.case == case, and_(messages.c.case == "", messages.c.partner == supplier)),
+            exists().where(since),
+        )
+        async with transaction(self._engine) as connection:
+            found = list(await connection.scalars(asked.order_by(messages.c.at, messages.c.id)))
+            for message in found:
+                await mark_in(connection, message, "validated", reason=f"brought again to {case}")
+        return len(found)
 
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         """What was kept but not yet routed, oldest first, for the sweep."""

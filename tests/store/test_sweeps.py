@@ -14,6 +14,7 @@ from canonical.errors import Rejected
 from canonical.ports import NewMessage, Unmatched
 from canonical.steps import OpenOrder
 from store.cases import StoredCases
+from store.ids import now
 from store.journal import StoredJournal
 from store.keys import NewKey, StoredKeys
 from store.marks import StoredMarks
@@ -127,6 +128,36 @@ async def test_an_acknowledgement_finds_what_we_sent_by_its_control_number(engin
     assert found is not None and (found.state, found.answer) == ("acknowledged", "m-997")
     assert await journal.acknowledged("ALPINE", "TA1", "77", by="m") is None
     assert await journal.acknowledged("ALPINE", "997", "x", by="m") is None
+
+
+async def test_what_a_run_may_not_have_looked_at_is_routed_again(cases: StoredCases, engine: AsyncEngine) -> None:
+    journal, one = StoredJournal(engine), order()
+    case, other = one.case_id, order("PO000002").case_id
+    await cases.open_order(OpenOrder(order=one, run="run-1", as_of=NOW))
+    told = {"process": "purchase_order", "supplier": "ALPINE"}
+    await cases.record(change(case, 1, **told))
+
+    async def routed(key: str, of: str, kind: str = "x12", partner: str = "ALPINE") -> str:
+        new = NewMessage(door="mailbox", data=key.encode(), key=key, kind=kind, partner=partner)
+        message = (await journal.keep(new)).message.id
+        await journal.mark(message, "routed", case=of)
+        return message
+
+    bill, receipt = await routed("810", case), await routed("receipt", case, "erp_document", "NGH")
+    several = await routed("of several cases", "")
+    await routed("another order's", other)
+    await routed("another supplier's", "", partner="BETA")
+    await routed("a decision", case, "decision")
+    assert await cases.mark_stopped(case, "engine fault", owner="support", next_action="resume"), (
+        "is no word of its own"
+    )
+    assert await journal.route_again(case) == 3
+    waiting = await journal.unrouted(now() + timedelta(seconds=1))
+    assert [message.id for message in waiting] == [bill, receipt, several]
+    assert await journal.route_again(case) == 0
+    await journal.mark(bill, "routed", case=case)
+    await cases.record(change(case, 2, changed_at=now() + timedelta(hours=2), **told))
+    assert await journal.route_again(case) == 0, "the case has spoken since"
 
 
 def _event(number: int, kind: str = "order.issued.v1") -> BusinessEvent:
