@@ -89,6 +89,7 @@ async def _start_temporal(stack: Stack, *, with_web_ui: bool) -> None:
         stack.tell(News("progress", temporal.NAME, text))
 
     choice = await temporal.choose(stack.home, stack.named, stack.postgres, stack.run, told)
+    local: temporal.LocalTemporal | None = None
     if choice.kind == "named":
         stack.tell(News("note", temporal.NAME, f"Temporal: the server at {stack.named.temporal_address}"))
     else:
@@ -101,6 +102,8 @@ async def _start_temporal(stack: Stack, *, with_web_ui: bool) -> None:
     temporal.record(stack.home, choice, version)
     told("namespace, retention and search attributes")
     await stack.run(Part(name="namespace", argv=own_program("-m", "workers.namespace")))
+    if local is not None:
+        local.names_are_known()
     if stack.time_skipping:
         await questions.require_time_skipping(stack.settings)
 

@@ -32,11 +32,15 @@ class PostgresStore:
     password: str
 
 
-def dynamic(*, time_skipping: bool) -> dict[str, Any]:
-    """Server switches, the same for a built server and for the command-line server."""
+def dynamic(*, time_skipping: bool, new_names: bool = True) -> dict[str, Any]:
+    """Server switches, the same for a built server and for the command-line server.
+
+    ``new_names``: search attributes may just have been added, so the server reads their list anew each time it needs one.
+    That is several questions to its store for every case: it ends when they are known.
+    """
     switches: dict[str, Any] = {
         "frontend.namespaceRPS.visibility": 500,
-        "system.forceSearchAttributesCacheRefreshOnRead": True,
+        "system.forceSearchAttributesCacheRefreshOnRead": new_names,
         "frontend.enableCancelWorkerPollsOnShutdown": True,
         "frontend.enableServerVersionCheck": False,
         # A failing process must show on its case within a minute; the SDK lets later tries time out, so five take longer.
@@ -94,7 +98,7 @@ def server(
         "archival": {"history": {"state": "disabled"}, "visibility": {"state": "disabled"}},
         "namespaceDefaults": {"archival": {"history": {"state": "disabled"}, "visibility": {"state": "disabled"}}},
         "publicClient": {"hostPort": f"{LOOPBACK}:{ports.grpc['frontend']}"},
-        "dynamicConfigClient": {"filepath": str(dynamic_config), "pollInterval": "60s"},
+        "dynamicConfigClient": {"filepath": str(dynamic_config), "pollInterval": "10s"},
     }
 
 
@@ -152,6 +156,7 @@ def web_ui(address: str, port: int, namespace: str) -> dict[str, Any]:
 def write(path: Path, content: Mapping[str, Any]) -> Path:
     """JSON is YAML; the file may hold the store's password, so its owner alone reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return path
+    unfinished = path.with_name(f".{path.name}.unfinished")  # a running server may be reading
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return unfinished.replace(path)

@@ -48,6 +48,14 @@ async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Sta
     assert found["workers"].fix == "fascia up"
 
 
+async def test_once_search_attributes_are_known_the_server_no_longer_reads_their_list_for_every_case(
+    stack: Stack,
+) -> None:
+    switches = stack.home.read("temporal/dynamic.yaml")
+    assert switches["system.forceSearchAttributesCacheRefreshOnRead"] == [{"value": False}]
+    assert (stack.home.path / "temporal" / "dynamic.yaml").stat().st_mode & 0o077 == 0
+
+
 async def test_the_namespace_is_put_right_again_and_again(stack: Stack) -> None:
     client = await questions.connect(stack.settings)
     request = UpdateNamespaceRequest(namespace=client.namespace)
