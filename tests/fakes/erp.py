@@ -274,7 +274,7 @@ class FakeErp:
         for came in receipt.lines:
             if came.line:
                 self.held[receipt.order].lines[came.line].received -= came.quantity.value
-        self.receipts[number] = receipt.changed(cancelled=True, key=f"{receipt.key}/cancelled")
+        self.receipts[number] = receipt.changed(cancelled=True)
         self._changed[number] = self._clock()
         self._settle(self.held[receipt.order])
 

@@ -47,7 +47,7 @@ class Changes:
         shipments = await self._rpc.search(
             SHIPMENT,
             [modified, ["state", "in", ["done", "cancelled"]]],
-            ["number", "reference", "state", "create_date", "last_modified_at"],
+            ["number", "reference", "state", "create_date", "effective_date", "last_modified_at"],
         )
         purchases = await self._rpc.search(
             "purchase.purchase",
@@ -67,6 +67,8 @@ class Changes:
 
     async def _receipts(self, facility: str, shipments: Sequence[Record]) -> list[Receipt]:
         """A receipt for each shipment and order; goods nobody ordered go with the shipment's first order."""
+        # Given up before it was taken in (no effective date): no goods came, and it may still be taken in later.
+        shipments = [row for row in shipments if row["state"] == "done" or row["effective_date"]]
         if not shipments:
             return []
         names = [f"{SHIPMENT},{row['id']}" for row in shipments]
@@ -169,16 +171,14 @@ def _received(move: Record, line: Record | None) -> ReceivedLine:
 
 
 def _receipt(facility: str, order: str, shipment: Record, lines: tuple[ReceivedLine, ...]) -> Receipt:
-    cancelled = shipment["state"] == "cancelled"
-    key = f"{shipment['number'] or shipment['id']}/{order}"
     return Receipt(
         facility=facility,
         order=order,
-        key=f"{key}/cancelled" if cancelled else key,
+        key=f"{shipment['number'] or shipment['id']}/{order}",  # also when it is taken back: the case looks it up
         number=shipment["number"] or "",
         delivery_note=shipment["reference"] or "",
         received_at=_utc(shipment["create_date"]),
-        cancelled=cancelled,
+        cancelled=shipment["state"] == "cancelled",
         lines=lines,
     )
 

@@ -212,7 +212,7 @@ class ErpContract:
         came = {(x.line, x.item, str(x.quantity.value)) for x in told.lines}
         assert came == {("1.a", "ITM-1001", "12"), (None, "ITM-1002", "3")}
 
-    async def test_a_receipt_taken_back_is_told_under_another_key(self, erp: Erp, people: People) -> None:
+    async def test_a_receipt_taken_back_is_told_under_its_own_key(self, erp: Erp, people: People) -> None:
         order = an_order()
         await erp.create_purchase_order(order)
         number = people.receive(order.number)
@@ -220,7 +220,7 @@ class ErpContract:
         people.cancel_receipt(number)
         (gone,) = await self.receipts(erp, order)
         assert (came.cancelled, gone.cancelled, gone.number) == (False, True, came.number)
-        assert gone.key != came.key
+        assert (gone.key, gone.lines) == (came.key, came.lines), "the case finds what no longer counts"
         assert (await self.stands(erp, order)).received == {"1.a": 0, "2": 0}
 
     async def test_an_order_ended_in_the_erp_past_us_is_told(self, erp: Erp, people: People) -> None:
