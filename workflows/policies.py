@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -53,8 +53,8 @@ async def own_store(step: Callable[[Any, Argument], Awaitable[Result]], argument
             retry_policy=_OWN_STORE,
             summary=summary,
         )
-    except ActivityError as failed:
-        raise StoreRefused(f"{summary}: {failed.cause}") from failed
+    except FailureError as failed:  # a local step's failure comes as itself, not wrapped
+        raise StoreRefused(f"{summary}: {failed.message}") from failed
 
 
 async def ask_erp(
