@@ -167,6 +167,9 @@ class NewMessage(Canonical):
     at: datetime | None = None
 
 
+CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes
+
+
 class KeepResult(Canonical):
     """``outcome``: kept (new), duplicate (same key, same bytes: ``message`` is the first), conflict (same key, other bytes;
     kept under an id of its own, ``first`` names the one it disagrees with)."""

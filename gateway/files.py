@@ -17,7 +17,7 @@ import structlog
 from canonical.base import content_hash
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.parties import Partner
-from canonical.ports import Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
+from canonical.ports import CONFLICT, Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
 from canonical.purchasing import (
     FunctionalAcknowledgement,
     Invoice,
@@ -130,9 +130,6 @@ class FilesDoor:
             if first is not None and interchange.digest in {one.digest for one in x12.read(first.data)}:
                 await self._journal.mark(result.message.id, "refused", reason=f"repeats message {first.id}")
                 return first
-            if result.message.state == "received":
-                reason = f"conflict: message {result.first.id} has this number with other content"
-                await self._journal.mark(result.message.id, "received", reason=reason)
         return None
 
     async def _answer_again(self, message: Kept) -> None:
@@ -180,7 +177,7 @@ class FilesDoor:
         await self._journal.mark(whole.id, "routed", reason=refused, case=cases[0] if len(cases) == 1 else "")
 
     def _judge(self, interchange: x12.Interchange, partner: Partner, message: Kept) -> x12.EnvelopeReport:
-        if message.reason.startswith("conflict"):
+        if message.reason.startswith(CONFLICT):
             return x12.refuse(interchange, "025", message.reason)
         if interchange.sender != (partner.qualifier, partner.id):
             return x12.refuse(interchange, "006", "the sender is not this mailbox's partner")

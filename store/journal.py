@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.errors import Rejected
-from canonical.ports import KeepResult, Kept, NewMessage
+from canonical.ports import CONFLICT, KeepResult, Kept, NewMessage
 from store.case_tables import STOPPED, case_changes, cases
 from store.database import at_once, transaction
 from store.ids import new_id, now
@@ -129,7 +129,7 @@ async def _kept_before(connection: AsyncConnection, values: dict[str, Any]) -> K
     first = kept(row)
     if first.hash == values["hash"]:
         return KeepResult(outcome="duplicate", message=first, first=first)
-    why = f"the same number as message {first.id}, with other content"
+    why = f"{CONFLICT}: message {first.id} has this number with other content"
     other = await _insert(connection, values | {"conflicts_with": first.id, "reason": why})
     if other is None:
         again = await connection.execute(same_key.where(messages.c.hash == values["hash"]))

@@ -20,7 +20,7 @@ from canonical.cases import (
     seal_is_valid,
 )
 from canonical.errors import Rejected
-from canonical.ports import Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
+from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
 from canonical.steps import BudgetMove, Claimed, ClaimRequest, InvoiceCheck, InvoiceSeen, OpenOrder, OrdersRequest
 from store.claim_rules import Held, Start, judge, read_start
 from store.claims import as_written
@@ -60,7 +60,7 @@ class FakeJournal:
             hash=content,
             size=len(message.data),
             state="received" if message.direction == "in" else "validated",
-            reason=f"the same number as message {first.id}, with other content" if first else "",
+            reason=f"{CONFLICT}: message {first.id} has this number with other content" if first else "",
         )
         self.messages[kept.id] = kept
         self.history[kept.id] = [(kept.state, kept.reason)]

@@ -8,7 +8,7 @@ import pytest
 
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
-from canonical.ports import Kept
+from canonical.ports import Kept, NewMessage
 from formats import x12
 from gateway.files import FilesDoor
 from gateway.intake import Intake
@@ -126,6 +126,18 @@ async def test_the_same_number_with_other_content_is_refused_and_listed_for_a_pe
     assert len(house.engine.delivered) == 1
     await house.leave(other)
     assert len(house.cases.unmatched) == 1, "and again changes nothing"
+
+
+async def test_other_content_whose_door_stopped_before_it_looked_is_refused_by_the_sweep() -> None:
+    house = House()
+    await house.leave(sample(ANSWER))
+    (first,) = house.received()
+    other = sample(ANSWER).replace(b"SO-88120", b"SO-99999")
+    kept = await house.journal.keep(
+        NewMessage(door="mailbox", kind="x12", data=other, key=first.key, partner="ALPINE", sender=first.sender)
+    )
+    assert await house.intake.route(kept.message)
+    assert house.received()[1].state == "refused" and len(house.engine.delivered) == 1
 
 
 async def test_garbage_is_kept_as_a_dead_letter_and_listed_since_nobody_can_be_answered() -> None:
