@@ -16,6 +16,7 @@ from canonical.ports import MasterData
 from canonical.purchasing import (
     GoodsReturn,
     InvoicePosting,
+    LineChange,
     OrderChange,
     Payment,
     PaymentOrder,
@@ -52,7 +53,7 @@ class FakeErp:
         self.returns: dict[str, GoodsReturn] = {}
         self.receipts: dict[str, Receipt] = {}
         self._changed: dict[str, datetime] = {}
-        self._applied: set[str] = set()
+        self._applied: set[tuple[str, tuple[LineChange, ...]]] = set()
         self._master = master or MasterData()
         self._clock = clock
         self._numbers = 0
@@ -73,7 +74,7 @@ class FakeErp:
     async def change_purchase_order(self, change: OrderChange) -> ErpReceipt:
         lost = self._asked("change_purchase_order")
         held = self._find(change.order)
-        already = change.key in self._applied
+        already = (change.key, change.lines) in self._applied
         if not already:
             for one in change.lines:
                 line = held.lines.get(one.line)
@@ -85,17 +86,17 @@ class FakeErp:
                 line = held.lines[one.line]
                 line.quantity = line.received if one.ended else one.quantity.value
                 line.price = one.unit_price
-            self._applied.add(change.key)
+            self._applied.add((change.key, change.lines))
             self._settle(held)
         return self._answer(lost, order_receipt(held, change.key, already=already))
 
     async def cancel_purchase_order(self, change: OrderChange) -> ErpReceipt:
         lost = self._asked("cancel_purchase_order")
         held = self.held.get(change.order.number) or self._open(change.order, "cancelled")
-        already = change.key in self._applied
+        already = (change.key, change.lines) in self._applied
         if any(line.received != line.returned for line in held.lines.values()):
             raise Rejected("goods have come and were not returned", code="goods-received", system="erp")
-        self._applied.add(change.key)
+        self._applied.add((change.key, change.lines))
         for line in held.lines.values():
             line.quantity = line.received
         self._settle(held)

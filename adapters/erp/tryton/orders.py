@@ -11,6 +11,7 @@ from typing import Final
 
 from adapters.erp.tryton.records import LINE_MARK, Records, line_id, money, order_key
 from adapters.erp.tryton.rpc import SYSTEM, Record
+from canonical.base import content_hash
 from canonical.errors import Rejected
 from canonical.purchasing import GoodsReturn, LineChange, OrderChange, PurchaseOrder
 from canonical.steps import ErpReceipt
@@ -215,7 +216,7 @@ class Orders:
             "description": change.reason or None,
             "lines": [["create", lines]],
         }
-        made, already = await self._records.create_once("purchase.amendment", change.key, values, ["state"])
+        made, already = await self._records.create_once("purchase.amendment", _change_key(change), values, ["state"])
         if made["state"] == "draft":
             await self._records.press_once(
                 "purchase.amendment", made["id"], "validate_amendment", reached=("validated",)
@@ -246,6 +247,12 @@ class Orders:
             amount=money(row["total_amount"], row["currency."]["code"]),
             already=already,
         )
+
+
+def _change_key(change: OrderChange) -> str:
+    """A change's key and what it says: a case that was reset counts its changes anew, and another one is no repeat."""
+    content = content_hash(change, without=frozenset({"order", "dated", "reason"}))
+    return f"{change.key}/{content[:16]}"
 
 
 def _amended(line: Record, quantity: Decimal) -> Record:

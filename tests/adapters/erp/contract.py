@@ -126,6 +126,14 @@ class ErpContract:
         back = a_change(order, line_change(order, "1.a", "10", "8.40"), sequence=2)
         assert (await erp.change_purchase_order(back)).amount == usd("143.20")
 
+    async def test_another_change_under_a_number_that_was_used_is_made_too(self, erp: Erp) -> None:
+        """A case that was reset counts its changes anew."""
+        order = an_order()
+        await erp.create_purchase_order(order)
+        await erp.change_purchase_order(a_change(order, line_change(order, "1.a", "12", "8.60")))
+        again = await erp.change_purchase_order(a_change(order, line_change(order, "1.a", "10", "8.40")))
+        assert (again.amount, again.already) == (usd("143.20"), False)
+
     async def test_an_ended_line_keeps_what_came_and_waits_for_nothing_more(self, erp: Erp, people: People) -> None:
         order = an_order()
         await erp.create_purchase_order(order)
