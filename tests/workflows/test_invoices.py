@@ -68,6 +68,8 @@ async def test_a_price_hold_is_paid_as_billed_by_a_persons_word(case: Case) -> N
     await case.say(order, invoice=bill)
     await case.until("invoice blocked", order.case_id)
     assert case.change(order.case_id).owner == "buyer"
+    case.register.put(build.employee("E-DESK", "support"))
+    assert (await case.refused("accept", "E-DESK", order.case_id))[0] == "NotAllowed", "not the support desk's word"
     await case.decide("accept", by="E-BUY", case=order.case_id)
     await case.until("payment to release", order.case_id)
     await case.decide("release", by="E-FIN", case=order.case_id)
@@ -116,6 +118,7 @@ async def test_the_same_number_with_another_total_is_for_finance(case: Case) -> 
     again = build.invoice(order, "6", number=bill.number)
     await case.say(order, invoice=again)
     parked = await case.parked("duplicate", order.case_id)
+    assert (await case.refused("accept", "E-BUY", order.case_id))[0] == "NotAllowed", "finance decides about it"
     assert parked.document == f"{bill.number}-2" and case.change(order.case_id).owner == "finance"
     await case.decide("accept", by="E-FIN", case=order.case_id)
     await case.parked("business-rule", order.case_id)
@@ -124,6 +127,17 @@ async def test_the_same_number_with_another_total_is_for_finance(case: Case) -> 
     assert (await case.refused("release", "E-FIN", order.case_id))[0] == "NotAllowed"
     await case.decide("release", by="E-FIN2", case=order.case_id)
     await case.documents(order, "pay", 2)
+
+
+async def test_a_bill_numbered_as_we_named_a_repeat_is_a_bill_of_its_own(case: Case) -> None:
+    order = await received(case)
+    bill = build.invoice(order, "4")
+    own = build.invoice(order, "6", number=f"{bill.number}-2")
+    for one in (bill, bill, own):
+        await case.say(order, invoice=one)
+    await case.documents(order, "pay", 2)
+    paid = {what.invoice: what.amount for step, what in case.outside.documents[order.number] if step.startswith("pay")}
+    assert paid == {bill.number: bill.total, f"{own.number}-2": own.total}, "each under a name of its own"
 
 
 async def test_a_second_bill_does_not_hide_the_first_that_is_held(case: Case) -> None:

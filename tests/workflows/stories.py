@@ -1,0 +1,212 @@
+"""One case for each ending of the story: played by tests, and once more to record the histories that are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from canonical.cases import LineCorrection
+from canonical.parties import Partner
+from canonical.purchasing import AcknowledgedLine, LineAcknowledgement
+from tests import build
+from tests.workflows.conftest import Case
+
+Story = Callable[[Case], Awaitable[None]]
+
+
+def _line(code: str, **part: object) -> AcknowledgedLine:
+    price = build.usd("125") if code == "IP" else None
+    return AcknowledgedLine(
+        number=1, unit_price=price, acknowledgements=(LineAcknowledgement.model_validate({"code": code} | part),)
+    )
+
+
+async def three_lines_for_two_suppliers(case: Case) -> None:
+    lines = (build.line("1", "ITM-1001", "30 EA"), build.line("2", "ITM-1003", "1 CA"), build.line("3"))
+    await case.start(build.requisition(*lines))
+    await case.until("pending approval")
+    await case.decide("approve", by="E-MGR")
+    for order in await case.orders():
+        await case.until("sent to supplier", order.case_id)
+        await case.deliver(order)
+    assert (await case.result()).business_state == "closed"
+
+
+async def approved_by_the_rules(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-1001", "3 BX")))
+    await case.deliver(await case.order())
+    assert (await case.result()).business_state == "closed"
+
+
+async def refused_by_the_director(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-1002", "50 BX")))
+    await case.until("pending approval")
+    await case.decide("approve", by="E-MGR")
+    await case.owned_by("director")
+    await case.decide("reject", by="E-DIR", reason="not this year")
+    assert (await case.result()).business_state == "refused"
+
+
+async def approved_by_a_substitute(case: Case) -> None:
+    since = datetime.now(UTC).date() - timedelta(days=1)
+    case.register.put(build.employee("E-MGR", "manager", substitute="E-SUB", away_from=since))
+    await case.start(build.requisition())
+    await case.until("pending approval")
+    await case.decide("approve", by="E-SUB")
+    await case.deliver(await case.order())
+    assert (await case.result()).business_state == "closed"
+
+
+async def an_unknown_item_corrected(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-9999", "3 BX")))
+    await case.parked("unknown-code")
+    await case.decide("correct", correction=build.correction(lines=(LineCorrection(line="1", item="ITM-1001"),)))
+    await case.deliver(await case.order())
+    assert (await case.result()).business_state == "closed"
+
+
+async def a_blocked_supplier_cancelled(case: Case) -> None:
+    await case.start(build.requisition(build.line("1", "ITM-1004", "1 BX")))
+    await case.parked("business-rule")
+    await case.decide("cancel", reason="bought elsewhere")
+    assert (await case.result()).business_state == "cancelled"
+
+
+async def an_unreadable_start_cancelled(case: Case) -> None:
+    await case.start_raw(f"procure_to_pay/{build.FACILITY}/surgery-app/{build.unique('W')}", b"{}")
+    await case.parked("data-invalid")
+    await case.decide("cancel", reason="nonsense")
+    assert (await case.result()).business_state == "cancelled"
+
+
+async def a_duplicate(case: Case) -> None:
+    requisition = build.requisition(build.line("1", "ITM-1004", "1 BX"))
+    await case.start(requisition)
+    await case.parked("business-rule")
+    await case.decide("cancel", reason="bought elsewhere")
+    await case.result()
+    await case.start(requisition)
+    assert (await case.result()).business_state == "duplicate"
+
+
+async def a_back_order_with_two_invoices(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order, lines=(_line("IB", dated="2027-01-05"),)))
+    bills = []
+    for quantity in ("6", "4"):
+        await case.say(order, receipt=build.receipt(order, quantity))
+        bills.append(build.invoice(order, quantity))
+        await case.say(order, invoice=bills[-1])
+        await case.documents(order, "pay", len(bills))
+    for bill in bills:
+        await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def a_price_change_accepted(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order, lines=(_line("IP"),)))
+    await case.until("change to decide", order.case_id)
+    await case.decide("accept", case=order.case_id)
+    await case.until("acknowledged", order.case_id)
+    await case.say(order, receipt=build.receipt(order))
+    await case.pay(order, build.invoice(order, price="125"))
+    assert (await case.result()).business_state == "closed"
+
+
+async def a_substitution_refused(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order, lines=(_line("IS", supplier_item="ALP-9"),)))
+    await case.until("change to decide", order.case_id)
+    await case.decide("refuse", case=order.case_id)
+    await case.until("waiting for the supplier", order.case_id)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    assert (await case.result()).business_state == "closed"
+
+
+async def an_order_the_supplier_refuses(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order, "RJ", lines=()))
+    assert (await case.ended(order)).business_state == "rejected by supplier"
+    assert (await case.result()).business_state == "closed"
+
+
+async def an_over_invoice_paid_short(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    bill = build.invoice(order, "12")
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    await case.decide("pay_short", by="E-FIN", case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await case.decide("release", by="E-FIN2", case=order.case_id)
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def a_duplicate_invoice_refused(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.say(order, invoice=bill)
+    await case.told_of("invoice.held.v1", outcome="duplicate")
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def a_silent_supplier(case: Case) -> None:
+    times = {"acknowledge_within": 1, "respond_within": 1}
+    partner = {"code": "ALPINE", "supplier": "ALPINE", "id": "ALPINEMED", "our_id": "FASCIANGH"}
+    case.register.put(Partner.model_validate(partner | times))
+    await case.start(build.requisition(build.line("1", "ITM-1001", "3 BX")))
+    (order,) = await case.orders()
+    await case.until("supplier silent", order.case_id)
+    await case.decide("resend", case=order.case_id)
+    await case.deliver(order)
+    assert (await case.result()).business_state == "closed"
+
+
+async def cancelled_after_its_receipt(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order, "4"))
+    await case.until("partly received", order.case_id)
+    await case.decide("cancel", reason="the ward is closed")
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    assert (await case.result()).business_state == "cancelled"
+    assert "return" in case.outside.steps(order.number)
+
+
+async def an_emergency(case: Case) -> None:
+    await case.start(build.requisition(emergency=True))
+    order = await case.order("ordered, approval pending")
+    await case.decide("approve", by="E-MGR")
+    await case.deliver(order)
+    assert (await case.result()).business_state == "closed"
+
+
+STORIES: tuple[Story, ...] = (
+    three_lines_for_two_suppliers,
+    approved_by_the_rules,
+    refused_by_the_director,
+    approved_by_a_substitute,
+    an_unknown_item_corrected,
+    a_blocked_supplier_cancelled,
+    an_unreadable_start_cancelled,
+    a_duplicate,
+    a_back_order_with_two_invoices,
+    a_price_change_accepted,
+    a_substitution_refused,
+    an_order_the_supplier_refuses,
+    an_over_invoice_paid_short,
+    a_duplicate_invoice_refused,
+    a_silent_supplier,
+    cancelled_after_its_receipt,
+    an_emergency,
+)

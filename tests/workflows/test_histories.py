@@ -1,0 +1,70 @@
+"""Histories of cases as they were, replayed by the code as it is: a change that would stop a running case fails here.
+
+One per ending of the story, the requisition's and its orders'. To record them again, where a change is meant (and
+``workflow.patched`` does not spare it):
+
+    FASCIA_RECORD_HISTORIES=1 python -m pytest tests/workflows/test_histories.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from tests.workflows import stories
+from tests.workflows.conftest import Case
+from workers.temporal import sandbox
+from workflows.registry import PROCESSES
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+RECORDED = sorted(HISTORIES.glob("*.json"))
+record = os.environ.get("FASCIA_RECORD_HISTORIES") == "1"
+
+
+@pytest.mark.skipif(not record, reason="histories are recorded on purpose only")
+@pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)
+async def test_a_story_is_recorded(case: Case, story: stories.Story) -> None:
+    await story(case)
+    HISTORIES.mkdir(exist_ok=True)
+    cases = [case.id, *(order.case_id for order in case.placed())]
+    for place, name in enumerate(cases):
+        handle = case.client.get_workflow_handle(name)
+        which = "requisition" if place == 0 else f"order-{place}"
+        history = _without_our_machine(json.loads((await handle.fetch_history()).to_json()))
+        text = json.dumps(history, indent=1, ensure_ascii=False)
+        (HISTORIES / f"{story.__name__}.{which}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _without_our_machine(what: Any) -> Any:
+    """The same history without the names of the process and the places in the code it ran from."""
+    if isinstance(what, dict):
+        said = {"identity": "worker", "stackTrace": ""}
+        return {key: said.get(key, _without_our_machine(value)) for key, value in what.items()}
+    return [_without_our_machine(one) for one in what] if isinstance(what, list) else what
+
+
+@pytest.mark.skipif(record, reason="being recorded")
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+async def test_a_recorded_case_replays(path: Path) -> None:
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    case = recorded["events"][0]["workflowExecutionStartedEventAttributes"]["workflowId"]
+    history = WorkflowHistory.from_json(case, recorded)
+    replayer = Replayer(
+        workflows=[process.workflow for process in PROCESSES.values()],
+        data_converter=pydantic_data_converter,
+        workflow_runner=sandbox(),
+    )
+    await replayer.replay_workflow(history)
+
+
+@pytest.mark.skipif(record, reason="being recorded")
+def test_every_ending_of_the_story_is_recorded() -> None:
+    recorded = {path.name.split(".")[0] for path in RECORDED}
+    assert recorded == {story.__name__ for story in stories.STORIES}
