@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import Attention, CheckedDecision, State
+    from canonical.matching import DECIDES
     from workflows.acknowledgements import end_line, take
     from workflows.order_cancellation import Cancellation
     from workflows.order_state import InvoiceProgress, LineProgress
@@ -36,8 +37,13 @@ class Decisions(Cancellation):
         requester = self.progress.order.requester
         if checked.roles == ("requester",) and checked.employee != requester:
             return False
-        if decision.verb == "accept" and (self._target(checked).document or "").startswith(MONEY):
-            return bool({"finance", "admin"} & set(checked.roles))
+        if decision.verb in ("accept", "pay_short"):
+            document = self._target(checked).document or ""
+            held = self.progress.invoice(document)
+            if held is not None and held.state == "held":
+                return bool(_may_let_through(held) & set(checked.roles))
+            if document.startswith(MONEY):
+                return bool({"finance", "admin"} & set(checked.roles))
         return super()._role_fits(checked)
 
     def _apply(self, checked: CheckedDecision) -> str:
@@ -177,3 +183,8 @@ class Decisions(Cancellation):
             self._unpark(line=line.line.id)
             end_line(self.progress, line, "short closed", tell_supplier=True)
         return f"{len(lines)} line(s) end with what came"
+
+
+def _may_let_through(held: InvoiceProgress) -> frozenset[str]:
+    """Whose word lets an invoice through: finance's alone where finance decides, a price or quantity the buyer's too."""
+    return frozenset({"finance"}) if DECIDES.get(held.outcome) == "finance" else frozenset({"finance", "buyer"})

@@ -45,8 +45,10 @@ class InvoiceSteps(PaymentSteps):
         invoices = self.progress.invoices
         if any(held.message == message and held.invoice.key == invoice.key for held in invoices):
             return
-        before = sum(1 for held in invoices if held.invoice.number == invoice.number)
-        name = f"{invoice.number}-{before + 1}" if before else invoice.number
+        taken, name, again = {held.name for held in invoices}, invoice.number, 1
+        while name in taken:
+            again += 1
+            name = f"{invoice.number}-{again}"
         held = InvoiceProgress(invoice=invoice, message=message, name=name)
         invoices.append(held)
         self.progress.invoice_due = None
