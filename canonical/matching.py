@@ -22,6 +22,8 @@ DECIDES = {
     "duplicate": "finance",
 }
 
+YEARS_APART = 5  # of an order and its bill: beyond it is a typing error, and no due day can be counted from it
+
 
 class MatchedLine(Canonical):
     """One invoiced line against its order line: billed, and what we would accept of it. Order units."""
@@ -65,7 +67,8 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
 
     A price variance passes only inside both the percent and the amount, per line; billed quantity never exceeds what was
     received, but for bulk items within their percent (lot, serial and implant: none). Freight up to its limit; the
-    header total within its limit of lines, freight and tax. A price below the order's passes.
+    header total within its limit of lines, freight and tax. A price below the order's passes; a bill of nothing or less,
+    or dated years away, never does.
     """
     freight = invoice.freight or zero(invoice.currency)
     tax = invoice.tax or zero(invoice.currency)
@@ -73,6 +76,8 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
     reasons: list[str] = []
     if invoice.currency != order.currency:
         return _held(f"invoiced in {invoice.currency}, ordered in {order.currency}", invoice.currency)
+    if (odd := _out_of_reason(order, invoice)) is not None:
+        return _held(odd, invoice.currency)
     matched: list[MatchedLine] = []
     for billed in invoice.lines:
         line = _order_line(order, billed)
@@ -107,6 +112,17 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
         tax=tax,
         debit_memo=debit_memo,
     )
+
+
+def _out_of_reason(order: PurchaseOrder, invoice: Invoice) -> str | None:
+    """What no bill says: taken back as if never billed, goods could be billed and paid a second time."""
+    below = [line for line in invoice.lines if line.quantity.value <= 0 or line.unit_price.amount < 0]
+    charges = [part for part in (invoice.freight, invoice.tax, invoice.other_charges) if part and part.amount < 0]
+    if below or charges or invoice.total.amount <= 0:
+        return f"it bills nothing or less than nothing ({invoice.total}): ask for a credit note, or book it in the ERP"
+    if abs(invoice.invoiced_on.year - order.ordered_on.year) > YEARS_APART:
+        return f"it is dated {invoice.invoiced_on}, the order {order.ordered_on}: ask for it with its right date"
+    return None
 
 
 def _outcome(held: Sequence[MatchedLine], reasons: Sequence[str]) -> str:

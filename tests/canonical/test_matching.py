@@ -193,7 +193,9 @@ def test_another_currency_is_held_with_nothing_to_accept() -> None:
     assert (found.outcome, found.lines) == (HEADER_HOLD, ()) and "EUR" in found.reasons[0]
 
 
-@pytest.mark.parametrize("line", [{"number": 9, "supplier_item": ""}, {"supplier_item": "ALP-9"}, {"number": None, "supplier_item": "X"}])
+@pytest.mark.parametrize(
+    "line", [{"number": 9, "supplier_item": ""}, {"supplier_item": "ALP-9"}, {"number": None, "supplier_item": "X"}]
+)
 def test_a_line_that_is_not_on_the_order_is_for_finance(line: dict[str, Any]) -> None:
     found = outcome(order(), bill(line=line))
     assert found.outcome == HEADER_HOLD and "is not on the order" in found.reasons[0]
@@ -214,3 +216,22 @@ def test_the_gravest_thing_decides() -> None:
     dear_and_many = outcome(order(), bill("110", "12"))
     assert dear_and_many.outcome == QUANTITY_HOLD
     assert dear_and_many.debit_memo == build.usd("320")  # 12 at 110, of which 10 at 100 are accepted
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"quantity": "-10"},
+        {"quantity": "0"},
+        {"price": "-100"},
+        {"freight": build.usd("-5")},
+        {"tax": build.usd("-5")},
+        {"other_charges": build.usd("-5")},
+        {"invoiced_on": date(9999, 12, 31)},
+        {"invoiced_on": date(1, 1, 1)},
+    ],
+)
+def test_a_bill_out_of_reason_never_passes_and_leaves_nothing_to_accept(odd: dict[str, Any]) -> None:
+    """Less than nothing would make room for the same goods to be billed, and paid, again."""
+    found = match(order(), bill(**odd), {"1": Progress(received=Decimal(10), invoiced=Decimal(10))}, Tolerances())
+    assert (found.outcome, found.decides, found.lines) == (HEADER_HOLD, "finance", ())
