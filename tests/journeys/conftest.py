@@ -43,7 +43,9 @@ class Hospital:
     supplier_lines: dict[str, Line] = field(default_factory=dict)
 
     def scene(self) -> Scene:
-        """A scene of its own, under a number nobody else has."""
+        """A scene of its own, under a number nobody else has; what a test before it held on a line is let go."""
+        for line in (self.erp_line, *self.supplier_lines.values()):
+            line.let_go()
         return Scene(self.stage, self.doors, self.outside, f"T{next(_tags):03d}")
 
     async def counts(self, scene: Scene) -> Ending:

@@ -37,6 +37,14 @@ class Hold:
         return True
 
 
+async def _whole(reader: asyncio.StreamReader) -> bytes:
+    """What comes next; of an HTTP request head and body together, so that one held does not keep a server waiting for its body."""
+    data = await reader.read(PIECE)
+    if data.startswith(b"POST ") and data.endswith(b"\r\n\r\n"):
+        data += await reader.read(PIECE)
+    return data
+
+
 @dataclass(eq=False)
 class _Wire:
     """One connection through the line; ``awaited`` holds its next answer."""
@@ -142,7 +150,7 @@ class Line:
 
     async def _requests(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(PIECE):
+            while data := await _whole(reader):
                 held = next((one for one in self._holds if one.takes(data)), None)
                 if held is not None and held.of_answer:
                     wire.awaited = held
