@@ -52,7 +52,7 @@ class Changes:
         purchases = await self._rpc.search(
             "purchase.purchase",
             [modified, ours, ["origin", "=", None], ["state", "in", ["processing", "done", "cancelled"]]],
-            ["reference", "last_modified_at"],
+            ["reference", "state", "last_modified_at"],
         )
         payments = await self._rpc.search(
             "account.payment", [modified, ours, ["state", "in", ["processing", "succeeded", "failed"]]], PAYMENT_FIELDS
@@ -99,12 +99,16 @@ class Changes:
         return {row["id"]: row for row in rows if row["purchase."]["origin"] is None}
 
     async def _ended(self, purchases: Sequence[Record]) -> list[str]:
-        """Orders that will bring nothing: of which nothing came and nothing is awaited any more."""
-        ids = [row["id"] for row in purchases]
-        alive = [["origin.purchase", "in", ids, "purchase.line"], ["state", "!=", "cancelled"]]
-        moving = await self._rpc.search("stock.move", alive, ["origin.purchase"])
-        with_goods = {row["origin."]["purchase"] for row in moving}
-        return [row["reference"] for row in purchases if row["id"] not in with_goods]
+        """Orders that will bring nothing: of which nothing came and nothing is awaited any more.
+
+        Tryton takes an order's moves away when it is amended and plans them anew in a transaction of its own: a line that
+        asks for goods and has no move between the two is not given up. All is asked at once, as one moment has it.
+        """
+        ids = [row["id"] for row in purchases if row["state"] != "cancelled"]
+        fields = ["purchase", "quantity", "moves.state", "moves_recreated"]
+        lines = await self._rpc.search("purchase.line", [["purchase", "in", ids]], fields)
+        living = {line["purchase"] for line in lines if _awaited(line)}
+        return [row["reference"] for row in purchases if row["id"] not in living]
 
     async def order(self, facility: str, number: str) -> ErpOrder:
         """An order with everything that hangs on it."""
@@ -152,6 +156,14 @@ class Changes:
             )
             for row in rows
         ]
+
+
+def _awaited(line: Record) -> bool:
+    """Whether anything came or is to come of a purchase line: it has a move, or Tryton has yet to plan one."""
+    moves = line["moves."]
+    if any(move["state"] != "cancelled" for move in moves):
+        return True
+    return (line["quantity"] or 0) > 0 and {move["id"] for move in moves} <= set(line["moves_recreated"])
 
 
 def _received(move: Record, line: Record | None) -> ReceivedLine:

@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
-from adapters.erp.tryton.records import terms_of
+from adapters.erp.tryton.changes import Changes
+from adapters.erp.tryton.records import Records, terms_of
 from adapters.erp.tryton.rpc import AsksFirst, TrytonRpc
 from canonical.errors import FasciaError, Rejected, Throttled, Unavailable
 
+AT = {
+    "__class__": "datetime",
+    "year": 2026,
+    "month": 3,
+    "day": 2,
+    "hour": 9,
+    "minute": 0,
+    "second": 0,
+    "microsecond": 0,
+}
 ANSWERS = {"common.db.login": [1, "token", None], "model.res.user.get_preferences": {"company": 4}}
 
 
@@ -27,6 +38,7 @@ class Played:
         self.text: str | None = None
         self.refuse_sessions = 0
         self.asked: list[dict[str, Any]] = []
+        self.told: dict[str, Any] = {}  # by method, before ``next``
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
@@ -37,6 +49,8 @@ class Played:
         if self.refuse_sessions:
             self.refuse_sessions -= 1
             return httpx.Response(401)
+        if body["method"] in self.told:
+            return httpx.Response(200, json={"id": 1, "result": self.told[body["method"]]})
         return httpx.Response(200, text=self.text) if self.text else httpx.Response(200, json={"id": 1, **self.next})
 
     def methods(self) -> list[str]:
@@ -130,3 +144,28 @@ def test_terms_are_read_from_their_name() -> None:
     assert (read.discount_percent, read.discount_days, read.net_days) == (Decimal(2), 10, 30)
     assert terms_of("Net 45") is not None
     assert terms_of("when we feel like it") is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "moves", "made_anew", "ended"),
+    [
+        (10, [], [], False),  # amended or just confirmed: Tryton has yet to plan its goods
+        (10, [("draft", 1)], [], False),
+        (10, [("done", 1)], [], False),
+        (10, [("cancelled", 1)], [1], False),  # to be made anew
+        (10, [("cancelled", 1)], [], True),
+        (0, [], [], True),  # amended to nothing
+        (0, [("done", 1)], [], False),  # it came before the rest was ended
+    ],
+)
+async def test_an_order_between_two_transactions_of_tryton_is_not_ended(
+    rpc: TrytonRpc, played: Played, quantity: int, moves: list[tuple[str, int]], made_anew: list[int], ended: bool
+) -> None:
+    """An amendment takes the moves away, another transaction plans them anew; asked between, nothing was cancelled."""
+    played.next = {"result": []}
+    order = {"id": 7, "reference": "PO000007", "state": "processing", "last_modified_at": AT}
+    line = {"id": 1, "purchase": 7, "quantity": quantity, "moves_recreated": made_anew}
+    line["moves."] = [{"state": state, "id": number} for state, number in moves]
+    played.told = {"model.purchase.purchase.search_read": [order], "model.purchase.line.search_read": [line]}
+    changes = await Changes(Records(rpc)).since("NGH", datetime(2026, 1, 1, tzinfo=UTC))
+    assert changes.cancelled_orders == (("PO000007",) if ended else ())
