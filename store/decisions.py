@@ -16,7 +16,7 @@ from store.register_reading import all_current, current, utc_today
 from store.tables import api_keys
 
 NO_SEAL = "identity not verified: no valid seal of our doors"
-_NOBODY = "is not an active employee of this facility in the register"
+_NOBODY = "the one who decides is not an active employee of this facility in the register"
 
 
 def unverified(request: DecisionToCheck) -> CheckedDecision:
@@ -27,12 +27,13 @@ def unverified(request: DecisionToCheck) -> CheckedDecision:
 
 
 def verified(request: DecisionToCheck, person: Employee | None) -> CheckedDecision:
-    """A sealed decision, with the person behind its actor; without one nobody may give it."""
-    actor = request.decision.actor
+    """A sealed decision, with the person behind its actor; without one nobody may give it.
+
+    Why not goes into a failure, which Temporal keeps in clear: it names nobody.
+    """
     if person is None or not person.active:
-        return CheckedDecision(
-            decision=request.decision, verified=True, why_not=f"{actor.id} ({actor.known_by}) {_NOBODY}"
-        )
+        why_not = f"{_NOBODY} (known by {request.decision.actor.known_by})"
+        return CheckedDecision(decision=request.decision, verified=True, why_not=why_not)
     return CheckedDecision(decision=request.decision, verified=True, employee=person.id, roles=person.roles)
 
 

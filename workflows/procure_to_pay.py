@@ -90,6 +90,7 @@ class ProcureToPay(Ordering):
                 message = self._retry(decision.document)
             case "correct":
                 self.progress.requisition = corrected(self.progress.requisition, decision.correction, self.case)
+                self.progress.approvals, self.progress.approved = [], False  # nobody approved this one
                 message = "corrected, and checked again"
         self._released += 1
         return message

@@ -12,6 +12,8 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.common import RawValue
 
+from canonical.cases import LineCorrection
+from canonical.parties import Supplier
 from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.steps import OrderStart
 from tests import build
@@ -171,6 +173,22 @@ async def test_a_successor_of_a_requisition_goes_on_from_where_it_was(case: Case
     await told_by_the_sweep(case, order)
     assert (await case.result()).business_state == "closed"
     assert len(case.placed()) == 1 and case.outside.steps(order.number).count("850") == 1
+
+
+async def test_what_is_corrected_after_an_approval_is_approved_again(case: Case) -> None:
+    requisition = build.requisition(build.line("1", "ITM-1002", "50 BX"))
+    await case.start(requisition)
+    await case.until("pending approval")
+    await case.decide("approve", by="E-MGR")
+    await case.owned_by("director")
+    case.register.put(Supplier(code="ALPINE", name="Alpine", status="blocked"))
+    await requisition_succeeded(case, requisition)
+    await case.parked("business-rule", line="1")
+    case.register.put(Supplier(code="ALPINE", name="Alpine"))
+    more = LineCorrection(line="1", quantity=build.each("60", "BX"))
+    await case.decide("correct", correction=build.correction(lines=(more,)))
+    await case.until("pending approval")
+    assert case.change().owner == "manager", "who approved fifty has not approved sixty"
 
 
 async def test_a_requisition_stopped_while_its_order_ended_finds_how(case: Case) -> None:
