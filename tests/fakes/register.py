@@ -91,11 +91,11 @@ class FakeRegister:
         return found if isinstance(found, Employee) else None
 
     async def employees(self, facility: str, role: str) -> Sequence[Employee]:
-        return [
-            record
-            for record in self.records
-            if isinstance(record, Employee) and record.active and record.facility == facility and role in record.roles
-        ]
+        newest: dict[str, Employee] = {}
+        for record in self.records:
+            if isinstance(record, Employee) and record.facility == facility:
+                newest.setdefault(record.id, record)
+        return [person for person in newest.values() if person.active and role in person.roles]
 
     async def policy(self, facility: str, as_of: date) -> Policy:
         for record in self.records:

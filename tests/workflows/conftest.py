@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -21,7 +22,9 @@ from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
+from canonical.base import read_strictly
 from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision, Trouble
+from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
 from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
@@ -321,9 +324,9 @@ class Workers:
         await self.cases.trouble(trouble)
 
     async def stop(self) -> None:
-        if self._serving is not None:
-            await self._serving.aclose()
-        self._serving, self._cached = None, None
+        serving, self._serving, self._cached = self._serving, None, None
+        if serving is not None:
+            await serving.aclose()
 
 
 @pytest.fixture(scope="session")
@@ -356,3 +359,5 @@ async def case(server: Stack, workers: Workers, policy: dict[str, Any], cached: 
     case = Case(await connect(server.settings), cases, register, outside)
     yield case
     await case.stop()
+    for event in cases.events.values():  # what is told is what is published, whatever a test was about
+        read_strictly(EVENTS[event.type], json.dumps(event.data))

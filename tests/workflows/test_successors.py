@@ -267,6 +267,22 @@ async def test_a_reset_requisition_keeps_its_claim_its_numbers_and_its_orders(ca
     assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
 
 
+async def test_a_requisition_reset_after_it_was_ordered_asks_nobody_again(case: Case) -> None:
+    order = await case.approved_order()
+    await reset(case, case.id)
+    await case.deliver(order)
+    async with asyncio.timeout(30):
+        while not case.change(order.case_id).closed:
+            await asyncio.sleep(0.05)
+    await told_by_the_sweep(case, order)
+    async with asyncio.timeout(30):
+        while not case.change().closed:
+            await asyncio.sleep(0.05)
+    states = [change.business_state for change in case.cases.changes if change.case == case.id]
+    assert states.count("pending approval") == 1 and case.state() == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
 async def test_a_run_that_became_too_long_continues_in_another_with_all_it_knows(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
