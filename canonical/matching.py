@@ -41,7 +41,7 @@ class Match(Canonical):
     """What the match says of one invoice.
 
     ``debit_memo`` is what a short payment would keep back: of lines that do not match what is not accepted; where the
-    invoice as a whole does not fit, all above the accepted lines, the tax and freight within its limit.
+    invoice as a whole does not fit, all above the accepted lines, tax and freight within their limits.
     """
 
     outcome: str
@@ -66,7 +66,7 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
     """Match an invoice against its order and receipts.
 
     A price variance passes only inside both the percent and the amount, per line; billed quantity never exceeds what was
-    received, but for bulk items within their percent (lot, serial and implant: none). Freight up to its limit; the
+    received, but for bulk items within their percent (lot, serial and implant: none). Freight and tax up to their limits; the
     header total within its limit of lines, freight and tax. A price below the order's passes; a bill of nothing or less,
     or dated years away, never does.
     """
@@ -94,6 +94,9 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
         reasons.append(f"the total {invoice.total} is not the sum of its parts, {expected}")
     if freight.amount > limits.freight_amount:
         reasons.append(f"freight {freight} is above {limits.freight_amount}")
+    tax_limit = (lines_total.rounded() + freight).amount * limits.tax_percent / 100
+    if tax.amount > tax_limit:
+        reasons.append(f"tax {tax} is above {limits.tax_percent} % of goods and freight")
     if other.amount > 0:
         reasons.append(f"charges of {other} are not on the order")
     held = [line for line in matched if line.outcome != PAY]
@@ -102,7 +105,8 @@ def match(order: PurchaseOrder, invoice: Invoice, progress: Mapping[LineId, Prog
     if reasons:
         accepted = [line.accepted_price.times(line.accepted.value).rounded() for line in matched]
         usual = freight if freight.amount <= limits.freight_amount else zero(invoice.currency)
-        debit_memo = _above_nothing(invoice.total - total([*accepted, usual, tax], invoice.currency))
+        due = tax if tax.amount <= tax_limit else zero(invoice.currency)
+        debit_memo = _above_nothing(invoice.total - total([*accepted, usual, due], invoice.currency))
     return Match(
         outcome=outcome,
         decides=DECIDES.get(outcome, ""),

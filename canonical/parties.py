@@ -186,6 +186,7 @@ class Tolerances(Canonical):
     bulk_quantity_percent: Decimal = Decimal(5)
     freight_amount: Decimal = Decimal(25)
     header_amount: Decimal = Decimal(5)
+    tax_percent: Decimal = Decimal(15)
 
 
 class PaymentPolicy(Canonical):

@@ -34,7 +34,7 @@ EXAMPLE: dict[str, Any] = {
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemDetails, "description": "No Idempotency-Key, or no JSON"},
-    403: {"model": ProblemDetails, "description": "Another facility's or source system's requisition"},
+    403: {"model": ProblemDetails, "description": "Another facility's requisition, or a key that is not made for this"},
     409: {"model": ProblemDetails, "description": "The number is known with other content; the problem names the case"},
     422: {
         "model": ProblemDetails,

@@ -178,6 +178,12 @@ def test_tax_belongs_to_the_total() -> None:
     assert outcome(order(), bill(tax=build.usd("70"), total="1000")).outcome == HEADER_HOLD
 
 
+def test_a_tax_no_tax_comes_to_is_for_finance_and_not_accepted() -> None:
+    found = outcome(order(), bill(tax=build.usd("900")))
+    assert (found.outcome, found.debit_memo) == (HEADER_HOLD, build.usd("900"))
+    assert "tax 900" in found.reasons[0]
+
+
 def test_charges_nobody_ordered_are_for_finance() -> None:
     found = outcome(order(), bill(other_charges=build.usd("3")))
     assert (found.outcome, found.decides, found.debit_memo) == (HEADER_HOLD, "finance", build.usd("3"))
