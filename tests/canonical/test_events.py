@@ -20,7 +20,9 @@ def _told() -> list[tuple[str, str, set[str]]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_tell":
                 kind = node.args[0]
-                assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno}: an event is told by its plain name"
+                assert isinstance(kind, ast.Constant) and isinstance(kind.value, str), (
+                    f"{path.name}:{node.lineno}: an event is told by its plain name"
+                )
                 told.append((f"{path.name}:{node.lineno}", f"{kind.value}.v1", {k.arg for k in node.keywords if k.arg}))
     return told
 
