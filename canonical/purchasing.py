@@ -31,6 +31,8 @@ from canonical.base import (
     total,
 )
 
+LONGEST_CASE = 255  # Temporal keeps a workflow's id in so many characters, and refuses a longer one for ever
+
 
 def _unique(ids: list[str], what: str) -> None:
     if len(ids) != len(set(ids)):
@@ -76,8 +78,14 @@ class Requisition(Canonical):
     lines: tuple[RequisitionLine, ...] = Field(min_length=1, max_length=500)
 
     @model_validator(mode="after")
-    def _lines_differ(self) -> Requisition:
+    def _can_be_a_case(self) -> Requisition:
         _unique([line.id for line in self.lines], "line")
+        if len(self.case_id) > LONGEST_CASE:
+            raise ValueError(
+                "the number is too long as part of a case's name: use fewer characters, or plain letters and digits"
+            )
+        if self.needed_by is not None and not 2000 <= self.needed_by.year <= 2100:
+            raise ValueError("needed_by is a day from 2000 to 2100")
         return self
 
     @property

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from canonical.base import content_hash, read_strictly
+from canonical.base import case_parts, content_hash, read_strictly
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from canonical.ports import Cases, Engine, Journal, Kept, Unmatched
 from canonical.purchasing import Requisition
@@ -188,7 +188,7 @@ class Intake:
             return ""
         case = await self._case_of(document, orders[0] if orders else "", message.partner)
         if case is None:
-            reason = "it answers nothing we sent" if document.functional else "no order of this number"
+            reason = "it answers nothing we sent" if document.functional else "no order of this number to this supplier"
             await self.listed(kind, message, reason, document, **about)
             return ""
         if not await self._engine.deliver(case, document):
@@ -207,13 +207,17 @@ class Intake:
         """Bring an unmatched document to the case a person names.
 
         Raises:
-            Rejected: it is no document a case takes, it is settled otherwise, or the case is closed.
+            Rejected: it is no document a case takes, another supplier's, settled otherwise, or the case is closed.
         """
         if not held.document:
             raise Rejected("it holds no document a case could take", code="not-open")
         if held.state != "open" and held.case != case:
             raise Rejected(f"it is {held.state.replace('_', ' ')}", code="conflict")
         document = SupplierDocument.model_validate_json(held.document)
+        supplier = _supplier(document)
+        number = case_parts(case)[-1]
+        if supplier and await self._cases.order_case(number) == case != await self._cases.order_case(number, supplier):
+            raise Rejected(f"{number} is no order to {supplier}, whose document this is", code="not-open")
         if not await self._engine.deliver(case, document.model_copy(update={"attached_by": person})):
             raise Rejected("this case is not open", code="not-open")
 
@@ -222,9 +226,7 @@ class Intake:
             return await self._cases.case_of_control_number(partner, functional.kind, functional.control_number)
         if document.payment and "/payment/" in document.payment.key:
             return document.payment.key.partition("/payment/")[0]
-        nouns = (document.acknowledgement, document.ship_notice, document.invoice)
-        supplier = next((noun.supplier for noun in nouns if noun), "")
-        return await self._cases.order_case(order, supplier) if order else None
+        return await self._cases.order_case(order, _supplier(document)) if order else None
 
     async def erp_document(self, message: Kept) -> bool:
         """Route what the ERP's watcher kept: the message's bytes are the document itself."""
@@ -237,6 +239,12 @@ class Intake:
             message, document.model_copy(update={"message": message.id}), order=rest, facility=facility
         )
         await self.journal.mark(message.id, "routed", case=case)
+
+
+def _supplier(document: SupplierDocument) -> str:
+    """Whose document it is; nobody's when it is the ERP's or answers by control number."""
+    nouns = (document.acknowledgement, document.ship_notice, document.invoice)
+    return next((noun.supplier for noun in nouns if noun), "")
 
 
 def describe(document: SupplierDocument) -> tuple[str, str, tuple[str, ...]]:

@@ -15,10 +15,11 @@ from gateway.rest import Behind, Who, may
 Thing = TypeVar("Thing")
 
 router = APIRouter(prefix="/v1", tags=["look-ups"])
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL has no such character to look for
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 After = Annotated[str, Query(max_length=300, description="the `next` of the page before")]
-State = Annotated[str, Query(max_length=60, description="only these, in the words of `business_state`")]
-Search = Annotated[str, Query(max_length=80, description="part of a code, name or catalogue number")]
+State = Annotated[str, Query(max_length=60, pattern=NO_NUL, description="only these, in the words of `business_state`")]
+Search = Annotated[str, Query(max_length=80, pattern=NO_NUL, description="part of a code, name or catalogue number")]
 Open = Annotated[bool, Query(alias="open", description="leave out what has ended")]
 
 

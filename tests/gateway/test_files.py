@@ -230,12 +230,22 @@ async def test_a_document_for_an_unknown_order_goes_to_the_list_with_all_a_perso
     house.cases.orders.clear()
     await house.leave(sample("810_freight_and_tax"))
     (row,) = house.cases.unmatched.values()
-    assert (row.kind, row.order, row.reason) == ("invoice", ORDER, "no order of this number")
+    assert (row.kind, row.order, row.reason) == ("invoice", ORDER, "no order of this number to this supplier")
     assert row.message == house.received()[0].id
     await house.intake.attach(row, ORDER_CASE, "E-BUY")
     ((case, document),) = house.engine.delivered
     assert (case, document.attached_by) == (ORDER_CASE, "E-BUY")
     assert document.invoice is not None
+
+
+async def test_a_bill_of_one_supplier_is_attached_to_no_order_of_another() -> None:
+    house = House()
+    house.cases.orders = {case: (written, "BOREAL") for case, (written, _) in house.cases.orders.items()}
+    await house.leave(sample("810_freight_and_tax"))
+    (row,) = house.cases.unmatched.values()
+    with pytest.raises(Rejected, match="is no order to ALPINE"):
+        await house.intake.attach(row, ORDER_CASE, "E-BUY")
+    assert not house.engine.delivered
 
 
 async def test_a_document_for_a_closed_case_goes_to_the_list_naming_the_case() -> None:

@@ -465,3 +465,20 @@ async def test_many_at_once_under_one_key_start_one_case(house: House) -> None:
     assert {answer.status_code for answer in answers} == {202}
     assert len(house.messages) == 1
     assert {case for case, _ in house.engine.started} == {"procure_to_pay/NGH/surgery-app/R-1"}
+
+
+async def test_a_search_for_what_no_database_holds_is_refused(house: House) -> None:
+    problem(await house.get("/v1/items?search=%00", by="person"), 422, "data-invalid")
+    problem(await house.get("/v1/orders?state=a%00b", by="person"), 422, "data-invalid")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"number": "\N{THERMOMETER}" * 40}, {"needed_by": "0001-01-01"}, {"needed_by": "9999-12-31"}]
+)
+async def test_what_could_never_become_a_case_or_an_order_is_refused_at_the_door(
+    house: House, odd: dict[str, str]
+) -> None:
+    """Temporal keeps 255 characters of a case's name, and an accented one counts for many; a year has four digits."""
+    told = problem(await house.post(wire(**odd)), 422, "data-invalid")
+    assert "number" in str(told) or "needed_by" in str(told)
+    assert not house.engine.started
