@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import machine, probing, report, starts, usual
+from bench import machine, probing, report, starts, tryton, usual
 from bench.figures import Found, Measured
 from bench.stand import standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "starts")
+PARTS = ("probe", "usual", "tryton", "starts")
 
 
 def say(line: str) -> None:
@@ -38,6 +38,8 @@ async def measure(parts: Sequence[str], before: Found, *, rounds: int, quick: bo
             if "usual" in parts:
                 await stand.serve("usual", "fascia")
                 found.append(await usual.measure(stand, rounds=rounds, many=8 if quick else 24, callers=8, say=say))
+        if "tryton" in parts:
+            found += await tryton.measure(Path(folder) / "demo", rounds=1 if quick else 3, many=4, say=say)
         if "starts" in parts:
             found += await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say)
     return before.model_copy(update={"machine": described}).with_parts(*found)

@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.cpu import Used, spent, together
 
-NOT_OURS = ("driver", "stub_erp")  # who calls and who is called: shown, but no part of the platform
+NOT_OURS = (
+    "driver",
+    "stub_erp",
+    "erp",
+    "partners",
+    "database: ERP",
+)  # who calls and who is called: shown, but no part of the platform
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from itertools import count
 import httpx
 from temporalio.client import WorkflowHandle
 
-from bench.cpu import of_machine
+from bench.cpu import Meter, of_machine
 from bench.figures import Probing, Round
 from bench.probe import BARE, Bare
-from bench.stand import Stand
+from bench.stand import Stand, time_now
 from canonical.purchasing import Requisition
 from tests import build
 
@@ -68,16 +68,16 @@ class Callers:
     async def round(self, side: str, many: int, callers: int) -> Round:
         """One round of one side, with what it cost whom."""
         call = self.bare if side == "bare" else self.ours
-        return await measured(self._stand, many, lambda: self.send(call, many, callers))
+        return await measured(self._stand.meter, many, lambda: self.send(call, many, callers))
 
 
-async def measured(stand: Stand, many: int, work: Callable[[], Awaitable[list[float]]]) -> Round:
+async def measured(meter: Meter, many: int, work: Callable[[], Awaitable[list[float]]]) -> Round:
     """Do the work, and read what everybody used for it."""
-    machine, before, began = of_machine(), stand.meter.read(), time.perf_counter()
+    machine, before, began = of_machine(), meter.read(), time.perf_counter()
     took = await work()
     wall = time.perf_counter() - began
     await asyncio.sleep(SETTLED)
-    after = stand.meter.read()
+    after = meter.read()
     whole = time.perf_counter() - began
     ours = sum(after.values()) - sum(before.get(name, 0.0) for name in after)
     others = max(0.0, (of_machine() - machine - ours) / whole)
@@ -98,4 +98,4 @@ async def compare(stand: Stand, *, rounds: int, many: int, callers: int, say: Ca
                 say(
                     f"{side}, {callers} callers, round {number + 1}: {one.rate:.1f}/s, {one.platform_ms:.1f} CPU ms each"
                 )
-    return Probing(at=stand.now(), temporals_store=stand.temporals_store, callers=callers, **found)
+    return Probing(at=time_now(), temporals_store=stand.temporals_store, callers=callers, **found)

@@ -99,7 +99,10 @@ def _usual(runs: Sequence[Usual]) -> Iterator[str]:
     yield "\n## Procure to pay, the usual way\n"
     yield "A requisition of three lines for one supplier over the REST door; approved by a manager; ordered; confirmed (997, 855),"
     yield "shipped, received, billed, paid, reconciled. Real processes and store, requisition and order each a case of its own."
-    yield "A driver plays people and partners: the approval by update, documents by signal, as the doors deliver them.\n"
+    yield "On the stub ERP a driver plays people and partners: the approval by update, documents by signal, as the doors deliver"
+    yield "them. On Tryton nothing is played inside: X12 files over SFTP from the suppliers' program, goods received and payments made"
+    yield "in the ERP and found by the watcher, with the demonstration's short clocks (suppliers answer within seconds, the mailbox is"
+    yield "looked at every 2 s), so its seconds are waiting; its REST door also answers the driver's looks.\n"
     rows = []
     for run in runs:
         rate, cpu = spread(run.rounds, lambda one: one.rate), spread(run.rounds, lambda one: one.platform_ms)

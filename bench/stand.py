@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bench.cpu import Meter
+from bench.cpu import STORE, TEMPORALS_STORE, Meter
 from stack import postgres
 from stack.part import Part, own_program
 from stack.questions import connect, last_poll
@@ -29,6 +29,11 @@ from tests import build
 WIDE = {"FASCIA_ERP_RATE": "10000"}  # the ERP's own limit of calls per second is not what is measured here
 STUB = "stub_erp"
 SWITCHES = 12.0  # seconds until the server has read the switches it goes on with (stack.temporal_config)
+
+
+def time_now() -> str:
+    """When a part of the results was measured."""
+    return datetime.now(UTC).isoformat(timespec="minutes")
 
 
 @dataclass
@@ -55,10 +60,6 @@ class Stand:
     def temporals_store(self) -> str:
         """Where Temporal keeps its own state, as the state folder has it written down."""
         return str(self.stack.home.read("temporal-store.json")["store"])
-
-    def now(self) -> str:
-        """When a part of the results was measured."""
-        return datetime.now(UTC).isoformat(timespec="minutes")
 
     def door(self, callers: int) -> httpx.AsyncClient:
         """The REST door as so many callers at once reach it, under one key."""
@@ -109,7 +110,7 @@ async def standing(
             _, secret = await StoredKeys(database).add(new)
             await _load(StoredRegister(database))
             await asyncio.sleep(SWITCHES)
-            yield Stand(stack, client, database, secret, _meter(stack), f"http://127.0.0.1:{port}")
+            yield Stand(stack, client, database, secret, meter(stack), f"http://127.0.0.1:{port}")
         finally:
             await database.dispose()
 
@@ -122,7 +123,9 @@ async def _load(register: StoredRegister) -> None:
         assert not report.refused, report.refused
 
 
-def _meter(stack: Stack) -> Meter:
+def meter(stack: Stack, **others: str) -> Meter:
+    """Reads the parts of a stack; ``others`` are databases of programs that are not the platform's."""
+
     def pids() -> dict[str, int]:
         found = {name: stack.pid(name) for name in stack.parts if name != postgres.NAME}
         return {name: pid for name, pid in found.items() if pid is not None} | {"driver": os.getpid()}
@@ -132,4 +135,5 @@ def _meter(stack: Stack) -> Meter:
         assert pid is not None
         return pid
 
-    return Meter(pids, postmaster, (postgres.OWN_DATABASE, postgres.TEMPORAL_DATABASE))
+    ours = {postgres.OWN_DATABASE: STORE, postgres.TEMPORAL_DATABASE: TEMPORALS_STORE}
+    return Meter(pids, postmaster, ours | others)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Start
+from bench.stand import time_now
 from stack.supervisor import running
 
 
@@ -23,7 +24,7 @@ async def measure(folder: Path, *, rounds: int, say: Callable[[str], None]) -> l
                 took.append(time.perf_counter() - began)
                 store = str(stack.home.read("temporal-store.json")["store"])
         say(f"start {number + 1}: first {first[-1]:.1f} s, again {again[-1]:.1f} s")
-    at = time.strftime("%Y-%m-%dT%H:%M+00:00", time.gmtime())
+    at = time_now()
     return [
         Start(at=at, temporals_store=store, what="`fascia up`, empty state folder, programs cached", seconds=first),
         Start(at=at, temporals_store=store, what="`fascia up`, again", seconds=again),

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from bench.figures import Round, Usual
 from bench.probing import measured, requisition
-from bench.stand import Stand
+from bench.stand import Stand, time_now
 from canonical.cases import Answer, CaseStatus
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import SupplierDocument
@@ -145,11 +145,11 @@ async def measure(
         await work(0, callers)
         for number in range(rounds):
             first = callers + number * many
-            one = await measured(stand, many, lambda first=first: work(first, first + many))  # type: ignore[misc]
+            one = await measured(stand.meter, many, lambda first=first: work(first, first + many))  # type: ignore[misc]
             found.append(one)
             say(f"procure to pay, {erp} ERP, round {number + 1}: {one.rate:.2f}/s, {one.platform_ms:.0f} CPU ms each")
     return Usual(
-        at=stand.now(),
+        at=time_now(),
         temporals_store=stand.temporals_store,
         erp=erp,
         callers=callers,
