@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -38,7 +38,7 @@ def _announcing() -> Any:
 def _taking() -> Any:
     """A run takes the claim a door announced for this content, and its message is routed, in one statement."""
     run, content = bindparam("of_run", type_=Words), bindparam("of_hash", type_=Words)
-    ours = or_(claims.c.run == run, and_(claims.c.run.is_(None), claims.c.hash == content))
+    ours = and_(claims.c.run.is_(None), claims.c.hash == content)
     held = update(claims).where(
         claims.c.case == bindparam("of_case", type_=Words), claims.c.generation == 1, claims.c.message != "", ours
     )
@@ -161,7 +161,8 @@ class StoredClaims:
             .where(claims.c.case == request.case)
             .values(run=request.run, message=message, trace=trace, **content)
         )
-        return await _claimed(connection, held, outcome, message=message, start=start)
+        again = held["run"] == request.run  # a run that was reset has had its say already
+        return await _claimed(connection, held, outcome, message=message, start=start, again=again)
 
     async def open_order(self, request: OpenOrder) -> Claimed:
         """Claim an order's case; commit its budget; register order number and supplier for replies."""
@@ -294,11 +295,17 @@ async def _journalled(connection: AsyncConnection, request: ClaimRequest) -> str
 
 
 async def _claimed(
-    connection: AsyncConnection, held: RowMapping, outcome: str, *, message: str = "", start: Start | None = None
+    connection: AsyncConnection,
+    held: RowMapping,
+    outcome: str,
+    *,
+    message: str = "",
+    start: Start | None = None,
+    again: bool = False,
 ) -> Claimed:
     case: str = held["case"]
     revision, carried = 0, ""
-    if outcome == "resumed":
+    if again or outcome == "resumed":
         found = await connection.execute(select(cases.c.revision, cases.c.carried).where(cases.c.case == case))
         row = found.one_or_none()
         revision, carried = (row.revision, row.carried) if row is not None else (0, "")

@@ -86,7 +86,8 @@ class Checks(DecidedCase):
         if claimed.outcome in ("duplicate", "conflict"):
             self._another_has_it(claimed)
             return False
-        if claimed.outcome == "resumed" and claimed.carried:
+        reset = claimed.outcome == "claimed" and self.progress.requisition is None
+        if claimed.carried and (reset or claimed.outcome == "resumed"):
             self.progress = RequisitionProgress.model_validate_json(claimed.carried)
             self.held_by, self.lines = self.progress.held_by, list(self.progress.lines)
             self._answers = dict(self.progress.answers)

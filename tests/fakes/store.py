@@ -200,10 +200,19 @@ class FakeCases:
         message = self.claim_messages.get(request.case) or await self._journalled(request, "routed")
         self.claim_messages[request.case] = message
         await self.journal.mark(message, "routed", case=request.case, kind="requisition")
-        return self._claimed(request.case, held, outcome, message, start)
+        return self._claimed(request.case, held, outcome, message, start, again=held.run == request.run)
 
-    def _claimed(self, case: str, held: Held, outcome: str, message: str = "", start: Start | None = None) -> Claimed:
-        resumed = outcome == "resumed"
+    def _claimed(
+        self,
+        case: str,
+        held: Held,
+        outcome: str,
+        message: str = "",
+        start: Start | None = None,
+        *,
+        again: bool = False,
+    ) -> Claimed:
+        resumed = again or outcome == "resumed"
         return Claimed(
             outcome=outcome,
             case=case,

@@ -279,7 +279,7 @@ async def test_a_requisition_reset_after_it_was_ordered_asks_nobody_again(case: 
         while not case.change().closed:
             await asyncio.sleep(0.05)
     states = [change.business_state for change in case.cases.changes if change.case == case.id]
-    assert states.count("pending approval") == 1 and case.state() == "closed"
+    assert "pending approval" not in states[states.index("ordered") :] and case.state() == "closed"
     assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
 
 
