@@ -24,6 +24,9 @@ from gateway.problems import json_path
 from tests.journeys.conftest import Hospital
 from tests.journeys.sheets import AT_PAR, TO_APPROVE, WRONGS, Wrong, case_of, right, sheet
 from tests.journeys.terminal import fascia, with_key
+from tests.journeys.together import side_by_side, under_way
+
+__all__ = ["under_way"]  # a fixture: it is asked for by name
 
 AT_ONCE = 12
 SENDER, REQUESTER = LABORATORY.sender, LABORATORY.requester
@@ -137,6 +140,7 @@ async def test_a_malformed_requisition_started_in_temporal_waits_for_a_person_an
     assert await hospital.outside.all_orders() == before
 
 
+@side_by_side
 async def test_a_start_under_a_wrong_name_or_with_none_or_two_arguments_waits_for_a_person(hospital: Hospital) -> None:
     run, before = uuid.uuid4().hex[:8], await hospital.outside.all_orders()
     good = raw(json.dumps(right(f"N-{run}")).encode())
@@ -179,6 +183,7 @@ async def test_a_start_under_a_wrong_name_or_with_none_or_two_arguments_waits_fo
     await asked.until("refused")
 
 
+@side_by_side
 async def test_a_malformed_requisition_corrected_by_a_buyer_goes_its_way_once(hospital: Hospital) -> None:
     wrongs = [wrong for wrong in WRONGS if wrong.name in ("lines missing", "no JSON: cut off", "one line id twice")]
     assert len(wrongs) == 3
@@ -191,8 +196,8 @@ async def test_a_malformed_requisition_corrected_by_a_buyer_goes_its_way_once(ho
         half = await hospital.doors.decide(BUYER, asked.name, {"verb": "correct", "correction": {"lines": []}})
         assert half.status_code == 422 and "whole requisition" in half.json()["detail"]
         another = {"requisition": sheet(f"{number}-2", PHARMACY, AT_PAR)}
-        refused = await hospital.doors.decide(BUYER, asked.name, {"verb": "correct", "correction": another})
-        assert refused.status_code == 422 and asked.name in refused.json()["detail"]
+        strange = await hospital.doors.decide(BUYER, asked.name, {"verb": "correct", "correction": another})
+        assert strange.status_code == 422 and asked.name in strange.json()["detail"]
         whole = {"requisition": sheet(number, PHARMACY, AT_PAR)}
         await asked.decide(BUYER, "correct", "as on the paper", correction=whole)
         (order,) = await asked.ordered()
@@ -200,6 +205,8 @@ async def test_a_malformed_requisition_corrected_by_a_buyer_goes_its_way_once(ho
         await asked.until("closed")
         await no_task_failed(handle)
         await hospital.everything_once(asked.scene)
+        late = {"verb": "cancel", "reason": "not needed any more"}
+        await refused(hospital, BUYER, asked, 409, "not-open", **late)
 
     await asyncio.gather(*(corrected(wrong) for wrong in wrongs))
 
@@ -236,6 +243,7 @@ async def waiting(hospital: Hospital, name: str) -> Requisition:
     return asked
 
 
+@side_by_side
 async def test_only_who_may_decides_on_what_they_have_seen_with_a_reason_and_once(hospital: Hospital) -> None:
     hospital = await with_key(hospital, REQUESTER, "--person", REQUESTER, "--per-minute", "6000")
     asked = await waiting(hospital, "D")
@@ -274,6 +282,7 @@ async def test_only_who_may_decides_on_what_they_have_seen_with_a_reason_and_onc
     await hospital.everything_once(asked.scene)
 
 
+@side_by_side
 async def test_a_decision_without_our_seal_counts_as_nobody_s_and_what_does_not_fit_stays_on_the_case(
     hospital: Hospital,
 ) -> None:
@@ -329,8 +338,6 @@ async def test_a_decision_without_our_seal_counts_as_nobody_s_and_what_does_not_
     (order,) = await asked.ordered()
     await order.shipped()
     await hospital.everything_once(asked.scene)
-    await order.delivered_and_paid()
-    await asked.until("closed")
 
 
 async def update_refused(handle: WorkflowHandle[Any, Any], decision: Any) -> str:
