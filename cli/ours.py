@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
-from canonical.errors import Rejected, Unavailable
+from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.parties import Employee
 from cli import loading, reading, successor
 from cli.door import DoorHouse
@@ -35,6 +35,7 @@ from cli.views import (
     RegisterRow,
     UnmatchedRow,
 )
+from gateway.rest_decisions import MAY_SETTLE
 from store import keys as stored_keys
 from store.ids import now
 from workers.settings import Settings, load
@@ -42,7 +43,6 @@ from workers.wiring import Wiring, wired
 
 API_KEY = "api_key"
 DOOR_TIMEOUT = 30.0
-MAY_ATTACH = frozenset({"buyer", "finance", "support", "admin"})
 
 
 @asynccontextmanager
@@ -142,8 +142,13 @@ class OurHouse:
             raise not_found("unmatched document", document, "see `fascia unmatched list`")
         person = await self._person(case_parts(case)[1])
         if not dry_run:
-            await self._wiring.intake.attach(held, case, person.id)
-            held = await self._wiring.cases.attach(document, case, by=person.id, why=why)
+            taken = await self._wiring.cases.attach(document, case, by=person.id, why=why)
+            try:
+                await self._wiring.intake.attach(held, case, person.id)
+            except FasciaError:
+                await self._wiring.cases.reopen(held, case)
+                raise
+            held = taken
         return UnmatchedRow.model_validate(held.model_dump())
 
     async def dismiss(self, document: str, why: str, dry_run: bool) -> UnmatchedRow:
@@ -165,9 +170,9 @@ class OurHouse:
                 f"the login {login()} is no active employee of {facility or 'any facility'} in the register",
                 "give the employee this os_user in the register, or use a key (FASCIA_API_KEY)",
             )
-        if not MAY_ATTACH & set(person.roles):
+        if not MAY_SETTLE & set(person.roles):
             raise not_allowed(
-                f"this is for {', '.join(sorted(MAY_ATTACH))}, not for {', '.join(person.roles) or 'no role'}"
+                f"this is for {', '.join(sorted(MAY_SETTLE))}, not for {', '.join(person.roles) or 'no role'}"
             )
         return person
 

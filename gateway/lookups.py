@@ -22,6 +22,7 @@ class Caller(Canonical):
     sender: str
     facility: str
     person: str = ""
+    roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     per_minute: int = Field(default=60, gt=0)
 
@@ -170,6 +171,10 @@ class UnmatchedList(Protocol):
 
     async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
         """Note that a person gave it to a case."""
+        ...
+
+    async def reopen(self, held: Unmatched, case: str) -> None:
+        """Put it back on the list as it was held: the case did not take it."""
         ...
 
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:

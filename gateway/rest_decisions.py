@@ -20,6 +20,7 @@ from gateway.rest import Behind, Doors, Who, body_of, may
 from gateway.rest_requisitions import DOOR, PROBLEMS, IdempotencyKey, needed
 
 DECISION = "decision"
+MAY_SETTLE = frozenset({"buyer", "finance", "support", "admin"})  # who gives a document to a case, or sets it aside
 
 router = APIRouter(prefix="/v1", tags=["decisions"])
 
@@ -161,8 +162,13 @@ async def attach(request: Request, document: str, who: Who, behind: Behind) -> U
     held = await _open(behind, who, document)
     given = read_strictly(AttachIn, await body_of(request))
     await _of_facility(behind, who, given.case)
-    await behind.intake.attach(held, given.case, who.person)
-    return await behind.unmatched.attach(document, given.case, by=who.person, why=given.reason)
+    taken = await behind.unmatched.attach(document, given.case, by=who.person, why=given.reason)
+    try:
+        await behind.intake.attach(held, given.case, who.person)
+    except FasciaError:
+        await behind.unmatched.reopen(held, given.case)
+        raise
+    return taken
 
 
 @router.post(
@@ -184,6 +190,8 @@ async def _open(behind: Doors, who: Caller, document: str) -> Unmatched:
     may(who, "documents")
     if not who.person:
         raise Problem(403, "not-allowed", "this key belongs to no person: this needs one")
+    if not MAY_SETTLE & set(who.roles):
+        raise Problem(403, "not-allowed", f"this is for {', '.join(sorted(MAY_SETTLE))}")
     held = await behind.unmatched.unmatched_document(document)
     if held is None or held.facility not in ("", who.facility):
         raise Problem(404, "not-found", "no unmatched document of that name")

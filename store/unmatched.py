@@ -57,6 +57,15 @@ class StoredUnmatched:
         """
         return await self._decide(document, "attached", case, by, why)
 
+    async def reopen(self, held: Unmatched, case: str) -> None:
+        """Put a document back on the list as it was held: the case it was given to did not take it."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                update(unmatched)
+                .where(unmatched.c.id == held.id, unmatched.c.state == "attached", unmatched.c.case == case)
+                .values(state=held.state, case=held.case, decided_by="", decided_why="")
+            )
+
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
         """Note that a person decided that nothing follows from the document.
 

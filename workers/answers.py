@@ -29,12 +29,17 @@ from store.register import StoredRegister
 class KeysOfCallers:
     """Who calls, by the keys in our store."""
 
-    def __init__(self, keys: StoredKeys) -> None:
+    def __init__(self, keys: StoredKeys, register: StoredRegister) -> None:
         self._keys = keys
+        self._register = register
 
     async def caller(self, secret: str) -> Caller | None:
         found = await self._keys.caller(secret)
-        return Caller.model_validate(found.model_dump()) if found else None
+        if found is None:
+            return None
+        caller = Caller.model_validate(found.model_dump())
+        person = await self._register.employee(caller.facility, caller.person) if caller.person else None
+        return caller.model_copy(update={"roles": person.roles}) if person and person.active else caller
 
 
 class StoredLookups:

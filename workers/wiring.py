@@ -161,7 +161,7 @@ class Wiring:
             intake=self.intake,
             cases=self.cases,
             engine=self.engine,
-            keys=KeysOfCallers(StoredKeys(self.database)),
+            keys=KeysOfCallers(StoredKeys(self.database), self.register),
             lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
             seal_key=self.seal_key,

@@ -32,7 +32,7 @@ from tests.gateway.fakes import (
     stands,
 )
 
-PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", per_minute=1000)
+PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
 SYSTEM = Caller(key="key-1", sender="orplan", facility="NGH", per_minute=1000)
 SLOW = Caller(key="key-4", sender="slow", facility="NGH", person="E-BUY", per_minute=1)
 

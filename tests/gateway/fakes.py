@@ -111,6 +111,9 @@ class FakeUnmatched:
     async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
         return self._set(document, state="attached", case=case)
 
+    async def reopen(self, held: Unmatched, case: str) -> None:
+        self._held[held.id] = held
+
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
         return self._set(document, state="set_aside")
 

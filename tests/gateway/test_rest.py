@@ -32,7 +32,8 @@ from tests.gateway.fakes import (
 )
 
 SYSTEM = Caller(key="key-1", sender="orplan", facility="NGH", scopes=("requisitions", "lookups"), per_minute=1000)
-PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", per_minute=1000)
+PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
+ASKING = Caller(key="key-5", sender="e-req", facility="NGH", person="E-REQ", roles=("requester",), per_minute=1000)
 ELSEWHERE = Caller(key="key-3", sender="other", facility="SGH", person="E-X", per_minute=1000)
 SLOW = Caller(key="key-4", sender="slow", facility="NGH", per_minute=2)
 
@@ -54,7 +55,7 @@ class House:
             intake=self.intake,
             cases=self.cases,
             engine=self.engine,
-            keys=FakeKeys(system=SYSTEM, person=PERSON, elsewhere=ELSEWHERE, slow=SLOW),
+            keys=FakeKeys(system=SYSTEM, person=PERSON, asking=ASKING, elsewhere=ELSEWHERE, slow=SLOW),
             lookups=self.lookups,
             unmatched=FakeUnmatched(self.cases),
             seal_key=build.SEAL_KEY,
@@ -411,6 +412,16 @@ async def test_a_misspelt_decision_is_refused_with_its_path(house: House) -> Non
 
 
 # ---- documents without a case ---------------------------------------------------------------------------------------
+
+
+async def test_a_requester_neither_attaches_a_document_nor_sets_it_aside(house: House) -> None:
+    kept = house.journal.messages[(await house.post(wire())).json()["message"]]
+    await house.intake.listed("invoice", kept, "no order of this number", None, supplier="ALPINE")
+    (listed,) = (await house.get("/v1/unmatched", by="person")).json()["documents"]
+    for deed, body in (("attach", {"case": ORDER_CASE}), ("set-aside", {"reason": "mine"})):
+        answer = await house.post(body, by="asking", path=f"/v1/unmatched/{listed['id']}/{deed}")
+        problem(answer, 403, "not-allowed")
+    assert [one.state for one in house.cases.unmatched.values()] == ["open"]
 
 
 async def test_a_person_attaches_a_document_to_an_open_case_or_sets_it_aside(house: House) -> None:

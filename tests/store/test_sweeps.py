@@ -104,6 +104,12 @@ async def test_an_unmatched_document_is_given_to_one_case_or_set_aside(cases: St
     given = await cases.attach("u1", "c", by="E-1", why="theirs")
     assert (given.state, given.case) == ("attached", "c")
     assert await cases.attach("u1", "c", by="E-1") == given
+    listed = given.changed(state="open", case="")
+    await cases.reopen(listed, "another")
+    assert await cases.unmatched_document("u1") == given, "given to c, it is c's to give back"
+    await cases.reopen(listed, "c")
+    assert await cases.unmatched_document("u1") == listed
+    await cases.attach("u1", "c", by="E-1")
     with pytest.raises(Rejected, match="attached to c"):
         await cases.attach("u1", "another", by="E-1")
     assert (await cases.set_aside("u2", by="E-1", why="advertising")).state == "set_aside"
