@@ -132,7 +132,6 @@ async def test_one_requisition_at_once_over_two_doors_is_one_purchase_also_when_
     other = sheet(number, PHARMACY, Ask("ITM-1018", 6, "BX"))
     status, answer = await posted(hospital, PHARMACY.sender, other)
     assert (status, answer["code"], answer["case"]) == (409, "conflict", asked.name)
-    await forgotten(temporal, asked.name)
     conflict = await started_in_temporal(temporal, asked.name, other)
     assert conflict["business_state"] == "conflict" and conflict["next_action"] == f"see {asked.name}"
     listed = await hospital.doors.look("E-7001", "/v1/unmatched?limit=500")
