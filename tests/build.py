@@ -91,6 +91,7 @@ def hospital(**policy: Any) -> list[Any]:
     """Every register record a requisition of ours needs; ``policy`` replaces fields of the facility's policy."""
     approval = policy.pop("approval", ApprovalPolicy())
     terms = policy.pop("terms", Terms(net_seconds=0))
+    policy.setdefault("step_timeout", 5)
     return [
         Facility(code=FACILITY, name="Northfield General Hospital"),
         Department(code="surgery", facility=FACILITY),
