@@ -151,7 +151,13 @@ class Documents(InvoiceSteps):
         self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=("accept", "cancel")))
 
     def _read_ship_notice(self, notice: ShipNotice, message: str) -> None:
+        """Goods on the way; a notice that comes again under its number takes the place of the earlier one."""
         progress = self.progress
+        for line_id, told in progress.shipments.pop(notice.number, {}).items():
+            earlier = progress.line(line_id)
+            if earlier is not None:
+                earlier.shipped -= told
+        counted: dict[str, Decimal] = {}
         for shipped in notice.lines:
             line = progress.by_number(shipped.number, shipped.supplier_item)
             count = self._in_order_unit(line, shipped.quantity) if line is not None else None
@@ -163,9 +169,11 @@ class Documents(InvoiceSteps):
                 self._park(Attention(kind="data-invalid", reason=reason, document=name, verbs=verbs))
                 continue
             line.shipped += count
+            counted[line.line.id] = counted.get(line.line.id, Decimal(0)) + count
             line.expected = notice.expected or line.expected
             if line.received == 0 and (line.state != "back-ordered" or line.shipped >= line.line.quantity.value):
                 line.state = "shipped" if line.shipped >= line.line.quantity.value else "partly shipped"
+        progress.shipments[notice.number] = counted
         progress.receipt_due = self._within(self.context.policy.receipt_within, partner=False)
         self._not_passed("receipt")
         self._note(

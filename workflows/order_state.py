@@ -129,6 +129,7 @@ class OrderProgress(Held):
     to_end: list[LineId] = Field(default_factory=list)
     to_return: list[LineId] = Field(default_factory=list)
     returns: int = 0
+    shipments: dict[str, dict[str, Decimal]] = Field(default_factory=dict)
     receipts: list[str] = Field(default_factory=list)
     seen: list[str] = Field(default_factory=list)
     passed: list[str] = Field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -334,3 +335,17 @@ async def test_a_partners_times_are_data(case: Case) -> None:
     case.register.put(quick)
     order = await case.approved_order()
     await case.until("supplier silent", order.case_id)
+
+
+async def test_a_ship_notice_that_comes_again_changed_takes_the_place_of_the_earlier_one(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    notice = build.ship_notice(order, "4")
+    await case.say(order, ship_notice=notice)
+    changed = notice.changed(carrier="another", lines=build.ship_notice(order, "6").lines)
+    await case.say(order, ship_notice=changed)
+    await case.say(order, ship_notice=build.ship_notice(order, "3"))
+    await case.until("shipped", order.case_id)
+    async with asyncio.timeout(20):
+        while case.change(order.case_id).lines[0].shipped != 9:
+            await asyncio.sleep(0.02)
