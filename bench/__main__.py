@@ -7,12 +7,12 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench import machine, probing, report, starts, tryton, usual
 from bench.figures import Found, Measured
-from bench.stand import standing
+from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PARTS = ("probe", "usual", "tryton", "starts")
@@ -22,27 +22,33 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-async def measure(parts: Sequence[str], before: Found, *, rounds: int, quick: bool) -> Found:
-    """Measure these parts, one after the other, each on a platform of its own."""
-    found: list[Measured] = []
+Keep = Callable[..., None]
+
+
+async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool) -> None:
+    """Measure these parts, one after the other; ``keep`` what each found at once, so that a later failure loses nothing."""
     with tempfile.TemporaryDirectory(prefix="fascia-bench-") as folder:
-        async with standing(Path(folder) / "home", say) as stand:
-            described = await machine.described(stand)
-            if "probe" in parts:
-                await stand.serve("bare", "bench_bare")
-                await stand.serve("probe", "fascia")
-                for callers, many in ((16, 32 if quick else 96), (1, 4 if quick else 16)):
-                    found.append(await probing.compare(stand, rounds=rounds, many=many, callers=callers, say=say))
-                await stand.rest("probe")
-                await stand.rest("bare")
-            if "usual" in parts:
-                await stand.serve("usual", "fascia")
-                found.append(await usual.measure(stand, rounds=rounds, many=8 if quick else 24, callers=8, say=say))
-        if "tryton" in parts:
-            found += await tryton.measure(Path(folder) / "demo", rounds=1 if quick else 3, many=4, say=say)
+        if "probe" in parts or "usual" in parts:
+            async with standing(Path(folder) / "home", say) as stand:
+                keep(machine=await machine.described(stand))
+                if "probe" in parts:
+                    await _probe(stand, keep, rounds=rounds, quick=quick)
+                if "usual" in parts:
+                    await stand.serve("usual", "fascia")
+                    keep(await usual.measure(stand, rounds=rounds, many=8 if quick else 24, callers=8, say=say))
         if "starts" in parts:
-            found += await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say)
-    return before.model_copy(update={"machine": described}).with_parts(*found)
+            keep(*await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say))
+        if "tryton" in parts:
+            keep(*await tryton.measure(Path(folder) / "demo", rounds=1 if quick else 3, many=4, say=say))
+
+
+async def _probe(stand: Stand, keep: Keep, *, rounds: int, quick: bool) -> None:
+    await stand.serve("bare", "bench_bare")
+    await stand.serve("probe", "fascia")
+    for callers, many in ((16, 32 if quick else 96), (1, 4 if quick else 16)):
+        keep(await probing.compare(stand, rounds=rounds, many=many, callers=callers, say=say))
+    await stand.rest("probe")
+    await stand.rest("bare")
 
 
 async def main(arguments: list[str] | None = None) -> int:
@@ -55,11 +61,15 @@ async def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, default=REPORT, help="where to write it")
     given = parser.parse_args(arguments)
     rounds = given.rounds or (2 if given.quick else 9)
+    found = report.last(given.report) or Found(machine={})
+
+    def keep(*parts: Measured, machine: Mapping[str, str] | None = None) -> None:
+        nonlocal found
+        found = found.with_parts(*parts).model_copy(update={"machine": machine or found.machine})
+        report.keep(found, given.report)
+
     say(f"load before: {' '.join(f'{value:.1f}' for value in os.getloadavg())}")
-    found = await measure(
-        given.only or PARTS, report.last(given.report) or Found(machine={}), rounds=rounds, quick=given.quick
-    )
-    report.keep(found, given.report)
+    await measure(given.only or PARTS, keep, rounds=rounds, quick=given.quick)
     print("\n".join(report.lines(found)))
     say(f"written: {given.report}")
     return 0

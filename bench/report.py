@@ -24,6 +24,7 @@ def keep(found: Found, report: Path) -> None:
     """Write the report and its rounds; what was written by hand under the last report stays."""
     held = report.read_text(encoding="utf-8") if report.exists() else ""
     own = held.partition(BY_HAND)[2].strip("\n")
+    report.parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join(lines(found)) + f"\n\n{BY_HAND}\n" + (f"\n{own}\n" if own else "")
     report.write_text(text, encoding="utf-8")
     report.with_suffix(".json").write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
