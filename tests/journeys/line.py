@@ -28,6 +28,7 @@ class Hold:
     left: int
     when: Callable[[], bool] | None = None
     caught: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: bytes = b""  # what was answered to the request that was held last, once it was let go
 
     def takes(self, request: bytes) -> bool:
         """Whether this exchange is to be held."""
@@ -47,12 +48,14 @@ async def _whole(reader: asyncio.StreamReader) -> bytes:
 
 @dataclass(eq=False)
 class _Wire:
-    """One connection through the line; ``awaited`` holds its next answer."""
+    """One connection through the line; ``awaited`` holds its next answer, ``late`` is told it."""
 
     down: asyncio.StreamWriter
     up: asyncio.StreamWriter
     awaited: Hold | None = None
+    late: Hold | None = None
     cut: bool = False
+    left: bool = False  # the other side closed while a request to it was held
 
     def close(self) -> None:
         self.down.close()
@@ -149,29 +152,42 @@ class Line:
             self._relays.discard(relay)
 
     async def _requests(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
+        answers: asyncio.Task[None] | None = None
         with contextlib.suppress(OSError):
             while data := await _whole(reader):
                 held = next((one for one in self._holds if one.takes(data)), None)
                 if held is not None and held.of_answer:
                     wire.awaited = held
                 elif held is not None:
+                    wire.late = held
                     await self._keep_back(wire, held)
                 if wire.cut:
                     return
+                if wire.left:
+                    from_up, wire.up = await asyncio.open_connection("127.0.0.1", self.upstream)
+                    wire.left, answers = False, asyncio.create_task(self._answers(from_up, wire))
                 wire.up.write(data)
                 await wire.up.drain()
         if not wire.up.is_closing():
             wire.up.write_eof()  # whoever asked may be gone; what it asked is asked all the same
+        if answers is not None:
+            await answers
 
     async def _answers(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(PIECE):
                 held = wire.awaited or next((one for one in self._holds if one.when is not None and one.when()), None)
                 wire.awaited = None
+                if wire.late is not None:
+                    wire.late.heard += data
                 if held is not None:
                     await self._keep_back(wire, held)
                 if wire.cut:
                     return
-                wire.down.write(data)
-                await wire.down.drain()
+                with contextlib.suppress(OSError):
+                    wire.down.write(data)
+                    await wire.down.drain()
+        if wire.late is not None and wire in self._held and not wire.cut:
+            wire.left = True  # a server does not wait long for a request; it is asked anew when the request is let go
+            return
         wire.down.close()

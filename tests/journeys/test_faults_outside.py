@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from demo.partner_mailbox import Mailbox
 from demo.stage import ERP, SUPPLIERS
 from demo.story_outside import Ending
 from demo.story_scene import LABORATORY, PHARMACY, SURGERY, Ask, Order, Requisition, Scene
 from tests.journeys.conftest import Hospital
+
+pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
 
 SYRINGES = Ask("ITM-1018", 5, "BX")  # 87.00 at ALPINE, 85.26 with its discount
 GOWNS = Ask("ITM-1015", 2, "CA")  # 276.00 at BOREAL
@@ -21,7 +25,7 @@ TUBES = Ask("ITM-1019", 6, "BX")  # 118.50 at ALPINE, 116.13 with its discount; 
 CREATE = "model.purchase.purchase.create"
 POST_INVOICE = "model.account.invoice.post"
 PAY = "model.account.payment.create"
-LATE = 60.0
+LATE = 150.0
 
 
 async def both(scene: Scene) -> tuple[Requisition, Requisition]:
@@ -74,6 +78,10 @@ async def test_what_the_erp_commits_after_our_time_out_is_there_once(hospital: H
     orders = [*await first.ordered(), *await second.ordered()]
     await asyncio.gather(*(order.shipped() for order in orders))
     line.let_go()
+    async with asyncio.timeout(LATE):
+        while not late.heard.rstrip().endswith(b"}"):
+            await asyncio.sleep(0.1)
+    assert b'"error"' in late.heard  # the ERP has an order of that key
 
     posted, paid = line.hold(answer=POST_INVOICE, times=2), line.hold(answer=PAY, times=2)
     await asyncio.gather(*(order.receive() for order in orders))

@@ -1,0 +1,211 @@
+"""The exhaustive loop: workers killed before and after every step that leaves the house, and at random moments for the others.
+
+What was tried and counted is written to ``docs/proof.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from demo.story_outside import Ending
+from demo.story_scene import BUYER, PHARMACY, SURGERY, Ask, Order, Requisition, Scene
+from tests.journeys.conftest import Hospital
+from tests.journeys.line import Hold, Line
+from tests.journeys.test_faults_inside import WORKER, under_way
+from tests.journeys.test_faults_outside import GOWNS, SYRINGES, to_the_end
+
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
+
+PROOF = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
+HEADING = """# Proof
+
+Written by `make prove`. A point is *before* (the request is on the wire, the worker dies, the request never arrives) or *after*
+(the other side has done it, the worker dies before it hears). Documents are counted in the ERP and in the suppliers' books when
+all cases have ended.
+
+| when (UTC) | machine | what | tried | documents counted | seconds |
+| --- | --- | --- | --- | --- | --- |
+"""
+LATE = 240.0
+RANDOM_KILLS = 30
+PENCILS = Ask("ITM-1014", 2, "BX")  # 128.00 at BOREAL, which never bills them
+
+
+@dataclass(frozen=True)
+class Point:
+    """A step that leaves the house: a call to the ERP, or a file (``step`` is its name in the case) to a supplier."""
+
+    call: str
+    step: str = ""
+
+    def hold(self, hospital: Hospital, supplier: str, *, before: bool) -> tuple[Line, Hold]:
+        """Hold it on its wire, before or after."""
+        if not self.step:
+            line = hospital.erp_line
+            return line, line.hold(request=self.call, times=1) if before else line.hold(answer=self.call, times=1)
+        line = hospital.supplier_lines[supplier]
+        if before:
+            return line, line.hold()
+        inbound = hospital.stage.home / "partners" / supplier / "inbound"
+        known = set(inbound.rglob(f"*{self.call}_*.x12"))
+        return line, line.hold(when=lambda: any(path not in known for path in inbound.rglob(f"*{self.call}_*.x12")))
+
+
+def calls(model: str, *names: str) -> tuple[Point, ...]:
+    """Several calls to one of the ERP's models."""
+    return tuple(Point(f"{model}.{name}") for name in names)
+
+
+ORDERED = (*calls("model.purchase.purchase", "create", "quote", "confirm", "process"), Point("850", "send_order"))
+USUAL = (
+    *ORDERED,
+    *calls("model.account.invoice", "create", "post"),
+    *calls("model.account.invoice", "create", "post"),  # the discount's
+    Point("wizard.account.move.line.group.execute"),
+    *calls("model.account.payment", "create", "submit", "approve"),
+    Point("wizard.account.payment.process.execute"),
+    Point("820", "send_remittance"),
+)
+AMENDED = calls("model.purchase.amendment", "create", "validate_amendment")
+TAKEN_BACK = (
+    *calls("model.purchase.purchase", "create", "quote", "confirm", "process"),
+    *calls("model.stock.shipment.in.return", "assign_try", "do"),
+    *AMENDED,
+)
+CALLED_OFF = (Point("860", "send_change"), *AMENDED)
+
+
+async def killed_at(
+    hospital: Hospital, points: Sequence[Point], order: Order | None, supplier: str, *, before: bool
+) -> None:
+    """Kill the workers at each of these points, in the order in which they come."""
+    for point in points:
+        line, held = point.hold(hospital, supplier, before=before)
+        if point.step and before and order is not None:
+            await under_way(hospital, order, point.step, LATE)
+        else:
+            await asyncio.wait_for(held.caught.wait(), LATE)
+        await hospital.stage.stack.kill(WORKER)
+        line.cut()
+
+
+async def noted(what: str, tried: str, ending: Ending, began: datetime) -> None:
+    """One row more in the proof."""
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+    seconds = (datetime.now(UTC) - began).total_seconds()
+    row = f"| {began:%Y-%m-%d %H:%M} | {machine} | {what} | {tried} | {ending.text().lstrip('; ')} | {seconds:.0f} |\n"
+    if not PROOF.exists():
+        PROOF.write_text(HEADING, encoding="utf-8")
+    with PROOF.open("a", encoding="utf-8") as file:
+        file.write(row)
+
+
+def told(points: Sequence[Point], *, before: bool) -> str:
+    """The points in words."""
+    return f"{len(points)} points, {'before' if before else 'after'}: {', '.join(point.call for point in points)}"
+
+
+async def one_number_each(hospital: Hospital, scene: Scene) -> None:
+    """A file put twice is the same interchange: its supplier takes it for one."""
+    for order in await scene.orders():
+        held = hospital.outside.held(order.number)
+        assert held is not None
+        assert len(set(held.numbers)) == 1
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_worker_killed_at_every_step_of_the_usual_way_orders_bills_and_pays_once(
+    hospital: Hospital, before: bool
+) -> None:
+    scene, began = hospital.scene(), datetime.now(UTC)
+    first, *placing = ORDERED
+    line, held = first.hold(hospital, "ALPINE", before=before)
+    asked = await scene.post(PHARMACY, SYRINGES)
+    await asyncio.wait_for(held.caught.wait(), LATE)
+    await hospital.stage.stack.kill(WORKER)
+    line.cut()
+    (order,) = await asked.ordered()
+    life = asyncio.create_task(to_the_end(asked))
+    await killed_at(hospital, [*placing, *USUAL[len(ORDERED) :]], order, "ALPINE", before=before)
+    await life
+    await hospital.everything_once(scene)
+    await one_number_each(hospital, scene)
+    ending = await hospital.counts(scene)
+    await noted("the usual way", told(USUAL, before=before), ending, began)
+    paid = Decimal("85.26")
+    assert replace(ending, times=1, remitted=paid) == Ending("", 1, 1, 1, 1, 1, paid, paid, credit_notes=1)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_worker_killed_at_every_step_of_taking_back_received_goods_returns_them_once(
+    hospital: Hospital, before: bool
+) -> None:
+    scene, began = hospital.scene(), datetime.now(UTC)
+    asked = await scene.post(SURGERY, PENCILS)
+    (order,) = await asked.ordered()
+    await order.shipped()
+    await order.receive()
+    await order.until("received")
+    killing = asyncio.create_task(killed_at(hospital, TAKEN_BACK, order, "BOREAL", before=before))
+    await asyncio.sleep(0)
+    await order.decide(BUYER, "cancel", "the wrong model was asked for")
+    await killing
+    await order.until("cancelled")
+    await asked.until("cancelled")
+    await hospital.everything_once(scene)
+    ending = await hospital.counts(scene)
+    await noted("taken back after the goods came", told(TAKEN_BACK, before=before), ending, began)
+    assert ending == Ending("", 1, 1, 1, 1, returns=1)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_worker_killed_at_every_step_of_calling_an_order_off_calls_it_off_once(
+    hospital: Hospital, before: bool
+) -> None:
+    scene, began = hospital.scene(), datetime.now(UTC)
+    asked = await scene.post(SURGERY, Ask("ITM-1009", 1, "BX"))  # the supplier asks about it, and ships nothing yet
+    (order,) = await asked.ordered()
+    await order.until_offered("refuse")
+    killing = asyncio.create_task(killed_at(hospital, CALLED_OFF, order, "BOREAL", before=before))
+    await asyncio.sleep(0)
+    await order.decide(BUYER, "cancel", "not needed any more")
+    await killing
+    await order.until("cancelled")
+    await asked.until("cancelled")
+    await hospital.everything_once(scene)
+    held = hospital.outside.held(order.number)
+    assert held is not None
+    assert held.changes == {"1": "AT"}
+    assert held.cancelled
+    ending = await hospital.counts(scene)
+    await noted("called off before it shipped", told(CALLED_OFF, before=before), ending, began)
+    assert ending == Ending("", 1, 1, 1)
+
+
+async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital: Hospital) -> None:
+    scene, began, chance = hospital.scene(), datetime.now(UTC), random.Random(3)
+    stack, lives, asked = hospital.stage.stack, [], list[Requisition]()
+    for at in range(RANDOM_KILLS):
+        if at % 3 == 0:
+            asked.append(await scene.post(*((PHARMACY, SYRINGES) if at % 2 else (SURGERY, GOWNS))))
+            lives.append(asyncio.create_task(to_the_end(asked[-1])))
+        await asyncio.wait_for(stack.ready(WORKER), LATE)
+        await asyncio.sleep(chance.uniform(0.2, 6.0))
+        await stack.kill(WORKER)
+    await asyncio.gather(*lives)
+    await hospital.everything_once(scene)
+    await one_number_each(hospital, scene)
+    ending = await hospital.counts(scene)
+    await noted("ten orders", f"{RANDOM_KILLS} kills at random moments, local steps among them", ending, began)
+    paid = Decimal("1806.30")  # five of each
+    assert replace(ending, times=10, remitted=paid) == Ending("", 10, 10, 10, 10, 10, paid, paid, credit_notes=5)
