@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from demo.story_outside import Ending
-from demo.story_scene import BUYER, PHARMACY, SURGERY, Ask, Order, Requisition, Scene
+from demo.story_scene import BUYER, PHARMACY, SURGERY, Ask, Requisition, Scene
 from tests.journeys.conftest import Hospital
 from tests.journeys.line import Hold, Line
 from tests.journeys.test_faults_inside import WORKER, under_way
@@ -85,18 +85,33 @@ TAKEN_BACK = (
 CALLED_OFF = (Point("860", "send_change"), *AMENDED)
 
 
-async def killed_at(
-    hospital: Hospital, points: Sequence[Point], order: Order | None, supplier: str, *, before: bool
-) -> None:
-    """Kill the workers at each of these points, in the order in which they come."""
-    for point in points:
-        line, held = point.hold(hospital, supplier, before=before)
-        if point.step and before and order is not None:
-            await under_way(hospital, order, point.step, LATE)
-        else:
-            await asyncio.wait_for(held.caught.wait(), LATE)
-        await hospital.stage.stack.kill(WORKER)
-        line.cut()
+async def killed(hospital: Hospital, line: Line) -> None:
+    """SIGKILL the workers; what is held on this wire is dropped."""
+    await hospital.stage.stack.kill(WORKER)
+    line.cut()
+    await hospital.stage.stack.stop(WORKER)  # so that the supervisor's pause before the next start does not grow
+
+
+async def at_work(hospital: Hospital) -> None:
+    """The workers run again."""
+    if hospital.stage.stack.pid(WORKER) is None:
+        await hospital.stage.stack.start(WORKER)
+
+
+async def killed_at(hospital: Hospital, points: Sequence[Point], scene: Scene, supplier: str, *, before: bool) -> None:
+    """Kill the workers at each of these points of the scene's one order, in the order in which they come."""
+    try:
+        for point in points:
+            line, held = point.hold(hospital, supplier, before=before)
+            await at_work(hospital)
+            if point.step and before:
+                (order,) = await scene.orders()
+                await under_way(hospital, order, point.step, LATE)
+            else:
+                await asyncio.wait_for(held.caught.wait(), LATE)
+            await killed(hospital, line)
+    finally:
+        await at_work(hospital)
 
 
 async def noted(what: str, tried: str, ending: Ending, began: datetime) -> None:
@@ -128,15 +143,11 @@ async def test_a_worker_killed_at_every_step_of_the_usual_way_orders_bills_and_p
     hospital: Hospital, before: bool
 ) -> None:
     scene, began = hospital.scene(), datetime.now(UTC)
-    first, *placing = ORDERED
-    line, held = first.hold(hospital, "ALPINE", before=before)
+    killing = asyncio.create_task(killed_at(hospital, USUAL, scene, "ALPINE", before=before))
+    await asyncio.sleep(0)  # the first hold is in its place
     asked = await scene.post(PHARMACY, SYRINGES)
-    await asyncio.wait_for(held.caught.wait(), LATE)
-    await hospital.stage.stack.kill(WORKER)
-    line.cut()
-    (order,) = await asked.ordered()
     life = asyncio.create_task(to_the_end(asked))
-    await killed_at(hospital, [*placing, *USUAL[len(ORDERED) :]], order, "ALPINE", before=before)
+    await killing
     await life
     await hospital.everything_once(scene)
     await one_number_each(hospital, scene)
@@ -156,7 +167,7 @@ async def test_a_worker_killed_at_every_step_of_taking_back_received_goods_retur
     await order.shipped()
     await order.receive()
     await order.until("received")
-    killing = asyncio.create_task(killed_at(hospital, TAKEN_BACK, order, "BOREAL", before=before))
+    killing = asyncio.create_task(killed_at(hospital, TAKEN_BACK, scene, "BOREAL", before=before))
     await asyncio.sleep(0)
     await order.decide(BUYER, "cancel", "the wrong model was asked for")
     await killing
@@ -176,7 +187,7 @@ async def test_a_worker_killed_at_every_step_of_calling_an_order_off_calls_it_of
     asked = await scene.post(SURGERY, Ask("ITM-1009", 1, "BX"))  # the supplier asks about it, and ships nothing yet
     (order,) = await asked.ordered()
     await order.until_offered("refuse")
-    killing = asyncio.create_task(killed_at(hospital, CALLED_OFF, order, "BOREAL", before=before))
+    killing = asyncio.create_task(killed_at(hospital, CALLED_OFF, scene, "BOREAL", before=before))
     await asyncio.sleep(0)
     await order.decide(BUYER, "cancel", "not needed any more")
     await killing
@@ -199,9 +210,10 @@ async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital
         if at % 3 == 0:
             asked.append(await scene.post(*((PHARMACY, SYRINGES) if at % 2 else (SURGERY, GOWNS))))
             lives.append(asyncio.create_task(to_the_end(asked[-1])))
-        await asyncio.wait_for(stack.ready(WORKER), LATE)
         await asyncio.sleep(chance.uniform(0.2, 6.0))
         await stack.kill(WORKER)
+        await stack.stop(WORKER)
+        await stack.start(WORKER)
     await asyncio.gather(*lives)
     await hospital.everything_once(scene)
     await one_number_each(hospital, scene)
