@@ -66,7 +66,8 @@ def calls(model: str, *names: str) -> tuple[Point, ...]:
     return tuple(Point(f"{model}.{name}") for name in names)
 
 
-ORDERED = (*calls("model.purchase.purchase", "create", "quote", "confirm", "process"), Point("850", "send_order"))
+# Confirmed, a purchase is processed by the ERP itself.
+ORDERED = (*calls("model.purchase.purchase", "create", "quote", "confirm"), Point("850", "send_order"))
 USUAL = (
     *ORDERED,
     *calls("model.account.invoice", "create", "post"),
@@ -78,7 +79,7 @@ USUAL = (
 )
 AMENDED = calls("model.purchase.amendment", "create", "validate_amendment")
 TAKEN_BACK = (
-    *calls("model.purchase.purchase", "create", "quote", "confirm", "process"),
+    *calls("model.purchase.purchase", "create", "quote", "confirm"),
     *calls("model.stock.shipment.in.return", "assign_try", "do"),
     *AMENDED,
 )
