@@ -98,7 +98,7 @@ async def forgotten(temporal: Client, case: str) -> None:
     execution = WorkflowExecution(workflow_id=case)
     request = DeleteWorkflowExecutionRequest(namespace=temporal.namespace, workflow_execution=execution)
     await temporal.workflow_service.delete_workflow_execution(request)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await temporal.get_workflow_handle(case).describe()
