@@ -20,6 +20,9 @@ from demo.story_scene import BUYER, LABORATORY, PHARMACY, SURGERY, Ask
 from tests.journeys.conftest import Hospital
 from tests.journeys.sheets import AT_PAR, TO_APPROVE, Sheet, case_of, sheet
 from tests.journeys.terminal import fascia, new_key
+from tests.journeys.together import side_by_side, under_way
+
+__all__ = ["under_way"]  # a fixture: it is asked for by name
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 REQUISITIONS = "/v1/requisitions"
@@ -64,6 +67,7 @@ async def test_without_a_key_of_ours_nobody_is_let_in(hospital: Hospital, secret
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@side_by_side
 async def test_a_key_does_only_what_it_was_made_for_and_at_its_own_facility(hospital: Hospital) -> None:
     reader, elsewhere = await asyncio.gather(
         new_key(hospital, "stock-board", "--scope", "lookups"), new_key(hospital, "other-house", facility="SGH")
@@ -111,6 +115,7 @@ async def test_a_key_over_its_quota_hears_when_to_come_again(hospital: Hospital)
 # -- REST: what is sent -------------------------------------------------------------------------------------------------
 
 
+@side_by_side
 async def test_an_idempotency_key_makes_a_repeat_the_same_request_and_another_body_a_mistake(
     hospital: Hospital,
 ) -> None:
@@ -139,6 +144,7 @@ async def test_an_idempotency_key_makes_a_repeat_the_same_request_and_another_bo
     await hospital.everything_once(asked.scene)
 
 
+@side_by_side
 async def test_departments_look_up_their_requisitions_orders_items_and_suppliers(hospital: Hospital) -> None:
     number, secret = a_number(), hospital.stage.keys[LABORATORY.sender]
     asked = case_of(hospital, LABORATORY, number)
@@ -231,6 +237,7 @@ async def test_the_documented_example_starts_a_case_that_is_ordered_once(hospita
 # -- the command line ---------------------------------------------------------------------------------------------------
 
 
+@side_by_side
 async def test_a_case_is_listed_shown_and_approved_at_a_terminal(hospital: Hospital) -> None:
     number = a_number()
     asked = case_of(hospital, LABORATORY, number)
@@ -284,6 +291,7 @@ async def test_a_case_is_listed_shown_and_approved_at_a_terminal(hospital: Hospi
     await hospital.everything_once(asked.scene)
 
 
+@side_by_side
 async def test_the_journal_is_listed_and_shown_at_a_terminal_byte_for_byte(hospital: Hospital) -> None:
     number = a_number()
     body = sheet(number, PHARMACY, AT_PAR)
