@@ -24,6 +24,7 @@ async def failing(case: Case, name: str) -> None:
     assert (await handle.describe()).status == WorkflowExecutionStatus.RUNNING
 
 
+@pytest.mark.prove  # waits for the server's own backoff; on the whole stack: tests/journeys/test_faults_runs.py
 async def test_a_bug_in_a_process_is_a_failing_task_and_the_case_goes_on_when_it_is_mended(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
