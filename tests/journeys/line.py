@@ -164,6 +164,7 @@ class Line:
                 if wire.cut:
                     return
                 if wire.left:
+                    wire.up.close()
                     from_up, wire.up = await asyncio.open_connection("127.0.0.1", self.upstream)
                     wire.left, answers = False, asyncio.create_task(self._answers(from_up, wire))
                 wire.up.write(data)

@@ -288,7 +288,7 @@ async def test_an_order_reset_to_its_start_in_the_middle_doubles_nothing_and_clo
     asked = await asked_for(hospital, PHARMACY, AT_PAR)
     (order,) = await asked.ordered()
     await order.shipped()
-    await order.until("shipped")
+    await order.until("shipped", "receipt missing")
     await reset(hospital.doors.temporal, order.name)
     await order.receive()
     await order.paid()
