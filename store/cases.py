@@ -20,22 +20,11 @@ from store.database import transaction
 from store.decisions import StoredDecisions
 from store.ids import now
 from store.money import StoredMoney
+from store.open_cases import StoredOpenCases
 from store.record import write
 from store.register_reading import utc_today
 from store.tables import claims, control_numbers, order_numbers, orders
 from store.unmatched import StoredUnmatched
-
-
-class OpenCase(Canonical):
-    """A case that should be running, for the sweep. ``run`` empty: announced or resumed, not started."""
-
-    case: str
-    process: str
-    run: str = ""
-    generation: int = 1
-    stopped: str = ""
-    business_state: str = ""
-    changed_at: datetime
 
 
 class EndedChild(Canonical):
@@ -45,7 +34,7 @@ class EndedChild(Canonical):
     ended: OrderEnded = Field()
 
 
-class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
+class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, StoredUnmatched):
     """The port Cases in our own database, and what the sweeps and ``case resume`` need beside it."""
 
     def __init__(self, engine: AsyncEngine, seal_key: bytes, today: Callable[[], date] = utc_today) -> None:
@@ -145,34 +134,6 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
         async with transaction(self._engine) as connection:
             return await connection.scalar(asked) or None
 
-    async def open_cases(self) -> Sequence[OpenCase]:
-        """Every case that should be running: what is not closed, and what was claimed and never wrote a word."""
-        asked = (
-            select(
-                claims.c.case,
-                claims.c.process,
-                func.coalesce(claims.c.run, "").label("run"),
-                claims.c.generation,
-                func.coalesce(cases.c.stopped, "").label("stopped"),
-                func.coalesce(cases.c.business_state, "").label("business_state"),
-                func.coalesce(cases.c.changed_at, claims.c.at).label("changed_at"),
-            )
-            .join(cases, cases.c.case == claims.c.case, isouter=True)
-            .where(func.coalesce(cases.c.closed, False).is_(False))
-        )
-        unclaimed = select(
-            cases.c.case,
-            cases.c.process,
-            cases.c.run,
-            cases.c.generation,
-            cases.c.stopped,
-            cases.c.business_state,
-            cases.c.changed_at,
-        ).where(~cases.c.closed, cases.c.case.not_in(select(claims.c.case)))
-        async with transaction(self._engine) as connection:
-            rows = (await connection.execute(asked.union_all(unclaimed))).mappings()
-            return sorted((OpenCase.model_validate(dict(row)) for row in rows), key=lambda case: case.changed_at)
-
     async def mark_stopped(
         self, case: str, kind: Literal["stopped outside", "engine fault"], *, owner: str, next_action: str
     ) -> bool:
@@ -213,15 +174,20 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredUnmatched):
                 update(cases).where(cases.c.case == case, cases.c.stopped != "").values(stopped="", **as_before)
             )
 
-    async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]:
-        """Orders that ended before then, whose requisition is still open and was not told again by the sweep."""
+    async def ended_children_not_told(self, older_than: datetime, limit: int = 200) -> Sequence[EndedChild]:
+        """Orders that ended before then, whose requisition is still open and was not told again by the sweep.
+
+        One whose requisition is shown as stopped outside waits until that goes on: nobody would hear it.
+        """
         parent = cases.alias("parent")
         asked = (
             select(cases.c.case, cases.c.parent, cases.c.business_state, orders.c.number)
             .join(parent, parent.c.case == cases.c.parent)
             .join(orders, orders.c.case == cases.c.case)
-            .where(cases.c.closed, ~cases.c.parent_told, cases.c.changed_at < older_than, ~parent.c.closed)
+            .where(cases.c.closed, ~cases.c.parent_told, cases.c.changed_at < older_than)
+            .where(~parent.c.closed, parent.c.stopped != "stopped outside")
             .order_by(cases.c.changed_at)
+            .limit(limit)
         )
         children = []
         async with transaction(self._engine) as connection:

@@ -122,6 +122,7 @@ claims = Table(
     words("trace"),
     moment("at"),
     UniqueConstraint("process", "facility", "source", "number"),
+    Index("ix_claims_at", "at", "case"),
 )
 
 counters = Table(

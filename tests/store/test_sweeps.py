@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
@@ -19,11 +20,13 @@ from store.journal import StoredJournal
 from store.keys import NewKey, StoredKeys
 from store.marks import StoredMarks
 from store.numbering import StoredNumbering
+from store.open_cases import ClaimPlace
 from store.outbox import StoredOutbox, Subscriber
 from store.queries import StoredQueries
 from tests.store.build import NOW, SEAL_KEY, change, order, requisition, start
 
 LATER = NOW + timedelta(hours=1)
+LONG_AGO = ClaimPlace(NOW - timedelta(days=30), "")
 
 
 @pytest.fixture
@@ -40,8 +43,64 @@ async def test_every_case_that_should_run_is_listed(cases: StoredCases) -> None:
     await cases.record(change(closed.case_id, closed=True))
     await cases.announce(announced.case_id, content_hash(announced), "")
     await cases.record(change("unreadable"))
-    found = {one.case: one.run for one in await cases.open_cases()}
-    assert found == {silent.case_id: "run-s", running.case_id: "run-r", announced.case_id: "", "unreadable": "run-1"}
+    shown = {one.case: one.run for one in await cases.open_page("", 10)}
+    assert shown == {running.case_id: "run-r", "unreadable": "run-1"}
+    quiet, end = await cases.silent_page(LONG_AGO, 10)
+    assert end is None
+    unheard = {one.case: one.run for one in quiet}
+    assert unheard == {silent.case_id: "run-s", announced.case_id: ""}
+    names = [silent.case_id, running.case_id, closed.case_id, announced.case_id, "unreadable", "nothing"]
+    assert {one.case: one.run for one in await cases.open_among(names)} == shown | unheard
+    assert await cases.open_among([closed.case_id]) == [] == await cases.open_among([])
+
+
+async def test_open_cases_come_a_page_at_a_time_each_once(cases: StoredCases) -> None:
+    for number in range(5):
+        await cases.record(change(f"c-{number}", closed=number == 2))
+    pages, after = [], ""
+    while page := await cases.open_page(after, 2):
+        pages.append([one.case for one in page])
+        after = page[-1].case
+    assert pages == [["c-0", "c-1"], ["c-3", "c-4"]]
+
+
+async def test_claims_without_a_word_are_found_among_many_a_page_at_a_time(cases: StoredCases) -> None:
+    for number in range(5):
+        one = requisition(f"R-{number}")
+        await cases.claim(start(one))
+        if number != 3:
+            await cases.record(change(one.case_id))
+    found: list[str] = []
+    after: ClaimPlace | None = LONG_AGO
+    looked = 0
+    while after is not None:
+        page, after = await cases.silent_page(after, 2)
+        found += [one.case for one in page]
+        looked += 1
+    assert found == [requisition("R-3").case_id] and looked == 3
+
+
+async def test_with_many_closed_cases_the_sweep_reads_open_ones_by_an_index(
+    cases: StoredCases, engine: AsyncEngine
+) -> None:
+    """100,000 cases, of which one in a hundred is open: a page is a walk along an index of open ones, not a search."""
+    many = """
+        INSERT INTO cases ("case", closed, opened_at, changed_at, stopped)
+        SELECT 'c-' || lpad(n::text, 6, '0'), n % 100 <> 0, now(), now(), CASE WHEN n % 10000 = 0 THEN 'engine fault' ELSE '' END
+        FROM generate_series(1, 100000) n
+    """
+    async with engine.begin() as connection:
+        await connection.execute(text(many))
+        await connection.execute(text("ANALYZE cases"))
+    page = await cases.open_page("c-050000", 200)
+    assert [page[0].case, len(page), page[-1].case] == ["c-050100", 200, "c-070000"]
+    assert [one.case for one in await cases.stopped_page("c-070000", 200)] == ["c-080000", "c-090000", "c-100000"]
+    plan = 'EXPLAIN SELECT * FROM cases LEFT JOIN claims USING ("case") WHERE NOT closed AND cases."case" > \'c-05\' {} LIMIT 200'
+    async with engine.connect() as connection:
+        for more, index in (("", "ix_cases_standing"), ("AND stopped <> ''", "ix_cases_stopped")):
+            asked = plan.format(f'{more} ORDER BY cases."case"')
+            steps = "\n".join(await connection.scalars(text(asked)))
+            assert index in steps and "Seq Scan on cases" not in steps, steps
 
 
 async def test_a_stopped_case_is_shown_once_and_goes_on_when_it_writes_again(
@@ -57,10 +116,10 @@ async def test_a_stopped_case_is_shown_once_and_goes_on_when_it_writes_again(
     assert (shown.stopped, shown.owner, shown.needs_attention) == ("stopped outside", "support", True)
     assert [was.business_state for was in shown.changes] == ["stopped outside"]
     await cases.record(change(one.case_id, 1))
-    assert [case.stopped for case in await cases.open_cases()] == [""]
+    assert [case.stopped for case in await cases.open_page("", 10)] == [""]
     assert await cases.mark_stopped(one.case_id, "engine fault", **stop)
     await cases.mark_running(one.case_id)
-    assert [case.stopped for case in await cases.open_cases()] == [""]
+    assert [case.stopped for case in await cases.open_page("", 10)] == [""]
     await cases.record(change(one.case_id, 2, closed=True))
     assert not await cases.mark_stopped(one.case_id, "stopped outside", **stop)
     assert not await cases.mark_stopped("nothing", "stopped outside", **stop)
@@ -83,6 +142,16 @@ async def test_a_parent_is_told_once_of_an_order_that_ended_unheard(cases: Store
     assert told.ended.lines == (("7", "received"),)
     await cases.child_told(child.case_id)
     assert await cases.ended_children_not_told(LATER) == []
+
+
+async def test_a_parent_that_was_stopped_hears_of_its_order_when_it_goes_on(cases: StoredCases) -> None:
+    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await cases.record(change("parent"))
+    await cases.record(change(order().case_id, parent="parent", closed=True))
+    await cases.mark_stopped("parent", "stopped outside", owner="support", next_action="")
+    assert await cases.ended_children_not_told(LATER) == []
+    await cases.mark_running("parent")
+    assert [child.parent for child in await cases.ended_children_not_told(LATER)] == ["parent"]
 
 
 async def test_a_closed_parent_needs_not_be_told(cases: StoredCases) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -17,10 +20,14 @@ from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.steps import SupplierDocument
 from stack.supervisor import Stack
+from store.cases import StoredCases
 from store.database import open_engine
+from store.marks import StoredMarks
 from tests import build
+from tests.store.build import change
 from workers import telemetry, temporal
-from workers.loops.engine_sweep import TemporalRuns
+from workers.loops.engine_runs import TemporalRuns
+from workers.loops.engine_sweep import BATCH, EngineSweep
 from workers.loops.pace import turns
 from workers.settings import Settings
 from workers.temporal import TemporalEngine, connect, serving
@@ -164,14 +171,74 @@ async def test_a_case_whose_process_fails_is_found_within_a_minute_and_a_killed_
     await client.get_workflow_handle(killed).terminate("by a test")
     runs = TemporalRuns(client)
     async with asyncio.timeout(40):  # the sweep looks every 20 seconds
-        while broken not in await runs.failing():
+        while broken not in (await runs.failing(b"", 100)).cases:
             await asyncio.sleep(0.5)
-    assert broken in await runs.running()
-    assert killed not in await runs.running()
+    assert await runs.look([broken, killed, "purchase_order/NGH/it's \\ odd"]) == {broken: True}
     assert await runs.status(killed) == "terminated"
     assert await runs.status(broken) == "running"
     assert await runs.status("purchase_order/NGH/never") == "missing"
     await client.get_workflow_handle(broken).terminate("by a test")
+
+
+async def test_ended_runs_are_told_page_by_page_within_their_time_alone(engine: TemporalEngine, client: Client) -> None:
+    begin = datetime.now(UTC)
+    ended = {case() for _ in range(3)}
+    for name in ended:
+        await engine.start_requisition(name, DATA)
+        await client.get_workflow_handle(name).terminate("by a test")
+    runs = TemporalRuns(client)
+
+    async def told(since: datetime, until: datetime) -> list[list[str]]:
+        pages, after = [], b""
+        while True:
+            page = await runs.ended_otherwise(since, until, after, 2)
+            pages.append(list(page.cases))
+            if not (after := page.next):
+                return pages
+
+    async with asyncio.timeout(20):
+        while ended - set(itertools.chain(*(pages := await told(begin, datetime.now(UTC))))):
+            await asyncio.sleep(0.2)
+    assert all(len(page) <= 2 for page in pages) and len(pages) > 1
+    assert not ended & set(itertools.chain(*await told(begin - timedelta(hours=1), begin)))
+
+
+async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_failing_are_shown_within_a_minute(
+    stack: Stack, engine: TemporalEngine, client: Client
+) -> None:
+    database = open_engine(stack.settings.database_url.get_secret_value())
+    cases, marks = StoredCases(database, build.SEAL_KEY), StoredMarks(database)
+    names = [case() for _ in range(BATCH + 50)]
+    healthy, terminated, deleted, broken = names[:-3], *names[-3:]
+    for name in names:
+        handle = await client.start_workflow(
+            "ProcureToPay", "broken" if name == broken else "x", id=name, task_queue=temporal.PROCESSES
+        )
+        long_ago = datetime.now(UTC) - timedelta(minutes=5)
+        await cases.record(change(name, run=handle.result_run_id or "", changed_at=long_ago))
+    await client.get_workflow_handle(terminated).terminate("by a test")
+    gone = WorkflowExecution(workflow_id=deleted)
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=gone)
+    )
+    sweep = EngineSweep(cases, TemporalRuns(client), marks)
+    expected = {terminated: "stopped outside", deleted: "stopped outside", broken: "engine fault"}
+
+    async def shown() -> dict[str, str]:
+        return {one.case: one.stopped for one in await cases.stopped_page("", 100) if one.case in names}
+
+    async with asyncio.timeout(60):
+        while await shown() != expected:
+            await sweep.once()
+            await asyncio.sleep(1)
+    await client.start_workflow("ProcureToPay", "x", id=terminated, task_queue=temporal.PROCESSES)
+    async with asyncio.timeout(60):
+        while terminated in await shown():
+            await sweep.once()
+            await asyncio.sleep(1)
+    for name in [*healthy, terminated, broken]:
+        await client.get_workflow_handle(name).terminate("by a test")
+    await database.dispose()
 
 
 async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +13,13 @@ from canonical.errors import Unavailable
 from canonical.ports import NewMessage
 from canonical.steps import OrderEnded
 from gateway.intake import REQUISITION, Intake
-from store.cases import EndedChild, OpenCase
+from store.cases import EndedChild
+from store.open_cases import ClaimPlace, OpenCase
 from tests import build
 from tests.fakes.store import FakeCases
 from tests.gateway.fakes import FakeEngine, NotingJournal
-from workers.loops.engine_sweep import EngineSweep
+from workers.loops.engine_runs import Page
+from workers.loops.engine_sweep import BATCH, BATCHES, EngineSweep
 from workers.loops.pace import forever
 from workers.loops.routing_sweep import GIVE_UP_AFTER, RoutingSweep
 
@@ -113,27 +115,63 @@ async def test_what_reads_wrongly_is_refused_with_the_reason() -> None:
 
 
 class Engine:
-    """The read model's open cases, and how Temporal sees them."""
+    """The read model's open cases, and how Temporal sees them: each question counted, each within its bound."""
 
     def __init__(self) -> None:
+        self.now = NOW
         self.book: dict[str, OpenCase] = {}
+        self.silent: dict[str, OpenCase] = {}
         self.listed: set[str] = set()
         self.failing_: set[str] = set()
+        self.ended: dict[str, datetime] = {}
         self.runs: dict[str, str] = {}
         self.next: dict[str, str] = {}
         self.told: list[str] = []
         self.children: list[EndedChild] = []
-        self.sweep = EngineSweep(self, self, clock=lambda: NOW)
+        self.marks: dict[str, datetime] = {}
+        self.questions: list[int] = []  # how many cases each question to Temporal could be about
+        self.restart()
+
+    def restart(self) -> None:
+        self.sweep = EngineSweep(self, self, self, clock=lambda: self.now)
 
     def opened(self, case: str, *, run: str = "run-1", seconds: float = 60, stopped: str = "") -> None:
-        changed = NOW - timedelta(seconds=seconds)
+        changed = self.now - timedelta(seconds=seconds)
         self.book[case] = OpenCase(case=case, process="purchase_order", run=run, stopped=stopped, changed_at=changed)
 
-    async def open_cases(self) -> Sequence[OpenCase]:
-        return list(self.book.values())
+    def hospital(self, count: int) -> list[str]:
+        """Many cases, all running."""
+        names = [f"purchase_order/NGH/{number:06}" for number in range(count)]
+        for name in names:
+            self.opened(name)
+        self.listed.update(names)
+        return names
+
+    def terminated(self, *cases: str) -> None:
+        for case in cases:
+            self.listed.discard(case)
+            self.runs[case] = "terminated"
+            self.ended[case] = self.now
+
+    # The read model.
+
+    async def open_among(self, names: Sequence[str]) -> Sequence[OpenCase]:
+        return [case for name in names if (case := self.book.get(name) or self.silent.get(name))]
+
+    async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
+        return [self.book[name] for name in sorted(self.book) if name > after][:limit]
+
+    async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]:
+        return [self.book[name] for name in sorted(self.book) if name > after and self.book[name].stopped][:limit]
+
+    async def silent_page(self, after: ClaimPlace, limit: int) -> tuple[Sequence[OpenCase], ClaimPlace | None]:
+        waiting = sorted((ClaimPlace(case.changed_at, case.case), case) for case in self.silent.values())
+        found = [(place, case) for place, case in waiting if place > after][:limit]
+        return [case for _, case in found], found[-1][0] if len(found) == limit else None
 
     async def mark_stopped(self, case: str, kind: str, *, owner: str, next_action: str) -> bool:
-        self.book[case] = self.book[case].model_copy(update={"stopped": kind})
+        shown = self.book.get(case) or self.silent.pop(case)
+        self.book[case] = shown.model_copy(update={"stopped": kind})
         self.next[case] = f"{owner}: {next_action}"
         return True
 
@@ -146,21 +184,49 @@ class Engine:
     async def child_told(self, case: str) -> None:
         self.told.append(case)
 
-    async def running(self) -> set[str]:
-        return self.listed
+    async def mark(self, name: str) -> datetime | None:
+        return self.marks.get(name)
 
-    async def failing(self) -> set[str]:
-        return self.failing_
+    async def set_mark(self, name: str, at: datetime) -> None:
+        self.marks[name] = max(at, self.marks.get(name, at))
+
+    # Temporal.
+
+    async def look(self, cases: Sequence[str]) -> Mapping[str, bool]:
+        self.questions.append(len(cases))
+        return {case: case in self.failing_ for case in cases if case in self.listed}
+
+    async def failing(self, after: bytes, limit: int) -> Page:
+        return self._page(sorted(self.failing_), after, limit)
+
+    async def ended_otherwise(self, since: datetime, until: datetime, after: bytes, limit: int) -> Page:
+        return self._page(sorted(case for case, at in self.ended.items() if since <= at <= until), after, limit)
+
+    def _page(self, cases: list[str], after: bytes, limit: int) -> Page:
+        self.questions.append(limit)
+        begin = int(after or b"0")
+        more = begin + limit < len(cases)
+        return Page(cases[begin : begin + limit], str(begin + limit).encode() if more else b"")
 
     async def status(self, case: str) -> str:
+        self.questions.append(1)
         return self.runs.get(case, "missing")
 
     async def tell_ended(self, parent: str, ended: OrderEnded) -> bool:
         return parent in self.listed
 
     async def shown(self, case: str) -> str:
-        await self.sweep.once()
+        await self.round()
         return self.book[case].stopped
+
+    async def round(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.questions.clear()
+            await self.sweep.once()
+            self.now += timedelta(seconds=20)
+
+    def stopped(self, kind: str = "stopped outside") -> list[str]:
+        return sorted(case.case for case in self.book.values() if case.stopped == kind)
 
 
 @pytest.mark.parametrize("status", ["terminated", "failed", "timed out", "canceled", "completed", "missing"])
@@ -200,16 +266,15 @@ async def test_temporals_list_being_late_alarms_nobody() -> None:
 async def test_a_case_that_ends_while_the_sweep_looks_alarms_nobody() -> None:
     engine = Engine()
     engine.opened("c")
-    engine.runs["c"] = "completed"
-    book, asked = dict(engine.book), 0
+    page, engine.book["c"] = [engine.book["c"]], engine.book.pop("c")
 
-    async def closes() -> Sequence[OpenCase]:
-        nonlocal asked
-        asked += 1
-        return list(book.values()) if asked == 1 else []
+    async def closes(after: str, limit: int) -> Sequence[OpenCase]:
+        engine.book.clear()
+        engine.runs["c"] = "completed"
+        return page
 
-    engine.open_cases = closes  # type: ignore[method-assign]
-    await engine.sweep.once()
+    engine.open_page = closes  # type: ignore[method-assign]
+    await engine.round()
     assert engine.next == {}
 
 
@@ -219,8 +284,113 @@ async def test_a_case_only_announced_is_given_time_to_start_but_a_killed_first_r
     engine.opened("forgotten", run="", seconds=300)
     engine.opened("killed", run="")
     engine.runs["killed"] = "terminated"
-    await engine.sweep.once()
-    assert [case.stopped for case in engine.book.values()] == ["", "stopped outside", "stopped outside"]
+    await engine.round()
+    assert engine.stopped() == ["forgotten", "killed"]
+
+
+async def test_a_claim_that_never_became_a_case_anyone_sees_is_found_when_its_run_is_gone() -> None:
+    engine = Engine()
+    for number in range(2500):
+        engine.opened(f"silent-{number:04}", seconds=10_000 - number)
+    engine.silent, engine.book = engine.book, {}
+    engine.listed = set(engine.silent) - {"silent-2400"}
+    await engine.round(3)
+    assert engine.stopped() == ["silent-2400"]
+
+
+async def test_with_a_hundred_thousand_open_cases_a_round_asks_for_few_of_them_and_finds_each_stopped_one_in_the_next() -> (
+    None
+):
+    engine = Engine()
+    names = engine.hospital(100_000)
+    await engine.round()
+    engine.terminated(names[77_777])
+    engine.failing_.add(names[99_999])
+    await engine.round()
+    assert engine.stopped() == [names[77_777]]
+    assert engine.stopped("engine fault") == [names[99_999]]
+    assert sum(size for size in engine.questions if size <= BATCH) <= (BATCHES + 1) * BATCH
+    assert len(engine.questions) < 12, "questions to Temporal"
+
+
+async def test_what_no_list_tells_is_found_in_one_round_of_a_thousand_cases_and_in_eleven_of_ten_thousand() -> None:
+    engine = Engine()
+    names = engine.hospital(10_000)
+    for lost in (names[5], names[9_995]):  # deleted in Temporal
+        engine.listed.discard(lost)
+    await engine.round()
+    assert engine.stopped() == [names[5]]
+    await engine.round(10)
+    assert engine.stopped() == [names[5], names[9_995]]
+    engine.listed.discard(names[9_996])
+    await engine.round(11)
+    assert engine.stopped() == [names[5], names[9_995], names[9_996]], "the pass never ends"
+
+
+async def test_what_was_stopped_while_no_loop_ran_is_found_first() -> None:
+    engine = Engine()
+    names = engine.hospital(20_000)
+    await engine.round()
+    engine.now += timedelta(hours=7)
+    engine.terminated(names[19_000])
+    engine.now += timedelta(hours=7)
+    engine.restart()
+    await engine.round()
+    assert engine.stopped() == [names[19_000]]
+
+
+async def test_a_run_that_temporals_list_shows_late_is_still_found() -> None:
+    engine = Engine()
+    names = engine.hospital(20_000)
+    await engine.round()
+    late = engine.now
+    await engine.round(3)
+    engine.terminated(names[19_000])
+    engine.ended[names[19_000]] = late  # ended then, listed only now
+    await engine.round()
+    assert engine.stopped() == [names[19_000]]
+
+
+async def test_thousands_stopped_at_once_are_all_shown_round_by_round() -> None:
+    engine = Engine()
+    names = engine.hospital(5_000)
+    await engine.round()
+    engine.terminated(*names)
+    await engine.round()
+    assert 2_000 <= len(engine.stopped()) <= 3_000
+    await engine.round(2)
+    assert engine.stopped() == names
+
+
+async def test_when_the_server_forgets_a_place_in_its_list_the_sweep_begins_it_anew() -> None:
+    engine = Engine()
+    names = engine.hospital(5_000)
+    engine.failing_.update(names)
+    await engine.round()
+    plain = engine.failing
+
+    async def forgot(after: bytes, limit: int) -> Page:
+        if after == b"2000":  # where the first round left off
+            raise Unavailable("no such page")
+        return await plain(after, limit)
+
+    engine.failing = forgot  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await engine.round()
+    engine.failing = plain  # type: ignore[method-assign]
+    await engine.round(3)
+    assert engine.stopped("engine fault") == names
+
+
+async def test_thousands_that_fail_and_are_mended_are_shown_and_no_longer_shown() -> None:
+    engine = Engine()
+    names = engine.hospital(3_000)
+    engine.failing_.update(names)
+    await engine.round(2)
+    assert engine.stopped("engine fault") == names
+    engine.failing_.clear()
+    await engine.round(4)
+    assert engine.stopped("engine fault") == []
 
 
 async def test_a_stopped_case_that_runs_again_is_no_longer_shown_so() -> None:

@@ -3,139 +3,177 @@
 A case is ended by its own process or it is open. An open one whose run was terminated, cancelled at once, deleted or reset
 away is "stopped outside"; one whose workflow task fails again and again is an "engine fault". Both go away by themselves when
 the case runs again. It also tells a requisition's case of orders that ended while nobody could.
+
+A hospital has 100,000 open cases, so no round asks for all of them. Each round (20 s) does four bounded things:
+
+- failing: Temporal's own list of runs whose workflow task fails. Shown one round after the server says so, which is at the
+  second failure in a row; 2,000 a round.
+- ended otherwise: runs terminated, cancelled, failed or timed out since the last look, and a little before it again, since
+  Temporal's list is some seconds late. Shown within two rounds; 2,000 a round. How far it has come is kept in our store: what
+  was stopped while no loop ran is found first.
+- shown as stopped: looked at again, 1,000 a round, so what was resumed is shown so within two rounds.
+- everything open, name by name, 1,000 a round and never ending: finds what no list tells, a run deleted in Temporal or ended
+  by a fault of ours with the case still open. A round is enough for 1,000 open cases; for 100,000 it takes 34 minutes.
+
+More than a round can take goes on in the next. Two processes that take turns keep a place each: slower, never wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import structlog
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
-from canonical.errors import Unavailable
-from canonical.steps import OrderEnded
-from store.cases import EndedChild, OpenCase
+from store.cases import EndedChild
+from store.open_cases import ClaimPlace, OpenCase
+from workers.loops.engine_runs import Page, Runs
 
 Stopped = Literal["stopped outside", "engine fault"]
 
-OWNER = "support"
-GRACE = timedelta(seconds=10)  # a run just started is not in the list of running ones yet
-ANNOUNCED_GRACE = timedelta(minutes=2)  # announced by a door, not started: the routing sweep does that
-TOLD_LATE = timedelta(seconds=30)
-FAILING = 'TemporalReportedProblems IN ("category=WorkflowTaskFailed", "category=WorkflowTaskTimedOut")'
-RPC = timedelta(seconds=10)
+OWNER: Final = "support"
+GRACE: Final = timedelta(seconds=10)  # a run just started is not in the list of running ones yet
+ANNOUNCED_GRACE: Final = timedelta(minutes=2)  # announced by a door, not started: the routing sweep does that
+TOLD_LATE: Final = timedelta(seconds=30)
+OVERLAP: Final = timedelta(minutes=2)  # how late Temporal's list may be, and our clock and its may differ
+FIRST_LOOK: Final = timedelta(hours=1)
+SILENT_FOR: Final = timedelta(days=30)  # a claim older than that was looked at before, again and again
+BATCH: Final = 200  # cases named in one question to Temporal
+BATCHES: Final = 5
+PAGE: Final = 1000
+PAGES: Final = 2
+LOOKED: Final = "engine sweep: ended runs"
 
 log = structlog.get_logger(__name__)
+
+NextPage = Callable[[bytes], Awaitable[Page]]
 
 
 class CaseBook(Protocol):
     """The read model's side of the sweep."""
 
-    async def open_cases(self) -> Sequence[OpenCase]: ...
+    async def open_among(self, names: Sequence[str]) -> Sequence[OpenCase]: ...
+    async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
+    async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
+    async def silent_page(self, after: ClaimPlace, limit: int) -> tuple[Sequence[OpenCase], ClaimPlace | None]: ...
     async def mark_stopped(self, case: str, kind: Stopped, *, owner: str, next_action: str) -> bool: ...
     async def mark_running(self, case: str) -> None: ...
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]: ...
     async def child_told(self, case: str) -> None: ...
 
 
-class Runs(Protocol):
-    """Temporal's side of the sweep."""
+class Marks(Protocol):
+    """How far the sweep has come."""
 
-    async def running(self) -> set[str]:
-        """The cases that run, as Temporal's list has them (a moment old)."""
-        ...
-
-    async def failing(self) -> set[str]:
-        """The cases whose workflow task fails again and again."""
-        ...
-
-    async def status(self, case: str) -> str:
-        """How the latest run of a case stands, as of now: running, terminated, ..., or missing."""
-        ...
-
-    async def tell_ended(self, parent: str, ended: OrderEnded) -> bool:
-        """Tell a requisition's case that an order has ended; False when it does not run."""
-        ...
-
-
-class TemporalRuns:
-    """Runs, asked of Temporal."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def running(self) -> set[str]:
-        return {name async for name in self._ids('ExecutionStatus = "Running"')}
-
-    async def failing(self) -> set[str]:
-        return {name async for name in self._ids(f'ExecutionStatus = "Running" AND {FAILING}')}
-
-    async def _ids(self, query: str) -> AsyncIterator[str]:
-        try:
-            async for found in self._client.list_workflows(query, page_size=1000, rpc_timeout=RPC):
-                yield found.id
-        except (RPCError, RuntimeError) as away:
-            raise Unavailable("Temporal does not answer", system="temporal") from away
-
-    async def status(self, case: str) -> str:
-        try:
-            found = await self._client.get_workflow_handle(case).describe(rpc_timeout=RPC)
-        except RPCError as refused:
-            if refused.status == RPCStatusCode.NOT_FOUND:
-                return "missing"
-            raise Unavailable("Temporal does not answer", system="temporal") from refused
-        except RuntimeError as away:
-            raise Unavailable("Temporal does not answer", system="temporal") from away
-        status = found.status or WorkflowExecutionStatus.RUNNING
-        return status.name.lower().replace("_", " ")
-
-    async def tell_ended(self, parent: str, ended: OrderEnded) -> bool:
-        try:
-            await self._client.get_workflow_handle(parent).signal("order_ended", ended, rpc_timeout=RPC)
-        except RPCError as refused:
-            if refused.status == RPCStatusCode.NOT_FOUND:
-                return False
-            raise Unavailable("Temporal does not answer", system="temporal") from refused
-        return True
+    async def mark(self, name: str) -> datetime | None: ...
+    async def set_mark(self, name: str, at: datetime) -> None: ...
 
 
 class EngineSweep:
     """One round compares what should run with what runs."""
 
-    def __init__(self, cases: CaseBook, runs: Runs, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, cases: CaseBook, runs: Runs, marks: Marks, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._cases = cases
         self._runs = runs
+        self._marks = marks
         self._clock = clock
+        self._window: tuple[datetime, datetime, bytes] | None = None  # of ended runs, while its pages last
+        self._failing_after = b""
+        self._open_after = ""
+        self._stopped_after = ""
+        self._silent_after: ClaimPlace | None = None
 
     async def once(self) -> None:
-        """Compare, show what stands still, and tell parents what they missed."""
-        # The list of open cases first: what ends in between is then not missed among the running ones.
-        should_run = await self._cases.open_cases()
-        failing = await self._runs.failing()
-        running = await self._runs.running()
-        for case in should_run:
-            if case.case in failing:
-                await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")
-            elif case.case in running:
-                await self._goes_on(case)
-            elif self._clock() - case.changed_at > GRACE:
-                await self._look_closer(case)
+        """Look at what fails, what ended, what stood still and some of the rest; tell parents what they missed."""
+        await self._find_failing()
+        await self._find_ended()
+        self._stopped_after = await self._walk(self._cases.stopped_page, self._stopped_after)
+        self._open_after = await self._walk(self._cases.open_page, self._open_after)
+        await self._walk_silent()
         await self._tell_parents()
 
-    async def _look_closer(self, case: OpenCase) -> None:
-        """The list is a moment old; the run itself is asked before anybody is alarmed, and so is the read model."""
-        status = await self._runs.status(case.case)
-        if status == "running":
-            await self._goes_on(case)
-            return
-        if status == "missing" and not case.run and self._clock() - case.changed_at < ANNOUNCED_GRACE:
-            return
-        still_open = {one.case: one for one in await self._cases.open_cases()}
-        if case.case in still_open and still_open[case.case].changed_at == case.changed_at:
-            await self._show(case, "stopped outside", f"its run is {status}")
+    # What Temporal's lists tell. A question that fails forgets its place: the next round begins this list anew.
+
+    async def _find_failing(self) -> None:
+        async def ask(after: bytes) -> Page:
+            return await self._runs.failing(after, PAGE)
+
+        async def show(names: Sequence[str]) -> None:
+            for case in await self._cases.open_among(names):
+                await self._show_failing(case)
+
+        after, self._failing_after = self._failing_after, b""
+        self._failing_after = await _pages(ask, after, show)
+
+    async def _find_ended(self) -> None:
+        since, until, after = self._window or (*await self._since_last_look(), b"")
+        self._window = None
+
+        async def ask(after: bytes) -> Page:
+            return await self._runs.ended_otherwise(since, until, after, PAGE)
+
+        async def show(names: Sequence[str]) -> None:
+            await self._look_closer(await self._cases.open_among(names))
+
+        if after := await _pages(ask, after, show):
+            self._window = since, until, after
+        else:
+            await self._marks.set_mark(LOOKED, until)
+
+    async def _since_last_look(self) -> tuple[datetime, datetime]:
+        now, last = self._clock(), await self._marks.mark(LOOKED)
+        return (last - OVERLAP if last else now - FIRST_LOOK), now
+
+    # What no list tells: our own open cases, one batch after the other.
+
+    async def _walk(self, page: Callable[[str, int], Awaitable[Sequence[OpenCase]]], after: str) -> str:
+        for _ in range(BATCHES):
+            batch = await page(after, BATCH)
+            await self._compare(batch)
+            if len(batch) < BATCH:
+                return ""
+            after = batch[-1].case
+        return after
+
+    async def _walk_silent(self) -> None:
+        """Claims whose case never wrote a word are on no page of cases."""
+        after = self._silent_after or ClaimPlace(self._clock() - SILENT_FOR, "")
+        silent, self._silent_after = await self._cases.silent_page(after, PAGE)
+        for begin in range(0, len(silent), BATCH):
+            await self._compare(silent[begin : begin + BATCH])
+
+    async def _compare(self, batch: Sequence[OpenCase]) -> None:
+        # The open cases were read before the running ones are: what ends in between is not missed among these.
+        running = await self._runs.look([case.case for case in batch])
+        for case in batch:
+            if running.get(case.case):
+                await self._show_failing(case)
+            elif case.case in running:
+                await self._goes_on(case)
+        await self._look_closer(case for case in batch if case.case not in running)
+
+    async def _look_closer(self, suspects: Iterable[OpenCase]) -> None:
+        """Temporal's list is a moment old; the run itself is asked before anybody is alarmed, and so is the read model."""
+        stopped: list[tuple[OpenCase, str]] = []
+        for case in suspects:
+            age = self._clock() - case.changed_at
+            if age <= GRACE or case.stopped == "stopped outside":
+                continue
+            status = await self._runs.status(case.case)
+            if status == "running":
+                await self._goes_on(case)
+            elif status != "missing" or case.run or age >= ANNOUNCED_GRACE:
+                stopped.append((case, status))
+        still = {one.case: one.changed_at for one in await self._cases.open_among([case.case for case, _ in stopped])}
+        for case, status in stopped:
+            if still.get(case.case) == case.changed_at:
+                await self._show(case, "stopped outside", f"its run is {status}")
+
+    async def _show_failing(self, case: OpenCase) -> None:
+        await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")
 
     async def _show(self, case: OpenCase, kind: Stopped, why: str) -> None:
         if case.stopped == kind:
@@ -153,3 +191,14 @@ class EngineSweep:
         for child in await self._cases.ended_children_not_told(self._clock() - TOLD_LATE):
             if await self._runs.tell_ended(child.parent, child.ended):
                 await self._cases.child_told(child.ended.case)
+
+
+async def _pages(ask: NextPage, after: bytes, show: Callable[[Sequence[str]], Awaitable[None]]) -> bytes:
+    """Go through the pages of one round; gives where the next round goes on, empty at the end."""
+    for _ in range(PAGES):
+        page = await ask(after)
+        await show(page.cases)
+        after = page.next
+        if not after:
+            break
+    return after

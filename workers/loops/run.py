@@ -13,7 +13,8 @@ from gateway.files import FilesDoor
 from gateway.rest_decisions import settle_decisions
 from store.database import open_engine
 from workers import telemetry
-from workers.loops.engine_sweep import EngineSweep, TemporalRuns
+from workers.loops.engine_runs import TemporalRuns
+from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
 from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
@@ -48,7 +49,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
     settle_decisions(parts.intake)
     poller = MailboxPoller(parts.register, parts.mailbox_for, door, turn)
     sweep = RoutingSweep(parts.journal, parts.intake)
-    engine = EngineSweep(parts.cases, TemporalRuns(parts.client))
+    engine = EngineSweep(parts.cases, TemporalRuns(parts.client), parts.marks)
     async with (
         httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
         asyncio.TaskGroup() as group,

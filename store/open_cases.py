@@ -1,0 +1,101 @@
+"""Which cases should be running, by what our own store knows: a bounded page at a time, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, literal, select, tuple_
+from sqlalchemy import case as when
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.base import Canonical
+from store.case_tables import cases
+from store.database import transaction
+from store.tables import claims
+
+
+class OpenCase(Canonical):
+    """A case that should be running, for the sweep. ``run`` empty: announced or resumed, not started."""
+
+    case: str
+    process: str
+    run: str = ""
+    generation: int = 1
+    stopped: str = ""
+    business_state: str = ""
+    changed_at: datetime
+
+
+class ClaimPlace(NamedTuple):
+    """A place in the claims, oldest first."""
+
+    at: datetime
+    case: str
+
+
+_CLAIMED = claims.c.case.is_not(None)
+_COLUMNS = (
+    func.coalesce(claims.c.case, cases.c.case).label("case"),
+    func.coalesce(claims.c.process, cases.c.process).label("process"),
+    when((_CLAIMED, func.coalesce(claims.c.run, "")), else_=cases.c.run).label("run"),
+    func.coalesce(claims.c.generation, cases.c.generation).label("generation"),
+    func.coalesce(cases.c.stopped, "").label("stopped"),
+    func.coalesce(cases.c.business_state, "").label("business_state"),
+    func.coalesce(cases.c.changed_at, claims.c.at).label("changed_at"),
+)
+# Shown cases with their claims, if any; and claims with the case as shown, if it is.
+_SHOWN = select(*_COLUMNS).select_from(cases.outerjoin(claims, claims.c.case == cases.c.case)).where(~cases.c.closed)
+_SILENT = (
+    select(*_COLUMNS).select_from(claims.outerjoin(cases, cases.c.case == claims.c.case)).where(cases.c.case.is_(None))
+)
+_NAMES = any_(bindparam("names", type_=ARRAY(Text)))
+
+
+class StoredOpenCases:
+    """Open cases in our own database: closed ones, however many, cost nothing here."""
+
+    _engine: AsyncEngine
+
+    async def open_among(self, names: Sequence[str]) -> Sequence[OpenCase]:
+        """Those of these cases that should be running: not closed, also claimed and without a word so far."""
+        if not names:
+            return []
+        asked = _SHOWN.where(cases.c.case == _NAMES).union_all(_SILENT.where(claims.c.case == _NAMES))
+        return await self._read(asked, names=list(names))
+
+    async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
+        """The next open cases by name, of those that have written a word; fewer than ``limit`` at the end."""
+        return await self._read(_SHOWN.where(cases.c.case > after).order_by(cases.c.case).limit(limit))
+
+    async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]:
+        """The next of those that are shown as stopped by something other than their process."""
+        page = _SHOWN.where(cases.c.case > after, cases.c.stopped != "").order_by(cases.c.case).limit(limit)
+        return await self._read(page)
+
+    async def silent_page(self, after: ClaimPlace, limit: int) -> tuple[Sequence[OpenCase], ClaimPlace | None]:
+        """Of the next ``limit`` claims by age, those whose case never wrote a word; and where to go on, None at the end."""
+        place = tuple_(claims.c.at, claims.c.case)
+        begin = tuple_(literal(after.at, claims.c.at.type), literal(after.case, claims.c.case.type))
+        window = (
+            select(claims.c.at, claims.c.case).where(place > begin).order_by(claims.c.at, claims.c.case).limit(limit)
+        )
+        async with transaction(self._engine) as connection:
+            looked_at = window.subquery()
+            last = (
+                select(looked_at.c.at, looked_at.c.case, func.count().over().label("looked"))
+                .order_by(looked_at.c.at.desc(), looked_at.c.case.desc())
+                .limit(1)
+            )
+            row = (await connection.execute(last)).one_or_none()
+            if row is None:
+                return [], None
+            end = tuple_(literal(row.at, claims.c.at.type), literal(row.case, claims.c.case.type))
+            silent = _SILENT.where(place > begin, place <= end)
+            found = [OpenCase.model_validate(dict(one)) for one in (await connection.execute(silent)).mappings()]
+        return found, ClaimPlace(row.at, row.case) if row.looked == limit else None
+
+    async def _read(self, asked: Any, **given: Any) -> Sequence[OpenCase]:
+        async with transaction(self._engine) as connection:
+            return [OpenCase.model_validate(dict(row)) for row in (await connection.execute(asked, given)).mappings()]
