@@ -44,7 +44,7 @@ async def add(
     facility: Annotated[str, typer.Option("--facility", "-f", help="The one facility it is for.")],
     person: Annotated[str, typer.Option("--person", help="The employee who decides by it.")] = "",
     scope: Annotated[list[str] | None, typer.Option("--scope", help="What it may; without, everything.")] = None,
-    per_minute: Annotated[int, typer.Option("--per-minute", min=1, help="Requests a minute.")] = 60,
+    per_minute: Annotated[int, typer.Option("--per-minute", min=0, help="Requests a minute; 0 for any number.")] = 60,
     days: Annotated[int | None, typer.Option("--days", min=1, help="How long it is good.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Write the secret into this file (mode 0600).")] = None,
     dry_run: DryRun = False,

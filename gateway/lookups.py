@@ -16,7 +16,7 @@ from canonical.supply import Item
 
 
 class Caller(Canonical):
-    """Who calls: a key of a sender, for one facility, perhaps of a person who may decide."""
+    """Who calls: a key of a sender, for one facility, perhaps of a person who may decide. 0 ``per_minute``: no quota."""
 
     key: str
     sender: str
@@ -24,7 +24,7 @@ class Caller(Canonical):
     person: str = ""
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
-    per_minute: int = Field(default=60, gt=0)
+    per_minute: int = Field(default=60, ge=0)
 
 
 class Keys(Protocol):
@@ -32,6 +32,14 @@ class Keys(Protocol):
 
     async def caller(self, secret: str) -> Caller | None:
         """Whose key this is; None for an unknown, expired or revoked one."""
+        ...
+
+
+class Quotas(Protocol):
+    """How often each key called in the last minute, at whichever door of ours."""
+
+    async def count(self, key: str, per_minute: int) -> float:
+        """Count a call; 0 when it is within the quota, else the seconds until the next one will be."""
         ...
 
 

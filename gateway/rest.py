@@ -14,9 +14,6 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from opentelemetry import propagate, trace
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +23,7 @@ from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
 from gateway import problems
 from gateway.intake import Intake
-from gateway.lookups import Caller, Keys, Lookups, UnmatchedList
+from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
 from gateway.problems import Problem
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
@@ -44,6 +41,7 @@ class Doors:
     cases: Cases
     engine: Engine
     keys: Keys
+    quotas: Quotas
     lookups: Lookups
     unmatched: UnmatchedList
     seal_key: bytes
@@ -68,13 +66,9 @@ async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials
             "send the key you were given as `Authorization: Bearer <key>`" if given is None else "this key is not valid"
         )
         raise Problem(401, "auth", detail, headers={"WWW-Authenticate": "Bearer"})
-    limiter: MovingWindowRateLimiter = request.app.state.limiter
-    quota = RateLimitItemPerMinute(who.per_minute)
-    if not await limiter.hit(quota, who.key):
-        window = await limiter.get_window_stats(quota, who.key)
-        wait = max(1, round(window.reset_time - time.time()))
+    if who.per_minute and (wait := await doors(request).quotas.count(who.key, who.per_minute)):
         detail = f"this key may call {who.per_minute} times a minute"
-        raise Problem(429, "rate-limited", detail, headers={"Retry-After": str(wait)})
+        raise Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, round(wait)))})
     return who
 
 
@@ -106,7 +100,6 @@ def make_app(behind: Doors) -> FastAPI:
         responses={"default": {"model": problems.ProblemDetails, "description": "A problem (RFC 9457)"}},
     )
     app.state.doors = behind
-    app.state.limiter = MovingWindowRateLimiter(MemoryStorage())
     problems.install(app)
     for part in (rest_requisitions, rest_lookups, rest_decisions):
         app.include_router(part.router)

@@ -35,13 +35,13 @@ class ApiKey(Canonical):
 
 
 class NewKey(Canonical):
-    """A key to make. No scopes means all of them."""
+    """A key to make. No scopes means all of them, 0 calls per minute as many as come."""
 
     sender: str = Field(min_length=1, max_length=80)
     facility: FacilityCode
     person: str = Field(default="", max_length=40)
     scopes: tuple[str, ...] = ()
-    per_minute: int = Field(default=60, gt=0, le=1_000_000)
+    per_minute: int = Field(default=60, ge=0, le=1_000_000)
     expires_at: datetime | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     Date,
@@ -231,6 +232,17 @@ api_keys = Table(
     moment("made_at"),
     moment("expires_at", nullable=True),
     moment("revoked_at", nullable=True),
+)
+
+# Calls of each key in steps of five seconds, newest first (store/quotas.py). Room beside a row: it changes with every call.
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("key", Words, primary_key=True),
+    Column("step", BigInteger, nullable=False),
+    Column("calls", ARRAY(Integer), nullable=False),
+    prefixes=["UNLOGGED"],
+    postgresql_with={"fillfactor": "50"},
 )
 
 marks = Table("marks", metadata, Column("name", Words, primary_key=True), moment("at"))

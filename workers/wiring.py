@@ -37,6 +37,7 @@ from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
+from store.quotas import StoredQuotas
 from store.register import StoredRegister
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
@@ -162,6 +163,7 @@ class Wiring:
             cases=self.cases,
             engine=self.engine,
             keys=KeysOfCallers(StoredKeys(self.database), self.register),
+            quotas=StoredQuotas(self.database),
             lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
             seal_key=self.seal_key,

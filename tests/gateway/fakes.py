@@ -96,6 +96,17 @@ class FakeKeys:
         return self.callers.get(secret)
 
 
+class FakeQuotas:
+    """Counts of calls that never grow old."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, int] = {}
+
+    async def count(self, key: str, per_minute: int) -> float:
+        self.calls[key] = self.calls.get(key, 0) + 1
+        return 0 if self.calls[key] <= per_minute else 42
+
+
 class FakeUnmatched:
     """The list of unmatched documents, over what the corridor put there."""
 

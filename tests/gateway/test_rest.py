@@ -26,6 +26,7 @@ from tests.gateway.fakes import (
     FakeEngine,
     FakeKeys,
     FakeLookups,
+    FakeQuotas,
     FakeUnmatched,
     NotingJournal,
     stands,
@@ -36,6 +37,7 @@ PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", rol
 ASKING = Caller(key="key-5", sender="e-req", facility="NGH", person="E-REQ", roles=("requester",), per_minute=1000)
 ELSEWHERE = Caller(key="key-3", sender="other", facility="SGH", person="E-X", per_minute=1000)
 SLOW = Caller(key="key-4", sender="slow", facility="NGH", per_minute=2)
+FREE = Caller(key="key-6", sender="free", facility="NGH", per_minute=0)
 
 
 @dataclass
@@ -50,12 +52,14 @@ class House:
         self.intake = Intake(self.journal, self.cases, self.engine)
         settle_decisions(self.intake)
         self.lookups = FakeLookups(self.cases)
+        self.quotas = FakeQuotas()
         self.failing: dict[str, bool] = {}
         doors = Doors(
             intake=self.intake,
             cases=self.cases,
             engine=self.engine,
-            keys=FakeKeys(system=SYSTEM, person=PERSON, asking=ASKING, elsewhere=ELSEWHERE, slow=SLOW),
+            keys=FakeKeys(system=SYSTEM, person=PERSON, asking=ASKING, elsewhere=ELSEWHERE, slow=SLOW, free=FREE),
+            quotas=self.quotas,
             lookups=self.lookups,
             unmatched=FakeUnmatched(self.cases),
             seal_key=build.SEAL_KEY,
@@ -277,8 +281,14 @@ async def test_over_the_quota_a_caller_is_told_when_to_come_back(house: House) -
         assert (await house.get("/v1/items", by="slow")).status_code == 200
     answer = await house.get("/v1/items", by="slow")
     problem(answer, 429, "rate-limited")
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert answer.headers["retry-after"] == "42"
     assert (await house.get("/v1/items")).status_code == 200, "others are not kept waiting"
+
+
+async def test_the_calls_of_a_key_without_a_quota_are_not_counted(house: House) -> None:
+    for _ in range(3):
+        assert (await house.get("/v1/items", by="free")).status_code == 200
+    assert house.quotas.calls == {}
 
 
 async def test_a_body_that_is_too_large_is_not_kept(house: House) -> None:

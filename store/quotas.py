@@ -1,0 +1,63 @@
+"""How often each key has called in the last minute, counted once for all our doors, however many processes serve them.
+
+A minute is counted in twelve steps of five seconds, so a quota holds over 55 to 60 seconds. The counts live in a table that
+is not written to the log of the database: cheap, and gone after the database crashes, which gives every key its minute anew.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.database import at_once
+
+STEPS: Final = 12
+SECONDS: Final = 5
+
+_NOW: Final = f"extract(epoch FROM clock_timestamp()) / {SECONDS}"
+# The calls of the last minute as of the later of two moments, newest step first; a clock set back begins anew.
+_CALLS: Final = f"""CASE WHEN q.step > excluded.step + {STEPS} THEN '{{0}}'
+    ELSE (array_fill(0, ARRAY[least(greatest(excluded.step - q.step, 0), {STEPS})::int]) || q.calls)[1:{STEPS}] END"""
+_STEP: Final = f"CASE WHEN q.step > excluded.step + {STEPS} THEN excluded.step ELSE greatest(q.step, excluded.step) END"
+_COUNT = text(f"""
+    INSERT INTO quotas AS q (key, step, calls) VALUES (:key, floor({_NOW})::bigint, '{{1}}')
+    ON CONFLICT (key) DO UPDATE SET step = {_STEP}, calls = ARRAY[({_CALLS})[1] + 1] || ({_CALLS})[2:{STEPS}]
+    WHERE (SELECT sum(calls) FROM unnest({_CALLS}) AS calls) < :per_minute
+    RETURNING q.step
+""")  # noqa: S608 only our own constants
+_STANDS = text(f"SELECT step, calls, {_NOW} AS now FROM quotas WHERE key = :key")  # noqa: S608
+
+
+class StoredQuotas:
+    """The count of calls in our own database: one statement for a call."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def count(self, key: str, per_minute: int) -> float:
+        """Count a call of this key. 0 when it is within its quota, else the seconds until the next one will be.
+
+        A call over the quota is not counted: who waits as told is served.
+
+        Raises:
+            Unavailable: our database does not answer.
+        """
+        async with at_once(self._engine) as connection:
+            if await connection.scalar(_COUNT, {"key": key, "per_minute": per_minute}) is not None:
+                return 0.0
+            row = (await connection.execute(_STANDS, {"key": key})).one_or_none()
+        return 1.0 if row is None else _wait(row.step, row.calls, float(row.now), per_minute)
+
+
+def _wait(step: int, calls: list[int], now: float, per_minute: int) -> float:
+    """Seconds until enough steps have passed out of the minute."""
+    left = sum(calls)
+    for age in reversed(range(len(calls))):
+        if left < per_minute:
+            break
+        left -= calls[age]
+        passes_at = step - age + STEPS
+    return max(1.0, math.ceil((passes_at - now) * SECONDS))

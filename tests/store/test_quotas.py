@@ -1,0 +1,69 @@
+"""A key's quota holds over all processes that serve it, and who is told to wait is told how long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.database import open_engine
+from store.quotas import SECONDS, STEPS, StoredQuotas, _wait
+
+
+async def grow_older(engine: AsyncEngine, seconds: int) -> None:
+    """Let the calls counted so far be that much longer ago."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE quotas SET step = step - :steps"), {"steps": seconds // SECONDS})
+
+
+async def test_two_processes_share_one_quota(engine: AsyncEngine, server: str) -> None:
+    other = open_engine(f"{server}/fascia")
+    doors = [StoredQuotas(engine), StoredQuotas(other)]
+    waits = await asyncio.gather(*(doors[number % 2].count("key-1", 30) for number in range(100)))
+    await other.dispose()
+    assert waits.count(0) == 30
+    assert all(0 < wait <= STEPS * SECONDS for wait in waits if wait)
+    assert await doors[0].count("key-2", 30) == 0, "another key has its own"
+
+
+async def test_a_call_counts_for_a_minute_and_no_longer(engine: AsyncEngine) -> None:
+    quotas = StoredQuotas(engine)
+    assert [await quotas.count("k", 2) for _ in range(2)] == [0, 0]
+    await grow_older(engine, 50)
+    assert await quotas.count("k", 2) > 0
+    await grow_older(engine, 10)
+    assert [bool(await quotas.count("k", 2)) for _ in range(3)] == [False, False, True]
+
+
+async def test_calls_grow_old_one_by_one(engine: AsyncEngine) -> None:
+    quotas = StoredQuotas(engine)
+    for _ in range(3):
+        assert await quotas.count("k", 3) == 0
+        await grow_older(engine, 20)
+    assert [bool(await quotas.count("k", 3)) for _ in range(2)] == [False, True], "only the first is a minute old"
+
+
+async def test_a_call_that_was_refused_is_not_counted_so_who_waits_as_told_is_served(engine: AsyncEngine) -> None:
+    quotas = StoredQuotas(engine)
+    assert await quotas.count("k", 1) == 0
+    for _ in range(5):
+        wait = await quotas.count("k", 1)
+    await grow_older(engine, -(-int(wait) // SECONDS) * SECONDS)
+    assert await quotas.count("k", 1) == 0
+
+
+async def test_a_clock_that_was_set_back_shuts_nobody_out(engine: AsyncEngine) -> None:
+    quotas = StoredQuotas(engine)
+    assert await quotas.count("k", 1) == 0
+    await grow_older(engine, -3600)
+    assert [bool(await quotas.count("k", 1)) for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("calls", "per_minute", "wait"),
+    [([2], 2, 60), ([1, 0, 0, 1], 2, 45), ([1, 0, 0, 1], 1, 60), ([0] * 11 + [5], 3, 5)],
+)
+def test_the_wait_is_until_enough_calls_are_a_minute_old(calls: list[int], per_minute: int, wait: float) -> None:
+    assert _wait(1000, calls, 1000.0, per_minute) == wait
