@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,7 +27,6 @@ from tests import build
 
 WIDE = {"FASCIA_ERP_RATE": "10000"}  # the ERP's own limit of calls per second is not what is measured here
 STUB = "stub_erp"
-SWITCHES = 12.0  # seconds until the server has read the switches it goes on with (stack.temporal_config)
 
 
 def time_now() -> str:
@@ -109,7 +107,6 @@ async def standing(
             new = NewKey(sender="bench", facility=build.FACILITY, per_minute=1_000_000)
             _, secret = await StoredKeys(database).add(new)
             await _load(StoredRegister(database))
-            await asyncio.sleep(SWITCHES)
             yield Stand(stack, client, database, secret, meter(stack), f"http://127.0.0.1:{port}")
         finally:
             await database.dispose()

@@ -102,8 +102,6 @@ async def _start_temporal(stack: Stack, *, with_web_ui: bool) -> None:
     temporal.record(stack.home, choice, version)
     told("namespace, retention and search attributes")
     await stack.run(Part(name="namespace", argv=own_program("-m", "workers.namespace")))
-    if local is not None:
-        local.names_are_known()
     if stack.time_skipping:
         await questions.require_time_skipping(stack.settings)
 

@@ -103,7 +103,6 @@ class LocalTemporal:
         self._home = home
         self._choice = choice
         self._postgres = postgres
-        self._time_skipping = time_skipping
         self._switches = temporal_config.dynamic(time_skipping=time_skipping)
         self._namespace = named.temporal_namespace
         self._folder = home.folder("temporal")
@@ -141,18 +140,11 @@ class LocalTemporal:
         ready = questions.temporal_answers(settings)
         return [self._from_cli(self._choice.cli, ready)] if self._choice.cli else self._from_build(ready)
 
-    def names_are_known(self) -> None:
-        """All search attributes can be used: the server, which looks at its switches now and then, may remember them."""
-        if self._choice.programs is not None:
-            self._write_switches(temporal_config.dynamic(time_skipping=self._time_skipping, new_names=False))
-
-    def _write_switches(self, switches: Mapping[str, object]) -> Path:
-        return temporal_config.write(self._folder / "dynamic.yaml", temporal_config.dynamic_file(switches))
-
     def _from_build(self, ready: Ready) -> list[Part]:
         programs = self._choice.programs
         assert programs is not None
-        dynamic = self._write_switches(self._switches)
+        switches = temporal_config.dynamic_file(self._switches)
+        dynamic = temporal_config.write(self._folder / "dynamic.yaml", switches)
         ports = temporal_config.ServerPorts(
             grpc={name: self._grpc_port(name) for name in temporal_config.SERVICES},
             membership={name: self._home.port(f"temporal_{name}_membership") for name in temporal_config.SERVICES},

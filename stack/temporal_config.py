@@ -32,15 +32,14 @@ class PostgresStore:
     password: str
 
 
-def dynamic(*, time_skipping: bool, new_names: bool = True) -> dict[str, Any]:
+def dynamic(*, time_skipping: bool) -> dict[str, Any]:
     """Server switches, the same for a built server and for the command-line server.
 
-    ``new_names``: search attributes may just have been added, so the server reads their list anew each time it needs one.
-    That is several questions to its store for every case: it ends when they are known.
+    None that makes the server read its search attributes anew each time it needs one: that is several questions to its store
+    for every case, and on a SQL store ours are names for columns that are there from the start, known within seconds.
     """
     switches: dict[str, Any] = {
         "frontend.namespaceRPS.visibility": 500,
-        "system.forceSearchAttributesCacheRefreshOnRead": new_names,
         "frontend.enableCancelWorkerPollsOnShutdown": True,
         "frontend.enableServerVersionCheck": False,
         # A failing process must show on its case within a minute; the SDK lets later tries time out, so five take longer.

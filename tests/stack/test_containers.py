@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from stack import temporal_config
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.temporal.yml").read_text(encoding="utf-8")
 ONCE = {"temporal-schema", "migrate", "namespace"}
@@ -47,6 +49,13 @@ def test_whatever_stays_up_has_a_health_check_and_the_rest_is_waited_for() -> No
 def test_ports_are_open_on_loopback_only_and_no_password_stands_in_the_file() -> None:
     assert all(port.startswith("127.0.0.1:") for port in re.findall(r'ports: \["([^"]+)"\]', COMPOSE))
     assert not re.search(r"PASSWORD: (?!\$\{)\S", COMPOSE)
+
+
+def test_the_server_there_has_the_switches_of_the_local_one_that_are_not_for_a_single_machine() -> None:
+    """One that is there for the server's own tests, a cost for every case, once stood in the file."""
+    written = re.findall(r"^      ([a-z]+[.][\w.]+):\n        - value: (\S+)$", COMPOSE, re.MULTILINE)
+    local = temporal_config.dynamic(time_skipping=False)
+    assert len(written) == 2 and all(str(local[name]) == value for name, value in written)
 
 
 def test_the_image_installs_the_versions_that_were_tested() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +12,14 @@ from pathlib import Path
 import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
 from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from cli.checks import CHECKS
 from stack import questions, temporal
 from stack.doctor import examine
 from stack.home import StackError
 from stack.supervisor import Stack, running
-from workers.namespace import RETENTION, ensure_namespace
+from workers.namespace import NEEDS_ATTENTION, PROCESS, RETENTION, ensure_namespace
 
 pytestmark = pytest.mark.server
 
@@ -48,12 +51,21 @@ async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Sta
     assert found["workers"].fix == "fascia up"
 
 
-async def test_once_search_attributes_are_known_the_server_no_longer_reads_their_list_for_every_case(
+async def test_a_namespace_just_made_takes_cases_by_every_attribute_though_the_server_reads_their_list_now_and_then(
     stack: Stack,
 ) -> None:
-    switches = stack.home.read("temporal/dynamic.yaml")
-    assert switches["system.forceSearchAttributesCacheRefreshOnRead"] == [{"value": False}]
+    assert "system.forceSearchAttributesCacheRefreshOnRead" not in stack.home.read("temporal/dynamic.yaml")
     assert (stack.home.path / "temporal" / "dynamic.yaml").stat().st_mode & 0o077 == 0
+    options = stack.settings.temporal_connection() | {"namespace": "another"}
+    client = await Client.connect(**options)
+    await ensure_namespace(client)
+    began = time.monotonic()
+    attributes = TypedSearchAttributes([SearchAttributePair(PROCESS, "x"), SearchAttributePair(NEEDS_ATTENTION, True)])
+    handle = await client.start_workflow("Nobody", id="one", task_queue="nobody", search_attributes=attributes)
+    while (await client.count_workflows("FasciaProcess = 'x' AND FasciaNeedsAttention = true")).count != 1:
+        assert time.monotonic() - began < 10
+        await asyncio.sleep(0.1)
+    await handle.terminate()
 
 
 async def test_the_namespace_is_put_right_again_and_again(stack: Stack) -> None:
