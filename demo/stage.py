@@ -107,8 +107,9 @@ async def staged(
     """
 
     async def bring_peers(stack: Stack) -> None:
-        await _bring_erp(stack, say)
-        await _bring_partners(stack, script)
+        async with asyncio.TaskGroup() as peers:
+            peers.create_task(_bring_erp(stack, say))
+            peers.create_task(_bring_partners(stack, script))
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)

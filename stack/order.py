@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from stack import postgres as pg
 from stack import questions, temporal
@@ -16,13 +16,15 @@ from stack.postgres import Postgres
 if TYPE_CHECKING:
     from stack.supervisor import Stack
 
+Prepare = Callable[["Stack"], Coroutine[Any, Any, None]]
+
 OUR_PROGRAMS: Final = ("worker", "loops", "api")
 PARTS: Final = (pg.NAME, temporal.NAME, temporal.WEB_UI, *OUR_PROGRAMS)
 OWN_STOP: Final = 6.0  # what a worker may take to end its steps; a step cut short is repeated under its key
 
 
-async def start_servers(stack: Stack, parts: Collection[str]) -> None:
-    """The database first; then our tables and Temporal side by side."""
+async def start_servers(stack: Stack, parts: Collection[str], prepare: Prepare | None = None) -> None:
+    """The database first; then our tables, Temporal and whatever ``prepare`` brings, side by side: each waits much."""
     if pg.NAME in parts:
         await _start_database(stack)
     async with _together() as group:
@@ -30,6 +32,8 @@ async def start_servers(stack: Stack, parts: Collection[str]) -> None:
             group.create_task(_migrate(stack))
         if temporal.NAME in parts:
             group.create_task(_start_temporal(stack, with_web_ui=temporal.WEB_UI in parts))
+        if prepare is not None:
+            group.create_task(prepare(stack))
 
 
 async def start_ours(stack: Stack, parts: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from stack import postgres as pg
 from stack.control import ControlSocket, is_answering
 from stack.held import Held, News
 from stack.home import Home, Lock, StackError
-from stack.order import OUR_PROGRAMS, PARTS
+from stack.order import OUR_PROGRAMS, PARTS, Prepare
 from stack.part import Part
 from stack.postgres import Postgres
 from stack.process import Process
@@ -130,19 +130,15 @@ class Stack:
 
     # Starting and stopping the whole.
 
-    async def open(
-        self, parts: Collection[str] = PARTS, prepare: Callable[[Stack], Awaitable[None]] | None = None
-    ) -> None:
-        """Start ``parts`` in order; ``prepare`` runs when the servers are up and before our own programs start."""
+    async def open(self, parts: Collection[str] = PARTS, prepare: Prepare | None = None) -> None:
+        """Start ``parts`` in order; ``prepare`` runs when the database is up, and our own programs start after it."""
         await self._take_lock()
         began = time.monotonic()
         try:
             self.home.prepare()
             self.home.write_addresses({})  # what the last run wrote is not there any more
             await self._control.open()
-            await order.start_servers(self, parts)
-            if prepare is not None:
-                await prepare(self)
+            await order.start_servers(self, parts, prepare)
             await order.start_ours(self, parts)
         except BaseException as error:
             self.tell(News("failed", "", str(error)))
@@ -269,15 +265,15 @@ async def running(
     home: Path,
     parts: Collection[str] = PARTS,
     *,
-    prepare: Callable[[Stack], Awaitable[None]] | None = None,
+    prepare: Prepare | None = None,
     env: Mapping[str, str] | None = None,
     time_skipping: bool = False,
     say: Say | None = None,
 ) -> AsyncIterator[Stack]:
     """A stack for as long as the block lasts, held by this very process.
 
-    ``prepare`` is called when the servers are up and before our own programs start: the place to add an ERP with
-    ``add_part`` and to ``publish`` its address. ``env`` reaches every program, as settings of this stack alone.
+    ``prepare`` is called when the database is up, beside the start of Temporal and before our own programs: the place to
+    add an ERP with ``add_part`` and to ``publish`` its address. ``env`` reaches every program, as settings of this stack alone.
     """
     stack = Stack(home, env=env, time_skipping=time_skipping, say=say)
     await stack.open(parts, prepare)

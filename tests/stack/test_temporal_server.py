@@ -28,8 +28,23 @@ SERVERS = ("database", "temporal", "temporal_ui")
 
 @pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(tmp_path_factory.mktemp("servers"), SERVERS) as stack:
+    async with running(tmp_path_factory.mktemp("servers"), SERVERS, prepare=bring_a_peer) as stack:
         yield stack
+
+
+there_before_the_peer: set[str] = set()
+
+
+async def bring_a_peer(stack: Stack) -> None:
+    there_before_the_peer.update(stack.parts)
+    await stack.create_database("peer")
+    stack.publish(FASCIA_ERP_URL="http://peer.example")
+
+
+async def test_a_peer_comes_up_beside_temporal_on_the_database_that_is_there(stack: Stack) -> None:
+    assert there_before_the_peer == {"database"}
+    assert set(stack.addresses) >= {"FASCIA_ERP_URL", "TEMPORAL_ADDRESS", "FASCIA_DATABASE_URL"}
+    assert stack.home.read("addresses.json") == stack.addresses
 
 
 async def _retention(client: Client) -> timedelta:
