@@ -156,10 +156,10 @@ async def test_one_trace_leads_from_the_door_to_the_call_of_the_erp(engine: Temp
     with telemetry.span("door", {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) as trace:
         await engine.start_requisition(case(), DATA)
     async with asyncio.timeout(20):
-        while not seen:
+        # other tests' cases may call late
+        while trace not in {headers["traceparent"].split("-")[1] for headers in seen}:
             await asyncio.sleep(0.05)
     assert trace == "0af7651916cd43dd8448eb211c80319c"
-    assert seen[0]["traceparent"].split("-")[1] == trace
 
 
 async def test_a_case_whose_process_fails_is_found_within_a_minute_and_a_killed_one_is_told_apart(
