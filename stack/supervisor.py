@@ -141,7 +141,7 @@ class Stack:
             await order.start_servers(self, parts, prepare)
             await order.start_ours(self, parts)
         except BaseException as error:
-            self.tell(News("failed", "", str(error)))
+            self.tell(News("failed", "", str(error) or "stopped before everything was ready"))
             await self.close()
             raise
         self.state = "ready"

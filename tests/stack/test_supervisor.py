@@ -165,6 +165,22 @@ async def test_settings_of_one_stack_reach_its_programs(home: Home, script: Call
         assert stack.home.log_tail("reads") == [f"{home.path} 1.5 http://127.0.0.1:{stack.port('erp')}"]
 
 
+async def test_a_start_that_is_stopped_on_the_way_says_so(home: Home) -> None:
+    told: list[News] = []
+    there = asyncio.Event()
+
+    async def takes_long(_: Stack) -> None:
+        there.set()
+        await asyncio.sleep(600)
+
+    opening = asyncio.create_task(Stack(home.path, say=told.append).open(("database",), takes_long))
+    await asyncio.wait_for(there.wait(), 60)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert [news.text for news in told if news.kind == "failed"] == ["stopped before everything was ready"]
+
+
 def test_a_killed_supervisor_leaves_no_database_behind(home: Home) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, str(home.path)], stdout=subprocess.PIPE, text=True
