@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,6 +25,7 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
+from canonical.errors import Rejected
 from workers import settings
 
 RETENTION: Final = timedelta(days=30)
@@ -61,7 +63,12 @@ TABLE: Final[Mapping[str, IndexedValueType.ValueType]] = {
 
 
 async def ensure_namespace(client: Client) -> None:
-    """Make the client's namespace ours: registered, with our retention and search attributes, and ready to be used."""
+    """Make the client's namespace ours: registered, with our retention and search attributes, and ready to be used.
+
+    Raises:
+        Rejected: it has an attribute of ours with another type.
+        RPCError: Temporal refuses, or does not know them after a minute.
+    """
     await _ensure_retention(client)
     await _ensure_search_attributes(client)
     await _until_usable(client)
@@ -93,7 +100,8 @@ async def _ensure_search_attributes(client: Client) -> None:
             request = ListSearchAttributesRequest(namespace=client.namespace)
             found = (await client.operator_service.list_search_attributes(request)).custom_attributes
             if wrong := sorted(name for name, kind in found.items() if TABLE.get(name, kind) != kind):
-                raise RuntimeError(f"search attributes of another type in namespace {client.namespace}: {wrong}")
+                why = f"search attributes of another type in namespace {client.namespace}: {wrong}"
+                raise Rejected(why, code="configuration", system="temporal")
             if missing := {name: kind for name, kind in TABLE.items() if name not in found}:
                 await client.operator_service.add_search_attributes(
                     AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
@@ -121,12 +129,29 @@ async def _until_usable(client: Client) -> None:
             return
 
 
-async def main() -> None:
-    client = await Client.connect(**settings.load().temporal_connection())
-    await ensure_namespace(client)
+async def main() -> int:
+    """The command: 0 when the namespace is ready, 7 when Temporal is away, 1 when it is not as we need it."""
+    given = settings.load()
+    if not given.temporal_address:
+        return _refused("no Temporal address is set: run `fascia up` or set TEMPORAL_ADDRESS", 7)
+    try:
+        await ensure_namespace(await Client.connect(**given.temporal_connection()))
+    except Rejected as wrong:
+        return _refused(wrong.message, 1)
+    except RPCError as error:
+        return _refused(f"Temporal at {given.temporal_address} refuses: {error.message}", 7)
+    except RuntimeError:  # the SDK's word for no connection
+        return _refused(f"Temporal at {given.temporal_address} does not answer", 7)
+    return 0
+
+
+def _refused(why: str, code: int) -> int:
+    sys.stderr.write(why + "\n")
+    return code
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    ended = asyncio.run(main())
+    sys.stderr.flush()
     # The SDK's threads sometimes crash the interpreter while it shuts down; all is done, so leave without that.
-    os._exit(0)
+    os._exit(ended)

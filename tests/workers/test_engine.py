@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
@@ -25,7 +30,7 @@ from store.database import open_engine
 from store.marks import StoredMarks
 from tests import build
 from tests.store.build import change
-from workers import telemetry, temporal
+from workers import namespace, telemetry, temporal
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import BATCH, EngineSweep
 from workers.loops.pace import turns
@@ -251,6 +256,36 @@ async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
     with pytest.raises(Unavailable, match="not decided, safe to repeat"):
         await engine.decide(handle.id, Decision(verb="approve", id="a"))
     await handle.terminate("by a test")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("", "no Temporal address is set: run `fascia up`"), ("127.0.0.1:9", "Temporal at 127.0.0.1:9 does not answer")],
+)
+async def test_the_namespace_command_without_temporal_ends_with_a_plain_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str, said: str
+) -> None:
+    monkeypatch.setenv("FASCIA_HOME", str(tmp_path))
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    assert await namespace.main() == 7
+    assert said in capsys.readouterr().err
+
+
+async def test_a_namespace_with_an_attribute_of_another_type_is_refused(stack: Stack) -> None:
+    options = stack.settings.temporal_connection() | {"namespace": "odd"}
+    client = await Client.connect(**options)
+    await namespace._ensure_retention(client)
+    request = AddSearchAttributesRequest(
+        namespace="odd", search_attributes={"FasciaDue": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD}
+    )
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(RPCError):  # not known everywhere in the server at once
+                await client.operator_service.add_search_attributes(request)
+                break
+            await asyncio.sleep(0.2)
+        with pytest.raises(Rejected, match=r"another type in namespace odd: \['FasciaDue'\]"):
+            await namespace.ensure_namespace(client)
 
 
 async def test_while_temporal_is_away_the_engine_says_so_in_our_words(stack: Stack) -> None:
