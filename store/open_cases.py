@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, func, literal, select, tuple_
+from sqlalchemy import ARRAY, FromClause, Select, Text, any_, bindparam, func, literal, select, tuple_
 from sqlalchemy import case as when
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -45,12 +45,22 @@ _COLUMNS = (
     func.coalesce(cases.c.business_state, "").label("business_state"),
     func.coalesce(cases.c.changed_at, claims.c.at).label("changed_at"),
 )
-# Shown cases with their claims, if any; and claims with the case as shown, if it is.
 _SHOWN = select(*_COLUMNS).select_from(cases.outerjoin(claims, claims.c.case == cases.c.case)).where(~cases.c.closed)
-_SILENT = (
-    select(*_COLUMNS).select_from(claims.outerjoin(cases, cases.c.case == claims.c.case)).where(cases.c.case.is_(None))
-)
 _NAMES = any_(bindparam("names", type_=ARRAY(Text)))
+
+
+def _silent(of: FromClause) -> Select[Any]:
+    """Of these claims, those whose case never wrote a word."""
+    columns = (
+        of.c.case,
+        of.c.process,
+        func.coalesce(of.c.run, "").label("run"),
+        of.c.generation,
+        literal("").label("stopped"),
+        literal("").label("business_state"),
+        of.c.at.label("changed_at"),
+    )
+    return select(*columns).select_from(of.outerjoin(cases, cases.c.case == of.c.case)).where(cases.c.case.is_(None))
 
 
 class StoredOpenCases:
@@ -62,7 +72,7 @@ class StoredOpenCases:
         """Those of these cases that should be running: not closed, also claimed and without a word so far."""
         if not names:
             return []
-        asked = _SHOWN.where(cases.c.case == _NAMES).union_all(_SILENT.where(claims.c.case == _NAMES))
+        asked = _SHOWN.where(cases.c.case == _NAMES).union_all(_silent(claims).where(claims.c.case == _NAMES))
         return await self._read(asked, names=list(names))
 
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
@@ -78,22 +88,18 @@ class StoredOpenCases:
         """Of the next ``limit`` claims by age, those whose case never wrote a word; and where to go on, None at the end."""
         place = tuple_(claims.c.at, claims.c.case)
         begin = tuple_(literal(after.at, claims.c.at.type), literal(after.case, claims.c.case.type))
-        window = (
-            select(claims.c.at, claims.c.case).where(place > begin).order_by(claims.c.at, claims.c.case).limit(limit)
+        # Cut to a page before it is joined: by the condition on the place alone, reading the whole table can seem as good.
+        page = select(claims).where(place > begin).order_by(claims.c.at, claims.c.case).limit(limit).subquery()
+        last = (
+            select(page.c.at, page.c.case, func.count().over().label("looked"))
+            .order_by(page.c.at.desc(), page.c.case.desc())
+            .limit(1)
         )
         async with transaction(self._engine) as connection:
-            looked_at = window.subquery()
-            last = (
-                select(looked_at.c.at, looked_at.c.case, func.count().over().label("looked"))
-                .order_by(looked_at.c.at.desc(), looked_at.c.case.desc())
-                .limit(1)
-            )
             row = (await connection.execute(last)).one_or_none()
             if row is None:
                 return [], None
-            end = tuple_(literal(row.at, claims.c.at.type), literal(row.case, claims.c.case.type))
-            silent = _SILENT.where(place > begin, place <= end)
-            found = [OpenCase.model_validate(dict(one)) for one in (await connection.execute(silent)).mappings()]
+            found = [OpenCase.model_validate(dict(one)) for one in (await connection.execute(_silent(page))).mappings()]
         return found, ClaimPlace(row.at, row.case) if row.looked == limit else None
 
     async def _read(self, asked: Any, **given: Any) -> Sequence[OpenCase]:
