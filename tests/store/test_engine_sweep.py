@@ -55,7 +55,7 @@ async def test_of_thousands_of_open_cases_a_round_asks_for_a_thousand_and_the_ro
     async with engine.begin() as connection:
         await connection.execute(text(rows), {"open": OPEN, "all": 3 * OPEN})
     cases, silent = StoredCases(engine, SEAL_KEY), requisition()
-    await cases.claim(start(silent))  # and never a word
+    await cases.claim(start(silent, as_of=datetime.now(UTC)))  # and never a word
     lists = ListsOfTemporal(ended=["c-02500", "c-05000"], failing=["c-02600"], deleted=["c-02999", silent.case_id])
     now = datetime.now(UTC) + timedelta(minutes=5)
     sweep = EngineSweep(cases, lists, StoredMarks(engine), clock=lambda: now)
