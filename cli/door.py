@@ -157,7 +157,7 @@ class DoorHouse:
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         self._elsewhere()
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
         self._elsewhere()
 
     async def revoke_key(self, key: str) -> KeyRow:

@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from canonical.base import Canonical
+from pydantic import Field
+
+from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.views import (
     CaseRow,
@@ -47,12 +49,12 @@ class MessageFilter(Canonical):
 class KeyRequest(Canonical):
     """The key a sender is to get."""
 
-    sender: str
-    facility: str
-    person: str = ""
+    sender: str = Field(min_length=1, max_length=80)
+    facility: FacilityCode
+    person: str = Field(default="", max_length=40)
     scopes: tuple[str, ...] = ()
-    per_minute: int = 60
-    days: int | None = None
+    per_minute: int = Field(default=60, gt=0, le=1_000_000)
+    days: int | None = Field(default=None, gt=0, le=36_500)
 
 
 class Resumed(Canonical):
@@ -95,7 +97,10 @@ class House(Protocol):
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
 
     async def keys(self, limit: int) -> Sequence[KeyRow]: ...
-    async def add_key(self, request: KeyRequest) -> NewKey: ...
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        """Make keys, all of them or none."""
+        ...
+
     async def revoke_key(self, key: str) -> KeyRow: ...
 
 

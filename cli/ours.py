@@ -199,19 +199,20 @@ class OurHouse:
         rows = await stored_keys.StoredKeys(self._wiring.database).keys(limit)
         return [KeyRow.model_validate(row.model_dump()) for row in rows]
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
-        if request.person and await self._wiring.register.employee(request.facility, request.person) is None:
-            raise Rejected(
-                f"{request.person} is no employee of {request.facility} in the register",
-                code="not-found",
-                system="store",
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        for one in requests:
+            if one.person and await self._wiring.register.employee(one.facility, one.person) is None:
+                raise Rejected(
+                    f"{one.person} is no employee of {one.facility} in the register", code="not-found", system="store"
+                )
+        new = [
+            stored_keys.NewKey(
+                **one.model_dump(exclude={"days"}), expires_at=now() + timedelta(days=one.days) if one.days else None
             )
-        new = stored_keys.NewKey(
-            **request.model_dump(exclude={"days"}),
-            expires_at=now() + timedelta(days=request.days) if request.days else None,
-        )
-        key, secret = await stored_keys.StoredKeys(self._wiring.database).add(new)
-        return NewKey(secret=secret, **key.model_dump())
+            for one in requests
+        ]
+        made = await stored_keys.StoredKeys(self._wiring.database).add_all(new)
+        return [NewKey(secret=secret, **key.model_dump()) for key, secret in made]
 
     async def revoke_key(self, key: str) -> KeyRow:
         row = await stored_keys.StoredKeys(self._wiring.database).revoke(key)

@@ -196,9 +196,15 @@ class FakeHouse:
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         return [KeyRow(id="k-1", sender="or-desk", facility="NGH", made_at=NOON)]
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
-        self.made.append(request)
-        return NewKey(id="k-2", secret="fk_secret", **request.model_dump(exclude={"days"}))
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        self.fail()
+        first = len(self.made) + 1
+        self.made += requests
+        secrets = [f"fk_secret_{n + 1}" if n else "fk_secret" for n in range(len(requests))]
+        return [
+            NewKey(id=f"k-{n}", secret=secret, **request.model_dump(exclude={"days"}))
+            for n, (request, secret) in enumerate(zip(requests, secrets, strict=True), first)
+        ]
 
     async def revoke_key(self, key: str) -> KeyRow:
         self.fail()
