@@ -18,7 +18,7 @@ from cli.command import DryRun, Limit, Yes, command, noun
 from cli.exits import Stop, wrong_usage
 from cli.house import KeyRequest, first, open_house
 from cli.output import Output, listing, table, when
-from cli.views import NewKey
+from cli.views import KeyRow, NewKey
 
 app = noun("Keys of senders at the REST door.")
 
@@ -39,7 +39,7 @@ async def list_keys(out: Output, limit: Limit = 50) -> None:
             )
         return [shown]
 
-    out.data(listing(rows, more=more), show)
+    out.rows(KeyRow, rows, show, more=more)
     if not rows:
         out.say("no keys yet: `fascia key add SENDER --facility F`")
 

@@ -163,7 +163,7 @@ def test_every_command_says_what_it_does(path: tuple[str, ...], command: Any, fa
 
 def test_every_list_has_a_limit() -> None:
     lists = [command for path, command in _commands() if path[-1] == "list"]
-    assert len(lists) >= 4
+    assert len(lists) >= 7
     for command in lists:
         assert "--limit" in {name for parameter in command.params for name in parameter.opts}
 
