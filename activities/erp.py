@@ -7,8 +7,9 @@ from collections.abc import Callable
 from temporalio import activity
 
 from canonical.base import FacilityCode
+from canonical.invoicing import InvoicePosting, PaymentOrder
 from canonical.ports import Erp
-from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder
+from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import ErpReceipt
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from canonical.errors import Rejected, Throttled
+from canonical.invoicing import Remittance
 from canonical.parties import Partner
 from canonical.ports import Register, SupplierChannel
-from canonical.purchasing import OrderChange, Remittance
+from canonical.purchasing import OrderChange
 from canonical.steps import SendOrder, SentDocument
 
 

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Sequence
 
 from canonical.errors import Malformed
+from canonical.invoicing import Remittance
 from canonical.parties import Partner
-from canonical.purchasing import LineChange, OrderChange, OrderLine, PurchaseOrder, Remittance
+from canonical.purchasing import LineChange, OrderChange, OrderLine, PurchaseOrder
 from formats.x12 import Segment, segment
 from formats.x12_values import as_day, as_real, free_text
 

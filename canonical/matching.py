@@ -8,8 +8,9 @@ from decimal import Decimal
 from pydantic import Field
 
 from canonical.base import Canonical, LineId, Money, Quantity, total, zero
+from canonical.invoicing import Invoice, InvoiceLine
 from canonical.parties import Tolerances
-from canonical.purchasing import Invoice, InvoiceLine, OrderLine, PurchaseOrder
+from canonical.purchasing import OrderLine, PurchaseOrder
 
 PAY, PRICE_HOLD, QUANTITY_HOLD, RECEIPT_MISSING = "pay", "price hold", "quantity hold", "receipt missing"
 HEADER_HOLD = "invoice to check"

@@ -15,8 +15,9 @@ from pydantic import ConfigDict, Field
 
 from canonical.base import Canonical, Money
 from canonical.cases import Answer, CaseChange, CaseStatus, CheckedDecision, Decision, DecisionToCheck, Trouble
+from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
-from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder, Remittance
+from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import (
     BudgetMove,
     Claimed,

@@ -19,13 +19,12 @@ from canonical.base import (
 )
 from canonical.calendar import BusinessCalendar
 from canonical.cases import Attention, CaseStatus
+from canonical.invoicing import Invoice, Payment
 from canonical.parties import Partner, Policy, Supplier, Terms
 from canonical.purchasing import (
     FunctionalAcknowledgement,
-    Invoice,
     OrderAcknowledgement,
     OrderLine,
-    Payment,
     PurchaseOrder,
     Receipt,
     Requisition,

@@ -9,7 +9,24 @@ from importlib.metadata import version
 import typer
 from typer.main import get_command
 
-from cli import case, completion, config, decide, demo, dev, journal, key, register, resume, schema, stack, unmatched
+from cli import (
+    audit,
+    case,
+    completion,
+    config,
+    decide,
+    demo,
+    dev,
+    journal,
+    key,
+    outbox,
+    register,
+    resume,
+    schema,
+    stack,
+    subscriber,
+    unmatched,
+)
 from cli.command import leave_quietly
 from cli.exits import Exit, Stop
 from cli.output import Output
@@ -24,7 +41,7 @@ app = typer.Typer(
 )
 stack.add_to(app)
 demo.add_to(app)
-for noun in (case, unmatched, journal, register, key, schema, config, dev):
+for noun in (case, unmatched, journal, register, key, subscriber, outbox, audit, schema, config, dev):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 

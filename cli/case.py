@@ -11,9 +11,9 @@ from rich.table import Table
 
 from canonical.cases import Attention
 from cli.command import Limit, command, noun
-from cli.exits import Stop, not_found
+from cli.exits import Stop, not_found, wrong_usage
 from cli.house import CaseFilter, House, first, open_house
-from cli.output import Output, listing, table, when
+from cli.output import Output, table, when
 from cli.views import CaseRow, CaseView, DecisionView, LineWay
 
 app = noun("Cases: one for each requisition and each order. See them, decide, set them going again.")
@@ -46,8 +46,12 @@ async def list_cases(
     attention: Annotated[bool, typer.Option("--attention", help="Only what needs a person.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     limit: Limit = 50,
+    watched: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, showing what changes.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks of --watch.")] = 2.0,
 ) -> None:
     """List cases, newest change first; open ones unless told otherwise."""
+    if watched and out.as_csv:
+        raise wrong_usage("--watch prints lines or, with --json, one object a line; no CSV")
     which = CaseFilter(
         process=process,
         facility=facility,
@@ -57,8 +61,13 @@ async def list_cases(
         everything=everything,
     )
     async with open_house() as house:
+        if watched:
+            from cli.watch import watch
+
+            await watch(out, house, which, limit, every)
+            return
         rows, more = first(await house.cases(which, limit + 1), limit)
-    out.data(listing(rows, more=more), lambda: [case_table(rows)])
+    out.rows(CaseRow, rows, lambda: [case_table(rows)], more=more)
     if not rows:
         out.say("no case fits" + ("" if everything else "; --all shows closed ones too"))
     elif more:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from canonical.errors import FasciaError
+from cli.exits import wrong_usage
 from cli.output import Output
 
 PANEL = "Output"
@@ -22,6 +23,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stde
 NoColor = Annotated[
     bool, typer.Option("--no-color", help="Print without colour (as NO_COLOR does).", rich_help_panel=PANEL)
 ]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, with a header.", rich_help_panel=PANEL)]
 _SHARED = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": NoColor}
 
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many.")]
@@ -42,13 +44,17 @@ def leave_quietly() -> None:
 
 
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run]:
-    """Make a function a command. Its first argument is the :class:`Output`; the options for that are added here."""
+    """Make a function a command. Its first argument is the :class:`Output`; the options for that are added here, and
+    ``--csv`` where it lists."""
+    shared_here = _SHARED | ({"as_csv": Csv} if name == "list" else {})
 
     def register(run: Run) -> Run:
         @functools.wraps(run)
         def wrapped(**given: Any) -> None:
-            out = Output(**{shared: given.pop(shared) for shared in _SHARED})
+            out = Output(**{shared: given.pop(shared) for shared in shared_here})
             try:
+                if out.as_json and out.as_csv:
+                    raise wrong_usage("--json or --csv, not both")
                 result = run(out, **given)
                 if inspect.iscoroutine(result):
                     asyncio.run(result)
@@ -61,7 +67,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run
         own = list(inspect.signature(run).parameters.values())[1:]
         parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
             inspect.Parameter(shared, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
-            for shared, option in _SHARED.items()
+            for shared, option in shared_here.items()
         ]
         wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapped.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -13,11 +13,13 @@ from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from cli.exits import Stop, not_allowed
-from cli.house import CaseFilter, KeyRequest, MessageFilter, Resumed, first
+from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.views import (
+    ActView,
     CaseRow,
     CaseView,
     DecisionView,
+    DeliveryView,
     DocumentView,
     KeyRow,
     LoadReport,
@@ -25,6 +27,10 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
+    Replayed,
+    SubscriberAdded,
+    SubscriberRemoved,
+    SubscriberRow,
     UnmatchedRow,
 )
 
@@ -157,10 +163,35 @@ class DoorHouse:
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         self._elsewhere()
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
         self._elsewhere()
 
     async def revoke_key(self, key: str) -> KeyRow:
+        self._elsewhere()
+
+    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
+        self._elsewhere()
+
+    async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
+        self._elsewhere()
+
+    async def subscribe(
+        self, request: SubscriberRequest, secret: str, replace: bool, new_secret: bool
+    ) -> SubscriberAdded:
+        self._elsewhere()
+
+    async def unsubscribe(self, name: str) -> SubscriberRemoved:
+        self._elsewhere()
+
+    async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:
+        self._elsewhere()
+
+    async def retry_deliveries(
+        self, ids: Sequence[int], subscriber: str, why: str, dry_run: bool
+    ) -> Sequence[DeliveryView]:
+        self._elsewhere()
+
+    async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

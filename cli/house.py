@@ -7,17 +7,25 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from canonical.base import Canonical
+from pydantic import Field
+
+from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.views import (
+    ActView,
     CaseRow,
     CaseView,
+    DeliveryView,
     KeyRow,
     LoadReport,
     MessageRow,
     MessageView,
     NewKey,
     RegisterRow,
+    Replayed,
+    SubscriberAdded,
+    SubscriberRemoved,
+    SubscriberRow,
     UnmatchedRow,
 )
 
@@ -47,12 +55,28 @@ class MessageFilter(Canonical):
 class KeyRequest(Canonical):
     """The key a sender is to get."""
 
-    sender: str
-    facility: str
-    person: str = ""
+    sender: str = Field(min_length=1, max_length=80)
+    facility: FacilityCode
+    person: str = Field(default="", max_length=40)
     scopes: tuple[str, ...] = ()
-    per_minute: int = 60
-    days: int | None = None
+    per_minute: int = Field(default=60, gt=0, le=1_000_000)
+    days: int | None = Field(default=None, gt=0, le=36_500)
+
+
+class SubscriberRequest(Canonical):
+    """Who is to hear of what: a webhook, event types (``order.*`` takes all of them), facilities (none: all of them)."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")  # it names the file of its secret too
+    url: str = Field(pattern=r"^https?://[^\s@]+$", max_length=500)  # a user and password in it would be shown in lists
+    types: tuple[str, ...] = ("*",)
+    facilities: tuple[FacilityCode, ...] = ()
+
+
+class DeliveryFilter(Canonical):
+    """Which deliveries a list is about."""
+
+    state: str = ""
+    subscriber: str = ""
 
 
 class Resumed(Canonical):
@@ -90,13 +114,37 @@ class House(Protocol):
     async def messages(self, which: MessageFilter, limit: int) -> Sequence[MessageRow]: ...
     async def message(self, message: str) -> MessageView | None: ...
 
+    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
+        """Give a kept message to its door's routing again."""
+        ...
+
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport: ...
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport: ...
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
 
     async def keys(self, limit: int) -> Sequence[KeyRow]: ...
-    async def add_key(self, request: KeyRequest) -> NewKey: ...
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        """Make keys, all of them or none."""
+        ...
+
     async def revoke_key(self, key: str) -> KeyRow: ...
+
+    async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]: ...
+    async def subscribe(
+        self, request: SubscriberRequest, secret: str, replace: bool, new_secret: bool
+    ) -> SubscriberAdded:
+        """Add or change a subscriber. Without a ``secret`` it keeps the one it has, or gets one of ours."""
+        ...
+
+    async def unsubscribe(self, name: str) -> SubscriberRemoved: ...
+    async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]: ...
+    async def retry_deliveries(
+        self, ids: Sequence[int], subscriber: str, why: str, dry_run: bool
+    ) -> Sequence[DeliveryView]:
+        """Try dead deliveries again: these, or all (of one subscriber) where none is named."""
+        ...
+
+    async def acts(self, about: str, limit: int) -> Sequence[ActView]: ...
 
 
 Opener = Callable[[], AbstractAsyncContextManager[House]]

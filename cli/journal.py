@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from cli.command import Limit, command, noun
+from cli.command import DryRun, Limit, command, noun
 from cli.exits import not_found
 from cli.house import MessageFilter, first, open_house
-from cli.output import Output, listing, table, when
-from cli.views import MessageView
+from cli.output import Output, table, when
+from cli.views import MessageRow, MessageView
 
 app = noun("The journal: every message in or out.")
 
@@ -44,7 +44,7 @@ async def list_messages(
             )  # fmt: skip
         return [shown]
 
-    out.data(listing(rows, more=more), show)
+    out.rows(MessageRow, rows, show, more=more)
     if not rows:
         out.say("no message fits")
 
@@ -68,6 +68,24 @@ async def show_message(
         out.raw(content(view))
     else:
         out.data(view, lambda: _drawn(view))
+
+
+@command(app, "replay")
+async def replay(
+    out: Output,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Give a kept message to its door's routing again. What a case has taken already it knows, so nothing is doubled."""
+    async with open_house() as house:
+        done = await house.replay(message, reason, dry_run)
+    became = f"{done.state}: {done.reason}" if done.reason else done.state
+    to = f" to {done.case}" if done.case else ""
+    what = f"{message} can be routed again" if dry_run else f"{message} was {done.before} and is now {became}{to}"
+    out.data(done, lambda: [what])
+    if not dry_run and done.state in ("received", "validated"):
+        out.say("what it needs is away; the routing sweep brings it when that is back")
 
 
 def content(view: MessageView) -> bytes:

@@ -20,19 +20,25 @@ from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.parties import Employee
-from cli import loading, reading, successor
+from cli import again, loading, outgoing, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
-from cli.house import CaseFilter, House, KeyRequest, MessageFilter, Resumed
+from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
+    ActView,
     CaseRow,
     CaseView,
+    DeliveryView,
     KeyRow,
     LoadReport,
     MessageRow,
     MessageView,
     NewKey,
     RegisterRow,
+    Replayed,
+    SubscriberAdded,
+    SubscriberRemoved,
+    SubscriberRow,
     UnmatchedRow,
 )
 from gateway.rest_decisions import MAY_SETTLE
@@ -184,6 +190,40 @@ class OurHouse:
     async def message(self, message: str) -> MessageView | None:
         return await reading.message(self._wiring, message)
 
+    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
+        return await again.replay(self._wiring, message, why, self._operator, dry_run=dry_run)
+
+    # ---- who hears of our events -----------------------------------------------------------------------------------
+
+    @property
+    def _operator(self) -> Actor:
+        """Who works on our own store from here: a login, whatever key decisions go by."""
+        return Actor(id=login(), known_by="os_user")
+
+    async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
+        return await outgoing.subscribers(self._wiring, everyone, limit)
+
+    async def subscribe(
+        self, request: SubscriberRequest, secret: str, replace: bool, new_secret: bool
+    ) -> SubscriberAdded:
+        return await outgoing.subscribe(
+            self._wiring, request, secret, self._operator, replace=replace, new_secret=new_secret
+        )
+
+    async def unsubscribe(self, name: str) -> SubscriberRemoved:
+        return await outgoing.unsubscribe(self._wiring, name, self._operator)
+
+    async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:
+        return await outgoing.deliveries(self._wiring, which, limit)
+
+    async def retry_deliveries(
+        self, ids: Sequence[int], subscriber: str, why: str, dry_run: bool
+    ) -> Sequence[DeliveryView]:
+        return await outgoing.retry(self._wiring, ids, subscriber, why, self._operator, dry_run=dry_run)
+
+    async def acts(self, about: str, limit: int) -> Sequence[ActView]:
+        return await outgoing.acts(self._wiring, about, limit)
+
     # ---- the register and keys -----------------------------------------------------------------------------------
 
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
@@ -199,19 +239,20 @@ class OurHouse:
         rows = await stored_keys.StoredKeys(self._wiring.database).keys(limit)
         return [KeyRow.model_validate(row.model_dump()) for row in rows]
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
-        if request.person and await self._wiring.register.employee(request.facility, request.person) is None:
-            raise Rejected(
-                f"{request.person} is no employee of {request.facility} in the register",
-                code="not-found",
-                system="store",
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        for one in requests:
+            if one.person and await self._wiring.register.employee(one.facility, one.person) is None:
+                raise Rejected(
+                    f"{one.person} is no employee of {one.facility} in the register", code="not-found", system="store"
+                )
+        new = [
+            stored_keys.NewKey(
+                **one.model_dump(exclude={"days"}), expires_at=now() + timedelta(days=one.days) if one.days else None
             )
-        new = stored_keys.NewKey(
-            **request.model_dump(exclude={"days"}),
-            expires_at=now() + timedelta(days=request.days) if request.days else None,
-        )
-        key, secret = await stored_keys.StoredKeys(self._wiring.database).add(new)
-        return NewKey(secret=secret, **key.model_dump())
+            for one in requests
+        ]
+        made = await stored_keys.StoredKeys(self._wiring.database).add_all(new)
+        return [NewKey(secret=secret, **key.model_dump()) for key, secret in made]
 
     async def revoke_key(self, key: str) -> KeyRow:
         row = await stored_keys.StoredKeys(self._wiring.database).revoke(key)

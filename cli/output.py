@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import re
@@ -26,6 +28,8 @@ from cli.exits import Exit, exit_for
 _SHOWN = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
 _SHOWN |= dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
 _UNSEEN = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_FORMULA = tuple("=+-@\t\r\n")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _WIDE = 240  # a pipe has no width; cut nothing that a program may look for
 
 
@@ -33,9 +37,15 @@ class Output:
     """Where one command's words go. Nothing here asks a question unless a person sits at a terminal."""
 
     def __init__(
-        self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False, no_color: bool = False
+        self,
+        *,
+        as_json: bool = False,
+        as_csv: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        no_color: bool = False,
     ) -> None:
-        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self.as_json, self.as_csv, self.quiet, self.verbose = as_json, as_csv, quiet, verbose
         plain = no_color or bool(os.environ.get("NO_COLOR"))
         colours: Literal["auto"] | None = None if plain else "auto"  # without any, bold is left out too
         wide = None if sys.stdout.isatty() else _WIDE
@@ -54,6 +64,25 @@ class Output:
             return
         for part in show() if show else ():
             self._out.print(safe(part) if isinstance(part, str) else part, markup=not isinstance(part, str))
+
+    def rows(
+        self,
+        kind: type[BaseModel],
+        rows: Sequence[BaseModel],
+        show: Callable[[], Iterable[RenderableType]],
+        *,
+        more: bool = False,
+    ) -> None:
+        """The answer as a list of one kind of thing: JSON, CSV with a column for each field, or drawn."""
+        if self.as_csv:
+            sys.stdout.write(as_csv(tuple(kind.model_fields), [plain(row) for row in rows]))
+            return
+        self.data(listing(rows, more=more), show)
+
+    @property
+    def screen(self) -> Console:
+        """Where the answer is drawn, for what moves."""
+        return self._out
 
     def text(self, text: str) -> None:
         """The answer as bare text, exactly as it is."""
@@ -101,8 +130,36 @@ def safe(text: str) -> str:
 
 def as_json(data: Any) -> str:
     """The one form of JSON we print; what a terminal might obey is written as its code."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return sealed_json(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def sealed_json(text: str) -> str:
+    """JSON in which what a terminal might obey is written as its code."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """RFC 4180 with a header and bare line ends; a list or an object is a cell of JSON.
+
+    What a spreadsheet would take for a formula begins with an apostrophe; numbers stay as they are.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in columns])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | dict):
+        return safe(json.dumps(value, ensure_ascii=False)) if value else ""
+    text = safe(str(value))
+    return f"'{text}" if text[:1] in _FORMULA and not _NUMBER.fullmatch(text) else text
 
 
 class SafeTable(Table):

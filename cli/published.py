@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, parties, purchasing, supply
+from canonical import calendar, cases, invoicing, parties, purchasing, supply
 from canonical.events import EVENTS
 from cli.compatibility import Break, breaks
 
@@ -32,12 +32,12 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("functional_acknowledgement", 1, purchasing.FunctionalAcknowledgement),
     ("ship_notice", 1, purchasing.ShipNotice),
     ("receipt", 1, purchasing.Receipt),
-    ("invoice", 1, purchasing.Invoice),
-    ("invoice_posting", 1, purchasing.InvoicePosting),
-    ("payment_order", 1, purchasing.PaymentOrder),
-    ("payment", 1, purchasing.Payment),
+    ("invoice", 1, invoicing.Invoice),
+    ("invoice_posting", 1, invoicing.InvoicePosting),
+    ("payment_order", 1, invoicing.PaymentOrder),
+    ("payment", 1, invoicing.Payment),
     ("goods_return", 1, purchasing.GoodsReturn),
-    ("remittance", 1, purchasing.Remittance),
+    ("remittance", 1, invoicing.Remittance),
     ("item", 1, supply.Item),
     ("contract_price", 1, supply.ContractPrice),
     ("facility", 1, parties.Facility),

@@ -20,6 +20,7 @@ from stack.__main__ import hold
 from stack.doctor import Finding, examine
 from stack.held import News
 from stack.home import Home, StackError
+from stack.pace import Pace
 from stack.supervisor import Stack
 from workers import settings
 
@@ -121,10 +122,17 @@ def _failures() -> Iterator[None]:
 
 @contextmanager
 def _telling(out: Output) -> Iterator[launch.Tell]:
-    """Tell on standard error what the stack does: a moving line on a terminal, a line for each part elsewhere."""
+    """Tell on standard error what the stack does: a moving line on a terminal, elsewhere a line for each part, and one every
+    half minute for a step that takes long."""
     errors = Console(stderr=True)
     if out.quiet or out.as_json or not errors.is_terminal:
-        yield lambda news: None if news.kind == "progress" else out.say(news.text)
+        pace = Pace()
+
+        def say(news: News) -> None:
+            if (news.kind != "progress" or news.goes_on) and pace.lets(news):
+                out.say(news.text)
+
+        yield say
         return
     with errors.status("starting") as status:
 

@@ -11,7 +11,7 @@ from cli.case import CaseName, find_case
 from cli.command import DryRun, Limit, command, noun
 from cli.exits import wrong_usage
 from cli.house import first, open_house
-from cli.output import Output, listing, table, when
+from cli.output import Output, table, when
 from cli.views import UnmatchedRow
 
 app = noun("Documents without an open case.")
@@ -37,7 +37,7 @@ async def list_unmatched(
             shown.add_row(row.id, row.kind, row.number, row.supplier, row.order, state, row.reason, when(row.at))
         return [shown]
 
-    out.data(listing(rows, more=more), show)
+    out.rows(UnmatchedRow, rows, show, more=more)
     if not rows:
         out.say("nothing waits")
 

@@ -189,6 +189,70 @@ class NewKey(KeyRow):
     secret: str
 
 
+class SubscriberRow(Canonical):
+    """Who hears of our events; never the secret that signs them. No facilities means all of them."""
+
+    name: str
+    url: str
+    types: tuple[str, ...] = ("*",)
+    facilities: tuple[str, ...] = ()
+    active: bool = True
+
+
+class SubscriberAdded(SubscriberRow):
+    """What became of an ``add`` (added, changed, unchanged), and the secret where we made one: it is shown this once."""
+
+    outcome: str = "added"
+    secret: str = ""
+
+
+class SubscriberRemoved(SubscriberRow):
+    """Who hears of nothing more; ``dropped`` events that were on their way are not sent."""
+
+    dropped: int = 0
+
+
+class DeliveryView(Canonical):
+    """One event for one subscriber, and how far it came; ``dead`` ones wait for a person."""
+
+    id: int
+    event: str
+    type: str = ""
+    case: str = ""
+    facility: str = ""
+    subscriber: str = ""
+    state: str = ""
+    attempts: int = 0
+    error: str = ""
+    occurred_at: datetime | None = None
+    next_at: datetime | None = None
+    changed_at: datetime | None = None
+
+
+class ActView(Canonical):
+    """What an operator did to the platform itself."""
+
+    at: datetime | None = None
+    actor: str
+    known_by: str = ""
+    verb: str
+    about: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class Replayed(Canonical):
+    """A message that was routed once more, and what became of it."""
+
+    id: str
+    kind: str = ""
+    before: str = ""
+    state: str = ""
+    reason: str = ""
+    case: str = ""
+    dry_run: bool = False
+
+
 class LoadedRecord(Canonical):
     """What became of one record of a load."""
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from demo.story_play import Played
 from demo.story_scene import Scenario
 from stack.held import News
+from stack.pace import Pace
 
 REPORT = "demo-report.json"
 
@@ -38,6 +39,7 @@ class Screen:
         )
         self._task: TaskID | None = None
         self._last = ""
+        self._pace = Pace()
 
     def open(self, what: str, steps: int) -> None:
         """Begin a long step."""
@@ -69,7 +71,7 @@ class Screen:
         """News of the stack: progress moves the bar's text, deaths and failures stay."""
         if news.kind in ("died", "again", "failed"):
             self.line(news.text)
-        else:
+        elif self.console.is_terminal or self._pace.lets(news):
             self.doing(news.text.splitlines()[0], steps=1 if news.kind == "started" else 0)
 
     def scene(self, scenario: Scenario, what: str) -> None:

@@ -33,8 +33,7 @@ SUPPLIERS = ("ALPINE", "BOREAL")
 ERP, PARTNERS = "erp", "partners"
 ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
 SET_UP = "stage.json"
-A_MINUTE = "6000"
-KEYS_AT_ONCE = 3
+A_MINUTE = 6000
 
 # Who calls the platform: departments' systems, and people who decide. No person here exists.
 SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
@@ -266,21 +265,20 @@ def _key_file(home: Path, name: str) -> Path:
 
 
 async def _make_keys(stage: Stage, say: Say) -> None:
-    names, made = (*SENDERS, *PEOPLE), 0
-    slots = asyncio.Semaphore(KEYS_AT_ONCE)
-
-    async def make(name: str) -> None:
-        nonlocal made
+    """One command makes them all: a process each would cost a machine of two cores some ten seconds."""
+    names = (*SENDERS, *PEOPLE)
+    say(f"making {len(names)} keys")
+    wanted = []
+    for name in names:
         path = _key_file(stage.home, name)
         path.unlink(missing_ok=True)
-        person = ("--person", name) if name in PEOPLE else ()
-        how = ("--facility", FACILITY, *person, "--per-minute", A_MINUTE, "--save", str(path))
-        async with slots:
-            await fascia(stage, "key", "add", name, *how)
-        made += 1
-        say(f"making keys ({made} of {len(names)})")
-
-    await asyncio.gather(*(make(name) for name in names))
+        person = name if name in PEOPLE else ""
+        wanted.append(
+            {"sender": name, "facility": FACILITY, "person": person, "per_minute": A_MINUTE, "save": str(path)}
+        )
+    file = stage.stack.home.folder("register") / "keys.json"
+    file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    await fascia(stage, "key", "add", "--from", str(file))
 
 
 async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:

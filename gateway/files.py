@@ -16,14 +16,10 @@ import structlog
 
 from canonical.base import content_hash
 from canonical.errors import Malformed, Rejected, Unavailable
+from canonical.invoicing import Invoice
 from canonical.parties import Partner
 from canonical.ports import CONFLICT, Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
-from canonical.purchasing import (
-    FunctionalAcknowledgement,
-    Invoice,
-    OrderAcknowledgement,
-    ShipNotice,
-)
+from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.steps import SupplierDocument
 from formats import x12
 from gateway.intake import Intake

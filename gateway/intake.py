@@ -70,6 +70,10 @@ class Intake:
         """How a kept message of this kind goes on; a door says it once."""
         self._routes[kind] = route
 
+    def routes(self, kind: str) -> bool:
+        """Whether messages of this kind can go on."""
+        return kind in self._routes
+
     # ---- any kept message ---------------------------------------------------------------------------------------------
 
     async def route(self, message: Kept) -> bool:

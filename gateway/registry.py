@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from canonical.errors import Malformed
+from canonical.invoicing import Invoice
 from canonical.parties import Partner
-from canonical.purchasing import FunctionalAcknowledgement, Invoice, OrderAcknowledgement, ShipNotice
+from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from formats.x12 import Document, Interchange
 from gateway.feeds import x12_810, x12_855, x12_856, x12_865, x12_997, x12_ta1
 

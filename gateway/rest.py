@@ -1,6 +1,6 @@
 """The REST door: who may call, how often, how much; every request in one trace, every failure in one form.
 
-What a path does stands in ``rest_requisitions``, ``rest_lookups`` and ``rest_decisions``.
+What a path does stands in ``rest_requisitions``, ``rest_lookups`` and ``rest_decisions``; ``rest_docs`` tells people of it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def may(who: Caller, scope: str) -> None:
 
 def make_app(behind: Doors) -> FastAPI:
     """The REST door on what stands behind it."""
-    from gateway import rest_decisions, rest_lookups, rest_requisitions
+    from gateway import rest_decisions, rest_docs, rest_lookups, rest_requisitions
 
     app = FastAPI(
         title="Fascia",
@@ -94,6 +94,7 @@ def make_app(behind: Doors) -> FastAPI:
             "Every write takes an `Idempotency-Key`: the same key with the same body gives the same answer. "
             "Failures are `application/problem+json`. A key belongs to one facility."
         ),
+        docs_url=None,  # theirs loads scripts from elsewhere; ours is `rest_docs`
         redoc_url=None,
         # Our own span around each request is enough; FastAPI's would put what a caller sent wrong into its records.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
@@ -105,6 +106,7 @@ def make_app(behind: Doors) -> FastAPI:
         app.include_router(part.router)
     _add_health(app, behind)
     _add_schemas(app)
+    rest_docs.add_docs(app)
     app.add_middleware(_Bounded)
     app.add_middleware(_Traced)  # added last, so it is around everything
     return app

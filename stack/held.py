@@ -31,6 +31,16 @@ class News:
     part: str
     text: str
 
+    @property
+    def step(self) -> str:
+        """What is being done; how far it is follows a colon."""
+        return self.text.partition(": ")[0]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it says how far a long step is."""
+        return self.kind == "progress" and self.step != self.text
+
 
 class Held:
     """A part, the process it runs in now, and the watch over it."""

@@ -200,6 +200,7 @@ subscribers = Table(
     words("url"),
     words("secret_file"),
     words("types"),
+    words("facilities"),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     moment("at"),
 )
@@ -217,4 +218,20 @@ deliveries = Table(
     moment("changed_at"),
     UniqueConstraint("event", "subscriber"),
     Index("ix_deliveries_waiting", "next_at", postgresql_where=text("state = 'waiting'")),
+)
+
+# ---- what operators did ---------------------------------------------------------------------------------------------
+
+acts = Table(
+    "acts",
+    metadata,
+    serial(),
+    words("verb"),
+    words("about"),
+    words("actor"),
+    words("known_by"),
+    words("reason"),
+    words("detail"),
+    moment("at"),
+    Index(None, "about"),
 )

@@ -73,17 +73,21 @@ class StoredKeys:
 
     async def add(self, new: NewKey) -> tuple[ApiKey, str]:
         """Make a key; the secret is in the answer and nowhere else."""
-        secret = PREFIX + secrets.token_urlsafe(32)
-        key = ApiKey(
-            id=f"key-{secrets.token_hex(6)}",
-            made_at=self._clock(),
-            **new.model_dump(exclude={"scopes"}),
-            scopes=new.scopes,
-        )
-        values = key.model_dump() | {"scopes": " ".join(key.scopes), "hash": _hash(secret)}
+        (made,) = await self.add_all([new])
+        return made
+
+    async def add_all(self, new: Sequence[NewKey]) -> Sequence[tuple[ApiKey, str]]:
+        """Make keys, all of them or none; each with its secret, which is nowhere else."""
+        made = [(self._key(one), PREFIX + secrets.token_urlsafe(32)) for one in new]
+        rows = [key.model_dump() | {"scopes": " ".join(key.scopes), "hash": _hash(secret)} for key, secret in made]
         async with transaction(self._engine) as connection:
-            await connection.execute(insert(api_keys).values(values))
-        return key, secret
+            if rows:
+                await connection.execute(insert(api_keys), rows)
+        return made
+
+    def _key(self, new: NewKey) -> ApiKey:
+        values = new.model_dump(exclude={"scopes"})
+        return ApiKey(id=f"key-{secrets.token_hex(6)}", made_at=self._clock(), scopes=new.scopes, **values)
 
     async def caller(self, secret: str) -> Caller | None:
         """Whose secret this is; None for one that is unknown, expired or revoked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -19,17 +19,30 @@ from store.ids import now
 
 
 class Subscriber(Canonical):
-    """Who wants to hear of what: a webhook, the file its secret is in, and event types (``order.*`` takes all of them)."""
+    """Who wants to hear of what: a webhook, the file its secret is in, event types (``order.*`` takes all of them), and
+    facilities (none: all of them)."""
 
     name: str = Field(min_length=1, max_length=80)
     url: str = Field(pattern=r"^https?://")
     secret_file: str = ""
     types: tuple[str, ...] = ("*",)
+    facilities: tuple[str, ...] = ()
     active: bool = True
 
-    def wants(self, event_type: str) -> bool:
-        """Whether it hears of events of this type."""
-        return self.active and any(fnmatchcase(event_type, pattern) for pattern in self.types)
+    def wants(self, event_type: str, facility: str) -> bool:
+        """Whether it hears of events of this type at this facility."""
+        here = not self.facilities or facility in self.facilities
+        return self.active and here and any(fnmatchcase(event_type, pattern) for pattern in self.types)
+
+    def row(self) -> dict[str, object]:
+        """As our database holds it."""
+        return self.model_dump() | {"types": " ".join(self.types), "facilities": " ".join(self.facilities)}
+
+    @classmethod
+    def of(cls, row: Mapping[str, object]) -> Subscriber:
+        """From what our database holds."""
+        lists = {name: tuple(str(row[name]).split()) for name in ("types", "facilities")}
+        return cls.model_validate({**row, **lists})
 
 
 class Delivery(Canonical):
@@ -56,7 +69,7 @@ async def put_events(connection: AsyncConnection, what: Sequence[BusinessEvent])
             "occurred_at": event.occurred_at,
         }
         new = await connection.scalar(upsert(events).values(row).on_conflict_do_nothing().returning(events.c.id))
-        to = [subscriber.name for subscriber in listening if subscriber.wants(event.type)]
+        to = [subscriber.name for subscriber in listening if subscriber.wants(event.type, event.facility)]
         if new is None or not to:
             continue
         at = now()
@@ -66,11 +79,7 @@ async def put_events(connection: AsyncConnection, what: Sequence[BusinessEvent])
 
 async def _subscribers(connection: AsyncConnection) -> list[Subscriber]:
     rows = await connection.execute(select(subscribers).where(subscribers.c.active).order_by(subscribers.c.name))
-    return [_subscriber(row._asdict()) for row in rows]
-
-
-def _subscriber(row: dict[str, object]) -> Subscriber:
-    return Subscriber.model_validate(row | {"types": tuple(str(row["types"]).split())})
+    return [Subscriber.of(row._asdict()) for row in rows]
 
 
 class StoredOutbox:
@@ -81,7 +90,7 @@ class StoredOutbox:
 
     async def subscribe(self, subscriber: Subscriber) -> None:
         """Add a subscriber or change it; it hears of what happens from now on."""
-        values = subscriber.model_dump() | {"types": " ".join(subscriber.types), "at": now()}
+        values = subscriber.row() | {"at": now()}
         asked = upsert(subscribers).values(values)
         async with transaction(self._engine) as connection:
             await connection.execute(asked.on_conflict_do_update(index_elements=["name"], set_=values))
@@ -108,7 +117,7 @@ class StoredOutbox:
                     id=row.id,
                     attempts=row.attempts + 1,
                     event=BusinessEvent.model_validate_json(row.content),
-                    subscriber=_subscriber(row._asdict()),
+                    subscriber=Subscriber.of(row._asdict()),
                 )
                 for row in rows
             ]

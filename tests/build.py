@@ -9,6 +9,7 @@ from typing import Any
 
 from canonical.base import Money, Quantity
 from canonical.cases import Actor, Correction, Decision
+from canonical.invoicing import Invoice, InvoiceLine, Payment
 from canonical.parties import (
     ApprovalPolicy,
     CostCentre,
@@ -24,11 +25,8 @@ from canonical.parties import (
 from canonical.purchasing import (
     AcknowledgedLine,
     FunctionalAcknowledgement,
-    Invoice,
-    InvoiceLine,
     LineAcknowledgement,
     OrderAcknowledgement,
-    Payment,
     PurchaseOrder,
     Receipt,
     ReceivedLine,

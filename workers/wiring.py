@@ -26,8 +26,10 @@ from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
 from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
 from canonical.steps import Claimed, ClaimRequest
+from gateway.files import FilesDoor
 from gateway.intake import Intake
 from gateway.rest import Doors
+from gateway.rest_decisions import settle_decisions
 from store import migrate
 from store.cases import StoredCases
 from store.database import open_engine
@@ -109,6 +111,17 @@ class Wiring:
     @cached_property
     def intake(self) -> Intake:
         return Intake(self.journal, self.cases, self.engine)
+
+    @cached_property
+    def mailbox_door(self) -> FilesDoor:
+        """The door of partners' mailboxes; its kept messages have their way on from here."""
+        return FilesDoor(self.intake, self.journal, self.numbering, self.register, self.mailbox_for)
+
+    def corridor(self) -> Intake:
+        """The corridor with the way on of every door's messages, as the routing sweep and a replay need it."""
+        settle_decisions(self.intake)
+        assert self.mailbox_door
+        return self.intake
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility. One serves all of them until the register's facilities name others."""

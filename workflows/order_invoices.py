@@ -13,8 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.erp import ErpActivities
     from canonical.base import zero
     from canonical.cases import Attention, CheckedDecision, DocumentRef, State
+    from canonical.invoicing import Invoice, InvoicePosting, PostedLine
     from canonical.matching import HEADER_HOLD, PAY, Match, match
-    from canonical.purchasing import Invoice, InvoicePosting, PostedLine
     from canonical.steps import ErpReceipt, InvoiceCheck
     from workflows.order_payments import PaymentSteps
     from workflows.order_state import InvoiceProgress

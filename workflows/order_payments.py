@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.supplier import SupplierActivities
     from canonical.base import Money, zero
     from canonical.cases import Attention, CheckedDecision, DocumentRef, State
-    from canonical.purchasing import Payment, PaymentOrder, Remittance
+    from canonical.invoicing import Payment, PaymentOrder, Remittance
     from canonical.steps import SupplierQuestion
     from workflows.order_base import OrderBase
     from workflows.order_state import InvoiceProgress

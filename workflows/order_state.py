@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from canonical.base import LineId, Money
 from canonical.cases import Answer, Attention, LineState
+from canonical.invoicing import Invoice, InvoicePosting, PaymentOrder
 from canonical.matching import Match, Progress
-from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
+from canonical.purchasing import OrderLine, PurchaseOrder
 
 
 class Held(BaseModel):

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from canonical.base import Money, Quantity
 from canonical.errors import Malformed
-from canonical.purchasing import Invoice, InvoiceLine
+from canonical.invoicing import Invoice, InvoiceLine
 from formats.x12 import Document, Segment
 from formats.x12_sections import (
     BUYERS_NUMBER,

@@ -5,22 +5,12 @@ Codes (BAK02, ACK01, units) are carried as they came: the order's case decides b
 
 from __future__ import annotations
 
-from canonical.base import Money, Quantity
 from canonical.errors import Malformed
-from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, OrderAcknowledgement
-from formats.x12 import Document, Segment
-from formats.x12_sections import (
-    SUPPLIERS_NUMBER,
-    Section,
-    chosen,
-    dates,
-    line_number,
-    path,
-    price_unit,
-    required,
-    split,
-)
-from formats.x12_values import day, real, unit
+from canonical.purchasing import AcknowledgedLine, OrderAcknowledgement
+from formats.x12 import Document
+from formats.x12_sections import SUPPLIERS_NUMBER, Section, chosen, line_number, path, price_unit, required, split
+from formats.x12_values import day
+from gateway.x12_answers import acknowledgements, price, quantity
 
 PURPOSES = frozenset({"00", "04", "05", "06", "07"})  # original, change, replace, confirmation, duplicate
 
@@ -53,26 +43,8 @@ def _line(line: Section, currency: str) -> AcknowledgedLine:
     return AcknowledgedLine(
         number=line_number(po1[1]),
         supplier_item=chosen(po1.pairs(6), SUPPLIERS_NUMBER),
-        quantity=_quantity(po1, 2, 3),
-        unit_price=Money(amount=real(po1[4], path(po1, 4)), currency=currency) if po1[4] else None,
+        quantity=quantity(po1, 2, po1[3]),
+        unit_price=price(po1, 4, currency),
         price_unit=price_unit(po1[5]),
-        acknowledgements=tuple(_acknowledgement(line, one) for one in line.all("ACK")),
+        acknowledgements=acknowledgements(line),
     )
-
-
-def _acknowledgement(line: Section, ack: Segment) -> LineAcknowledgement:
-    """One ACK; its date stands in ACK05 or in the DTM that follows it."""
-    follows = line.rest[line.rest.index(ack) + 1 :][:1]
-    when = day(ack[5], path(ack, 5)) or next(iter(dates(follows).values()), None)
-    return LineAcknowledgement(
-        code=ack[1].strip(),
-        quantity=_quantity(ack, 2, 3),
-        dated=when,
-        supplier_item=chosen(ack.pairs(7), SUPPLIERS_NUMBER),
-    )
-
-
-def _quantity(one: Segment, value: int, code: int) -> Quantity | None:
-    if not one[value]:
-        return None
-    return Quantity(value=real(one[value], path(one, value)), unit=unit(one[code] or "EA"))

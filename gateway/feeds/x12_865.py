@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from canonical.base import Money, Quantity
 from canonical.errors import Malformed
-from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, OrderAcknowledgement
-from formats.x12 import Document, Segment
+from canonical.purchasing import AcknowledgedLine, OrderAcknowledgement
+from formats.x12 import Document
 from formats.x12_sections import (
     SUPPLIERS_NUMBER,
     Section,
     chosen,
-    dates,
     first_component,
     line_number,
     path,
@@ -18,7 +16,8 @@ from formats.x12_sections import (
     required,
     split,
 )
-from formats.x12_values import day, real, unit
+from formats.x12_values import day
+from gateway.x12_answers import acknowledgements, price, quantity
 
 PURPOSES = frozenset(
     {"00", "01", "04", "05", "06", "07"}
@@ -52,26 +51,12 @@ def read(document: Document, supplier: str, currency: str = "USD") -> tuple[Orde
 
 def _line(line: Section, currency: str) -> AcknowledgedLine:
     poc = line.head
-    quantity = None
-    if poc[3]:
-        quantity = Quantity(value=real(poc[3], path(poc, 3)), unit=unit(first_component(poc[5]) or "EA"))
     return AcknowledgedLine(
         number=line_number(poc[1]),
         supplier_item=chosen(poc.pairs(8), SUPPLIERS_NUMBER),
-        quantity=quantity,
-        unit_price=Money(amount=real(poc[6], path(poc, 6)), currency=currency) if poc[6] else None,
+        quantity=quantity(poc, 3, first_component(poc[5])),
+        unit_price=price(poc, 6, currency),
         price_unit=price_unit(poc[7]),
-        acknowledgements=tuple(_acknowledgement(line, one) for one in line.all("ACK")),
+        acknowledgements=acknowledgements(line),
         change_code=poc[2].strip(),
-    )
-
-
-def _acknowledgement(line: Section, ack: Segment) -> LineAcknowledgement:
-    follows = line.rest[line.rest.index(ack) + 1 :][:1]
-    quantity = Quantity(value=real(ack[2], path(ack, 2)), unit=unit(ack[3] or "EA")) if ack[2] else None
-    return LineAcknowledgement(
-        code=ack[1].strip(),
-        quantity=quantity,
-        dated=day(ack[5], path(ack, 5)) or next(iter(dates(follows).values()), None),
-        supplier_item=chosen(ack.pairs(7), SUPPLIERS_NUMBER),
     )

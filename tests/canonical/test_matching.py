@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from canonical.base import Money
+from canonical.invoicing import Invoice, InvoiceLine
 from canonical.matching import HEADER_HOLD, PAY, PRICE_HOLD, QUANTITY_HOLD, RECEIPT_MISSING, Match, Progress, match
 from canonical.parties import Tolerances
-from canonical.purchasing import Invoice, InvoiceLine, OrderLine, PurchaseOrder
+from canonical.purchasing import OrderLine, PurchaseOrder
 from tests import build
 
 UNITS = {"EA": 1, "BX": 10, "CA": 100}

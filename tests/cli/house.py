@@ -7,16 +7,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from canonical.base import Money
 from canonical.cases import Actor, Answer, Attention, Decision, LineState, Trouble
 from canonical.errors import FasciaError, Rejected
-from cli.house import CaseFilter, KeyRequest, MessageFilter, Resumed
+from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
+    ActView,
     CaseRow,
     CaseView,
     ChangeView,
     DecisionView,
+    DeliveryView,
     DocumentView,
     KeyRow,
     LineWay,
@@ -27,6 +30,10 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
+    Replayed,
+    SubscriberAdded,
+    SubscriberRemoved,
+    SubscriberRow,
     UnmatchedRow,
     WayStep,
 )
@@ -111,7 +118,7 @@ class FakeHouse:
         self.decided: list[tuple[str, Decision]] = []
         self.resumed: list[str] = []
         self.handed: list[tuple[str, str, str]] = []
-        self.asked_for: list[object] = []
+        self.asked_for: list[Any] = []
         self.made: list[KeyRequest] = []
         self.failing: FasciaError | None = None
         self.report = LoadReport(source="items.csv", loaded=2, unchanged=1)
@@ -196,13 +203,51 @@ class FakeHouse:
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         return [KeyRow(id="k-1", sender="or-desk", facility="NGH", made_at=NOON)]
 
-    async def add_key(self, request: KeyRequest) -> NewKey:
-        self.made.append(request)
-        return NewKey(id="k-2", secret="fk_secret", **request.model_dump(exclude={"days"}))
+    async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
+        self.fail()
+        first = len(self.made) + 1
+        self.made += requests
+        secrets = [f"fk_secret_{n + 1}" if n else "fk_secret" for n in range(len(requests))]
+        return [
+            NewKey(id=f"k-{n}", secret=secret, **request.model_dump(exclude={"days"}))
+            for n, (request, secret) in enumerate(zip(requests, secrets, strict=True), first)
+        ]
 
     async def revoke_key(self, key: str) -> KeyRow:
         self.fail()
         return KeyRow(id=key, sender="or-desk", revoked_at=NOON)
+
+    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
+        self.fail()
+        self.handed.append((message, "", "dry" if dry_run else why))
+        state = "dead" if dry_run else "routed"
+        return Replayed(id=message, kind="x12", before="dead", state=state, case=ORDER, dry_run=dry_run)
+
+    async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
+        return [SubscriberRow(name="stock", url="https://stock.test/hook", types=("order.*",), facilities=("NGH",))]
+
+    async def subscribe(
+        self, request: SubscriberRequest, secret: str, replace: bool, new_secret: bool
+    ) -> SubscriberAdded:
+        self.fail()
+        self.asked_for.append((request, secret, replace, new_secret))
+        return SubscriberAdded(**request.model_dump(), secret="" if secret else "whsec_made")
+
+    async def unsubscribe(self, name: str) -> SubscriberRemoved:
+        return SubscriberRemoved(name=name, url="https://stock.test/hook", active=False, dropped=2)
+
+    async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:
+        self.asked_for.append(which)
+        return [DeliveryView(id=7, event="k7", type="order.issued.v1", case=ORDER, subscriber="stock", state="dead")]
+
+    async def retry_deliveries(
+        self, ids: Sequence[int], subscriber: str, why: str, dry_run: bool
+    ) -> Sequence[DeliveryView]:
+        self.asked_for.append((tuple(ids), subscriber, why, dry_run))
+        return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    async def acts(self, about: str, limit: int) -> Sequence[ActView]:
+        return [ActView(at=NOON, actor="mito", known_by="os_user", verb="outbox retry", about=about or "delivery/7")]
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[FakeHouse]:

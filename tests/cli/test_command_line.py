@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -162,7 +163,7 @@ def test_every_command_says_what_it_does(path: tuple[str, ...], command: Any, fa
 
 def test_every_list_has_a_limit() -> None:
     lists = [command for path, command in _commands() if path[-1] == "list"]
-    assert len(lists) >= 4
+    assert len(lists) >= 7
     for command in lists:
         assert "--limit" in {name for parameter in command.params for name in parameter.opts}
 
@@ -301,6 +302,49 @@ def test_a_keys_secret_is_shown_once_and_only_to_who_made_it(fascia: Fascia, hou
     assert "or-desk" in fascia("key", "list").out
     assert fascia("key", "revoke", "k-1").code == 0
     assert "secret" not in fascia("key", "list", "--json").out
+
+
+def test_one_command_makes_the_keys_of_a_file_all_or_none(fascia: Fascia, house: FakeHouse, tmp_path: Path) -> None:
+    one, other, file = tmp_path / "one", tmp_path / "other", tmp_path / "keys.json"
+    wanted: list[dict[str, Any]] = [
+        {"sender": "or-desk", "facility": "NGH", "save": str(one)},
+        {"sender": "E-1", "facility": "NGH", "person": "E-1", "scopes": ["lookups"], "save": str(other)},
+        {"sender": "lab", "facility": "NGH"},
+    ]
+    file.write_text(json.dumps(wanted))
+    ended = fascia("key", "add", "--from", str(file), "--json")
+    assert ended.code == 0 and [key["sender"] for key in ended.json["items"]] == ["or-desk", "E-1", "lab"]
+    assert [key["secret"] for key in ended.json["items"]] == ["", "", "fk_secret_3"]
+    assert (one.read_text(), other.read_text()) == ("fk_secret\n", "fk_secret_2\n")
+    assert other.stat().st_mode & 0o777 == 0o600 and house.made[1].scopes == ("lookups",)
+
+    one.unlink()
+    assert fascia("key", "add", "--from", str(file)).code == 5, "a secret would be written over another"
+    assert not one.exists() and len(house.made) == 3
+    other.unlink()
+    house.failing = Unavailable("away")
+    assert fascia("key", "add", "--from", str(file)).code == 7
+    assert not one.exists() and not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([{"sender": "a", "facility": "NGH", "colour": "red"}], "0.colour"),
+        ([{"sender": "a", "facility": "NGH"}, {"sender": "b"}], "1.facility"),
+        ([{"sender": n, "facility": "NGH", "save": "same"} for n in "ab"], "two keys"),
+        ({"sender": "a"}, "document"),
+    ],
+)
+def test_a_file_of_keys_that_does_not_fit_makes_none(
+    fascia: Fascia, house: FakeHouse, tmp_path: Path, content: Any, says: str
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps(content))
+    ended = fascia("key", "add", "--from", str(file))
+    assert ended.code == 2 and says in ended.err and house.made == []
+    assert fascia("key", "add", "a", "--facility", "NGH", "--from", str(file)).code == 2
+    assert fascia("key", "add", "a").code == fascia("key", "add", "a", "-f", "not a code").code == 2
 
 
 def test_settings_are_shown_without_their_secrets(

@@ -179,7 +179,7 @@ async def test_a_document_is_attached_or_set_aside_through_the_door(behind: Behi
         lambda house: house.messages(MessageFilter(), 1),
         lambda house: house.message("m"),
         lambda house: house.keys(1),
-        lambda house: house.add_key(KeyRequest(sender="s", facility="NGH")),
+        lambda house: house.add_keys([KeyRequest(sender="s", facility="NGH")]),
         lambda house: house.resume(ORDER_CASE, ""),
         lambda house: house.history(ORDER_CASE, ""),
         lambda house: house.load_from_erp("NGH", False),

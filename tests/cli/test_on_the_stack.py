@@ -289,6 +289,68 @@ async def test_a_key_is_made_listed_and_revoked_and_only_its_hash_is_kept(
     assert (await fascia("key", "revoke", "key-0")).code == 3
 
 
+async def test_the_keys_of_a_file_are_made_by_one_command(fascia: Fascia, hospital: None, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    wanted = [{"sender": f"desk-{n}", "facility": "NGH", "save": str(tmp_path / f"desk-{n}")} for n in range(3)]
+    file.write_text(json.dumps([*wanted, {"sender": "nobody", "facility": "NGH", "person": "E-NOBODY"}]))
+    assert (await fascia("key", "add", "--from", str(file))).code == 3
+    assert not list(tmp_path.glob("desk-*"))
+    file.write_text(json.dumps(wanted))
+    made = await fascia("key", "add", "--from", str(file), "--json")
+    assert [row["sender"] for row in made.json["items"]] == ["desk-0", "desk-1", "desk-2"]
+    secrets = {(tmp_path / f"desk-{n}").read_text() for n in range(3)}
+    assert len(secrets) == 3 and all(secret.startswith("fsc_") for secret in secrets)
+
+
+async def test_a_subscriber_comes_and_goes_and_who_did_it_is_written_down(
+    fascia: Fascia, hospital: None, stack: Stack
+) -> None:
+    add = ("subscriber", "add", "stock", "--url", "https://stock.test/hook", "--event", "order.*", "--facility", "NGH")
+    added = await fascia(*add, "--json")
+    assert (added.code, added.json["outcome"]) == (0, "added"), added.err
+    assert (stack.home.path / "secrets" / "subscriber_stock").read_text().strip() == added.json["secret"]
+    assert (await fascia(*add, "--json")).json["outcome"] == "unchanged"
+    assert (await fascia(*add, "--event", "invoice.*")).code == 5
+    assert (await fascia(*add[:-1], "SGH")).code == 3
+    listed = await fascia("subscriber", "list", "--csv")
+    assert "stock,https://stock.test/hook" in listed.out and added.json["secret"] not in listed.out
+    assert (await fascia("outbox", "retry", "999")).code == 3
+    assert (await fascia("outbox", "list", "--state", "all", "--json")).code == 0
+    assert (await fascia("subscriber", "remove", "stock")).code == 0
+    deeds = (await fascia("audit", "list", "--about", "subscriber/stock", "--json")).json["items"]
+    assert [(one["verb"], one["actor"]) for one in deeds] == [
+        ("subscriber remove", login()),
+        ("subscriber add", login()),
+    ]
+
+
+async def test_a_requisition_replayed_while_its_case_runs_starts_nothing_twice(
+    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring
+) -> None:
+    requisition = build.requisition()
+    data = requisition.model_dump_json().encode()
+    kept = await wiring.journal.keep(NewMessage(door="rest", data=data, kind="requisition", key=requisition.number))
+    message = kept.message.id
+    await wiring.journal.mark(message, "refused", reason="data-invalid: the register did not know the item yet")
+    started = await fascia("journal", "replay", message, "--reason", "the item is there", "--json")
+    assert (started.code, started.json["state"], started.json["case"]) == (0, "routed", requisition.case_id), (
+        started.err
+    )
+    before = await until(fascia, requisition.number, "pending approval")
+    again = await fascia("journal", "replay", message, "--json")
+    assert (again.code, again.json["state"]) == (0, "routed")
+    after = (await fascia("case", "show", requisition.number, "--json")).json
+    assert (after["run"], after["revision"]) == (before["run"], before["revision"])
+    history = (await fascia("journal", "show", message, "--json")).json["history"]
+    assert f"replayed by {login()} (os_user): the item is there" in [entry["reason"] for entry in history]
+    assert (await fascia("journal", "replay", "m-0")).code == 3
+
+    assert (await fascia("case", "reject", requisition.number, "--reason", "no longer needed")).code == 0
+    await until(fascia, requisition.number, "refused")
+    ended = await fascia("journal", "replay", message)
+    assert ended.code == 5 and "which is closed" in ended.err
+
+
 async def test_without_a_seal_key_nobody_decides_by_login(
     fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

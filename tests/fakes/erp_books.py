@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from canonical.base import Money, zero
-from canonical.purchasing import InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
+from canonical.invoicing import InvoicePosting, PaymentOrder
+from canonical.purchasing import OrderLine, PurchaseOrder
 from canonical.steps import ErpDocument, ErpReceipt
 
 LIVE = ("processing", "done")

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from canonical.base import Canonical, content_hash
 from canonical.errors import FasciaError, Rejected, Unavailable
+from canonical.invoicing import Remittance
 from canonical.parties import Partner
 from canonical.ports import MailboxFile
-from canonical.purchasing import OrderChange, PurchaseOrder, Remittance
+from canonical.purchasing import OrderChange, PurchaseOrder
 from canonical.steps import SentDocument
 
 MADE_ON = frozenset({"ordered_on", "dated", "paid_on"})  # a document made again on another day is the same one

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical, Money, Quantity, content_hash
 from canonical.cases import CaseChange, State
-from canonical.purchasing import Invoice, OrderLine, PurchaseOrder, Requisition, RequisitionLine
+from canonical.invoicing import Invoice
+from canonical.purchasing import OrderLine, PurchaseOrder, Requisition, RequisitionLine
 from canonical.steps import ClaimRequest
 from store.register_reading import other_names
 from store.tables import register, register_keys

@@ -11,9 +11,9 @@ import pytest
 
 from canonical.base import Money, content_hash
 from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
+from canonical.invoicing import Invoice
 from canonical.parties import Employee
 from canonical.ports import NewMessage, Unmatched
-from canonical.purchasing import Invoice
 from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest
 from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
 from tests.store.contract_journal import JournalContract, NumberingContract, Stores

@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 
 from canonical.errors import Unavailable
+from canonical.invoicing import Payment
 from canonical.parties import CostCentre, Partner, Supplier
 from canonical.ports import MasterData
-from canonical.purchasing import Payment, Receipt
+from canonical.purchasing import Receipt
 from canonical.steps import CostCentreActual, ErpChanges
 from gateway.files import FilesDoor
 from gateway.intake import ERP_DOCUMENT, Intake

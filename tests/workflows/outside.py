@@ -7,9 +7,10 @@ from datetime import date, datetime
 from typing import Any
 
 from canonical.errors import Rejected, Unavailable
+from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
 from canonical.parties import Partner
 from canonical.ports import MasterData
-from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder, Remittance
+from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, SentDocument
 
 

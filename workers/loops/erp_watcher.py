@@ -14,8 +14,9 @@ from typing import Protocol
 import structlog
 
 from canonical.base import content_hash
+from canonical.invoicing import Payment
 from canonical.ports import Erp, Journal, NewMessage
-from canonical.purchasing import Payment, Receipt
+from canonical.purchasing import Receipt
 from canonical.steps import ErpChanges, SupplierDocument
 from gateway.intake import ERP_DOCUMENT, Intake
 from workers import telemetry

@@ -9,8 +9,6 @@ import httpx
 import structlog
 
 from canonical.errors import FasciaError
-from gateway.files import FilesDoor
-from gateway.rest_decisions import settle_decisions
 from store.database import open_engine
 from workers import telemetry
 from workers.loops.engine_runs import TemporalRuns
@@ -45,11 +43,17 @@ async def run(parts: Wiring, stop: asyncio.Event) -> None:
 
 async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
     given = parts.settings
+<<<<<<< HEAD
     door = FilesDoor(parts.intake, parts.journal, parts.numbering, parts.register, parts.mailbox_for)
     settle_decisions(parts.intake)
     poller = MailboxPoller(parts.register, parts.mailbox_for, door, turn)
     sweep = RoutingSweep(parts.journal, parts.intake)
     engine = EngineSweep(parts.cases, TemporalRuns(parts.client), parts.marks)
+=======
+    poller = MailboxPoller(parts.register, parts.mailbox_for, parts.mailbox_door, turn)
+    sweep = RoutingSweep(parts.journal, parts.corridor())
+    engine = EngineSweep(parts.cases, TemporalRuns(parts.client))
+>>>>>>> cli
     async with (
         httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
         asyncio.TaskGroup() as group,

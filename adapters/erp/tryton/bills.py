@@ -15,7 +15,8 @@ from adapters.erp.tryton.records import Records, cents, expense, line_id, money,
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Money
 from canonical.errors import Rejected
-from canonical.purchasing import GoodsReturn, InvoicePosting, PaymentOrder, PostedLine
+from canonical.invoicing import InvoicePosting, PaymentOrder, PostedLine
+from canonical.purchasing import GoodsReturn
 from canonical.steps import ErpReceipt
 
 INVOICE: Final = "account.invoice"

@@ -15,7 +15,8 @@ from adapters.erp.tryton.records import KEY, Records, decimal, in_unit, line_id,
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Quantity, case_id, case_parts
 from canonical.errors import Rejected
-from canonical.purchasing import Payment, Receipt, ReceivedLine
+from canonical.invoicing import Payment
+from canonical.purchasing import Receipt, ReceivedLine
 from canonical.steps import CostCentreActual, ErpChanges, ErpDocument, ErpOrder
 
 OVERLAP: Final = timedelta(seconds=60)

@@ -7,16 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from canonical.base import Money
-from canonical.purchasing import (
-    Invoice,
-    InvoicePosting,
-    LineChange,
-    OrderChange,
-    OrderLine,
-    PaymentOrder,
-    PostedLine,
-    PurchaseOrder,
-)
+from canonical.invoicing import Invoice, InvoicePosting, PaymentOrder, PostedLine
+from canonical.purchasing import LineChange, OrderChange, OrderLine, PurchaseOrder
 from tests.build import each, unique, usd
 
 FACILITY = "NGH"

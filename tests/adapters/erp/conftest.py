@@ -25,7 +25,8 @@ from demo.erp_acts import ErpPeople
 from demo.erp_database import Postgres
 from stack.postgres import programs
 
-pytest.register_assert_rewrite("tests.adapters.erp.contract")
+for part in ("contract", "contract_common", "contract_invoices"):
+    pytest.register_assert_rewrite(f"tests.adapters.erp.{part}")
 
 FIRST_START = 400.0  # a machine that has never run it installs the ERP and builds its database
 

@@ -6,88 +6,23 @@ The ERP holds the demonstration hospital (``demo/seed``): suppliers ALPINE and B
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from canonical.base import zero
-from canonical.errors import Rejected, Unavailable
+from canonical.errors import Rejected
 from canonical.ports import Erp
-from canonical.purchasing import (
-    GoodsReturn,
-    PurchaseOrder,
-    Receipt,
-    ReceivedLine,
-)
-from canonical.steps import ErpOrder
-from tests.adapters.erp.build import (
-    DAY,
-    FACILITY,
-    a_change,
-    a_payment,
-    a_posting,
-    an_order,
-    line_change,
-    posted_line,
-)
-from tests.build import each, unique, usd
-
-Answer = TypeVar("Answer")
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+from canonical.purchasing import GoodsReturn, ReceivedLine
+from tests.adapters.erp.build import DAY, FACILITY, a_change, a_posting, an_order, line_change, posted_line
+from tests.adapters.erp.contract_common import LONG_AGO, People, until_answered
+from tests.adapters.erp.contract_invoices import InvoiceContract
+from tests.build import each, usd
 
 
-class People(Protocol):
-    """Who works in the ERP beside us."""
-
-    def receive(
-        self,
-        order: str,
-        lines: Mapping[str, Decimal | int] | None = None,
-        *,
-        delivery_note: str = "",
-        unordered: Mapping[str, Decimal | int] | None = None,
-    ) -> str: ...
-    def cancel_receipt(self, number: str) -> None: ...
-    def cancel_order(self, order: str) -> None: ...
-    def bank_confirms(self, order: str | None = None) -> int: ...
-    def bank_refuses(self, order: str | None = None) -> int: ...
-    def orders(self) -> dict[str, int]: ...
-
-
-def states(documents: Any) -> list[tuple[str, str]]:
-    return sorted((one.kind, one.state) for one in documents)
-
-
-async def until_answered(step: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask again under the same key until there is an answer, as the engine does."""
-    for _ in range(60):
-        try:
-            return await step()
-        except Unavailable:
-            await asyncio.sleep(0.05)
-    raise AssertionError("never answered")
-
-
-class ErpContract:
+class ErpContract(InvoiceContract):
     """The suite; a subclass gives the fixtures ``erp`` and ``people``."""
-
-    @pytest.fixture
-    def erp(self) -> Erp:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def people(self) -> People:
-        raise NotImplementedError
-
-    async def receipts(self, erp: Erp, order: PurchaseOrder) -> list[Receipt]:
-        changes = await erp.changes(FACILITY, LONG_AGO)
-        return [one for one in changes.receipts if one.order == order.number]
-
-    async def stands(self, erp: Erp, order: PurchaseOrder) -> ErpOrder:
-        return await erp.purchase_order(FACILITY, order.number)
 
     # Orders.
 
@@ -247,135 +182,6 @@ class ErpContract:
         told = {one.lines[0].quantity.value for one in later.receipts if one.order == order.number}
         assert 2 in told
         assert later.until >= until
-
-    # Invoices and payments.
-
-    async def test_an_invoice_is_posted_once_as_billed_with_freight_and_tax(self, erp: Erp) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        posting = a_posting(order)
-        done = await erp.post_invoice(posting)
-        assert (done.state, done.amount, done.already, done.related) == ("posted", usd("155.20"), False, ())
-        assert (await erp.post_invoice(posting)).already
-        assert states((await self.stands(erp, order)).invoices) == [("erp_invoice", "posted")]
-
-    async def test_one_order_may_have_several_invoices(self, erp: Erp, people: People) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        first = a_posting(order, posted_line(order, "1.a", "6"))
-        second = a_posting(order, posted_line(order, "1.a", "4"), posted_line(order, "2"))
-        for posting in (first, second):
-            await erp.post_invoice(posting)
-            await erp.pay_invoice(a_payment(posting))
-        assert people.bank_confirms(order.number) == 2
-        found = await self.stands(erp, order)
-        assert states(found.invoices) == [("erp_invoice", "paid")] * 2
-        assert sorted(one.amount.amount for one in found.invoices if one.amount) == [
-            Decimal("62.40"),
-            Decimal("104.80"),
-        ]
-
-    async def test_what_is_not_accepted_becomes_a_debit_memo_and_is_not_paid(self, erp: Erp, people: People) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        lines = posted_line(order, "1.a", "12", "10", "9.00", "8.40"), posted_line(order, "2")
-        posting = a_posting(order, *lines, memo="24.00")
-        done = await erp.post_invoice(posting)
-        assert (done.amount, len(done.related)) == (usd("179.20"), 1)
-        await erp.post_invoice(posting)
-        found = await self.stands(erp, order)
-        assert states(found.invoices) == [("erp_debit_memo", "posted"), ("erp_invoice", "posted")]
-        assert {one.amount for one in found.invoices} == {usd("179.20"), usd("-24.00")}
-        paid = await erp.pay_invoice(a_payment(posting))
-        assert paid.amount == usd("155.20")
-        people.bank_confirms(order.number)
-        assert states((await self.stands(erp, order)).invoices) == [("erp_debit_memo", "paid"), ("erp_invoice", "paid")]
-
-    async def test_a_discount_is_kept_and_the_invoice_is_paid_in_full(self, erp: Erp, people: People) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        posting = a_posting(order)
-        await erp.post_invoice(posting)
-        assert (await erp.pay_invoice(a_payment(posting, discount="3.10"))).amount == usd("152.10")
-        people.bank_confirms(order.number)
-        found = await self.stands(erp, order)
-        assert ("erp_invoice", "paid") in states(found.invoices)
-        assert [one.amount for one in found.payments] == [usd("152.10")]
-
-    async def test_a_payment_asked_for_twice_is_sent_once_and_confirmed_by_the_bank(
-        self, erp: Erp, people: People
-    ) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        posting = a_posting(order)
-        await erp.post_invoice(posting)
-        payment = a_payment(posting)
-        first, again = await erp.pay_invoice(payment), await erp.pay_invoice(payment)
-        assert (first.state, first.already, again.already) == ("processing", False, True)
-        assert people.bank_confirms(order.number) == 1
-        told = [one for one in (await erp.changes(FACILITY, LONG_AGO)).payments if one.order == order.number]
-        assert [(one.key, one.state, one.amount) for one in told] == [(payment.key, "succeeded", usd("155.20"))]
-        assert (await erp.pay_invoice(payment)).already
-        assert len((await self.stands(erp, order)).payments) == 1
-
-    async def test_a_payment_the_bank_refused_is_told_and_can_be_tried_again(self, erp: Erp, people: People) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        posting = a_posting(order)
-        await erp.post_invoice(posting)
-        await erp.pay_invoice(a_payment(posting, discount="1.00"))
-        people.bank_refuses(order.number)
-        assert states((await self.stands(erp, order)).payments) == [("erp_payment", "failed")]
-        await erp.pay_invoice(a_payment(posting, discount="1.00", attempt=2))
-        people.bank_confirms(order.number)
-        found = await self.stands(erp, order)
-        assert states(found.payments) == [("erp_payment", "failed"), ("erp_payment", "succeeded")]
-        assert ("erp_invoice", "paid") in states(found.invoices)
-
-    async def test_no_other_amount_is_paid_than_the_erp_has_open(self, erp: Erp) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        posting = a_posting(order)
-        await erp.post_invoice(posting)
-        with pytest.raises(Rejected) as refused:
-            await erp.pay_invoice(a_payment(posting, amount=usd("999.00")))
-        assert refused.value.code == "amount-differs"
-        assert (await self.stands(erp, order)).payments == ()
-
-    async def test_an_invoice_never_posted_is_not_paid(self, erp: Erp) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        with pytest.raises(Rejected, match="not posted"):
-            await erp.pay_invoice(a_payment(a_posting(order)))
-
-    async def test_an_invoice_number_of_the_supplier_is_posted_for_one_order_only(self, erp: Erp) -> None:
-        first, second = an_order(), an_order()
-        for order in (first, second):
-            await erp.create_purchase_order(order)
-        number = unique("INV-")
-        await erp.post_invoice(a_posting(first, number=number))
-        with pytest.raises(Rejected) as refused:
-            await erp.post_invoice(a_posting(second, number=number))
-        assert refused.value.code == "warning"
-        assert "posted" not in [one.state for one in (await self.stands(erp, second)).invoices]
-
-    async def test_a_posted_invoice_is_taken_back_with_its_memo_unless_it_is_being_paid(self, erp: Erp) -> None:
-        order = an_order()
-        await erp.create_purchase_order(order)
-        one = a_posting(order, posted_line(order, "1.a", "10", "9"), memo="8.40")
-        other = a_posting(order, posted_line(order, "2"))
-        for posting in (one, other):
-            await erp.post_invoice(posting)
-        await erp.pay_invoice(a_payment(other))
-        assert (await erp.cancel_invoice(one)).state == "cancelled"
-        assert (await erp.cancel_invoice(one)).already
-        with pytest.raises(Rejected, match="being paid"):
-            await erp.cancel_invoice(other)
-        assert states((await self.stands(erp, order)).invoices) == [
-            ("erp_debit_memo", "cancelled"),
-            ("erp_invoice", "cancelled"),
-            ("erp_invoice", "posted"),
-        ]
 
     # Money and master data.
 

@@ -17,7 +17,8 @@ from canonical.purchasing import GoodsReturn, ReceivedLine
 from demo.erp_acts import ErpPeople
 from tests.adapters.erp.build import DAY, FACILITY, a_change, a_payment, a_posting, an_order, line_change, posted_line
 from tests.adapters.erp.conftest import RunningErp
-from tests.adapters.erp.contract import ErpContract, states, until_answered
+from tests.adapters.erp.contract import ErpContract
+from tests.adapters.erp.contract_common import states, until_answered
 from tests.build import each
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]

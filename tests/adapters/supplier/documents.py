@@ -6,16 +6,9 @@ from datetime import date
 from decimal import Decimal
 
 from canonical.base import Money, Quantity
+from canonical.invoicing import Invoice, PaymentOrder, Remittance
 from canonical.parties import Partner
-from canonical.purchasing import (
-    Invoice,
-    LineChange,
-    OrderChange,
-    OrderLine,
-    PaymentOrder,
-    PurchaseOrder,
-    Remittance,
-)
+from canonical.purchasing import LineChange, OrderChange, OrderLine, PurchaseOrder
 
 PARTNER = Partner(code="ALPINE", id="ALPINEMED", our_id="FASCIANGH")
 

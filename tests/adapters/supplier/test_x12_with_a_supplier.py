@@ -10,15 +10,9 @@ import pytest
 
 from adapters.supplier.x12_sftp import X12SftpSupplier
 from canonical.base import Quantity
+from canonical.invoicing import Invoice, Remittance
 from canonical.parties import Partner
-from canonical.purchasing import (
-    FunctionalAcknowledgement,
-    Invoice,
-    OrderAcknowledgement,
-    PurchaseOrder,
-    Remittance,
-    ShipNotice,
-)
+from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, PurchaseOrder, ShipNotice
 from demo.partner_desk import Desk
 from demo.partner_mailbox import Mailbox
 from demo.partner_script import Behaviour, Trader

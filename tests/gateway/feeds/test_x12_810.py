@@ -9,7 +9,7 @@ import pytest
 
 from canonical.base import Money
 from canonical.errors import Malformed
-from canonical.purchasing import Invoice
+from canonical.invoicing import Invoice
 from tests.gateway.feeds.x12_files import noun, nouns
 
 SAMPLE = "810_freight_and_tax"

@@ -1,0 +1,90 @@
+"""What operators did to the platform itself: who, what, when and why, written with the deed and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.base import Canonical
+from canonical.cases import Actor
+from canonical.errors import Rejected
+from store.case_tables import acts, cases, documents
+from store.database import transaction
+from store.ids import now
+from store.journal import mark_in
+from store.tables import messages
+
+
+class Act(Canonical):
+    """A deed: the verb (``outbox retry``), what it was about, and who did it, known by what."""
+
+    verb: str
+    about: str
+    actor: Actor
+    reason: str = ""
+    detail: str = ""
+    at: datetime | None = None
+
+
+async def note_in(connection: AsyncConnection, *what: Act) -> None:
+    """Write deeds down in the transaction that does them."""
+    if what:
+        rows = [
+            act.model_dump(exclude={"actor", "at"})
+            | {"actor": act.actor.id, "known_by": act.actor.known_by, "at": act.at or now()}
+            for act in what
+        ]
+        await connection.execute(insert(acts), rows)
+
+
+class StoredActs:
+    """Deeds in our own database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def acts(self, about: str = "", limit: int = 100) -> Sequence[Act]:
+        """Deeds, newest first; ``about`` names what they were done to."""
+        asked = select(acts).order_by(acts.c.id.desc()).limit(limit)
+        if about:
+            asked = asked.where(acts.c.about == about)
+        async with transaction(self._engine) as connection:
+            return [_act(dict(row)) for row in (await connection.execute(asked)).mappings()]
+
+    async def cases_of(self, message: str) -> Sequence[tuple[str, bool]]:
+        """The cases a message came to, and whether each is closed."""
+        brought = select(documents.c.case).where(documents.c.message == message)
+        routed = select(messages.c.case).where(messages.c.id == message)
+        asked = select(cases.c.case, cases.c.closed).where(or_(cases.c.case.in_(brought), cases.c.case.in_(routed)))
+        async with transaction(self._engine) as connection:
+            return [(row.case, row.closed) for row in await connection.execute(asked.order_by(cases.c.case))]
+
+    async def replay(self, message: str, act: Act, *, dry_run: bool = False) -> None:
+        """Let a message be routed once more: its history and the list of deeds name who asked for it.
+
+        ``dry_run`` only asks whether it may.
+
+        Raises:
+            Rejected: there is none of that name, or it came under the number of another.
+        """
+        asked = select(messages.c.conflicts_with).where(messages.c.id == message).with_for_update()
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(asked)).one_or_none()
+            if row is None:
+                raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
+            if row.conflicts_with:
+                why = f"message {row.conflicts_with} has its number with other content: the sender must send it anew"
+                raise Rejected(why, code="conflict", system="store")
+            if dry_run:
+                return
+            who = f"replayed by {act.actor.id} ({act.actor.known_by})"
+            await mark_in(connection, message, "validated", reason=f"{who}: {act.reason}" if act.reason else who)
+            await note_in(connection, act)
+
+
+def _act(row: dict[str, object]) -> Act:
+    actor = Actor(id=str(row["actor"]), known_by=str(row["known_by"]))
+    return Act.model_validate(row | {"actor": actor})

@@ -1,0 +1,97 @@
+"""The REST door with everything behind it in memory, and how these tests knock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import httpx
+
+from canonical.errors import Unavailable
+from gateway.intake import Intake
+from gateway.lookups import Caller
+from gateway.rest import Doors, make_app
+from gateway.rest_decisions import settle_decisions
+from tests import build
+from tests.fakes.store import FakeCases
+from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched, NotingJournal
+
+SYSTEM = Caller(key="key-1", sender="orplan", facility="NGH", scopes=("requisitions", "lookups"), per_minute=1000)
+PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
+ASKING = Caller(key="key-5", sender="e-req", facility="NGH", person="E-REQ", roles=("requester",), per_minute=1000)
+ELSEWHERE = Caller(key="key-3", sender="other", facility="SGH", person="E-X", per_minute=1000)
+SLOW = Caller(key="key-4", sender="slow", facility="NGH", per_minute=2)
+FREE = Caller(key="key-6", sender="free", facility="NGH", per_minute=0)
+
+
+@dataclass
+class House:
+    """The door with everything behind it in memory."""
+
+    journal: NotingJournal = field(default_factory=NotingJournal)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+
+    def __post_init__(self) -> None:
+        self.cases = FakeCases(self.journal)
+        self.intake = Intake(self.journal, self.cases, self.engine)
+        settle_decisions(self.intake)
+        self.lookups = FakeLookups(self.cases)
+        self.quotas = FakeQuotas()
+        self.failing: dict[str, bool] = {}
+        doors = Doors(
+            intake=self.intake,
+            cases=self.cases,
+            engine=self.engine,
+            keys=FakeKeys(system=SYSTEM, person=PERSON, asking=ASKING, elsewhere=ELSEWHERE, slow=SLOW, free=FREE),
+            quotas=self.quotas,
+            lookups=self.lookups,
+            unmatched=FakeUnmatched(self.cases),
+            seal_key=build.SEAL_KEY,
+            ready={"store": self.check("store"), "temporal": self.check("temporal")},
+        )
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(make_app(doors), raise_app_exceptions=False), base_url="http://door"
+        )
+
+    def check(self, name: str):  # type: ignore[no-untyped-def]
+        async def checked() -> None:
+            if self.failing.get(name):
+                raise Unavailable(f"{name} does not answer")
+
+        return checked
+
+    async def post(
+        self,
+        body: object,
+        key: str | None = "k-1",
+        *,
+        by: str = "system",
+        path: str = "/v1/requisitions",
+        **headers: str,
+    ) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"Content-Type": "application/json", "Authorization": f"Bearer {by}", **headers}
+        if key is not None:
+            given["Idempotency-Key"] = key
+        return await self.client.post(path, content=content, headers=given)
+
+    async def get(self, path: str, by: str = "system") -> httpx.Response:
+        return await self.client.get(path, headers={"Authorization": f"Bearer {by}"})
+
+    @property
+    def messages(self):  # type: ignore[no-untyped-def]
+        return list(self.journal.messages.values())
+
+
+def wire(**changes: object) -> dict[str, object]:
+    return {**json.loads(build.requisition(number="R-1").model_dump_json(exclude_defaults=True)), **changes}
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
+    """The problem, of the one form all of them have."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = answer.json()
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code), body
+    assert body["type"] == f"urn:fascia:problem:{code}"
+    assert body["trace"] == answer.headers["x-trace-id"]
+    return body
