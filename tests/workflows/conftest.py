@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,29 @@ from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
 
 PATIENCE = 75.0  # a task handed to a worker that has just stopped comes again only after its time
+HERE = Path(__file__).parent
+REMEMBERED, REPLAYED = 100, 0  # how many runs the workers remember; with none, every step of a process is replayed
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever drives a process is tested once more with every step replayed, by ``make prove``."""
+    chosen = any("cached" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "cached" in metafunc.fixturenames and not chosen:
+        replayed = pytest.param(REPLAYED, marks=pytest.mark.prove, id="replayed")
+        metafunc.parametrize("cached", [pytest.param(REMEMBERED, id=pytest.HIDDEN_PARAM), replayed])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is replayed comes after all else of this folder, so that the workers begin again only once."""
+    ours = [place for place, item in enumerate(items) if item.path.parent == HERE]
+    for place, item in zip(ours, sorted((items[place] for place in ours), key=_is_replayed), strict=True):
+        items[place] = item
+
+
+def _is_replayed(item: pytest.Item) -> bool:
+    spec = getattr(item, "callspec", None)
+    return spec is not None and spec.params.get("cached") == REPLAYED
 
 
 @pytest.fixture(scope="session")
@@ -341,12 +365,6 @@ async def workers(server: Stack) -> AsyncIterator[Workers]:
 def policy() -> dict[str, Any]:
     """Fields of the facility's policy a test wants otherwise."""
     return {}
-
-
-@pytest.fixture
-def cached() -> int:
-    """How many runs the workers remember; 0 replays every step."""
-    return 100
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 from canonical.errors import Rejected
 from tests import build
 from tests.workflows import stories
-from tests.workflows.conftest import Case
+from tests.workflows.conftest import REPLAYED, Case
 
 
 async def failing(case: Case, name: str) -> None:
@@ -59,7 +59,7 @@ async def test_our_own_store_saying_no_ends_no_case(case: Case, monkeypatch: pyt
     assert case.outside.steps(order.number) == ["create", "850", "change"]
 
 
-@pytest.mark.parametrize("cached", [0])
+@pytest.mark.parametrize("cached", [REPLAYED])
 @pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)
 async def test_every_ending_is_reached_when_each_step_is_replayed(case: Case, story: stories.Story) -> None:
     await story(case)
