@@ -114,10 +114,10 @@ class Case:
         change = self.cases.current.get(case or self.id)
         return change.business_state if change else ""
 
-    async def until(self, state: str, case: str | None = None, patience: float = PATIENCE) -> None:
-        """Wait until the read model says so."""
+    async def until(self, state: str, case: str | None = None) -> None:
+        """Wait until the read model says so. Of a state that passes by itself a busy machine may see nothing."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(PATIENCE):
                 while self.state(case) != state:
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -302,9 +302,9 @@ class Case:
         if bill:
             await self.pay(order, build.invoice(order))
 
-    async def pay(self, order: PurchaseOrder, bill: Any, patience: float = PATIENCE) -> None:
+    async def pay(self, order: PurchaseOrder, bill: Any) -> None:
         await self.say(order, invoice=bill)
-        await self.until("paid, waiting for bank", order.case_id, patience)
+        await self.until("paid, waiting for bank", order.case_id)
         await self.say(order, payment=build.payment(order, bill))
 
 

@@ -12,19 +12,18 @@ from temporalio.client import WorkflowExecutionStatus
 from canonical.errors import Rejected
 from tests import build
 from tests.workflows import stories
-from tests.workflows.conftest import REPLAYED, Case
+from tests.workflows.conftest import PATIENCE, REPLAYED, Case
 
 
 async def failing(case: Case, name: str) -> None:
     """Wait until its workflow task has failed more than once, and see that the case still runs."""
     handle = case.client.get_workflow_handle(name)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await handle.describe()).raw_description.pending_workflow_task.attempt < 2:
             await asyncio.sleep(0.1)
     assert (await handle.describe()).status == WorkflowExecutionStatus.RUNNING
 
 
-@pytest.mark.prove  # waits for the server's own backoff; on the whole stack: tests/journeys/test_faults_runs.py
 async def test_a_bug_in_a_process_is_a_failing_task_and_the_case_goes_on_when_it_is_mended(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +39,7 @@ async def test_a_bug_in_a_process_is_a_failing_task_and_the_case_goes_on_when_it
         await case.say(order, receipt=build.receipt(order))
         await failing(case, order.case_id)
     bill = build.invoice(order)
-    await case.pay(order, bill, patience=120)  # the server waits longer from attempt to attempt
+    await case.pay(order, bill)
     assert (await case.result()).business_state == "closed"
     assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
 
