@@ -38,9 +38,12 @@ from workers.temporal import connect, serving, steps_of
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
 
-PATIENCE = 75.0  # a task handed to a worker that has just stopped comes again only after its time
+PATIENCE = 75.0  # a task that a worker has dropped comes again only after its time
 HERE = Path(__file__).parent
-REMEMBERED, REPLAYED = 100, 0  # how many runs the workers remember; with none, every step of a process is replayed
+# How many runs the workers remember. With none, every step of a process is replayed; but the SDK then has room for one run at a
+# time, and drops the task of a case that waits for a step on our own store when another case's task comes: it comes again
+# after its time-out, and such steps are taken twice.
+REMEMBERED, REPLAYED = 100, 0
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
