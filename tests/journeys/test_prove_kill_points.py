@@ -6,19 +6,17 @@ What was tried and counted is written to ``docs/proof.md``.
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from demo.story_outside import Ending
 from demo.story_scene import BUYER, PAYER, PHARMACY, SURGERY, Ask, Requisition, Scene
+from tests import proof
 from tests.journeys.conftest import Hospital
 from tests.journeys.line import Hold, Line
 from tests.journeys.test_faults_inside import WORKER, under_way
@@ -26,16 +24,6 @@ from tests.journeys.test_faults_outside import GOWNS, SYRINGES, to_the_end
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
-PROOF = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
-HEADING = """# Proof
-
-Written by `make prove`. A point is *before* (the request is on the wire, the worker dies, the request never arrives) or *after*
-(the other side has done it, the worker dies before it hears). Documents are counted in the ERP and in the suppliers' books when
-all cases have ended.
-
-| when (UTC) | machine | what | tried | documents counted | seconds |
-| --- | --- | --- | --- | --- | --- |
-"""
 LATE = 240.0
 RANDOM_KILLS = 30
 PENCILS = Ask("ITM-1014", 2, "BX")  # 128.00 at BOREAL, which never bills them
@@ -132,17 +120,6 @@ async def killed_at(hospital: Hospital, points: Sequence[Point], scene: Scene, s
         await at_work(hospital)
 
 
-async def noted(what: str, tried: str, ending: Ending, began: datetime) -> None:
-    """One row more in the proof."""
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    row = f"| {began:%Y-%m-%d %H:%M} | {machine} | {what} | {tried} | {ending.text().lstrip('; ')} | {seconds:.0f} |\n"
-    if not PROOF.exists():
-        PROOF.write_text(HEADING, encoding="utf-8")
-    with PROOF.open("a", encoding="utf-8") as file:
-        file.write(row)
-
-
 def told(points: Sequence[Point]) -> str:
     """The points in words."""
     (*_, last) = points
@@ -175,7 +152,7 @@ async def test_a_worker_killed_at_every_step_of_the_usual_way_orders_bills_and_p
     ending = await hospital.counts(scene)
     paid = Decimal("85.26")
     assert replace(ending, times=1, remitted=paid) == Ending("", 1, 1, 1, 1, 1, paid, paid, credit_notes=1)
-    await noted("the usual way", told(points), ending, began)
+    proof.note("the usual way", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -197,7 +174,7 @@ async def test_a_worker_killed_at_every_step_of_taking_back_received_goods_retur
     await hospital.everything_once(scene)
     ending = await hospital.counts(scene)
     assert ending == Ending("", 1, 1, 1, 1, returns=1)
-    await noted("taken back after the goods came", told(points), ending, began)
+    proof.note("taken back after the goods came", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -222,7 +199,7 @@ async def test_a_worker_killed_at_every_step_of_taking_a_posted_invoice_back_lea
     await hospital.everything_once(scene)
     ending = await hospital.counts(scene)
     assert ending == Ending("", 1, 1, 1, 1, returns=1)
-    await noted("a posted invoice and its debit memo taken back", told(points), ending, began)
+    proof.note("a posted invoice and its debit memo taken back", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -247,7 +224,7 @@ async def test_a_worker_killed_at_every_step_of_a_payment_tried_again_pays_once(
     ending = await hospital.counts(scene)
     paid = Decimal("276.00")
     assert replace(ending, remitted=paid) == Ending("", 1, 1, 1, 1, 1, paid, paid)
-    await noted("a payment the bank refused, tried again", told(points), ending, began)
+    proof.note("a payment the bank refused, tried again", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -271,7 +248,7 @@ async def test_a_worker_killed_at_every_step_of_calling_an_order_off_calls_it_of
     assert held.cancelled
     ending = await hospital.counts(scene)
     assert ending == Ending("", 1, 1, 1)
-    await noted("called off before it shipped", told(points), ending, began)
+    proof.note("called off before it shipped", told(points), ending.text().lstrip("; "), began)
 
 
 async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital: Hospital) -> None:
@@ -294,4 +271,9 @@ async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital
     assert replace(ending, times=many, remitted=paid) == Ending(
         "", many, many, many, many, many, paid, paid, credit_notes=many // 2
     )
-    await noted(f"{many} orders", f"{RANDOM_KILLS} kills at random moments, local steps among them", ending, began)
+    proof.note(
+        f"{many} orders",
+        f"{RANDOM_KILLS} kills at random moments, local steps among them",
+        ending.text().lstrip("; "),
+        began,
+    )

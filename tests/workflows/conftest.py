@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
 from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
-from tests import build
+from tests import build, proof
 from tests.fakes.register import FakeRegister
 from tests.fakes.store import FakeCases
 from tests.workflows.outside import Outside
@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 # time, and drops the task of a case that waits for a step on our own store when another case's task comes: it comes again
 # after its time-out, and such steps are taken twice.
 REMEMBERED, REPLAYED = 100, 0
+WHOLE_SUITE = 100  # fewer were asked for by file or name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -60,6 +61,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [place for place, item in enumerate(items) if item.path.parent == HERE]
     for place, item in zip(ours, sorted((items[place] for place in ours), key=_is_replayed), strict=True):
         items[place] = item
+
+
+class Replays:
+    """Counts the tests that ran with every step replayed, and notes in the proof that all of them passed."""
+
+    def __init__(self) -> None:
+        self.began = datetime.now(UTC)
+        self.expected: set[str] = set()
+        self.passed: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not session.config.option.keyword:  # a part of them proves nothing of the whole
+            self.expected = {item.nodeid for item in session.items if item.path.parent == HERE and _is_replayed(item)}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.nodeid in self.expected and (report.skipped or (report.when == "call" and report.passed)):
+            self.passed.add(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        if len(self.expected) >= WHOLE_SUITE and self.passed == self.expected:
+            proof.note("the processes among fakes", f"{len(self.passed)} tests, every step replayed", "-", self.began)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Replays())
 
 
 def _is_replayed(item: pytest.Item) -> bool:
