@@ -19,6 +19,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(number), number))
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
+        pass  # the caller has gone
+    finally:
         writer.close()
 
 

@@ -218,7 +218,7 @@ class BusinessEvent(Canonical):
 class CaseChange(Canonical):
     """The case as it now stands, for the read model: one write, with documents, lineage and events in it.
 
-    ``revision`` grows by one with each change; an older revision never overwrites a newer one of the same generation.
+    ``revision`` grows by one with each change; within a run a lower one only overwrites when it was said later (``changed_at``).
     """
 
     case: str

@@ -175,8 +175,19 @@ class Requisition(Case):
     async def approved(self, *people: str) -> None:
         """These people approve, one level each."""
         for person in people or (self.department.manager,):
-            view = await self.until("pending approval")
-            await self.decide(person, "approve", revision=view["status"]["revision"])
+            while not await self._approved_as_seen(person):
+                pass  # a reminder, or the level before: the case has changed since they looked, so they look again
+
+    async def _approved_as_seen(self, person: str) -> bool:
+        """One person approves what is shown to them; False where it is not what the case is now."""
+        view = await self.until("pending approval")
+        word = {"verb": "approve", "reason": "", "revision": view["status"]["revision"]}
+        answer = await self.doors.decide(person, self.name, word)
+        if answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] == "changed":
+            return False
+        if answer.is_error:
+            raise StoryError(f"{person} approve on {self.name}: {answer.status_code} {answer.text[:500]}")
+        return True
 
 
 @dataclass

@@ -56,6 +56,7 @@ class Process:
         word, _, rest = (await keeper.stdout.readline()).decode().strip().partition(" ")
         if word != "pid":
             await keeper.wait()
+            _close(keeper)
             raise StackError(f"{part.name} cannot be started: {rest or f'see {log}'}")
         return cls(part, keeper, int(rest))
 
@@ -67,6 +68,7 @@ class Process:
             if word == "exit":
                 code = int(rest)
         await self._keeper.wait()
+        _close(self._keeper)  # of a program that ended by itself, nobody has closed the line to its keeper
         return code
 
     @property
@@ -79,7 +81,7 @@ class Process:
 
     async def stop(self) -> int:
         """Ask it to stop, in its own time; the keeper kills what stays."""
-        self._close()
+        _close(self._keeper)
         try:
             return await asyncio.wait_for(self.wait(), self.part.stop_within + SLACK)
         except TimeoutError:
@@ -93,6 +95,7 @@ class Process:
                 await self._keeper.stdin.drain()
         return await self.wait()
 
-    def _close(self) -> None:
-        if self._keeper.stdin is not None:
-            self._keeper.stdin.close()
+
+def _close(keeper: asyncio.subprocess.Process) -> None:
+    if keeper.stdin is not None:
+        keeper.stdin.close()

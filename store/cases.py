@@ -43,8 +43,8 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
     async def record(self, change: CaseChange) -> None:
         """Write the case as it stands, its documents, lineage and outbox events, in one transaction.
 
-        Within a run the revision must grow; another run of the same or a higher generation replaces what is there; what an
-        earlier generation still writes is passed over.
+        Within a run the revision must grow or the word be later (steps a dead worker took are taken again); another run of
+        the same or a higher generation replaces what is there; what an earlier generation still writes is passed over.
         """
         async with transaction(self._engine) as connection:
             await write(connection, change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Boolean, Column, and_, bindparam, case, delete, func, insert, or_, select
+from sqlalchemy import BindParameter, Boolean, Column, and_, bindparam, case, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,12 +32,18 @@ def _given(name: str, column: Column[Any]) -> BindParameter[Any]:
     return bindparam(f"new_{name}", type_=column.type)
 
 
+_DECISION = _given("decision", case_changes.c.decision)
+
+
 def _put_case() -> Any:
     """The case as it stands, unless a newer word is there, and the change in its history: one statement."""
     given = [column for column in cases.c if column.name != "parent_told"]
     asked = upsert(cases).values({column.name: _given(column.name, column) for column in given})
     new = asked.excluded
-    same_run_goes_on = and_(cases.c.run == new.run, cases.c.revision < new.revision)
+    # A worker may write and die before Temporal hears of it: its run then takes the same steps again, perhaps with more to go
+    # by, under revisions that are here already. What it says later holds. (Who marks a case as stopped moves `changed_at` too.)
+    says_later = or_(cases.c.changed_at < new.changed_at, cases.c.stopped != "")
+    same_run_goes_on = and_(cases.c.run == new.run, or_(cases.c.revision < new.revision, says_later))
     newer = or_(
         cases.c.generation < new.generation,
         and_(cases.c.generation == new.generation, or_(cases.c.run != new.run, same_run_goes_on)),
@@ -49,9 +55,21 @@ def _put_case() -> Any:
     done = put.returning(cases.c.case).cte("done")
     told = ("run", "generation", "revision", "state", "business_state", "owner", "next_action")
     history = [done.c.case, *(_given(name, cases.c[name]) for name in told)]
-    history += [_given("decision", case_changes.c.decision), _given("changed_at", cases.c.changed_at)]
-    noted = insert(case_changes).from_select(["case", *told, "decision", "at"], select(*history)).cte("noted")
-    return select(done.c.case).add_cte(noted)
+    history += [_DECISION, _given("changed_at", cases.c.changed_at)]
+    # What comes again word for word is in the history already; and so is a decision in the log.
+    of_this_run = and_(
+        case_changes.c.case == done.c.case,
+        *(case_changes.c[name] == _given(name, cases.c[name]) for name in ("run", "generation")),
+    )
+    word_for_word = (case_changes.c[name] == _given(name, cases.c[name]) for name in told[2:])
+    known = exists().where(of_this_run, *word_for_word, case_changes.c.decision == _DECISION)
+    rows = select(*history).where(~known)
+    noted = insert(case_changes).from_select(["case", *told, "decision", "at"], rows).cte("noted")
+    not_new = and_(
+        case_changes.c.revision >= _given("revision", cases.c.revision), case_changes.c.decision == _DECISION
+    )
+    logged = exists().where(of_this_run, not_new).label("logged")  # as it was before this statement
+    return select(done.c.case, logged).add_cte(noted)
 
 
 def _drop_parts() -> Any:
@@ -81,9 +99,10 @@ _DOCUMENTS = select(documents.c.name, documents.c.state, documents.c.content).wh
 
 async def write(connection: AsyncConnection, change: CaseChange) -> bool:
     """Write a change; false when a newer one is there already, which is as good."""
-    if await connection.scalar(_PUT_CASE, _case(change)) is None:
+    done = (await connection.execute(_PUT_CASE, _case(change))).one_or_none()
+    if done is None:
         return False
-    if change.decision:
+    if change.decision and not done.logged:
         taken = {"case": change.case, "kind": "taken", "content": change.decision, "at": change.changed_at}
         await connection.execute(insert(decisions), taken)
     # Only now: what another run wrote of this case while we waited for its row must be seen, and go.

@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     erp_rate: float = Field(default=20.0, gt=0, description="calls per second the ERP task queue may start")
     erp_timeout: float = Field(default=20.0, gt=0)
 
-    # Workflows and steps; tests shorten them to see a killed worker's cases go on at once.
+    # Workflows and steps; tests shorten them to see a killed worker's cases go on at once. To remember no workflow is for
+    # tests of replaying: the SDK then drops the tasks of cases that come while another waits for a step on our own store.
     sticky_timeout: float = Field(default=10.0, gt=0)
     max_cached_workflows: int = Field(default=1000, ge=0)
     task_timeout: float = Field(default=10.0, gt=0)

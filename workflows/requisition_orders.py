@@ -103,6 +103,7 @@ class Ordering(Approvals):
                 OrderStart(order=order, parent_case=self.case),
                 id=order.case_id,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                task_timeout=workflow.info().task_timeout,  # as this case was started with: the setting counts for both
                 static_summary=f"order {order.number} to {order.supplier}, {order.amount}",
                 search_attributes=_attributes(order, self._requisition),
                 parent_close_policy=OUTLIVES_US["parent_close_policy"],

@@ -278,7 +278,8 @@ class FakeCases:
             same_run = before.run == change.run
             if change.generation < before.generation:
                 return
-            if change.generation == before.generation and same_run and change.revision <= before.revision:
+            later = change.changed_at > before.changed_at or change.revision > before.revision
+            if change.generation == before.generation and same_run and not later:
                 return
         self.changes.append(change)
         self.current[change.case] = change

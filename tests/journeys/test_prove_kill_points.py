@@ -6,19 +6,17 @@ What was tried and counted is written to ``docs/proof.md``.
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from demo.story_outside import Ending
-from demo.story_scene import BUYER, PHARMACY, SURGERY, Ask, Requisition, Scene
+from demo.story_scene import BUYER, PAYER, PHARMACY, SURGERY, Ask, Requisition, Scene
+from tests import proof
 from tests.journeys.conftest import Hospital
 from tests.journeys.line import Hold, Line
 from tests.journeys.test_faults_inside import WORKER, under_way
@@ -26,19 +24,10 @@ from tests.journeys.test_faults_outside import GOWNS, SYRINGES, to_the_end
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
-PROOF = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
-HEADING = """# Proof
-
-Written by `make prove`. A point is *before* (the request is on the wire, the worker dies, the request never arrives) or *after*
-(the other side has done it, the worker dies before it hears). Documents are counted in the ERP and in the suppliers' books when
-all cases have ended.
-
-| when (UTC) | machine | what | tried | documents counted | seconds |
-| --- | --- | --- | --- | --- | --- |
-"""
 LATE = 240.0
 RANDOM_KILLS = 30
 PENCILS = Ask("ITM-1014", 2, "BX")  # 128.00 at BOREAL, which never bills them
+DRAPES = Ask("ITM-1010", 4, "CA")  # 350.00 at BOREAL, which bills 390.00
 
 
 @dataclass(frozen=True)
@@ -47,14 +36,15 @@ class Point:
 
     call: str
     step: str = ""
+    before: bool = False
 
-    def hold(self, hospital: Hospital, supplier: str, *, before: bool) -> tuple[Line, Hold]:
+    def hold(self, hospital: Hospital, supplier: str) -> tuple[Line, Hold]:
         """Hold it on its wire, before or after."""
         if not self.step:
             line = hospital.erp_line
-            return line, line.hold(request=self.call, times=1) if before else line.hold(answer=self.call, times=1)
+            return line, line.hold(request=self.call, times=1) if self.before else line.hold(answer=self.call, times=1)
         line = hospital.supplier_lines[supplier]
-        if before:
+        if self.before:
             return line, line.hold()
         inbound = hospital.stage.home / "partners" / supplier / "inbound"
         known = set(inbound.rglob(f"*{self.call}_*.x12"))
@@ -84,6 +74,21 @@ TAKEN_BACK = (
     *AMENDED,
 )
 CALLED_OFF = (Point("860", "send_change"), *AMENDED)
+PAID_AGAIN = (
+    *calls("model.account.payment", "create", "submit", "approve"),
+    Point("wizard.account.payment.process.execute"),
+)
+# First the debit memo is cancelled, then its invoice, by the same call: the first must be through before the second comes.
+(UNPOSTED,) = calls("model.account.invoice", "cancel")
+BILL_TAKEN_BACK = {
+    True: (replace(UNPOSTED, before=True), UNPOSTED, replace(UNPOSTED, before=True)),
+    False: (UNPOSTED, UNPOSTED),
+}
+
+
+def each(points: Sequence[Point], *, before: bool) -> tuple[Point, ...]:
+    """These points, all of them before or all after."""
+    return tuple(replace(point, before=before) for point in points)
 
 
 async def killed(hospital: Hospital, line: Line) -> None:
@@ -99,13 +104,13 @@ async def at_work(hospital: Hospital) -> None:
         await hospital.stage.stack.start(WORKER)
 
 
-async def killed_at(hospital: Hospital, points: Sequence[Point], scene: Scene, supplier: str, *, before: bool) -> None:
+async def killed_at(hospital: Hospital, points: Sequence[Point], scene: Scene, supplier: str) -> None:
     """Kill the workers at each of these points of the scene's one order, in the order in which they come."""
     try:
         for point in points:
-            line, held = point.hold(hospital, supplier, before=before)
+            line, held = point.hold(hospital, supplier)
             await at_work(hospital)
-            if point.step and before:
+            if point.step and point.before:
                 (order,) = await scene.orders()
                 await under_way(hospital, order, point.step, LATE)
             else:
@@ -115,20 +120,12 @@ async def killed_at(hospital: Hospital, points: Sequence[Point], scene: Scene, s
         await at_work(hospital)
 
 
-async def noted(what: str, tried: str, ending: Ending, began: datetime) -> None:
-    """One row more in the proof."""
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    row = f"| {began:%Y-%m-%d %H:%M} | {machine} | {what} | {tried} | {ending.text().lstrip('; ')} | {seconds:.0f} |\n"
-    if not PROOF.exists():
-        PROOF.write_text(HEADING, encoding="utf-8")
-    with PROOF.open("a", encoding="utf-8") as file:
-        file.write(row)
-
-
-def told(points: Sequence[Point], *, before: bool) -> str:
+def told(points: Sequence[Point]) -> str:
     """The points in words."""
-    return f"{len(points)} points, {'before' if before else 'after'}: {', '.join(point.call for point in points)}"
+    (*_, last) = points
+    other = {True: "after ", False: "before "}[last.before]
+    calls = ", ".join(f"{other if point.before != last.before else ''}{point.call}" for point in points)
+    return f"{len(points)} points, {'before' if last.before else 'after'}: {calls}"
 
 
 async def one_number_each(hospital: Hospital, scene: Scene) -> None:
@@ -143,8 +140,8 @@ async def one_number_each(hospital: Hospital, scene: Scene) -> None:
 async def test_a_worker_killed_at_every_step_of_the_usual_way_orders_bills_and_pays_once(
     hospital: Hospital, before: bool
 ) -> None:
-    scene, began = hospital.scene(), datetime.now(UTC)
-    killing = asyncio.create_task(killed_at(hospital, USUAL, scene, "ALPINE", before=before))
+    scene, began, points = hospital.scene(), datetime.now(UTC), each(USUAL, before=before)
+    killing = asyncio.create_task(killed_at(hospital, points, scene, "ALPINE"))
     await asyncio.sleep(0)  # the first hold is in its place
     asked = await scene.post(PHARMACY, SYRINGES)
     life = asyncio.create_task(to_the_end(asked))
@@ -153,22 +150,22 @@ async def test_a_worker_killed_at_every_step_of_the_usual_way_orders_bills_and_p
     await hospital.everything_once(scene)
     await one_number_each(hospital, scene)
     ending = await hospital.counts(scene)
-    await noted("the usual way", told(USUAL, before=before), ending, began)
     paid = Decimal("85.26")
     assert replace(ending, times=1, remitted=paid) == Ending("", 1, 1, 1, 1, 1, paid, paid, credit_notes=1)
+    proof.note("the usual way", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 async def test_a_worker_killed_at_every_step_of_taking_back_received_goods_returns_them_once(
     hospital: Hospital, before: bool
 ) -> None:
-    scene, began = hospital.scene(), datetime.now(UTC)
+    scene, began, points = hospital.scene(), datetime.now(UTC), each(TAKEN_BACK, before=before)
     asked = await scene.post(SURGERY, PENCILS)
     (order,) = await asked.ordered()
     await order.shipped()
     await order.receive()
     await order.until("received")
-    killing = asyncio.create_task(killed_at(hospital, TAKEN_BACK, scene, "BOREAL", before=before))
+    killing = asyncio.create_task(killed_at(hospital, points, scene, "BOREAL"))
     await asyncio.sleep(0)
     await order.decide(BUYER, "cancel", "the wrong model was asked for")
     await killing
@@ -176,19 +173,69 @@ async def test_a_worker_killed_at_every_step_of_taking_back_received_goods_retur
     await asked.until("cancelled")
     await hospital.everything_once(scene)
     ending = await hospital.counts(scene)
-    await noted("taken back after the goods came", told(TAKEN_BACK, before=before), ending, began)
     assert ending == Ending("", 1, 1, 1, 1, returns=1)
+    proof.note("taken back after the goods came", told(points), ending.text().lstrip("; "), began)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_worker_killed_at_every_step_of_taking_a_posted_invoice_back_leaves_nothing_to_pay(
+    hospital: Hospital, before: bool
+) -> None:
+    scene, began, points = hospital.scene(), datetime.now(UTC), BILL_TAKEN_BACK[before]
+    asked = await scene.post(SURGERY, DRAPES)
+    (order,) = await asked.ordered()
+    await order.shipped()
+    await order.receive()
+    await order.decide_what_is_asked(PAYER, "pay_short", "the contract says 87.50")
+    await order.until("payment to release")
+    in_erp = await hospital.counts(scene)
+    assert (in_erp.invoices, in_erp.credit_notes) == (1, 1)
+    killing = asyncio.create_task(killed_at(hospital, points, scene, "BOREAL"))
+    await asyncio.sleep(0)
+    await order.decide(BUYER, "cancel", "the theatre is closed")
+    await killing
+    await order.until("cancelled")
+    await asked.until("cancelled")
+    await hospital.everything_once(scene)
+    ending = await hospital.counts(scene)
+    assert ending == Ending("", 1, 1, 1, 1, returns=1)
+    proof.note("a posted invoice and its debit memo taken back", told(points), ending.text().lstrip("; "), began)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_worker_killed_at_every_step_of_a_payment_tried_again_pays_once(
+    hospital: Hospital, before: bool
+) -> None:
+    scene, began, points = hospital.scene(), datetime.now(UTC), each(PAID_AGAIN, before=before)
+    asked = await scene.post(SURGERY, GOWNS)
+    (order,) = await asked.ordered()
+    await order.shipped()
+    await order.receive()
+    await order.until("paid, waiting for bank")
+    assert await asyncio.to_thread(hospital.stage.erp.bank_refuses, order.number) == 1
+    await order.until("payment blocked")
+    killing = asyncio.create_task(killed_at(hospital, points, scene, "BOREAL"))
+    await asyncio.sleep(0)
+    await order.decide_what_is_asked(PAYER, "retry", "their bank had a holiday")
+    await killing
+    await order.paid()
+    await asked.until("closed")
+    await hospital.everything_once(scene)
+    ending = await hospital.counts(scene)
+    paid = Decimal("276.00")
+    assert replace(ending, remitted=paid) == Ending("", 1, 1, 1, 1, 1, paid, paid)
+    proof.note("a payment the bank refused, tried again", told(points), ending.text().lstrip("; "), began)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 async def test_a_worker_killed_at_every_step_of_calling_an_order_off_calls_it_off_once(
     hospital: Hospital, before: bool
 ) -> None:
-    scene, began = hospital.scene(), datetime.now(UTC)
+    scene, began, points = hospital.scene(), datetime.now(UTC), each(CALLED_OFF, before=before)
     asked = await scene.post(SURGERY, Ask("ITM-1009", 1, "BX"))  # the supplier asks about it, and ships nothing yet
     (order,) = await asked.ordered()
     await order.until_offered("refuse")
-    killing = asyncio.create_task(killed_at(hospital, CALLED_OFF, scene, "BOREAL", before=before))
+    killing = asyncio.create_task(killed_at(hospital, points, scene, "BOREAL"))
     await asyncio.sleep(0)
     await order.decide(BUYER, "cancel", "not needed any more")
     await killing
@@ -200,8 +247,8 @@ async def test_a_worker_killed_at_every_step_of_calling_an_order_off_calls_it_of
     assert held.changes == {"1": "AT"}
     assert held.cancelled
     ending = await hospital.counts(scene)
-    await noted("called off before it shipped", told(CALLED_OFF, before=before), ending, began)
     assert ending == Ending("", 1, 1, 1)
+    proof.note("called off before it shipped", told(points), ending.text().lstrip("; "), began)
 
 
 async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital: Hospital) -> None:
@@ -220,8 +267,13 @@ async def test_workers_killed_at_random_moments_lose_and_double_nothing(hospital
     await one_number_each(hospital, scene)
     ending = await hospital.counts(scene)
     many = len(asked)
-    await noted(f"{many} orders", f"{RANDOM_KILLS} kills at random moments, local steps among them", ending, began)
     paid = Decimal("361.26") * (many // 2)  # as many to either supplier
     assert replace(ending, times=many, remitted=paid) == Ending(
         "", many, many, many, many, many, paid, paid, credit_notes=many // 2
+    )
+    proof.note(
+        f"{many} orders",
+        f"{RANDOM_KILLS} kills at random moments, local steps among them",
+        ending.text().lstrip("; "),
+        began,
     )

@@ -237,6 +237,20 @@ class ReadModelContract:
         assert await after(change(case, 1, run="resumed", generation=2)) == "revision 1"
         assert await after(change(case, 9, run="reset")) == "revision 1"
 
+    async def test_what_a_run_says_when_it_takes_its_steps_again_holds(self, stores: Stores) -> None:
+        """A worker wrote, and died before Temporal heard of it: the repeat may know more, and need fewer revisions."""
+        case, later = requisition().case_id, change("", 6).changed_at
+        for revision in (1, 2, 3):
+            await stores.cases.record(change(case, revision))
+        await stores.cases.record(change(case, 2, business_state="with more to go by", changed_at=later))
+        found = await stores.cases.status(case)
+        assert found is not None and (found.business_state, found.revision) == ("with more to go by", 2)
+        await stores.cases.record(change(case, 2))
+        found = await stores.cases.status(case)
+        assert found is not None and found.business_state == "with more to go by", (
+            "what was lost comes late and is no news"
+        )
+
     async def test_a_raised_generation_silences_the_run_before(self, stores: Stores) -> None:
         case = requisition().case_id
         await stores.cases.claim(start(requisition()))

@@ -264,6 +264,33 @@ async def test_each_state_of_a_document_is_kept_with_its_owner(engine: AsyncEngi
         assert [tuple(row) for row in rows] == [("received", "owner 1"), ("posted", "owner 3")]
 
 
+async def test_a_step_taken_again_shows_in_the_history_and_its_decision_once(
+    cases: StoredCases, queries: StoredQueries, engine: AsyncEngine
+) -> None:
+    for revision, word in ((1, ""), (2, "hold by E-1: on hold"), (3, "")):
+        await cases.record(change("c", revision, decision=word))
+    later, event = (
+        change("c", 9).changed_at,
+        BusinessEvent(type="order.issued.v1", key="k", case="c", facility="NGH", occurred_at=NOW),
+    )
+    await cases.record(change("c", 2, decision="hold by E-1: on hold", changed_at=later))
+    await cases.record(change("c", 3, business_state="otherwise", events=(event,), changed_at=later))
+    assert [row.what for row in await queries.decisions("c")] == ["hold by E-1: on hold"]
+    async with engine.connect() as connection:
+        rows = await connection.exec_driver_sql("select revision, business_state from case_changes order by id")
+        told = await connection.exec_driver_sql("select count(*) from events")
+        assert [tuple(row) for row in rows] == [*((n, f"revision {n}") for n in (1, 2, 3)), (3, "otherwise")]
+        assert told.scalar() == 1, "what the repeat tells others is told"
+
+
+async def test_a_case_shown_as_stopped_is_shown_as_it_is_when_it_goes_on(cases: StoredCases) -> None:
+    await cases.record(change("c", 2))
+    await cases.mark_stopped("c", "engine fault", owner="support", next_action="look")
+    await cases.record(change("c", 2, business_state="goes on"))  # begun before the mark, written after it
+    found = await cases.status("c")
+    assert found is not None and (found.business_state, found.owner) == ("goes on", "")
+
+
 async def test_lines_that_come_later_are_linked_too(cases: StoredCases, queries: StoredQueries) -> None:
     one, two = (LineState(line=n, requisition_line=n, state="ordered") for n in ("1", "2"))
     await cases.record(change("c", 1, parent="p", lines=(one,)))

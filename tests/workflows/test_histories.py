@@ -19,7 +19,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows import stories
-from tests.workflows.conftest import Case
+from tests.workflows.conftest import REMEMBERED, Case
 from workers.temporal import sandbox
 from workflows.registry import PROCESSES
 
@@ -29,6 +29,7 @@ record = os.environ.get("FASCIA_RECORD_HISTORIES") == "1"
 
 
 @pytest.mark.skipif(not record, reason="histories are recorded on purpose only")
+@pytest.mark.parametrize("cached", [pytest.param(REMEMBERED, id=pytest.HIDDEN_PARAM)])
 @pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)
 async def test_a_story_is_recorded(case: Case, story: stories.Story) -> None:
     await story(case)
