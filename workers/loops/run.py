@@ -43,17 +43,9 @@ async def run(parts: Wiring, stop: asyncio.Event) -> None:
 
 async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
     given = parts.settings
-<<<<<<< HEAD
-    door = FilesDoor(parts.intake, parts.journal, parts.numbering, parts.register, parts.mailbox_for)
-    settle_decisions(parts.intake)
-    poller = MailboxPoller(parts.register, parts.mailbox_for, door, turn)
-    sweep = RoutingSweep(parts.journal, parts.intake)
-    engine = EngineSweep(parts.cases, TemporalRuns(parts.client), parts.marks)
-=======
     poller = MailboxPoller(parts.register, parts.mailbox_for, parts.mailbox_door, turn)
     sweep = RoutingSweep(parts.journal, parts.corridor())
-    engine = EngineSweep(parts.cases, TemporalRuns(parts.client))
->>>>>>> cli
+    engine = EngineSweep(parts.cases, TemporalRuns(parts.client), parts.marks)
     async with (
         httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
         asyncio.TaskGroup() as group,
