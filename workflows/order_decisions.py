@@ -111,6 +111,8 @@ class Decisions(Cancellation):
     def _settle(self, document: str, verb: str) -> str:
         """What a word on a document of the order means."""
         progress = self.progress
+        if self._waits(document):
+            return self._settle_apart(document, verb)
         if document == "hold":
             progress.hold_until = None
         elif document == "order":

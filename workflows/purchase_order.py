@@ -66,7 +66,10 @@ class PurchaseOrderCase(Outlook):
             self.progress = OrderProgress.model_validate_json(carried or start.carried)
             self.progress.cancelling = self.progress.cancelling or asked
             self.held_by, self.attention = self.progress.held_by, list(self.progress.attention)
+            self._parked_before = [one for one in self.progress.parked if one not in self.attention]
             self._answers = dict(self.progress.answers)
+        if self.context.taken_back and not self._giving_up():
+            self._give_up(self.context.taken_back)
         self.revision = max(self.context.revision, self.progress.revision)
         self.lines = self.progress.line_states()
         return True
