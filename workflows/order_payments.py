@@ -228,6 +228,11 @@ class PaymentSteps(OrderBase):
             name, verbs = f"{payment.key}/bank", ("retry",)
             self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=verbs))
 
+    def _invoice_of_step(self, document: str | None) -> InvoiceProgress | None:
+        """The invoice a step that was parked by itself is of."""
+        steps = (posting_of, payment_of, remittance_of)
+        return next((i for i in self.progress.invoices if any(document == name(i) for name in steps)), None)
+
     def _payment_named(self, document: str | None) -> InvoiceProgress | None:
         """The invoice a parked payment is of."""
         name = (document or "").removesuffix("/bank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -14,12 +15,16 @@ from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, 
 
 
 class Outside:
-    """Records every call under its key, once; ``refuse`` and ``fail`` hold the steps that say no or do not answer."""
+    """Records every call under its key, once; ``refuse`` and ``fail`` hold the steps that say no or do not answer.
+
+    ``unanswered``: the posting is in the books, and its answer waits for this.
+    """
 
     def __init__(self) -> None:
         self.documents: dict[str, list[tuple[str, Any]]] = {}
         self.refuse: dict[str, str] = {}
         self.fail: dict[str, int] = {}
+        self.unanswered: asyncio.Event | None = None
 
     def _take(self, order: str, step: str, key: str, what: Any) -> bool:
         if self.fail.get(step, 0) > 0:
@@ -58,7 +63,10 @@ class Outside:
         return self._receipt("return", goods.order.number, goods.key, goods)
 
     async def post_invoice(self, posting: InvoicePosting) -> ErpReceipt:
-        return self._receipt("post", posting.order.number, posting.key, posting)
+        posted = self._receipt("post", posting.order.number, posting.key, posting)
+        if self.unanswered is not None:
+            await self.unanswered.wait()
+        return posted
 
     async def cancel_invoice(self, posting: InvoicePosting) -> ErpReceipt:
         return self._receipt("unpost", posting.order.number, posting.key, posting)
