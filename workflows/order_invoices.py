@@ -48,7 +48,7 @@ class InvoiceSteps(PaymentSteps):
             if held.state == "posted" and not self._waits(payment_of(held)):
                 await self._pay_if_due(held)
             if held.state in ("paid", "reconciled") and not held.remitted and not self._waits(remittance_of(held)):
-                await self._remit(held)
+                await self._remit_meanwhile(held)
 
     def _read_invoice(self, invoice: Invoice, message: str) -> None:
         """A bill came in; twice the same message is once."""

@@ -17,14 +17,14 @@ from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, 
 class Outside:
     """Records every call under its key, once; ``refuse`` and ``fail`` hold the steps that say no or do not answer.
 
-    ``unanswered``: the posting is in the books, and its answer waits for this.
+    ``unanswered``: a posting is in the books, or a remittance in the mailbox, and the answer waits for this.
     """
 
     def __init__(self) -> None:
         self.documents: dict[str, list[tuple[str, Any]]] = {}
         self.refuse: dict[str, str] = {}
         self.fail: dict[str, int] = {}
-        self.unanswered: asyncio.Event | None = None
+        self.unanswered: dict[str, asyncio.Event] = {}
 
     def _take(self, order: str, step: str, key: str, what: Any) -> bool:
         if self.fail.get(step, 0) > 0:
@@ -64,8 +64,8 @@ class Outside:
 
     async def post_invoice(self, posting: InvoicePosting) -> ErpReceipt:
         posted = self._receipt("post", posting.order.number, posting.key, posting)
-        if self.unanswered is not None:
-            await self.unanswered.wait()
+        if "post" in self.unanswered:
+            await self.unanswered["post"].wait()
         return posted
 
     async def cancel_invoice(self, posting: InvoicePosting) -> ErpReceipt:
@@ -96,4 +96,6 @@ class Outside:
 
     async def send_remittance(self, remittance: Remittance, partner: Partner) -> SentDocument:
         self._take(remittance.order.number, "820", remittance.key, remittance)
+        if "820" in self.unanswered:
+            await self.unanswered["820"].wait()
         return SentDocument(kind="820", message=f"820-{remittance.order.number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -414,3 +415,21 @@ async def test_an_order_is_cancelled_while_a_posting_is_parked(case: Case) -> No
     await case.decide("cancel", by="E-BUY", case=order.case_id)
     assert (await case.ended(order)).business_state == "cancelled"
     assert case.outside.steps(order.number) == ["create", "850", "unpost", "return", "cancel"]
+
+
+async def test_a_mailbox_that_does_not_answer_keeps_no_other_invoice_and_no_decision_waiting(case: Case) -> None:
+    order = await received(case)
+    answered = case.outside.unanswered["820"] = asyncio.Event()
+    first, second = build.invoice(order, "4"), build.invoice(order, "6")
+    await case.say(order, invoice=first)
+    await case.documents(order, "820", 1)
+    await case.say(order, invoice=second)
+    await case.documents(order, "pay", 2)
+    await case.decide("hold", by="E-FIN", case=order.case_id)
+    await case.until("on hold", order.case_id)
+    await case.decide("resume", by="E-FIN", case=order.case_id)
+    for bill in (first, second):
+        await case.say(order, payment=build.payment(order, bill))
+    answered.set()
+    assert (await case.result()).business_state == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", *["post", "pay", "820"] * 2]

@@ -158,7 +158,7 @@ async def test_a_posting_in_flight_when_the_run_was_stopped_is_taken_back_by_its
     await case.say(order, acknowledgement=build.answer(order))
     await case.say(order, receipt=build.receipt(order))
     await case.until("received", order.case_id)
-    case.outside.unanswered = asyncio.Event()
+    case.outside.unanswered["post"] = asyncio.Event()
     await case.say(order, invoice=build.invoice(order))
     await case.documents(order, "post", 1)
     await case.cases.raise_generation(order.case_id)
@@ -173,7 +173,7 @@ async def test_a_posting_in_flight_when_the_run_was_stopped_is_taken_back_by_its
         start_signal_args=["not needed"],
     )
     assert (await case.ended(order)).business_state == "cancelled"
-    case.outside.unanswered.set()
+    case.outside.unanswered["post"].set()
     assert case.outside.steps(order.number) == ["create", "850", "post", "unpost", "return", "cancel"]
 
 
@@ -182,11 +182,11 @@ async def test_a_posting_in_flight_when_the_run_was_stopped_is_asked_again_under
     await case.say(order, acknowledgement=build.answer(order))
     await case.say(order, receipt=build.receipt(order))
     await case.until("received", order.case_id)
-    case.outside.unanswered = asyncio.Event()
+    case.outside.unanswered["post"] = asyncio.Event()
     bill = build.invoice(order)
     await case.say(order, invoice=bill)
     await case.documents(order, "post", 1)
-    case.outside.unanswered.set()
+    case.outside.unanswered["post"].set()
     await succeeded(case, order)
     await case.until("paid, waiting for bank", order.case_id)
     await case.say(order, payment=build.payment(order, bill))
