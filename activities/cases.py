@@ -32,6 +32,9 @@ from canonical.steps import (
     UnreadableDecision,
 )
 
+# How a requisition says that it takes its orders back (workflows.requisition_orders).
+TAKEN_BACK = ("cancelling", "cancelled")
+
 
 class CaseActivities:
     """What a case does in our own store, as local activities: quick, and repeated without effect."""
@@ -124,6 +127,7 @@ class CaseActivities:
                     line.base_units,
                 )
         partner = await self._register.partner(order.supplier)
+        taken_back = await self._taken_back(order) if claimed.outcome == "resumed" else ""
         return OrderContext(
             outcome=claimed.outcome
             if claimed.outcome in ("claimed", "resumed", "duplicate", "conflict")
@@ -136,8 +140,18 @@ class CaseActivities:
             partner=partner.model_copy(update={"mailbox_key_file": "", "mailbox_host_key": ""}) if partner else None,
             supplier=supplier,
             terms=policy.payment.on_our_clock(supplier.terms),
+            taken_back=taken_back,
             packs=packs,
         )
+
+    async def _taken_back(self, order: PurchaseOrder) -> str:
+        """Whether the order's requisition takes it back: it says so in our store before it tells the order's case, so what an
+        earlier run of that case was told and did not take in is known to the next.
+        """
+        asked = await self._cases.status(order.requisition) if order.requisition else None
+        if asked is None or asked.business_state not in TAKEN_BACK:
+            return ""
+        return "cancelled with its requisition"
 
     async def _supplier(self, code: str) -> Supplier:
         supplier = await self._register.supplier(code)

@@ -155,7 +155,10 @@ class Answer(Canonical):
 
 
 class Attention(Canonical):
-    """Why a case, a line or a document needs a person. ``kind`` is an error class of the console (data-invalid, ...)."""
+    """Why a case, a line or a document needs a person. ``kind`` is an error class of the console (data-invalid, ...).
+
+    ``reminded``: how often it was reminded of since it was parked.
+    """
 
     kind: str
     reason: Text
@@ -164,6 +167,7 @@ class Attention(Canonical):
     document: str | None = None
     verbs: tuple[str, ...] = ()
     since: datetime | None = None
+    reminded: int = Field(default=0, ge=0)
 
 
 class LineState(Canonical):

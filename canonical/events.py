@@ -51,6 +51,18 @@ class ApprovalOverdue(RequisitionEvent):
     what: str = ""
 
 
+class RequisitionAttentionOverdue(RequisitionEvent):
+    """Nobody answers something parked (``kind``, ``reason``, on ``line`` or ``document``); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
 class RequisitionRefused(RequisitionEvent):
     """An approver said no, or the requisition was cancelled before it was ordered."""
 
@@ -118,6 +130,18 @@ class OrderCancelled(OrderEvent):
     reason: str = ""
 
 
+class OrderAttentionOverdue(OrderEvent):
+    """Nobody answers something parked (``kind``, ``reason``, on ``line`` or ``document``); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
 class ReceiptPosted(OrderEvent):
     """Goods were taken in and the ERP holds the receipt."""
 
@@ -159,12 +183,14 @@ EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
     "requisition.approval_overdue.v1": ApprovalOverdue,
+    "requisition.attention_overdue.v1": RequisitionAttentionOverdue,
     "requisition.refused.v1": RequisitionRefused,
     "requisition.lines_changed.v1": RequisitionLinesChanged,
     "order.issued.v1": OrderIssued,
     "order.acknowledged.v1": OrderAcknowledged,
     "order.changed.v1": OrderChanged,
     "order.shipped.v1": OrderShipped,
+    "order.attention_overdue.v1": OrderAttentionOverdue,
     "order.closed.v1": OrderClosed,
     "order.cancelled.v1": OrderCancelled,
     "receipt.posted.v1": ReceiptPosted,

@@ -210,7 +210,11 @@ class PaymentPolicy(Canonical):
 
 
 class Policy(Canonical):
-    """The rules of a facility in force on a day."""
+    """The rules of a facility in force on a day.
+
+    Whatever is parked and nobody answers is reminded of each ``attention_reminder`` seconds of the facility's business time;
+    from the second reminder on it is owned by the role ``attention_escalate_to``, where one is named.
+    """
 
     facility: FacilityCode
     valid_from: date = date(2000, 1, 1)
@@ -222,6 +226,7 @@ class Policy(Canonical):
     receipt_within: int = Field(default=14 * 24 * 3600, gt=0)
     invoice_within: int = Field(default=60 * 24 * 3600, gt=0)
     attention_reminder: int = Field(default=24 * 3600, gt=0)
+    attention_escalate_to: str = Field(default="", max_length=40)
     step_timeout: int = Field(default=30, gt=0)
     currency: Currency = "USD"
 

@@ -143,7 +143,8 @@ class OpenOrder(Canonical):
 class OrderContext(Canonical):
     """What an order's case needs to know of its facility and supplier, and where an earlier run left it.
 
-    ``packs``: per item, how many base units each unit holds.
+    ``packs``: per item, how many base units each unit holds. ``taken_back``: why the order's requisition takes it back, as
+    our own store knew when this run went on; empty when it does not.
     """
 
     outcome: str = Field(default="claimed", pattern="^(claimed|resumed|duplicate|conflict)$")
@@ -155,6 +156,7 @@ class OrderContext(Canonical):
     partner: Partner | None = None
     supplier: Supplier
     terms: Terms = Terms()
+    taken_back: Text = ""
     packs: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.cases import Answer, Attention, BusinessEvent, CaseChange, CaseStatus, DocumentRef, LineState, State
     from canonical.parties import Policy
     from workflows.policies import own_store
+    from workflows.reminders import Reminded, as_before, in_words
 
 Result = TypeVar("Result")
 
@@ -28,7 +29,7 @@ NEEDS_ATTENTION = SearchAttributeKey.for_bool("FasciaNeedsAttention")
 ANSWERS_CARRIED = 50  # how many answered decisions a successor still knows by their ids
 
 
-class CaseWorkflow:
+class CaseWorkflow(Reminded):
     """The common part of a process. A process sets ``process`` and says what a successor needs to go on (``_carried``)."""
 
     process = ""
@@ -63,15 +64,13 @@ class CaseWorkflow:
         self._recording = asyncio.Lock()
         self._answered_by_hand: dict[str, str] = {}
         self._refused_steps: set[str] = set()
+        self._apart: set[str] = set()  # refused steps the case does not wait for
+        self._parked_before: list[Attention] = []  # by an earlier run
         self._armed: datetime | None = None
         self._alarm: asyncio.Task[None] | None = None
 
     def _carried(self) -> str:
         """What a successor needs to go on from here, as JSON."""
-        raise NotImplementedError
-
-    def _giving_up(self) -> bool:
-        """Whether the case is being taken back."""
         raise NotImplementedError
 
     def _give_up(self, reason: str) -> None:
@@ -119,7 +118,7 @@ class CaseWorkflow:
 
     def _park(self, attention: Attention) -> None:
         """Something needs a person; the same thing is shown once."""
-        attention = attention.model_copy(update={"since": workflow.now()})
+        attention = as_before(attention.model_copy(update={"since": workflow.now()}), self._parked_before)
         self._unpark(line=attention.line, document=attention.document, kind=attention.kind)
         self.attention.append(attention)
         self._dirty = True
@@ -158,7 +157,7 @@ class CaseWorkflow:
                 revision=self.revision,
                 state=self.state,
                 business_state=self.business_state,
-                owner=self.owner,
+                owner=self._answerable,
                 due=self.due,
                 next_action=self.next_action,
                 summary=self.headline,
@@ -179,18 +178,18 @@ class CaseWorkflow:
     def _show(self) -> None:
         due = f", due {self.due:%Y-%m-%d %H:%M} UTC" if self.due else ""
         lines = [f"**{self.business_state}**{due}", ""]
-        if self.owner:
-            lines.append(f"- owner: {self.owner}")
+        if self._answerable:
+            lines.append(f"- owner: {self._answerable}")
         if self.next_action:
             lines.append(f"- next: {self.next_action}")
-        lines += [f"- needs attention{f' (line {a.line})' if a.line else ''}: {a.reason}" for a in self.attention]
+        lines += [f"- needs attention{in_words(parked)}" for parked in self.attention]
         lines += [f"- line {line.line}: {line.state}" for line in self.lines]
         workflow.set_current_details("\n".join(lines)[:8000])
-        shown = (self.business_state, self.owner, self.due, bool(self.attention))
+        shown = (self.business_state, self._answerable, self.due, bool(self.attention))
         if shown != self._shown:
             updates: list[SearchAttributeUpdate[Any]] = [
                 STATE.value_set(self.business_state),
-                OWNER.value_set(self.owner) if self.owner else OWNER.value_unset(),
+                OWNER.value_set(self._answerable) if self._answerable else OWNER.value_unset(),
                 NEEDS_ATTENTION.value_set(bool(self.attention)),
                 DUE.value_set(self.due) if self.due else DUE.value_unset(),
             ]
@@ -203,7 +202,7 @@ class CaseWorkflow:
             process=self.process,
             state=self.state,
             business_state=self.business_state,
-            owner=self.owner,
+            owner=self._answerable,
             due=self.due,
             next_action=self.next_action,
             revision=self.revision,
@@ -234,16 +233,21 @@ class CaseWorkflow:
             raise
 
     async def _stir(self, seen: int, until: datetime | None, what: str) -> None:
-        """Wait for anything to happen after ``seen``, or for the moment ``until``.
+        """Wait for anything to happen after ``seen``, or for the moment ``until``; remind meanwhile of what is parked.
 
         One alarm is armed at a time and only ever moved forward: a deadline that moves away costs no event.
         """
+        reminder = self._next_reminder()
+        if reminder is not None and (until is None or reminder < until):
+            until, what = reminder, "somebody answers what is parked"
         if until is not None and (self._armed is None or until < self._armed):
             if self._alarm is not None:
                 self._alarm.cancel()
             self._armed = until
             self._alarm = asyncio.create_task(self._ring(until, what))
         await workflow.wait_condition(lambda: self._stirred != seen)
+        if reminder is not None:
+            self._remind()
 
     async def _ring(self, until: datetime, what: str) -> None:
         await workflow.sleep(max(until - workflow.now(), timedelta()), summary=what[:120])
@@ -273,11 +277,13 @@ class CaseWorkflow:
         document: str,
         verbs: tuple[str, ...] = ("retry", "cancel"),
         back: bool = False,
+        apart: tuple[str, ...] = (),
     ) -> Result | None:
         """Run a step; when the other side refuses, park the case until a person says what to do.
 
         Retry runs it again. None comes back when the case is taken back, or the person says accept (settled by hand).
         ``back``: the step undoes something, so there is nothing left to give up and a hold does not stop it.
+        ``apart``: the case does not wait; the step is parked by itself with these verbs and None comes back (``_apart``).
         """
         while back or not self._giving_up():
             if not back:
@@ -285,11 +291,25 @@ class CaseWorkflow:
                 if self._giving_up():
                     break
             try:
-                return await step()
+                done = await step()
             except ActivityError as failed:
-                if await self._refused(f"{what}: {refusal(failed)}", document, verbs, back=back) == "accept":
+                reason = f"{what}: {refusal(failed)}"
+                if apart and workflow.patched("an-invoice-waits-by-itself"):
+                    self._set_apart(reason, document, apart)
                     return None
+                if await self._refused(reason, document, verbs, back=back) == "accept":
+                    return None
+                continue
+            self._parked_before = [a for a in self._parked_before if a.document != document]
+            return done
         return None
+
+    def _set_apart(self, reason: str, document: str, verbs: tuple[str, ...]) -> None:
+        """Park a step by itself: the case goes on with whatever else there is to do."""
+        self._answered_by_hand.pop(document, None)
+        self._refused_steps.add(document)
+        self._apart.add(document)
+        self._park(Attention(kind="partner-rejected", reason=reason, document=document, verbs=verbs))
 
     async def _refused(self, reason: str, document: str, verbs: tuple[str, ...], *, back: bool) -> str:
         """Park until a person's word on this document (returned), or until the case is taken back."""

@@ -49,6 +49,10 @@ class DecidedCase(CaseWorkflow):
             return verbs - {"cancel"}
         return verbs | {"cancel", "resume" if self.held_by else "hold"}
 
+    def _why_closed(self, verb: str) -> str:
+        """Why a verb is closed, where there is more to say than which are open."""
+        return ""
+
     @workflow.update(name="decide")
     async def decide(self, raw: RawValue) -> Answer:
         """A person's word, answered at once: taken, or why not."""
@@ -96,7 +100,8 @@ class DecidedCase(CaseWorkflow):
             raise ApplicationError(f"the case is {self.business_state}: nothing is left to decide", type="NotOpen")
         if decision.verb not in self._open_verbs():
             open_now = ", ".join(sorted(self._open_verbs())) or "none"
-            raise ApplicationError(f"{decision.verb} is not open now; open are: {open_now}", type="NotOpen")
+            why = self._why_closed(decision.verb) or f"open are: {open_now}"
+            raise ApplicationError(f"{decision.verb} is not open now; {why}", type="NotOpen")
 
     async def _decide(self, decision: Decision) -> Answer:
         await workflow.wait_condition(lambda: self._ready)

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.erp import ErpActivities
     from activities.supplier import SupplierActivities
     from canonical.base import Quantity, case_parts, zero
+    from canonical.calendar import BusinessCalendar
     from canonical.cases import DocumentRef, State
     from canonical.purchasing import GoodsReturn, LineChange, OrderChange, ReceivedLine
     from canonical.steps import BudgetMove, OrderContext, SendOrder, SentDocument
@@ -27,6 +28,7 @@ class OrderBase(DecidedCase):
     """Progress and rules of one order; the steps every part of its case uses."""
 
     process = "purchase_order"
+    noun = "order"
     progress: OrderProgress
     context: OrderContext
 
@@ -34,6 +36,7 @@ class OrderBase(DecidedCase):
         carried = {
             "held_by": self.held_by,
             "attention": self._lasting_attention(),
+            "parked": list(self.attention),
             "revision": self.revision,
             "answers": self._lasting_answers(),
         }
@@ -45,7 +48,10 @@ class OrderBase(DecidedCase):
     def _give_up(self, reason: str) -> None:
         self.progress.cancelling = reason
 
-    def _tell(self, kind: str, key: str, **data: str) -> None:
+    def _calendar(self) -> BusinessCalendar:
+        return self.context.calendar
+
+    def _tell(self, kind: str, key: str, /, **data: str) -> None:
         """A business event about this order."""
         order = self.progress.order
         about = {

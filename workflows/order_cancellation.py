@@ -4,7 +4,9 @@
 |----------------------------------|---------------------------------------------------------------------------------|
 | invoice paid                     | cannot be undone here: a person claims the money back, then says accept         |
 | invoice posted, not paid         | cancelled in the ERP                                                            |
-| invoice not yet posted           | refused                                                                         |
+| invoice asked to be posted, and  | taken back in the ERP under its key: found there and cancelled, or kept from    |
+| no answer, or it was refused     | ever being posted by a call still on its way                                    |
+| invoice not yet asked            | refused                                                                         |
 | goods received                   | returned: a goods return in the ERP, for what is still here                     |
 | 850 sent                         | 860 (BCH01 01, cancel); the 865 is waited for: taken, go on; refused or none    |
 |                                  | within the partner's time: a person says retry (send again) or accept (go on);  |
@@ -36,6 +38,7 @@ class Cancellation(Documents):
         """Undo in reverse; ends with ``progress.cancelled``."""
         progress = self.progress
         self.attention = []
+        self._apart.clear()
         self._say("cancelling", owner="fascia", next_action="what was done is being undone")
         await self._record()
         self._read_documents()
@@ -71,7 +74,7 @@ class Cancellation(Documents):
             return
         if held.final:
             return
-        posting = held.posting
+        posting = held.posting or held.asked
         if posting is not None:
             await self._until_done(
                 lambda: ask_erp(ErpActivities.cancel_invoice, posting, f"take back invoice {name}", self._seconds),

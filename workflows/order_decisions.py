@@ -87,8 +87,8 @@ class Decisions(Cancellation):
         raise ApplicationError(f"{decision.verb}: {problem}; parked are: {names}", type="Malformed")
 
     def _names(self, parked: Attention) -> set[str | None]:
-        """By what a person may call a parked thing: a payment also by its invoice's number."""
-        held = self._payment_named(parked.document)
+        """By what a person may call a parked thing: a payment, or a step of an invoice, also by its invoice's number."""
+        held = self._payment_named(parked.document) or self._invoice_of_step(parked.document)
         return {parked.document, held.name if held is not None else parked.document}
 
     def _apply_to(self, parked: Attention, checked: CheckedDecision) -> str:
@@ -111,6 +111,8 @@ class Decisions(Cancellation):
     def _settle(self, document: str, verb: str) -> str:
         """What a word on a document of the order means."""
         progress = self.progress
+        if self._waits(document):
+            return self._settle_apart(document, verb)
         if document == "hold":
             progress.hold_until = None
         elif document == "order":

@@ -1,6 +1,14 @@
 """An order's invoices: matched against what was ordered and received, held where they differ, posted when let through.
 
-Nothing is posted before the match or a person lets it through: the ERP itself would post an over-invoice.
+Nothing is posted before the match or a person lets it through: the ERP itself would post an over-invoice. Each invoice goes
+its own way: one that is held, or whose step was refused, waits by itself, and what it bills no other may bill meanwhile.
+
+| the other side refused | what a person may say                                                                              |
+|------------------------|----------------------------------------------------------------------------------------------------|
+| the posting            | retry; refuse: what the ERP may hold of it is taken back there first, then it is set aside; cancel |
+| that taking back       | retry; accept: it was taken back by hand                                                           |
+| the payment            | retry; cancel. Not refuse: the invoice is in the books, and only taking the order back undoes that |
+| the remittance         | retry; accept: the supplier was told by hand                                                       |
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.invoicing import Invoice, InvoicePosting, PostedLine
     from canonical.matching import HEADER_HOLD, PAY, Match, match
     from canonical.steps import ErpReceipt, InvoiceCheck
-    from workflows.order_payments import PaymentSteps
+    from workflows.order_payments import PaymentSteps, payment_of, posting_of, remittance_of
     from workflows.order_state import InvoiceProgress
     from workflows.policies import ask_erp, own_store
 
@@ -33,12 +41,14 @@ class InvoiceSteps(PaymentSteps):
                 await self._check_duplicate(held)
             if held.state in ("matching", "held"):
                 self._match(held)
-            if held.state == "to_post" and not self._giving_up():
+            if held.state == "to_post" and not self._giving_up() and not self._waits(posting_of(held)):
                 await self._post(held)
-            if held.state == "posted":
+            if held.state == "refusing" and not self._waits(posting_of(held)):
+                await self._take_back_posting(held)
+            if held.state == "posted" and not self._waits(payment_of(held)):
                 await self._pay_if_due(held)
-            if held.state in ("paid", "reconciled") and not held.remitted:
-                await self._remit(held)
+            if held.state in ("paid", "reconciled") and not held.remitted and not self._waits(remittance_of(held)):
+                await self._remit_meanwhile(held)
 
     def _read_invoice(self, invoice: Invoice, message: str) -> None:
         """A bill came in; twice the same message is once."""
@@ -84,7 +94,11 @@ class InvoiceSteps(PaymentSteps):
         if held.outcome == "duplicate" or held.invoice.credit or held.several:
             return
         order = self.progress.current()
-        found = match(order, held.invoice, self.progress.before(self.context.packs), self.context.policy.tolerances)
+        others = [i for i in self.progress.invoices if i is not held and i.let_through]
+        if others and not workflow.patched("let-through-counts-as-billed"):
+            others = []
+        before = self.progress.before(self.context.packs, others)
+        found = match(order, held.invoice, before, self.context.policy.tolerances)
         was, held.match = (held.state, held.outcome, held.match.reasons if held.match else ()), found
         if found.outcome == PAY:
             held.state, held.outcome = "to_post", PAY
@@ -150,11 +164,14 @@ class InvoiceSteps(PaymentSteps):
     # -- into the books ------------------------------------------------------------------------------------------
 
     async def _post(self, held: InvoiceProgress) -> None:
-        posting = self._posting(held, short=held.short)
+        posting = await self._asked(held)
+        if self._giving_up():
+            return
         done = await self._until_done(
             lambda: ask_erp(ErpActivities.post_invoice, posting, f"post invoice {held.name}", self._seconds),
             "the ERP did not post the invoice",
-            document=f"ERP invoice {held.name}",
+            document=posting_of(held),
+            apart=("retry", "refuse", "cancel"),
         )
         if done is None:
             return
@@ -167,6 +184,53 @@ class InvoiceSteps(PaymentSteps):
         self._pay_when(held)
         self._note_posted(held, posting, done)
         self._ask_release(held)
+
+    async def _asked(self, held: InvoiceProgress) -> InvoicePosting:
+        """What the ERP is asked to post, kept before it is asked: whoever goes on, or takes it back, then knows of it.
+
+        Asked again it is the same lines and amounts, booked on that day.
+        """
+        if held.asked is not None:
+            return held.asked.model_copy(update={"posted_on": workflow.now().date()})
+        posting = self._posting(held, short=held.short)
+        if workflow.patched("a-posting-is-recorded-first"):
+            held.asked, self._dirty = posting, True
+            await self._record()
+            if self._giving_up():
+                held.asked = None  # not asked after all
+        return posting
+
+    async def _take_back_posting(self, held: InvoiceProgress) -> None:
+        """Set an invoice aside for good: under its key the ERP takes back what it has of it, and posts none later."""
+        posting = held.asked or self._posting(held, short=held.short)
+        done = await self._until_done(
+            lambda: ask_erp(ErpActivities.cancel_invoice, posting, f"take back invoice {held.name}", self._seconds),
+            f"invoice {held.name} is not refused yet, the ERP does not take back what it may hold of it",
+            document=posting_of(held),
+            verbs=("retry", "accept"),
+            apart=("retry", "accept"),
+        )
+        if done is not None:
+            self._set_aside(held)
+
+    def _set_aside(self, held: InvoiceProgress) -> None:
+        held.state = "refused"
+        self._note(self._invoice_document(held, State.FAILED))
+
+    def _settle_apart(self, document: str, verb: str) -> str:
+        """A person's word on a step that was parked by itself; without one of these verbs it is simply tried again."""
+        self._apart.discard(document)
+        self._refused_steps.discard(document)
+        for held in self.progress.invoices:
+            if document == posting_of(held) and verb == "refuse":
+                held.state = "refusing"
+                return f"invoice {held.name} is refused once the ERP has taken back what it may hold of it"
+            if document == posting_of(held) and verb == "accept":
+                self._set_aside(held)
+                return f"invoice {held.name} is refused, and was taken back by hand"
+            if document == remittance_of(held) and verb == "accept":
+                held.remitted = True
+        return f"{document}: {verb}"
 
     def _note_posted(self, held: InvoiceProgress, posting: InvoicePosting, done: ErpReceipt) -> None:
         self._note(self._invoice_document(held, State.POSTED))

@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.cases import Attention, State
     from canonical.matching import RECEIPT_MISSING
     from workflows.order_decisions import Decisions
+    from workflows.order_payments import payment_of
 
 # What a person may say when a deadline has passed.
 OVERDUE_VERBS = {
@@ -21,6 +22,9 @@ OVERDUE_VERBS = {
     "invoice": ("retry", "accept"),
 }
 OVERDUE_DOCUMENT = {"receipt": "goods"}
+
+# What is parked under these is finance's to answer.
+FINANCE = ("bank ", "ERP invoice ", "ERP payment ")
 
 STATES = {
     "sent to supplier": State.SUBMITTED,
@@ -57,7 +61,8 @@ class Outlook(Decisions):
             for line in progress.lines
         ]
         for held in progress.invoices:
-            if held.state == "posted" and not (held.needs_release and not held.released):
+            released = held.released or not held.needs_release
+            if held.state == "posted" and released and not self._waits(payment_of(held)):
                 dues.append((held.pay_at, f"invoice {held.name} is due", f"pay {held.name} {held.attempt}"))
             if held.state == "paid":
                 what = f"the bank confirms the payment of invoice {held.name}"
@@ -127,7 +132,7 @@ class Outlook(Decisions):
             return "change to decide", "buyer", None, _act(first)
         return (
             "needs attention",
-            "finance" if (first.document or "").startswith("bank ") else "buyer",
+            "finance" if (first.document or "").startswith(FINANCE) else "buyer",
             None,
             _act(first),
         )

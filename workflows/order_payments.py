@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
@@ -23,11 +24,35 @@ with workflow.unsafe.imports_passed_through():
 UTC = ZoneInfo("UTC")
 
 
+def posting_of(held: InvoiceProgress) -> str:
+    """The name under which an invoice's posting is parked."""
+    return f"ERP invoice {held.name}"
+
+
+def payment_of(held: InvoiceProgress) -> str:
+    """The name under which an invoice's payment is parked."""
+    return f"ERP payment {held.name}"
+
+
+def remittance_of(held: InvoiceProgress) -> str:
+    """The name under which an invoice's remittance is parked."""
+    return f"820 {held.name}"
+
+
 class PaymentSteps(OrderBase):
     """From a posted invoice to the bank's word."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._remitting: dict[str, asyncio.Task[None]] = {}
+        self._round_began = 0  # of the work that is being done: what stirred since waits for the next
+
     def _invoice_document(self, held: InvoiceProgress, state: State) -> DocumentRef:
         raise NotImplementedError
+
+    def _waits(self, document: str) -> bool:
+        """Whether this step was refused and waits for a person by itself."""
+        return document in self._apart
 
     def _pay_when(self, held: InvoiceProgress) -> None:
         """Pay at the end of the terms, or by the discount day when the discount is still to be had."""
@@ -91,7 +116,9 @@ class PaymentSteps(OrderBase):
             await self._pay(held, held.payment)
 
     def _no_late_discount(self, held: InvoiceProgress, payment: PaymentOrder) -> None:
-        """Once the discount's day is over the whole is owed, at the end of the terms."""
+        """Once the discount's day is over the whole is owed, at the end of the terms; what the ERP was asked stays as asked."""
+        if held.paying == held.attempt:
+            return
         if held.discount_until is None or workflow.now() < held.discount_until or payment.discount.amount == 0:
             return
         whole = {"amount": payment.amount + payment.discount, "discount": zero(payment.amount.currency)}
@@ -103,10 +130,12 @@ class PaymentSteps(OrderBase):
         zone = ZoneInfo(self.context.calendar.time_zone)
         today = workflow.now().astimezone(zone).date()
         payment = payment.model_copy(update={"attempt": held.attempt, "pay_on": today})
+        held.paying = held.attempt
         done = await self._until_done(
             lambda: ask_erp(ErpActivities.pay_invoice, payment, f"pay invoice {payment.invoice}", self._seconds),
-            "the ERP did not take the payment",
-            document=f"ERP payment {payment.invoice}",
+            "the ERP did not take the payment of an invoice that is in its books",
+            document=payment_of(held),
+            apart=("retry", "cancel"),
         )
         if done is None or held.final:
             return
@@ -125,6 +154,30 @@ class PaymentSteps(OrderBase):
         about = {"amount": str(payment.amount), "discount": str(payment.discount), "pay_on": today.isoformat()}
         self._tell("payment.released", payment.key, invoice=payment.invoice, **about)
 
+    async def _remit_meanwhile(self, held: InvoiceProgress) -> None:
+        """Send the remittance; where something comes before it is put, the order does not wait for the supplier's mailbox."""
+        earlier = self._remitting.get(held.name)
+        if earlier is not None:
+            if not earlier.done():
+                return
+            await self._remitting.pop(held.name)  # a mistake of ours in it is seen here
+        leaving = asyncio.create_task(self._remit(held))
+        await workflow.wait_condition(lambda: leaving.done() or self._stirred != self._round_began)
+        if not leaving.done() and not workflow.patched("a-remittance-leaves-meanwhile"):
+            await workflow.wait_condition(leaving.done)
+        if leaving.done():
+            await leaving
+            return
+        self._remitting[held.name] = leaving
+        leaving.add_done_callback(self._has_left)
+
+    def _has_left(self, _: asyncio.Task[None]) -> None:
+        self._stirred += 1
+
+    def _leaving(self) -> bool:
+        """Whether a remittance is on its way."""
+        return any(not task.done() for task in self._remitting.values())
+
     async def _remit(self, held: InvoiceProgress) -> None:
         """Tell the supplier what the payment is for."""
         payment = held.payment
@@ -139,9 +192,12 @@ class PaymentSteps(OrderBase):
         sent = await self._until_done(
             lambda: ask_supplier(SupplierActivities.send_remittance, remittance, "send remittance", self._seconds),
             "the remittance was not sent",
-            document=f"820 {payment.invoice}",
+            document=remittance_of(held),
             verbs=("retry", "accept"),
+            apart=("retry", "accept"),
         )
+        if sent is None and self._waits(remittance_of(held)):
+            return
         held.remitted = sent is not None or not self._giving_up()
         if sent is not None:
             self._note_sent("remittance", payment.invoice, sent, parent=f"payment:{held.paid_as}")
@@ -188,6 +244,9 @@ class PaymentSteps(OrderBase):
             held.state = "reconciled"
             self._unpark(document=f"{payment.key}/bank")
             self._unpark(document=f"bank {held.name}")
+            if self._waits(payment_of(held)):  # the ERP had taken it after all
+                self._apart.discard(payment_of(held))
+                self._unpark(document=payment_of(held))
             self._note(document)
             self._note(self._invoice_document(held, State.RECONCILED))
             about = {"payment": number, "amount": str(payment.amount)}
@@ -198,6 +257,11 @@ class PaymentSteps(OrderBase):
             reason = f"the bank refused the payment of invoice {held.name}"
             name, verbs = f"{payment.key}/bank", ("retry",)
             self._park(Attention(kind="partner-rejected", reason=reason, document=name, verbs=verbs))
+
+    def _invoice_of_step(self, document: str | None) -> InvoiceProgress | None:
+        """The invoice a step that was parked by itself is of."""
+        steps = (posting_of, payment_of, remittance_of)
+        return next((i for i in self.progress.invoices if any(document == name(i) for name in steps)), None)
 
     def _payment_named(self, document: str | None) -> InvoiceProgress | None:
         """The invoice a parked payment is of."""

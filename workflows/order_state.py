@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -64,9 +65,10 @@ class LineProgress(Held):
 
 
 class InvoiceProgress(Held):
-    """One invoice. ``state``: new, matching, held, to_post, posted, blocked, paid, reconciled, refused, cancelled.
+    """One invoice. ``state``: new, matching, held, to_post, posted, blocked, paid, reconciled, refusing, refused, cancelled.
 
-    ``name`` is its number, or a number of its own where the supplier used one twice.
+    ``name`` is its number, or a number of its own where the supplier used one twice. ``asked``: what the ERP was asked to
+    post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay.
     """
 
     invoice: Invoice
@@ -77,12 +79,14 @@ class InvoiceProgress(Held):
     match: Match | None = None
     short: bool = False
     decided_by: list[str] = Field(default_factory=list)
+    asked: InvoicePosting | None = None
     posting: InvoicePosting | None = None
     pay_at: datetime | None = None
     needs_release: str = ""
     released: bool = False
     payment: PaymentOrder | None = None
     attempt: int = 1
+    paying: int = 0
     discount_until: datetime | None = None
     net_due: datetime | None = None
     reconcile_by: datetime | None = None
@@ -95,6 +99,16 @@ class InvoiceProgress(Held):
     def final(self) -> bool:
         """Whether nothing more happens to it."""
         return self.state in ("reconciled", "refused", "cancelled")
+
+    @property
+    def let_through(self) -> bool:
+        """Whether it is on its way into the books, or was: what it bills no other invoice may bill again."""
+        return self.state in ("to_post", "refusing")
+
+    def accepted(self, line_id: LineId) -> Decimal:
+        """How much of a line it bills and we accept, in the order unit."""
+        lines = [line for line in self.match.lines if line.line == line_id] if self.match else []
+        return sum(((line.accepted if self.short else line.billed).value for line in lines), Decimal(0))
 
 
 class PendingChange(Held):
@@ -142,6 +156,7 @@ class OrderProgress(Held):
     bank_confirmed: str = ""
     held_by: str = ""
     attention: list[Attention] = Field(default_factory=list)
+    parked: list[Attention] = Field(default_factory=list)
     last_receipt: datetime | None = None
     receipt_due: datetime | None = None
     invoice_due: datetime | None = None
@@ -172,12 +187,14 @@ class OrderProgress(Held):
         """The order as it now stands, lines changed."""
         return self.order.model_copy(update={"lines": tuple(line.line for line in self.lines)})
 
-    def before(self, packs: dict[str, dict[str, int]]) -> dict[LineId, Progress]:
-        """What the match needs to know of each line."""
+    def before(
+        self, packs: dict[str, dict[str, int]], others: Sequence[InvoiceProgress] = ()
+    ) -> dict[LineId, Progress]:
+        """What the match needs to know of each line. What ``others`` bill counts as billed, though it is not posted yet."""
         return {
             line.line.id: Progress(
                 received=line.kept,
-                invoiced=line.invoiced,
+                invoiced=line.invoiced + sum((other.accepted(line.line.id) for other in others), Decimal(0)),
                 more_expected=line.open,
                 units=packs.get(line.line.item, {}),
             )

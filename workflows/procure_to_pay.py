@@ -28,11 +28,14 @@ class ProcureToPay(Ordering):
         if not await self._claimed(wire):
             return self._status(closed=True) if self.business_state in ("duplicate", "conflict") else await self._end()
         if self.progress.orders:
-            await self._look_up()  # a successor: the rules it goes by
+            self._left = not self.held_by  # a successor; held before they left, they wait here still
+            await self._look_up()  # the rules it goes by
         elif not await self._may_be_ordered():
             return await self._end()
         else:
             await self._split()
+        if self.held_by and workflow.patched("held-before-its-orders-leave"):
+            await self._not_on_hold()
         await self._ordered()
         return await self._end()
 
@@ -91,6 +94,7 @@ class ProcureToPay(Ordering):
             case "correct":
                 self.progress.requisition = corrected(self.progress.requisition, decision.correction, self.case)
                 self.progress.approvals, self.progress.approved = [], False  # nobody approved this one
+                self.progress.asked = None
                 message = "corrected, and checked again"
         self._released += 1
         return message

@@ -66,7 +66,10 @@ class PurchaseOrderCase(Outlook):
             self.progress = OrderProgress.model_validate_json(carried or start.carried)
             self.progress.cancelling = self.progress.cancelling or asked
             self.held_by, self.attention = self.progress.held_by, list(self.progress.attention)
+            self._parked_before = [one for one in self.progress.parked if one not in self.attention]
             self._answers = dict(self.progress.answers)
+        if self.context.taken_back and not self._giving_up():
+            self._give_up(self.context.taken_back)
         self.revision = max(self.context.revision, self.progress.revision)
         self.lines = self.progress.line_states()
         return True
@@ -113,7 +116,7 @@ class PurchaseOrderCase(Outlook):
     async def _follow(self) -> None:
         """Take in what comes, act on it, show it, wait for more: until the order is settled or taken back."""
         while True:
-            seen = self._stirred
+            seen = self._round_began = self._stirred
             self._read_documents()
             await self._work()
             if self._giving_up() or (self.progress.settled() and not self._unfinished()):
@@ -122,7 +125,7 @@ class PurchaseOrderCase(Outlook):
             await self._record()
             if self._inbox or seen != self._stirred:
                 continue
-            if workflow.info().is_continue_as_new_suggested():
+            if workflow.info().is_continue_as_new_suggested() and not self._leaving():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if self._inbox or seen != self._stirred:
                     continue

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.cases import CheckedDecision
     from canonical.steps import ApprovalStep
     from workflows.requisition_checks import Checks
-    from workflows.requisition_state import Approval
+    from workflows.requisition_state import Approval, ApprovalAsked
 
 
 class Approvals(Checks):
@@ -22,6 +22,7 @@ class Approvals(Checks):
         super().__init__()
         self._step: ApprovalStep | None = None
         self._others: set[EmployeeId] = set()
+        self._left = False  # its orders were handed to cases of their own
 
     async def _approved(self, *, after: bool = False) -> bool:
         """Every level gives its approval, in order; True when all have. ``after``: the order is made already."""
@@ -47,11 +48,15 @@ class Approvals(Checks):
 
     async def _approved_by(self, step: ApprovalStep, above: ApprovalStep, *, after: bool) -> bool:
         """One level: its people, their substitutes when away or after a while, the level above after longer."""
-        moments = self._moments(after=after)
+        asked = self._asked_since(step)
+        moments = self._moments(asked, after=after)
         self._step, self._others = step, {a.substitute for a in step.approvers if a.away and a.substitute}
         due, owner, action = moments[-1][0], step.role, f"approve or reject as {step.role} ({step.why})"
         if self._others:
             action = f"{action}; a substitute may, the approver is away"
+        for what in asked.told:  # by an earlier run
+            owner, action = self._widen(what, step, above)
+        moments = [(when, what) for when, what in moments if what not in asked.told]
         waiting = "ordered, approval pending" if after else "pending approval"
         self._say(waiting, owner=owner, due=due, next_action=action)
         while not self._gave_up() and not self._given(step):
@@ -63,38 +68,56 @@ class Approvals(Checks):
             await self._record()
             await self._stir(seen, moments[0][0] if moments else None, f"approval as {step.role}")
             while moments and moments[0][0] <= workflow.now():
-                owner, action = self._overdue(moments.pop(0)[1], step, above)
+                owner, action = self._overdue(moments.pop(0)[1], asked, step, above)
                 self._say(waiting, owner=owner, due=due, next_action=action)
         self._step = None
         return not self._gave_up()
 
-    def _moments(self, *, after: bool) -> list[tuple[datetime, str]]:
+    def _asked_since(self, step: ApprovalStep) -> ApprovalAsked:
+        """Since when this level is waited for, and what it was told: an earlier run's time counts."""
+        asked = self.progress.asked
+        if asked is None or asked.role != step.role:
+            asked = self.progress.asked = ApprovalAsked(role=step.role, since=workflow.now())
+        return asked
+
+    def _moments(self, asked: ApprovalAsked, *, after: bool) -> list[tuple[datetime, str]]:
         """When what follows, in the facility's business time. After an emergency order the last of it comes sooner."""
-        rules, calendar, began = self._enriched.policy.approval, self._enriched.calendar, workflow.now()
+        rules, calendar, began = self._enriched.policy.approval, self._enriched.calendar, asked.since
         last = min(rules.escalate_after, rules.emergency_within) if after else rules.escalate_after
         moments = [(rules.remind_after, "remind"), (rules.substitute_after, "substitute"), (last, "escalate")]
         return [(calendar.add(began, timedelta(seconds=seconds)), what) for seconds, what in moments if seconds <= last]
 
-    def _overdue(self, what: str, step: ApprovalStep, above: ApprovalStep) -> tuple[str, str]:
+    def _overdue(self, what: str, asked: ApprovalAsked, step: ApprovalStep, above: ApprovalStep) -> tuple[str, str]:
         """A reminder, then the substitutes, then the level above; the business event is what mails and pages people."""
+        asked.told.append(what)
+        self._tell("requisition.approval_overdue", f"{step.role}/{what}/{asked.since.isoformat()}", what=what)
+        return self._widen(what, step, above)
+
+    def _widen(self, what: str, step: ApprovalStep, above: ApprovalStep) -> tuple[str, str]:
+        """Who may approve and is asked from then on."""
         if what in ("substitute", "escalate"):
             self._others |= {a.substitute for a in step.approvers if a.substitute}
         if what == "escalate":
             self._others |= {a.id for a in above.approvers}
         owner = {"remind": step.role, "substitute": f"{step.role} (substitute)", "escalate": above.role}[what]
         said = {"remind": "reminded", "substitute": "the substitute may too", "escalate": "escalated"}[what]
-        self._tell("requisition.approval_overdue", f"{step.role}/{what}", what=what)
         return owner, f"approve or reject as {step.role}: {said}"
 
     # -- who may ---------------------------------------------------------------------------------------------------
 
     def _open_verbs(self) -> frozenset[str]:
         verbs = super()._open_verbs()
-        if self.progress.orders or self.progress.requisition is None:
-            verbs -= {"hold"}  # what is ordered is held order by order
+        if self._left or self.progress.requisition is None:
+            verbs -= {"hold"}  # what has left is held order by order
         if self._step is not None and not self.held_by and not self._gave_up():
             verbs |= {"approve", "reject"}
         return verbs
+
+    def _why_closed(self, verb: str) -> str:
+        open_orders = [order.case_id for order in self.progress.orders if order.number not in self.progress.ended]
+        if verb != "hold" or not self._left or not open_orders:
+            return ""
+        return f"its orders are on their way, each is held by itself: hold {', '.join(open_orders)}"
 
     def _separate_duties(self, checked: CheckedDecision) -> None:
         """Who asks may not approve, nor let the budget be exceeded; one person gives one level."""

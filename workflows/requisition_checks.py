@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.register import RegisterActivities
     from canonical.base import case_parts
+    from canonical.calendar import BusinessCalendar
     from canonical.cases import Attention, DocumentRef, LineState, State
     from canonical.purchasing import Requisition
     from canonical.steps import Claimed, ClaimRequest, Enriched, EnrichRequest
@@ -26,6 +27,7 @@ class Checks(DecidedCase):
     """Claim, read, check."""
 
     process = "procure_to_pay"
+    noun = "requisition"
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,10 +37,16 @@ class Checks(DecidedCase):
         self._released = 0
 
     def _carried(self) -> str:
-        carried = self.progress.model_copy(
-            update={"lines": self.lines, "held_by": self.held_by, "answers": self._lasting_answers()}
-        )
-        return carried.model_dump_json()
+        carried = {
+            "lines": self.lines,
+            "held_by": self.held_by,
+            "parked": list(self.attention),
+            "answers": self._lasting_answers(),
+        }
+        return self.progress.model_copy(update=carried).model_dump_json()
+
+    def _calendar(self) -> BusinessCalendar:
+        return self.enriched.calendar if self.enriched else BusinessCalendar()
 
     def _giving_up(self) -> bool:
         return bool(self.progress.cancelling)
@@ -49,16 +57,18 @@ class Checks(DecidedCase):
     def _gave_up(self) -> bool:
         return bool(self.progress.refused or self.progress.cancelling)
 
-    def _tell(self, kind: str, key: str, **data: str) -> None:
+    def _tell(self, kind: str, key: str, /, **data: str) -> None:
         """A business event about this requisition."""
-        asked = self._requisition
-        about = {
-            "number": asked.number,
-            "source": asked.source,
-            "department": asked.department,
-            "cost_centre": asked.cost_centre,
-            "amount": str(self.amount) if self.amount else "",
-        }
+        asked = self.progress.requisition
+        about = {"number": case_parts(self.case)[-1]}
+        if asked is not None:
+            about = {
+                "number": asked.number,
+                "source": asked.source,
+                "department": asked.department,
+                "cost_centre": asked.cost_centre,
+                "amount": str(self.amount) if self.amount else "",
+            }
         self._publish(kind, key, about | data)
 
     @property
@@ -91,6 +101,7 @@ class Checks(DecidedCase):
             self.progress = RequisitionProgress.model_validate_json(claimed.carried)
             self.held_by, self.lines = self.progress.held_by, list(self.progress.lines)
             self._answers = dict(self.progress.answers)
+            self._parked_before = list(self.progress.parked)
         if self.progress.requisition is None:
             self.progress.requisition = claimed.requisition
         self._begin(claimed)
@@ -191,6 +202,7 @@ class Checks(DecidedCase):
             problems = [p for p in found.problems if not self._overrun_is_accepted(p)]
             if not problems and not self.held_by:
                 self.state = State.ENRICHED
+                self._parked_before = []
                 return True
             self.attention = []
             for problem in problems:

@@ -59,6 +59,7 @@ class Ordering(Approvals):
 
     async def _ordered(self) -> None:
         """Follow every order to its end. An emergency is approved meanwhile."""
+        self._left = True
         self._following = [asyncio.create_task(self._follow(order)) for order in self.progress.orders]
         self._say_ordered()
         approval: asyncio.Task[None] | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from canonical.cases import Answer, LineState
+from canonical.cases import Answer, Attention, LineState
 from canonical.purchasing import PurchaseOrder, Requisition
 
 
@@ -20,6 +21,16 @@ class Approval(BaseModel):
     verified: bool = True
 
 
+class ApprovalAsked(BaseModel):
+    """A level of approval that is waited for: since when, and what was told since (remind, substitute, escalate)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: str
+    since: datetime
+    told: list[str] = Field(default_factory=list)
+
+
 class RequisitionProgress(BaseModel):
     """All of a requisition's case that matters when it goes on in another run.
 
@@ -31,6 +42,7 @@ class RequisitionProgress(BaseModel):
 
     requisition: Requisition | None = None
     approvals: list[Approval] = Field(default_factory=list)
+    asked: ApprovalAsked | None = None
     approved: bool = False
     overrun_accepted: Decimal | None = None
     refused: str = ""
@@ -40,4 +52,5 @@ class RequisitionProgress(BaseModel):
     ended: dict[str, str] = Field(default_factory=dict)
     lines: list[LineState] = Field(default_factory=list)
     held_by: str = ""
+    parked: list[Attention] = Field(default_factory=list)
     answers: dict[str, Answer] = Field(default_factory=dict)

@@ -211,6 +211,13 @@ class Case:
             f"nothing like {kind} {document} {line} is parked: {self.cases.current.get(case or self.id)!r}"
         )
 
+    async def parked_for(self, order: PurchaseOrder, verbs: tuple[str, ...]) -> Attention:
+        """Wait until the order has something parked that these verbs answer."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := [a for a in self.change(order.case_id).attention if a.verbs == verbs]):
+                await asyncio.sleep(0.02)
+        return found[0]
+
     async def refused(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> tuple[str, str]:
         """A decision the case refuses: the type and the words."""
         with pytest.raises(WorkflowUpdateFailedError) as refusal:
@@ -283,6 +290,12 @@ class Case:
             while not any(decision in c.decision for c in self.cases.changes if c.case == (case or self.id)):
                 await asyncio.sleep(0.02)
 
+    async def asked(self, verb: str) -> None:
+        """Wait until a case has begun to check who gives such a decision."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(checked.decision.verb == verb for checked in self.cases.checked):
+                await asyncio.sleep(0.02)
+
     async def documents(self, order: PurchaseOrder, step: str, count: int) -> None:
         """Wait until such a step was carried out so many times."""
         async with asyncio.timeout(PATIENCE):
@@ -305,6 +318,19 @@ class Case:
         async with asyncio.timeout(PATIENCE):
             while not await self._opened(order.case_id, generation):
                 await asyncio.sleep(0.02)
+
+    async def parked_by(self, order: PurchaseOrder, generation: int) -> Attention:
+        """What this run of the order has parked first."""
+        async with asyncio.timeout(PATIENCE):
+            while not (
+                found := [
+                    c.attention[0]
+                    for c in self.cases.changes
+                    if c.case == order.case_id and c.generation == generation and c.attention
+                ]
+            ):
+                await asyncio.sleep(0.02)
+        return found[0]
 
     async def running(self, generation: int) -> None:
         """Wait until the requisition's successor has said how it stands."""

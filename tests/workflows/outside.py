@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -15,12 +16,16 @@ from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, 
 
 
 class Outside:
-    """Records every call under its key, once; ``refuse`` and ``fail`` hold the steps that say no or do not answer."""
+    """Records every call under its key, once; ``refuse`` and ``fail`` hold the steps that say no or do not answer.
+
+    ``unanswered``: a posting is in the books, or a remittance in the mailbox, and the answer waits for this.
+    """
 
     def __init__(self) -> None:
         self.documents: dict[str, list[tuple[str, Any]]] = {}
         self.refuse: dict[str, str] = {}
         self.fail: dict[str, int] = {}
+        self.unanswered: dict[str, asyncio.Event] = {}
 
     def _take(self, order: str, step: str, key: str, what: Any) -> bool:
         if self.fail.get(step, 0) > 0:
@@ -59,7 +64,10 @@ class Outside:
         return self._receipt("return", goods.order.number, goods.key, goods)
 
     async def post_invoice(self, posting: InvoicePosting) -> ErpReceipt:
-        return self._receipt("post", posting.order.number, posting.key, posting)
+        posted = self._receipt("post", posting.order.number, posting.key, posting)
+        if "post" in self.unanswered:
+            await self.unanswered["post"].wait()
+        return posted
 
     async def cancel_invoice(self, posting: InvoicePosting) -> ErpReceipt:
         return self._receipt("unpost", posting.order.number, posting.key, posting)
@@ -89,4 +97,6 @@ class Outside:
 
     async def send_remittance(self, remittance: Remittance, partner: Partner) -> SentDocument:
         self._take(remittance.order.number, "820", remittance.key, remittance)
+        if "820" in self.unanswered:
+            await self.unanswered["820"].wait()
         return SentDocument(kind="820", message=f"820-{remittance.order.number}")

@@ -146,6 +146,27 @@ async def an_over_invoice_paid_short(case: Case) -> None:
     assert (await case.result()).business_state == "closed"
 
 
+async def a_posting_the_erp_refuses(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    case.outside.refuse["post"] = "the period is closed"
+    wrong, other = build.invoice(order, "4"), build.invoice(order, "6")
+    await case.say(order, invoice=wrong)
+    await case.parked("partner-rejected", order.case_id)
+    del case.outside.refuse["post"]
+    await case.say(order, invoice=other)
+    await case.documents(order, "820", 1)
+    await case.decide("refuse", by="E-FIN", case=order.case_id)
+    await case.documents(order, "unpost", 1)
+    right = build.invoice(order, "4")
+    await case.say(order, invoice=right)
+    await case.documents(order, "820", 2)
+    for bill in (other, right):
+        await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
 async def a_duplicate_invoice_refused(case: Case) -> None:
     order = await case.approved_order()
     await case.say(order, acknowledgement=build.answer(order))
@@ -205,6 +226,7 @@ STORIES: tuple[Story, ...] = (
     a_substitution_refused,
     an_order_the_supplier_refuses,
     an_over_invoice_paid_short,
+    a_posting_the_erp_refuses,
     a_duplicate_invoice_refused,
     a_silent_supplier,
     cancelled_after_its_receipt,

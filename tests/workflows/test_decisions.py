@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from canonical.cases import Actor, Answer, Decision
+from canonical.steps import OrdersRequest
 from tests import build
 from tests.workflows.conftest import Case
 
@@ -185,3 +187,35 @@ async def test_every_step_and_timer_says_what_it_is(case: Case) -> None:
         started = history.events[0]
         if name == order.case_id:
             assert order.number in started.user_metadata.summary.data.decode()
+
+
+async def test_a_hold_while_the_orders_are_being_made_keeps_them_from_leaving(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pending(case)
+    numbered, begun, goes_on = case.cases.order_numbers, asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+        begun.set()
+        await goes_on.wait()
+        return await numbered(request, groups)
+
+    monkeypatch.setattr(case.cases, "order_numbers", slowly)
+    await case.decide("approve", by="E-MGR")
+    async with asyncio.timeout(30):
+        await begun.wait()
+    holding = asyncio.create_task(case.decide("hold", by="E-FIN"))
+    await case.asked("hold")
+    goes_on.set()
+    assert (await holding).taken
+    await case.until("on hold")
+    assert case.placed() == [] and not any(name.startswith("purchase_order") for name in case.cases.claims)
+    await case.decide("resume", by="E-FIN")
+    await case.order()
+
+
+async def test_a_hold_after_the_orders_have_left_says_which_cases_to_hold(case: Case) -> None:
+    order = await case.approved_order()
+    kind, why = await case.refused("hold", "E-FIN")
+    assert kind == "NotOpen" and f"hold {order.case_id}" in why
+    assert (await case.decide("hold", by="E-FIN", case=order.case_id)).taken

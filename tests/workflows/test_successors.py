@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.common import RawValue
+from temporalio.service import RPCError
 
-from canonical.cases import LineCorrection
+from canonical.cases import CaseChange, LineCorrection
 from canonical.parties import Supplier
 from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.steps import OrderStart
@@ -24,7 +26,8 @@ async def succeeded(case: Case, order: PurchaseOrder) -> None:
     """As ``case resume`` does with an order: the generation raised, the run ended, another begun from what was carried."""
     name = order.case_id
     await case.cases.raise_generation(name)
-    await case.client.get_workflow_handle(name).terminate("a test")
+    with contextlib.suppress(RPCError):  # it may be stopped already
+        await case.client.get_workflow_handle(name).terminate("a test")
     start = OrderStart(order=order, parent_case=case.id, carried=case.cases.carried.get(name, ""))
     await case.client.start_workflow("PurchaseOrder", start, id=name, task_queue="fascia")
 
@@ -148,6 +151,114 @@ async def test_a_successor_knows_the_decisions_that_were_answered(case: Case) ->
     await case.generation(order, 2)
     again = await case.give(hold, order.case_id)
     assert again == first
+
+
+async def test_a_posting_in_flight_when_the_run_was_stopped_is_taken_back_by_its_successor(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    await case.until("received", order.case_id)
+    case.outside.unanswered["post"] = asyncio.Event()
+    await case.say(order, invoice=build.invoice(order))
+    await case.documents(order, "post", 1)
+    await case.cases.raise_generation(order.case_id)
+    await case.client.get_workflow_handle(order.case_id).terminate("a test")
+    start = OrderStart(order=order, parent_case=case.id, carried=case.cases.carried[order.case_id])
+    await case.client.start_workflow(
+        "PurchaseOrder",
+        start,
+        id=order.case_id,
+        task_queue="fascia",
+        start_signal="cancel_order",
+        start_signal_args=["not needed"],
+    )
+    assert (await case.ended(order)).business_state == "cancelled"
+    case.outside.unanswered["post"].set()
+    assert case.outside.steps(order.number) == ["create", "850", "post", "unpost", "return", "cancel"]
+
+
+async def test_a_posting_in_flight_when_the_run_was_stopped_is_asked_again_under_its_key(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.say(order, receipt=build.receipt(order))
+    await case.until("received", order.case_id)
+    case.outside.unanswered["post"] = asyncio.Event()
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.documents(order, "post", 1)
+    case.outside.unanswered["post"].set()
+    await succeeded(case, order)
+    await case.until("paid, waiting for bank", order.case_id)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.ended(order)).business_state == "closed"
+    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
+
+
+async def test_a_cancellation_an_order_was_told_and_did_not_keep_is_known_to_its_successor(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.until("acknowledged", order.case_id)
+    record, told, stopped = case.cases.record, asyncio.Event(), asyncio.Event()
+
+    async def cut_off(change: CaseChange) -> None:
+        if change.case == order.case_id and change.generation == 1:
+            told.set()
+            await stopped.wait()
+        await record(change)
+
+    monkeypatch.setattr(case.cases, "record", cut_off)
+    await case.decide("cancel", by="E-REQ", reason="the ward is closed")
+    async with asyncio.timeout(30):
+        await told.wait()
+    assert case.state(order.case_id) == "acknowledged", "the order has heard, and nothing of it is kept"
+    await succeeded(case, order)
+    stopped.set()
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    await case.ended(order)
+    await told_by_the_sweep(case, order)
+    assert (await case.result()).business_state == "cancelled"
+    assert case.outside.steps(order.number) == ["create", "850", "860", "cancel"]
+
+
+async def test_an_order_that_did_not_run_when_it_was_taken_back_needs_only_be_let_go_on(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.until("acknowledged", order.case_id)
+    await case.client.get_workflow_handle(order.case_id).terminate("a test")
+    await case.decide("cancel", by="E-REQ", reason="the ward is closed")
+    await case.parked("internal", document=order.number)
+    await succeeded(case, order)
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    await case.ended(order)
+    await told_by_the_sweep(case, order)
+    assert (await case.result()).business_state == "cancelled", "nobody had to say retry"
+
+
+async def test_a_successor_of_an_order_whose_requisition_goes_on_is_not_taken_back(case: Case) -> None:
+    order = await case.approved_order()
+    await succeeded(case, order)
+    await case.generation(order, 2)
+    await case.deliver(order)
+    assert (await case.ended(order)).business_state == "closed"
+
+
+async def test_a_successor_goes_on_waiting_for_an_approval_where_the_first_stopped(case: Case) -> None:
+    requisition = build.requisition()
+    await case.start(requisition)
+    await case.until("pending approval")
+    await case.skip(timedelta(hours=25))
+    await case.overdue("substitute")
+    await requisition_succeeded(case, requisition)
+    await case.running(2)
+    await case.owned_by("manager (substitute)")
+    await case.skip(timedelta(hours=9))
+    assert (await case.decide("approve", by="E-SUB")).taken, "the substitute may still"
+    told = [(e.data["what"], c.generation) for c in case.cases.changes for e in c.events if "what" in e.data]
+    assert told == [("remind", 1), ("substitute", 1)], "nobody is reminded again of what they were reminded of"
 
 
 @pytest.mark.parametrize("state", ["pending approval", "ordered"])
