@@ -19,9 +19,11 @@ from canonical.parties import CostCentre, Department, Employee, Facility, Locati
 from canonical.purchasing import GoodsReturn, InvoicePosting, OrderChange, PaymentOrder, PurchaseOrder, Remittance
 from canonical.steps import (
     BudgetMove,
+    CheckedDocuments,
     Claimed,
     ClaimRequest,
     CostCentreActual,
+    DocumentsToCheck,
     ErpChanges,
     ErpOrder,
     ErpReceipt,
@@ -258,6 +260,10 @@ class Cases(Protocol):
 
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
         """Check a decision's seal and find the person and roles behind it."""
+        ...
+
+    async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
+        """Check the seals of documents a case was given; one without a valid seal is kept as it came, with the reason."""
         ...
 
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:

@@ -5,52 +5,30 @@ from __future__ import annotations
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
-    from activities.cases import CaseActivities
     from canonical.cases import Attention, DocumentRef, State
     from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, Receipt, ReceivedLine, ShipNotice
-    from canonical.steps import SupplierDocument, UnreadableDecision
+    from canonical.steps import SupplierDocument
     from workflows.acknowledgements import Reading
-    from workflows.order_invoices import InvoiceSteps
+    from workflows.order_inbox import Inbox
     from workflows.order_state import LineProgress
-    from workflows.policies import own_store
 
 CHANGE_TAKEN = frozenset({"AC", "AD", "AE", "AK", "AT"})
 CHANGE_LINE_REFUSED = frozenset({"NA", "RJ"})
 
 
-class Documents(InvoiceSteps):
+class Documents(Inbox):
     """Every document is taken in once, under its key, whatever came before it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inbox: list[SupplierDocument] = []
-
-    @workflow.signal(name="document")
-    async def document(self, raw: RawValue) -> None:
-        """A document of the supplier or the ERP, once under its key; what does not fit is kept with the reason."""
-        try:
-            document = SupplierDocument.model_validate_json(raw.payload.data)
-        except ValidationError as wrong:
-            reason = f"document signal: {wrong.errors(include_input=False)[0]['msg']}"
-            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=reason, at=workflow.now())
-            await own_store(CaseActivities.keep_unreadable, kept, "keep a document that does not fit")
-            return
-        if all(document.key != waiting.key for waiting in self._inbox):
-            self._inbox.append(document)
-            self._stirred += 1
 
     def _meanwhile(self) -> None:
         self._read_documents()
 
     def _read_documents(self) -> None:
         """Take in what has come; one seen before (by an earlier run, too) is passed over."""
-        while self._inbox:
-            document = self._inbox.pop(0)
+        self._park_unsealed()
+        while self.progress.vouched or self._inbox:
+            document = (self.progress.vouched or self._inbox).pop(0)
             if document.key in self.progress.seen:
                 continue
             self.progress.seen.append(document.key)

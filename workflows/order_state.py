@@ -11,6 +11,7 @@ from canonical.base import LineId, Money
 from canonical.cases import Answer, Attention, LineState
 from canonical.matching import Match, Progress
 from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
+from canonical.steps import SupplierDocument
 
 
 class Held(BaseModel):
@@ -132,6 +133,8 @@ class OrderProgress(Held):
     shipments: dict[str, dict[str, Decimal]] = Field(default_factory=dict)
     receipts: list[str] = Field(default_factory=list)
     seen: list[str] = Field(default_factory=list)
+    unproven: dict[str, SupplierDocument] = Field(default_factory=dict)  # without a valid seal: a person decides
+    vouched: list[SupplierDocument] = Field(default_factory=list)  # of those, what a person took, not yet read
     passed: list[str] = Field(default_factory=list)
     cancelling: str = ""
     cancelled: bool = False

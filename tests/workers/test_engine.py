@@ -90,7 +90,7 @@ async def client(stack: Stack) -> Client:
 async def engine(stack: Stack, client: Client) -> AsyncIterator[TemporalEngine]:
     """The engine, with a worker that serves."""
     async with serving(client, stack.settings, workflows=[Waits], steps={temporal.ERP: [call_erp]}):
-        yield TemporalEngine(client, stack.settings)
+        yield TemporalEngine(client, stack.settings, build.SEAL_KEY)
 
 
 def case() -> str:
@@ -180,7 +180,7 @@ async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
     monkeypatch.setattr(temporal, "DECISION_WAIT", 1.0)
     other = await Client.connect(stack.settings.temporal_address, namespace=stack.settings.temporal_namespace)
     handle = await other.start_workflow("ProcureToPay", "x", id=case(), task_queue="nobody-serves-this")
-    engine = TemporalEngine(client, stack.settings)
+    engine = TemporalEngine(client, stack.settings, build.SEAL_KEY)
     with pytest.raises(Unavailable, match="not decided, safe to repeat"):
         await engine.decide(handle.id, Decision(verb="approve", id="a"))
     await handle.terminate("by a test")
@@ -189,7 +189,7 @@ async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
 async def test_while_temporal_is_away_the_engine_says_so_in_our_words(stack: Stack) -> None:
     nowhere = Settings.model_validate(stack.settings.model_dump() | {"temporal_address": "127.0.0.1:9"})
     client = await connect(nowhere, lazy=True)
-    engine = TemporalEngine(client, nowhere)
+    engine = TemporalEngine(client, nowhere, build.SEAL_KEY)
     with pytest.raises(Unavailable):
         await engine.start_requisition(case(), DATA)
     with pytest.raises(Unavailable):

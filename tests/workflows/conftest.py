@@ -26,6 +26,7 @@ from canonical.base import read_strictly
 from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision, Trouble
 from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
+from canonical.seals import sealed_document
 from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build
@@ -177,7 +178,8 @@ class Case:
     async def say(self, order: PurchaseOrder, key: str | None = None, message: str = "", **document: Any) -> None:
         """A document reaches the order's case, as our doors deliver it."""
         wrapped = SupplierDocument(message=message or build.unique("M"), key=key or build.unique("K"), **document)
-        await self.client.get_workflow_handle(order.case_id).signal("document", wrapped)
+        sealed = sealed_document(wrapped, order.case_id, build.SEAL_KEY)
+        await self.client.get_workflow_handle(order.case_id).signal("document", sealed)
 
     async def decide(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> Answer:
         return await self.give(build.decision(verb, by, **fields), case)
