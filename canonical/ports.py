@@ -202,6 +202,10 @@ class Journal(Protocol):
         """The message with its bytes, or None."""
         ...
 
+    async def kept_under(self, prefix: str) -> Sequence[Kept]:
+        """What came in under keys that begin so, in the order it was kept; conflicts left out."""
+        ...
+
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         """What was kept but not yet routed, oldest first, for the sweep."""
         ...

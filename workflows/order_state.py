@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from canonical.base import LineId, Money
 from canonical.cases import Answer, Attention, LineState
 from canonical.matching import Match, Progress
-from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder
+from canonical.purchasing import Invoice, InvoicePosting, OrderLine, PaymentOrder, PurchaseOrder, Receipt
 from canonical.steps import SupplierDocument
 
 
@@ -131,7 +131,8 @@ class OrderProgress(Held):
     to_return: list[LineId] = Field(default_factory=list)
     returns: int = 0
     shipments: dict[str, dict[str, Decimal]] = Field(default_factory=dict)
-    receipts: list[str] = Field(default_factory=list)
+    receipts: list[str] = Field(default_factory=list)  # keys counted by runs of before ``told_receipts``; only read
+    told_receipts: dict[str, Receipt] = Field(default_factory=dict)  # the newest told under each key
     seen: list[str] = Field(default_factory=list)
     unproven: dict[str, SupplierDocument] = Field(default_factory=dict)  # without a valid seal: a person decides
     vouched: list[SupplierDocument] = Field(default_factory=list)  # of those, what a person took, not yet read

@@ -108,6 +108,10 @@ class FakeJournal:
     async def read(self, message: str) -> Kept | None:
         return self.messages.get(message)
 
+    async def kept_under(self, prefix: str) -> Sequence[Kept]:
+        found = [kept for kept in self.messages.values() if kept.direction == "in" and kept.key.startswith(prefix)]
+        return sorted((one for one in found if one.id not in self._conflicts), key=lambda one: (one.at, one.id))
+
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         waiting = [
             kept
