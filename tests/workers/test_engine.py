@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
+from canonical.purchasing import Receipt, ReceivedLine
+from canonical.seals import document_seal_is_valid
 from canonical.steps import SupplierDocument
 from stack.supervisor import Stack
 from store.database import open_engine
@@ -27,6 +30,14 @@ from workers.temporal import TemporalEngine, connect, serving
 
 pytestmark = pytest.mark.server
 DATA = b'{"number": "R-1",   "spaces": "kept"}'
+SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+RECEIPT = Receipt(
+    facility="NGH",
+    order="PO-1",
+    key="R-1",
+    received_at=datetime(2026, 11, 2, 12, 30, 1, 250, tzinfo=UTC),
+    lines=(ReceivedLine(item="ITM-1", quantity=build.each("2.50")),),
+)
 seen: list[httpx.Headers] = []
 
 
@@ -130,6 +141,25 @@ async def test_a_document_reaches_an_open_case_and_no_closed_or_unknown_one(
     await client.get_workflow_handle(name).result()
     assert not await engine.deliver(name, SupplierDocument(key="k2"))
     assert not await engine.deliver("purchase_order/NGH/never", SupplierDocument(key="k"))
+
+
+async def test_a_document_is_given_to_a_case_under_our_seal_for_that_case(
+    engine: TemporalEngine, client: Client
+) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA)
+    assert await engine.deliver(name, SupplierDocument(key="k", receipt=RECEIPT, seal="somebody else's"))
+    events = (await client.get_workflow_handle(name).fetch_history()).events
+    (sent,) = [e.workflow_execution_signaled_event_attributes for e in events if e.event_type == SIGNALED]
+    data = sent.input.payloads[0].data
+    assert document_seal_is_valid(data, name, build.SEAL_KEY)
+    assert not document_seal_is_valid(data, case(), build.SEAL_KEY)
+    assert not document_seal_is_valid(data.replace(b"ITM-1", b"ITM-2"), name, build.SEAL_KEY)
+
+
+async def test_without_a_key_a_document_waits(stack: Stack, client: Client) -> None:
+    with pytest.raises(Unavailable, match="no key to seal"):
+        await TemporalEngine(client, stack.settings, b"").deliver(case(), SupplierDocument(key="k"))
 
 
 async def test_a_case_says_at_once_why_it_refuses_a_decision(engine: TemporalEngine) -> None:

@@ -159,6 +159,12 @@ class Case:
             f"nothing like {kind} {document} {line} is parked: {self.cases.current.get(case or self.id)!r}"
         )
 
+    async def unproven(self, order: PurchaseOrder, count: int) -> None:
+        """Wait until so many documents without a valid seal are shown on the order."""
+        async with asyncio.timeout(PATIENCE):
+            while sum(one.kind == "unproven" for one in self.change(order.case_id).attention) < count:
+                await asyncio.sleep(0.02)
+
     async def refused(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> tuple[str, str]:
         """A decision the case refuses: the type and the words."""
         with pytest.raises(WorkflowUpdateFailedError) as refusal:
