@@ -179,6 +179,17 @@ async def test_a_receipt_taken_back_and_done_again_is_told_again_once() -> None:
     assert len({one.key for _, one in house.engine.delivered}) == len(seen)
 
 
+async def test_two_processes_that_watch_by_turns_number_a_receipt_alike() -> None:
+    house = House()
+    other = ErpWatcher("NGH", house, house.journal, house.intake, house)  # type: ignore[arg-type]
+    turns = ((house.watcher, False), (other, True), (house.watcher, False), (other, False), (other, True))
+    for watcher, gone in turns:
+        house.changes_ = ErpChanges(receipts=(received(cancelled=gone),), until=NOW)
+        await watcher.once()
+    seen = [(one.receipt.revision, one.receipt.cancelled) for _, one in house.engine.delivered if one.receipt]
+    assert seen == [(0, False), (1, True), (2, False), (3, True)]
+
+
 async def test_a_receipt_told_before_receipts_had_revisions_is_numbered_from_there() -> None:
     house = House()
     for receipt in (received(), received(cancelled=True)):  # as a watcher of before kept them

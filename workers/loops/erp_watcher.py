@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -54,7 +54,6 @@ class ErpWatcher:
         self._marks = marks
         self._clock = clock
         self._seen: dict[str, None] = {}
-        self._revisions: dict[str, tuple[str, int]] = {}  # of each receipt: its content, and which revision that is
 
     async def once(self) -> None:
         """Ask what changed since last time."""
@@ -72,11 +71,10 @@ class ErpWatcher:
     async def _numbered(self, receipt: Receipt) -> Receipt:
         """A receipt with its revision: what the journal holds under its key says how often it was taken back or done again.
 
-        A receipt done, taken back and done again looks as it did at first; only what came between makes it another.
+        A receipt done, taken back and done again looks as it did at first; only what came between makes it another. That
+        is asked each time: another process may have watched since we last did.
         """
         content = content_hash(receipt)
-        if (known := self._revisions.get(receipt.key)) is not None and known[0] == content:
-            return receipt.changed(revision=known[1])
         kept = await self._journal.kept_under(f"erp/{self._facility}/receipt/{receipt.key}/")
         held = (SupplierDocument.model_validate_json(message.data).receipt for message in kept)
         told = [one for one in held if one is not None and one.key == receipt.key]
@@ -84,7 +82,6 @@ class ErpWatcher:
         revision = 0
         if last is not None:
             revision = last.revision + (content_hash(last, without=frozenset({"revision"})) != content)
-        _put(self._revisions, receipt.key, (content, revision))
         return receipt.changed(revision=revision)
 
     async def _take_in(self, order: str, document: SupplierDocument) -> None:
@@ -106,16 +103,14 @@ class ErpWatcher:
             )
             settled = result.message.state not in ("received", "validated")
             if settled or await self._intake.route(result.message):
-                _put(self._seen, key, None)
+                self._remember(key)
                 if not settled:
                     log.info("change in the ERP", facility=self._facility, message=result.message.id)
 
-
-def _put(remembered: dict[str, Any], key: str, value: object) -> None:
-    """Remember it, and forget the oldest beyond what we remember."""
-    remembered[key] = value
-    while len(remembered) > REMEMBERED:
-        remembered.pop(next(iter(remembered)))
+    def _remember(self, key: str) -> None:
+        self._seen[key] = None
+        while len(self._seen) > REMEMBERED:
+            self._seen.pop(next(iter(self._seen)))
 
 
 def documents(changes: ErpChanges) -> list[tuple[str, SupplierDocument]]:
