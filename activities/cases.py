@@ -19,8 +19,10 @@ from canonical.steps import (
     BudgetMove,
     CaseFound,
     CaseQuestion,
+    CheckedDocuments,
     Claimed,
     ClaimRequest,
+    DocumentsToCheck,
     EnrichedLine,
     InvoiceCheck,
     InvoiceSeen,
@@ -57,6 +59,11 @@ class CaseActivities:
     async def check_decision(self, request: DecisionToCheck) -> CheckedDecision:
         """Check a decision's seal and find who gave it."""
         return await self._cases.check(request)
+
+    @activity.defn
+    async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
+        """Check the seals of documents that came for a case."""
+        return await self._cases.check_documents(request)
 
     @activity.defn
     async def keep_unreadable(self, what: UnreadableDecision) -> None:

@@ -19,6 +19,7 @@ from bench.probing import measured, requisition
 from bench.stand import Stand, time_now
 from canonical.cases import Answer, CaseStatus
 from canonical.purchasing import PurchaseOrder
+from canonical.seals import sealed_document
 from canonical.steps import SupplierDocument
 from tests import build
 
@@ -115,7 +116,8 @@ class Driver:
 
     async def _say(self, order: PurchaseOrder, **document: Any) -> None:
         wrapped = SupplierDocument(message=build.unique("M"), key=build.unique("K"), **document)
-        await self._client.get_workflow_handle(order.case_id).signal("document", wrapped)
+        sealed = sealed_document(wrapped, order.case_id, self._seal)
+        await self._client.get_workflow_handle(order.case_id).signal("document", sealed)
 
 
 async def measure(

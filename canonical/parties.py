@@ -113,11 +113,12 @@ class Partner(Canonical):
     """Who we exchange messages with and how: X12 ids, separators, mailbox and times, all as data.
 
     Times are seconds, counted in the partner's calendar. ``window`` is when its mailbox is served; outside it nothing is put
-    or fetched, and what is due waits.
+    or fetched, and what is due waits. ``facility`` is whose mailbox it is, where one facility alone exchanges through it.
     """
 
     code: SupplierCode
     supplier: SupplierCode | None = None
+    facility: FacilityCode | None = None
     dialect: str = "x12"
     version: str = "004010"
     qualifier: str = "ZZ"

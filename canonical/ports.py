@@ -20,9 +20,11 @@ from canonical.parties import CostCentre, Department, Employee, Facility, Locati
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import (
     BudgetMove,
+    CheckedDocuments,
     Claimed,
     ClaimRequest,
     CostCentreActual,
+    DocumentsToCheck,
     ErpChanges,
     ErpOrder,
     ErpReceipt,
@@ -201,6 +203,10 @@ class Journal(Protocol):
         """The message with its bytes, or None."""
         ...
 
+    async def kept_under(self, prefix: str) -> Sequence[Kept]:
+        """What came in under keys that begin so, in the order it was kept; conflicts left out."""
+        ...
+
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         """What was kept but not yet routed, oldest first, for the sweep."""
         ...
@@ -259,6 +265,10 @@ class Cases(Protocol):
 
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
         """Check a decision's seal and find the person and roles behind it."""
+        ...
+
+    async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
+        """Check the seals of documents a case was given; one without a valid seal is kept as it came, with the reason."""
         ...
 
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:

@@ -274,7 +274,10 @@ class ReceivedLine(Canonical):
 
 
 class Receipt(Canonical):
-    """Goods taken in, as the ERP or the warehouse reports it. ``key`` is the reporter's own, so a repeat is the same."""
+    """Goods taken in, as the ERP or the warehouse reports it. ``key`` is the reporter's own, so a repeat is the same.
+
+    ``revision`` counts what was reported under one key since (taken back: 1, done again: 2, ...): the newest holds.
+    """
 
     facility: FacilityCode
     order: OrderNumber
@@ -283,6 +286,7 @@ class Receipt(Canonical):
     delivery_note: str = ""
     received_at: datetime
     cancelled: bool = False
+    revision: int = Field(default=0, ge=0)
     lines: tuple[ReceivedLine, ...] = ()
 
 

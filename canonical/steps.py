@@ -238,7 +238,10 @@ class ErpChanges(Canonical):
 
 
 class SupplierDocument(Canonical):
-    """A document for an order's case: exactly one of the nouns, and the journal message it came in."""
+    """A document for an order's case: exactly one of the nouns, and the journal message it came in.
+
+    ``seal`` is set where it is given to the case (:mod:`canonical.seals`).
+    """
 
     message: str = ""
     key: str
@@ -250,6 +253,23 @@ class SupplierDocument(Canonical):
     payment: Payment | None = None
     cancelled_in_erp: bool = False
     attached_by: EmployeeId | None = None
+    seal: str = ""
+
+
+class DocumentsToCheck(Canonical):
+    """Documents a case was given, as they came (JSON), in order: did we send them?"""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    case: str
+    documents: tuple[bytes, ...]
+    as_of: datetime
+
+
+class CheckedDocuments(Canonical):
+    """Which of the documents bear our seal, in the order asked; the others are kept with the case as they came."""
+
+    sealed: tuple[bool, ...]
 
 
 class OrderEnded(Canonical):

@@ -22,7 +22,9 @@ DocumentName = Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its id in
 @command(app, "list")
 async def list_unmatched(
     out: Output,
-    facility: Annotated[str, typer.Option("--facility", help="Of this facility.")] = "",
+    facility: Annotated[
+        str, typer.Option("--facility", help="Of this facility, and those of which it is not known.")
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also those attached or set aside.")] = False,
     limit: Limit = 50,
 ) -> None:
@@ -31,10 +33,11 @@ async def list_unmatched(
         rows, more = first(await house.unmatched("" if everything else "open", facility, limit + 1), limit)
 
     def show() -> list[RenderableType]:
-        shown = table("document", "kind", "number", "supplier", "order", "state", "reason", "since")
+        shown = table("document", "facility", "kind", "number", "supplier", "order", "state", "reason", "since")
         for row in rows:
             state = f"{row.state} to {row.case}" if row.state == "attached" else row.state
-            shown.add_row(row.id, row.kind, row.number, row.supplier, row.order, state, row.reason, when(row.at))
+            names = (row.id, row.facility, row.kind, row.number, row.supplier, row.order)
+            shown.add_row(*names, state, row.reason, when(row.at))
         return [shown]
 
     out.rows(UnmatchedRow, rows, show, more=more)

@@ -75,11 +75,11 @@ class FilesDoor:
         try:
             interchanges = x12.read(data)
         except Malformed as broken:
-            await self._dead(data, broken.message, about)
+            await self._dead(data, broken.message, partner, trace)
             return
         except Exception as bug:
             log.exception("file could not be read", partner=partner.code)
-            await self._dead(data, f"unexpected {type(bug).__name__} while reading", about)
+            await self._dead(data, f"unexpected {type(bug).__name__} while reading", partner, trace)
             return
         if len(interchanges) > 1:
             await self._keep_whole(name, data, len(interchanges), about)
@@ -92,13 +92,14 @@ class FilesDoor:
             f"a file of {size} bytes, more than {most}, is left in the mailbox of {partner.code}: see what it is there"
         )
         notice = f"{name} ({size} bytes)".encode()
-        await self._dead(notice, reason, {"partner": partner.code, "sender": partner.id})
+        await self._dead(notice, reason, partner)
 
-    async def _dead(self, data: bytes, reason: str, about: dict[str, str]) -> None:
-        key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
+    async def _dead(self, data: bytes, reason: str, partner: Partner, trace: str = "") -> None:
+        key = f"file/{partner.code}/{hashlib.sha256(data).hexdigest()}"
+        about = {"partner": partner.code, "sender": partner.id, "trace": trace}
         result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))
         if result.message.state != "dead":
-            await self._intake.dead(result.message, reason)
+            await self._intake.dead(result.message, reason, facility=partner.facility or "")
 
     async def _keep_whole(self, name: str, data: bytes, parts: int, about: dict[str, str]) -> None:
         key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
@@ -164,7 +165,8 @@ class FilesDoor:
             await self._answer(whole, report, partner)
         refused = "; ".join(report.refused)[:LONGEST_REASON]
         if refused:
-            await self._intake.listed("interchange", whole, refused, number=interchange.control)
+            number, facility = interchange.control, partner.facility or ""
+            await self._intake.listed("interchange", whole, refused, number=number, facility=facility)
         if report.status == "R" or (report.groups and not report.accepted):
             await self._journal.mark(whole.id, "refused", reason=refused)
             return
@@ -198,7 +200,8 @@ class FilesDoor:
             envelope = x12.Envelope.to_partner(partner, numbers.interchange, numbers.given_at, group=numbers.group)
             data = x12.acknowledge(report, envelope)
         except Malformed as broken:
-            await self._intake.listed("unreadable", message, f"it cannot be answered: {broken.message}")
+            reason = f"it cannot be answered: {broken.message}"
+            await self._intake.listed("unreadable", message, reason, facility=partner.facility or "")
             log.error("interchange cannot be answered", alert=True, message=message.id, partner=partner.code)
             return
         control = f"{numbers.interchange:09}"
@@ -214,17 +217,19 @@ class FilesDoor:
     ) -> list[str]:
         """Bring every accepted document to its case; one that no feed can read is listed, the others go on."""
         cases: dict[str, None] = {}
+        facility = partner.facility or ""
         nouns: list[Noun] = [*read_x12_ta1(interchange, partner)]
         for group, document in report.accepted:
             place = f"{document.code} {document.control} of group {group.control}"
             try:
                 nouns += read_x12(interchange, document, partner)
             except Malformed as unread:
-                await self._intake.listed("unreadable", message, f"{place}: {unread.message}", part=place, number=place)
+                reason, about = f"{place}: {unread.message}", {"number": place, "facility": facility}
+                await self._intake.listed("unreadable", message, reason, None, place, **about)
         for noun in nouns:
             if await self._only_settles(noun, partner, message):
                 continue
-            if case := await self._intake.document(message, wrapped(noun, message.id)):
+            if case := await self._intake.document(message, wrapped(noun, message.id), facility=facility):
                 cases[case] = None
         return list(cases)
 

@@ -108,12 +108,12 @@ class Intake:
         )
         await self.journal.mark(message.id, "refused", reason=reason, case=case)
 
-    async def dead(self, message: Kept, reason: str) -> None:
+    async def dead(self, message: Kept, reason: str, *, facility: str = "") -> None:
         """Nobody could be told: a dead letter, listed for a person, and an alert."""
         log.error(
             "dead letter", alert=True, message=message.id, kind=message.kind, partner=message.partner, reason=reason
         )
-        await self.listed("unreadable", message, reason)
+        await self.listed("unreadable", message, reason, facility=facility)
         await self.journal.mark(message.id, "dead", reason=reason)
 
     async def listed(
@@ -181,6 +181,8 @@ class Intake:
     async def document(self, message: Kept, document: SupplierDocument, *, order: str = "", facility: str = "") -> str:
         """Bring a document to the case of its order; without an open one, to the list a person works. Gives the case.
 
+        ``facility`` is whose it is when its orders do not say: it stands in the list of that facility.
+
         Raises:
             Unavailable: Temporal or the store is away, or the case stands still; route the message again later.
         """
@@ -188,6 +190,7 @@ class Intake:
         orders = (order,) if order else named
         about = {"number": number, "facility": facility, "order": ", ".join(orders)}
         if len(orders) > 1:
+            about["facility"] = await self._facility_of(orders, _supplier(document)) or facility
             await self.listed(kind, message, f"it names {len(orders)} orders: a person decides", document, **about)
             return ""
         case = await self._case_of(document, orders[0] if orders else "", message.partner)
@@ -199,8 +202,15 @@ class Intake:
             if await self._should_run(case):
                 raise Unavailable("its case was stopped from outside: the document waits until it is resumed")
             if not (document.functional and document.functional.accepted):  # a good one is settled in the journal
-                await self.listed(kind, message, "its case is closed", document, **(about | {"case": case}))
+                about |= {"case": case, "facility": _of_case(case)}
+                await self.listed(kind, message, "its case is closed", document, **about)
         return case
+
+    async def _facility_of(self, orders: tuple[str, ...], supplier: str) -> str:
+        """The one facility of all these orders to the supplier; empty where any is unknown or they are of several."""
+        cases = [await self._cases.order_case(order, supplier) for order in orders] if supplier else []
+        facilities = {_of_case(case) if case else "" for case in cases}
+        return facilities.pop() if len(facilities) == 1 else ""
 
     async def _should_run(self, case: str) -> bool:
         """Whether only something from outside can have ended its run: the case itself never said that it is closed."""
@@ -243,6 +253,12 @@ class Intake:
             message, document.model_copy(update={"message": message.id}), order=rest, facility=facility
         )
         await self.journal.mark(message.id, "routed", case=case)
+
+
+def _of_case(case: str) -> str:
+    """The facility in an order's case's name."""
+    parts = case_parts(case)
+    return parts[1] if len(parts) > 1 and parts[0] == "purchase_order" else ""
 
 
 def _supplier(document: SupplierDocument) -> str:

@@ -1,4 +1,4 @@
-"""Who decided: a decision's seal is checked, the person behind it found, and every decision kept, also one nobody can read."""
+"""Who decided, and who sent a document: seals are checked, the person behind a decision found, and what is not proven kept."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.cases import Actor, CheckedDecision, DecisionToCheck, seal_is_valid
 from canonical.parties import Employee
+from canonical.seals import document_seal_is_valid
+from canonical.steps import CheckedDocuments, DocumentsToCheck
 from store.case_tables import decisions
 from store.database import transaction
 from store.register_reading import all_current, current, utc_today
 from store.tables import api_keys
 
+DOCUMENT_UNSEALED = "no valid seal, given by Temporal's tools"
 NO_SEAL = "identity not verified: no valid seal of our doors"
 _NOBODY = "the one who decides is not an active employee of this facility in the register"
 
@@ -67,8 +70,17 @@ class StoredDecisions:
             person = await connection.scalar(select(api_keys.c.person).where(api_keys.c.id == actor.id)) or actor.id
         return await current(connection, Employee, "employee", facility, person, today)
 
+    async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
+        """Check the seals of documents a case was given; one without a valid seal is kept as it came, with the reason."""
+        key, case = self._seal_key, request.case
+        sealed = tuple(bool(key) and document_seal_is_valid(data, case, key) for data in request.documents)
+        for data, ours in zip(request.documents, sealed, strict=True):
+            if not ours:
+                await self.keep_unreadable_decision(case, data, DOCUMENT_UNSEALED, request.as_of)
+        return CheckedDocuments(sealed=sealed)
+
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
-        """A decision that does not fit is written to the case with the reason, never dropped."""
+        """A decision or document that does not fit is written to the case with the reason, never dropped."""
         async with transaction(self._engine) as connection:
             asked = select(decisions.c.id).where(
                 decisions.c.case == case,

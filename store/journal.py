@@ -275,6 +275,17 @@ class StoredJournal:
                 await mark_in(connection, message, "validated", reason=f"brought again to {case}")
         return len(found)
 
+    async def kept_under(self, prefix: str) -> Sequence[Kept]:
+        """What came in under keys that begin so, in the order it was kept; conflicts left out."""
+        asked = (
+            select(*_KEPT)
+            .where(messages.c.direction == "in", messages.c.key.startswith(prefix, autoescape=True))
+            .where(messages.c.key != "", messages.c.conflicts_with == "")
+            .order_by(messages.c.at, messages.c.id)
+        )
+        async with transaction(self._engine) as connection:
+            return [kept(row) for row in (await connection.execute(asked)).mappings()]
+
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         """What was kept but not yet routed, oldest first, for the sweep."""
         asked = (

@@ -142,7 +142,7 @@ class Settings(BaseSettings):
 
     @property
     def seal_key(self) -> SecretStr | None:
-        """The key that seals decisions given at our doors; made by ``fascia up`` at the first start."""
+        """The key that seals decisions and documents given at our doors; made by ``fascia up`` at the first start."""
         return self.secret("seal_key")
 
     @property

@@ -37,6 +37,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from canonical.base import case_parts
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
+from canonical.seals import sealed_document
 from canonical.steps import SupplierDocument
 from workers import namespace
 from workers.arguments import OneArgument
@@ -159,9 +160,10 @@ async def serving(
 class TemporalEngine:
     """Temporal as the doors see it (:class:`canonical.ports.Engine`)."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
+    def __init__(self, client: Client, settings: Settings, seal_key: bytes) -> None:
         self._client = client
         self._settings = settings
+        self._seal_key = seal_key
 
     async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
         """Start the case, or find it running; the bytes go in as they came."""
@@ -193,10 +195,18 @@ class TemporalEngine:
         return handle.result_run_id or ""
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:
-        """Signal a document to an open case; False when there is none of that name."""
+        """Signal a document to an open case, sealed for it; False when there is none of that name.
+
+        Raises:
+            Unavailable: Temporal does not answer, or there is no key to seal with: the document waits.
+        """
+        if not self._seal_key:
+            where = self._settings.secret_path("seal_key")
+            raise Unavailable(f"no key to seal documents with: put one into {where}", system="store")
+        sealed = sealed_document(document, case, self._seal_key)
         try:
             await self._client.get_workflow_handle(case).signal(
-                "document", document, rpc_timeout=timedelta(seconds=SIGNAL_WAIT)
+                "document", sealed, rpc_timeout=timedelta(seconds=SIGNAL_WAIT)
             )
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:

@@ -106,7 +106,7 @@ class Wiring:
 
     @cached_property
     def engine(self) -> temporal.TemporalEngine:
-        return temporal.TemporalEngine(self.client, self.settings)
+        return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
 
     @cached_property
     def intake(self) -> Intake:

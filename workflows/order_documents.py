@@ -5,52 +5,30 @@ from __future__ import annotations
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
-    from activities.cases import CaseActivities
     from canonical.cases import Attention, DocumentRef, State
     from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, Receipt, ReceivedLine, ShipNotice
-    from canonical.steps import SupplierDocument, UnreadableDecision
+    from canonical.steps import SupplierDocument
     from workflows.acknowledgements import Reading
-    from workflows.order_invoices import InvoiceSteps
+    from workflows.order_inbox import Inbox
     from workflows.order_state import LineProgress
-    from workflows.policies import own_store
 
 CHANGE_TAKEN = frozenset({"AC", "AD", "AE", "AK", "AT"})
 CHANGE_LINE_REFUSED = frozenset({"NA", "RJ"})
 
 
-class Documents(InvoiceSteps):
+class Documents(Inbox):
     """Every document is taken in once, under its key, whatever came before it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inbox: list[SupplierDocument] = []
-
-    @workflow.signal(name="document")
-    async def document(self, raw: RawValue) -> None:
-        """A document of the supplier or the ERP, once under its key; what does not fit is kept with the reason."""
-        try:
-            document = SupplierDocument.model_validate_json(raw.payload.data)
-        except ValidationError as wrong:
-            reason = f"document signal: {wrong.errors(include_input=False)[0]['msg']}"
-            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=reason, at=workflow.now())
-            await own_store(CaseActivities.keep_unreadable, kept, "keep a document that does not fit")
-            return
-        if all(document.key != waiting.key for waiting in self._inbox):
-            self._inbox.append(document)
-            self._stirred += 1
 
     def _meanwhile(self) -> None:
         self._read_documents()
 
     def _read_documents(self) -> None:
         """Take in what has come; one seen before (by an earlier run, too) is passed over."""
-        while self._inbox:
-            document = self._inbox.pop(0)
+        self._park_unsealed()
+        while self.progress.vouched or self._inbox:
+            document = (self.progress.vouched or self._inbox).pop(0)
             if document.key in self.progress.seen:
                 continue
             self.progress.seen.append(document.key)
@@ -188,23 +166,41 @@ class Documents(InvoiceSteps):
     # -- goods ---------------------------------------------------------------------------------------------------
 
     def _read_receipt(self, receipt: Receipt, message: str) -> None:
-        """Goods came in, or a receipt was taken back; a receipt taken back before we heard of it never was."""
-        progress, gone = self.progress, f"{receipt.key}/cancelled"
-        if (gone if receipt.cancelled else receipt.key) in progress.receipts or gone in progress.receipts:
+        """Goods came in, or a receipt was taken back, or done again: the newest revision under a key holds.
+
+        A receipt taken back before we heard of it never was.
+        """
+        progress, earlier = self.progress, self._told(receipt)
+        if earlier is not None and _rank(receipt) <= _rank(earlier):
             return
-        if receipt.cancelled and receipt.key not in progress.receipts:
-            progress.receipts.append(gone)
+        progress.told_receipts[receipt.key] = receipt
+        counted = earlier if earlier is not None and not earlier.cancelled else None
+        if counted is None and receipt.cancelled:
             return
-        progress.receipts.append(gone if receipt.cancelled else receipt.key)
-        if receipt.cancelled:
+        moved: list[tuple[LineProgress, Decimal]] = []
+        if counted is not None:
             self._unpark(document=f"receipt {receipt.key}")
-        moved = [line for one in receipt.lines if (line := self._received(one, receipt)) is not None]
-        self._over_receipts(receipt, [line for line, _ in moved])
+            moved = self._moved(counted.changed(cancelled=True))  # what we counted, whatever the newer one says
+        touched = [line for line, _ in moved]
+        if not receipt.cancelled:
+            moved = self._moved(receipt)
+            touched += [line for line, _ in moved]
+        self._over_receipts(receipt, touched)
         self._after_receipt()
         state = State.FAILED if receipt.cancelled else State.POSTED
         number = receipt.number or receipt.key
         self._note(DocumentRef(kind="receipt", number=number, system="erp", state=state, message=message))
-        self._tell("receipt.posted", progress.receipts[-1], receipt=number, lines=self._in_words(moved))
+        self._tell("receipt.posted", _once(receipt), receipt=number, lines=self._in_words(moved))
+
+    def _told(self, receipt: Receipt) -> Receipt | None:
+        """What was last told under this receipt's key; a run of before revisions kept the bare keys of what it counted."""
+        told, receipts = self.progress.told_receipts.get(receipt.key), self.progress.receipts
+        if told is not None or not {receipt.key, f"{receipt.key}/cancelled"} & set(receipts):
+            return told
+        return receipt.changed(revision=0, cancelled=f"{receipt.key}/cancelled" in receipts)
+
+    def _moved(self, receipt: Receipt) -> list[tuple[LineProgress, Decimal]]:
+        return [line for one in receipt.lines if (line := self._received(one, receipt)) is not None]
 
     def _received(self, received: ReceivedLine, receipt: Receipt) -> tuple[LineProgress, Decimal] | None:
         """One received line on its order line; None for what was not ordered, which a person decides about."""
@@ -265,3 +261,14 @@ class Documents(InvoiceSteps):
             reason = "the order was cancelled in the ERP: cancel it here and at the supplier, or place it again there and accept"
             verbs = ("cancel", "accept")
             self._park(Attention(kind="business-rule", reason=reason, document="cancelled in the ERP", verbs=verbs))
+
+
+def _rank(receipt: Receipt) -> tuple[int, bool]:
+    """Which of two reports of one receipt is the newer; of one revision, the taking back."""
+    return receipt.revision, receipt.cancelled
+
+
+def _once(receipt: Receipt) -> str:
+    """The name under which others hear of it once."""
+    name = f"{receipt.key}/cancelled" if receipt.cancelled else receipt.key
+    return f"{name}/{receipt.revision}" if receipt.revision else name

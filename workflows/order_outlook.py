@@ -107,7 +107,7 @@ class Outlook(Decisions):
     def _parked_state(self) -> Standing | None:
         if not self.attention:
             return None
-        first = self.attention[0]
+        first = min(self.attention, key=lambda a: a.kind == "unproven")  # what may be forged hides nothing genuine
         names = {a.document for a in self.attention}
         verbs = {verb for a in self.attention for verb in a.verbs}
         held = min(

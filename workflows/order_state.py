@@ -12,7 +12,8 @@ from canonical.base import LineId, Money
 from canonical.cases import Answer, Attention, LineState
 from canonical.invoicing import Invoice, InvoicePosting, PaymentOrder
 from canonical.matching import Match, Progress
-from canonical.purchasing import OrderLine, PurchaseOrder
+from canonical.purchasing import OrderLine, PurchaseOrder, Receipt
+from canonical.steps import SupplierDocument
 
 
 class Held(BaseModel):
@@ -145,8 +146,11 @@ class OrderProgress(Held):
     to_return: list[LineId] = Field(default_factory=list)
     returns: int = 0
     shipments: dict[str, dict[str, Decimal]] = Field(default_factory=dict)
-    receipts: list[str] = Field(default_factory=list)
+    receipts: list[str] = Field(default_factory=list)  # keys counted by runs of before ``told_receipts``; only read
+    told_receipts: dict[str, Receipt] = Field(default_factory=dict)  # the newest told under each key
     seen: list[str] = Field(default_factory=list)
+    unproven: dict[str, SupplierDocument] = Field(default_factory=dict)  # without a valid seal: a person decides
+    vouched: list[SupplierDocument] = Field(default_factory=list)  # of those, what a person took, not yet read
     passed: list[str] = Field(default_factory=list)
     cancelling: str = ""
     cancelled: bool = False

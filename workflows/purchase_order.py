@@ -11,8 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.erp import ErpActivities
     from canonical.cases import CaseStatus, DocumentRef, State
-    from canonical.ports import Unmatched
-    from canonical.steps import AlternativesQuestion, OpenOrder, OrderStart
+    from canonical.steps import AlternativesQuestion, CaseQuestion, OpenOrder, OrderStart, UnreadableDecision
     from workflows.order_outlook import Outlook
     from workflows.order_state import LineProgress, OrderProgress
     from workflows.policies import ask_erp, own_store
@@ -139,7 +138,8 @@ class PurchaseOrderCase(Outlook):
         progress = self.progress
         waits = progress.to_amend or progress.to_end or progress.to_return or progress.pending or progress.resend
         unpaid = any(i.state in ("paid", "reconciled") and not i.remitted for i in progress.invoices)
-        return bool(waits or unpaid or self.attention or self.held_by or self._inbox)
+        came = self._inbox or self._unsealed or progress.vouched
+        return bool(waits or unpaid or self.attention or self.held_by or came)
 
     async def _work(self) -> None:
         """Everything that can be done now. On hold, nothing leaves the house."""
@@ -201,11 +201,24 @@ class PurchaseOrderCase(Outlook):
             line.ended = f"{line.ended}; alternative: {', '.join(found.ways)}"
 
     @workflow.signal(name="cancel_order")
-    def cancel_order(self, raw: RawValue) -> None:
-        """The requisition's case takes the order back."""
+    async def cancel_order(self, raw: RawValue) -> None:
+        """The requisition's case takes the order back: it says so in our own store first, and only that is believed."""
+        if self._giving_up():
+            return
+        if workflow.patched("cancellation-looked-up") and not await self._taken_back():
+            reason = "cancel_order signal: its requisition is not being cancelled"
+            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=reason, at=workflow.now())
+            await own_store(CaseActivities.keep_unreadable, kept, "keep a signal that is not true")
+            return
         if not self._giving_up():
             self._give_up(_text(raw) or "cancelled with its requisition")
             self._stirred += 1
+
+    async def _taken_back(self) -> bool:
+        """Whether the requisition's case is being cancelled, by our own store."""
+        question = CaseQuestion(case=self.parent)
+        found = await own_store(CaseActivities.how_it_stands, question, "is its requisition cancelled?")
+        return found.status is not None and found.status.business_state.startswith("cancel")
 
     async def _end(self, business_state: str, state: State) -> CaseStatus:
         """Say how it ended, for good; what comes too late is listed for a person, never lost."""
@@ -217,29 +230,10 @@ class PurchaseOrderCase(Outlook):
         self._say(business_state, state=state, next_action=self.progress.rejected or self.progress.cancelling)
         await self._record(closed=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        while self._inbox:
-            await self._list_unmatched()
+        while self._inbox or self._unsealed or self.progress.unproven:
+            await self._list_late()
             await workflow.wait_condition(workflow.all_handlers_finished)
         return self._status(closed=True)
-
-    async def _list_unmatched(self) -> None:
-        late = self._inbox.pop(0)
-        order = self.progress.order
-        if late.key in self.progress.seen:
-            return
-        listed = Unmatched(
-            id=f"late/{self.case}/{late.key}"[:200],
-            kind="late",
-            supplier=order.supplier,
-            order=order.number,
-            facility=order.facility,
-            reason="it came while the order's case was closing",
-            message=late.message,
-            at=workflow.now(),
-            document=late.model_dump_json(),
-            case=self.case,
-        )
-        await own_store(CaseActivities.list_unmatched, listed, "list a document that came too late")
 
 
 def _without(names: list[str], taken: list[str]) -> list[str]:

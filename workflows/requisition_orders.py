@@ -148,7 +148,7 @@ class Ordering(Approvals):
 
     @workflow.signal(name="order_ended")
     async def order_ended(self, raw: RawValue) -> None:
-        """An order this run did not follow itself has ended (told by the engine sweep)."""
+        """An order this run did not follow itself has ended (told by the engine sweep): how, our own store says."""
         try:
             told = OrderEnded.model_validate_json(raw.payload.data)
         except ValidationError as wrong:
@@ -157,8 +157,16 @@ class Ordering(Approvals):
             await own_store(CaseActivities.keep_unreadable, kept, "keep a signal that does not fit")
             return
         order = next((o for o in self.progress.orders if o.number == told.order), None)
-        if order is not None:
+        if order is None or order.number in self.progress.ended:
+            return
+        if not workflow.patched(f"order-end-looked-up-{order.number}"):
             self._order_ended(order, told.business_state, dict(told.lines))
+            return
+        await self._look_up_end(order)
+        if order.number not in self.progress.ended:
+            reason = f"order_ended signal: order {order.number} has not ended"
+            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=reason, at=workflow.now())
+            await own_store(CaseActivities.keep_unreadable, kept, "keep a signal that is not true")
 
     # -- taking it back ------------------------------------------------------------------------------------------
 
@@ -184,6 +192,9 @@ class Ordering(Approvals):
     async def _take_back_order(self, order: PurchaseOrder) -> None:
         """Tell the order's case; where none runs, a person lets it go on first."""
         while order.number not in self.progress.ended:
+            if self.business_state != "cancelling" and workflow.patched("says-again-that-it-cancels"):
+                self._say("cancelling", owner="fascia", next_action="the orders are being taken back")
+                await self._record()  # an order believes it only from our own store
             handle = workflow.get_external_workflow_handle(order.case_id)
             try:
                 await handle.signal("cancel_order", self.progress.cancelling)

@@ -97,6 +97,8 @@ class FakeErp:
         lost = self._asked("return_goods")
         held = self._find(goods.order)
         already = goods.key in self.returns
+        if already and self.returns[goods.key].lines != goods.lines:
+            raise Rejected(f"return {goods.key} holds other goods", code="conflict", system="erp")
         if not already:
             for one in goods.lines:
                 line = held.lines.get(one.line or "")
@@ -267,6 +269,15 @@ class FakeErp:
             if came.line:
                 self.held[receipt.order].lines[came.line].received -= came.quantity.value
         self.receipts[number] = receipt.changed(cancelled=True)
+        self._changed[number] = self._clock()
+        self._settle(self.held[receipt.order])
+
+    def redo_receipt(self, number: str) -> None:
+        receipt = self.receipts[number]
+        for came in receipt.lines:
+            if came.line:
+                self.held[receipt.order].lines[came.line].received += came.quantity.value
+        self.receipts[number] = receipt.changed(cancelled=False)
         self._changed[number] = self._clock()
         self._settle(self.held[receipt.order])
 

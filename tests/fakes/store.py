@@ -21,10 +21,21 @@ from canonical.cases import (
 )
 from canonical.errors import Rejected
 from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
-from canonical.steps import BudgetMove, Claimed, ClaimRequest, InvoiceCheck, InvoiceSeen, OpenOrder, OrdersRequest
+from canonical.seals import document_seal_is_valid
+from canonical.steps import (
+    BudgetMove,
+    CheckedDocuments,
+    Claimed,
+    ClaimRequest,
+    DocumentsToCheck,
+    InvoiceCheck,
+    InvoiceSeen,
+    OpenOrder,
+    OrdersRequest,
+)
 from store.claim_rules import Held, Start, judge, read_start
 from store.claims import as_written
-from store.decisions import unverified, verified
+from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
 from store.journal import STATES
 from tests.fakes.register import FakeRegister
@@ -96,6 +107,10 @@ class FakeJournal:
 
     async def read(self, message: str) -> Kept | None:
         return self.messages.get(message)
+
+    async def kept_under(self, prefix: str) -> Sequence[Kept]:
+        found = [kept for kept in self.messages.values() if kept.direction == "in" and kept.key.startswith(prefix)]
+        return sorted((one for one in found if one.id not in self._conflicts), key=lambda one: (one.at, one.id))
 
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
         waiting = [
@@ -310,6 +325,14 @@ class FakeCases:
             checked = verified(request, person)
         self.checked.append(checked)
         return checked
+
+    async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
+        key, case = self.seal_key, request.case
+        sealed = tuple(bool(key) and document_seal_is_valid(data, case, key) for data in request.documents)
+        for data, ours in zip(request.documents, sealed, strict=True):
+            if not ours:
+                await self.keep_unreadable_decision(case, data, DOCUMENT_UNSEALED, request.as_of)
+        return CheckedDocuments(sealed=sealed)
 
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
         if (case, data, reason) not in self.unreadable:

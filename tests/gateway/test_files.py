@@ -238,6 +238,33 @@ async def test_a_document_for_an_unknown_order_goes_to_the_list_with_all_a_perso
     assert document.invoice is not None
 
 
+@pytest.mark.parametrize("facility", ["NGH", None])
+async def test_what_is_listed_from_a_mailbox_of_one_facility_stands_in_that_facilitys_list(
+    facility: str | None,
+) -> None:
+    house = House(partner=ALPINE.changed(facility=facility))
+    house.cases.orders.clear()
+    await house.leave(sample("810_freight_and_tax"), "bill")
+    await house.leave(sample("997_order_rejected"), "answer")
+    await house.leave(b"not an interchange", "garbage")
+    wrong = sample("855_partly_backordered").replace(b"FASCIANGH", b"FASCIAXXX")
+    await house.leave(wrong, "not for us")
+    await house.door.refuse(house.partner, "huge", 9, 8)
+    rows = house.cases.unmatched.values()
+    kinds = ["functional_acknowledgement", "interchange", "invoice", "unreadable", "unreadable"]
+    assert sorted(row.kind for row in rows) == kinds
+    assert {row.facility for row in rows} == {facility or ""}
+
+
+async def test_a_document_for_a_closed_case_stands_in_the_list_of_its_orders_facility() -> None:
+    house = House(partner=ALPINE.changed(facility="WEST"))
+    house.engine.open.clear()
+    await house.cases.record(stands(ORDER_CASE, closed=True))
+    await house.leave(sample(ANSWER))
+    (row,) = house.cases.unmatched.values()
+    assert (row.case, row.facility) == (ORDER_CASE, "NGH")
+
+
 async def test_a_bill_of_one_supplier_is_attached_to_no_order_of_another() -> None:
     house = House()
     house.cases.orders = {case: (written, "BOREAL") for case, (written, _) in house.cases.orders.items()}

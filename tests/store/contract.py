@@ -14,7 +14,9 @@ from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCh
 from canonical.invoicing import Invoice
 from canonical.parties import Employee
 from canonical.ports import NewMessage, Unmatched
-from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest
+from canonical.seals import sealed_document
+from canonical.steps import BudgetMove, DocumentsToCheck, InvoiceCheck, OpenOrder, OrdersRequest, SupplierDocument
+from store.decisions import DOCUMENT_UNSEALED
 from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
 from tests.store.contract_journal import JournalContract, NumberingContract, Stores
 
@@ -320,6 +322,25 @@ class DecisionContract:
             found = await stores.cases.check(request)
             assert (found.verified, found.employee, found.roles) == (False, None, ())
             assert found.decision.actor == Actor() and found.why_not
+
+    async def test_a_document_is_ours_only_with_our_seal_for_its_case(self, stores: Stores) -> None:
+        case = "purchase_order/NGH/PO-1"
+        document = SupplierDocument(key="K-1", message="M-1", cancelled_in_erp=True)
+        sealed = sealed_document(document, case, SEAL_KEY)
+        ours = sealed.model_dump_json().encode()
+        later = json.dumps(json.loads(ours), indent=2).encode()
+        forged = [
+            document.model_dump_json().encode(),
+            sealed.model_copy(update={"message": "M-2"}).model_dump_json().encode(),
+            sealed.model_copy(update={"seal": "ä"}).model_dump_json().encode(),
+            sealed_document(document, "purchase_order/NGH/PO-2", SEAL_KEY).model_dump_json().encode(),
+            sealed_document(document, case, b"another key").model_dump_json().encode(),
+        ]
+        request = DocumentsToCheck(case=case, documents=(ours, *forged, later), as_of=NOW)
+        for _ in range(2):
+            checked = await stores.cases.check_documents(request)
+            assert checked.sealed == (True, *[False] * len(forged), True)
+        assert await stores.extra["unreadable"](case) == [(data, DOCUMENT_UNSEALED) for data in forged], "kept once"
 
     async def test_a_decision_nobody_can_read_is_kept(self, stores: Stores) -> None:
         await stores.cases.keep_unreadable_decision("c", b"\x00{", "not a decision", NOW)

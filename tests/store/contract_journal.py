@@ -91,6 +91,15 @@ class JournalContract:
             await stores.journal.mark("nothing", "lost")
         assert await stores.journal.read("nothing") is None
 
+    async def test_what_came_in_under_keys_that_begin_alike_is_found_in_order(self, stores: Stores) -> None:
+        def new(key: str, data: bytes, direction: str = "in") -> NewMessage:
+            return NewMessage(door="erp", direction=direction, key=key, data=data)
+
+        for key, data in (("r%_1/b", b"1"), ("r%_1/a", b"2"), ("r%_1/a", b"other"), ("rxx1/a", b"3"), ("r%_2/a", b"4")):
+            await stores.journal.keep(new(key, data))
+        await stores.journal.keep(new("r%_1/c", b"5", "out"))
+        assert [one.data for one in await stores.journal.kept_under("r%_1/")] == [b"1", b"2"]
+
     async def test_what_is_not_routed_is_found_oldest_first(self, stores: Stores) -> None:
         times = [NOW, NOW - timedelta(hours=1), NOW - timedelta(hours=2)]
         kept = [(await stores.journal.keep(NewMessage(door="rest", data=b"a", at=at))).message for at in times]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
@@ -23,6 +23,8 @@ from temporalio.service import RPCError
 
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
+from canonical.purchasing import Receipt, ReceivedLine
+from canonical.seals import document_seal_is_valid
 from canonical.steps import SupplierDocument
 from stack.supervisor import Stack
 from store.cases import StoredCases
@@ -39,6 +41,14 @@ from workers.temporal import TemporalEngine, connect, serving
 
 pytestmark = pytest.mark.server
 DATA = b'{"number": "R-1",   "spaces": "kept"}'
+SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+RECEIPT = Receipt(
+    facility="NGH",
+    order="PO-1",
+    key="R-1",
+    received_at=datetime(2026, 11, 2, 12, 30, 1, 250, tzinfo=UTC),
+    lines=(ReceivedLine(item="ITM-1", quantity=build.each("2.50")),),
+)
 seen: list[httpx.Headers] = []
 
 
@@ -102,7 +112,7 @@ async def client(stack: Stack) -> Client:
 async def engine(stack: Stack, client: Client) -> AsyncIterator[TemporalEngine]:
     """The engine, with a worker that serves."""
     async with serving(client, stack.settings, workflows=[Waits], steps={temporal.ERP: [call_erp]}):
-        yield TemporalEngine(client, stack.settings)
+        yield TemporalEngine(client, stack.settings, build.SEAL_KEY)
 
 
 def case() -> str:
@@ -142,6 +152,25 @@ async def test_a_document_reaches_an_open_case_and_no_closed_or_unknown_one(
     await client.get_workflow_handle(name).result()
     assert not await engine.deliver(name, SupplierDocument(key="k2"))
     assert not await engine.deliver("purchase_order/NGH/never", SupplierDocument(key="k"))
+
+
+async def test_a_document_is_given_to_a_case_under_our_seal_for_that_case(
+    engine: TemporalEngine, client: Client
+) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA)
+    assert await engine.deliver(name, SupplierDocument(key="k", receipt=RECEIPT, seal="somebody else's"))
+    events = (await client.get_workflow_handle(name).fetch_history()).events
+    (sent,) = [e.workflow_execution_signaled_event_attributes for e in events if e.event_type == SIGNALED]
+    data = sent.input.payloads[0].data
+    assert document_seal_is_valid(data, name, build.SEAL_KEY)
+    assert not document_seal_is_valid(data, case(), build.SEAL_KEY)
+    assert not document_seal_is_valid(data.replace(b"ITM-1", b"ITM-2"), name, build.SEAL_KEY)
+
+
+async def test_without_a_key_a_document_waits(stack: Stack, client: Client) -> None:
+    with pytest.raises(Unavailable, match="no key to seal"):
+        await TemporalEngine(client, stack.settings, b"").deliver(case(), SupplierDocument(key="k"))
 
 
 async def test_a_case_says_at_once_why_it_refuses_a_decision(engine: TemporalEngine) -> None:
@@ -252,7 +281,7 @@ async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
     monkeypatch.setattr(temporal, "DECISION_WAIT", 1.0)
     other = await Client.connect(stack.settings.temporal_address, namespace=stack.settings.temporal_namespace)
     handle = await other.start_workflow("ProcureToPay", "x", id=case(), task_queue="nobody-serves-this")
-    engine = TemporalEngine(client, stack.settings)
+    engine = TemporalEngine(client, stack.settings, build.SEAL_KEY)
     with pytest.raises(Unavailable, match="not decided, safe to repeat"):
         await engine.decide(handle.id, Decision(verb="approve", id="a"))
     await handle.terminate("by a test")
@@ -291,7 +320,7 @@ async def test_a_namespace_with_an_attribute_of_another_type_is_refused(stack: S
 async def test_while_temporal_is_away_the_engine_says_so_in_our_words(stack: Stack) -> None:
     nowhere = Settings.model_validate(stack.settings.model_dump() | {"temporal_address": "127.0.0.1:9"})
     client = await connect(nowhere, lazy=True)
-    engine = TemporalEngine(client, nowhere)
+    engine = TemporalEngine(client, nowhere, build.SEAL_KEY)
     with pytest.raises(Unavailable):
         await engine.start_requisition(case(), DATA)
     with pytest.raises(Unavailable):

@@ -8,12 +8,13 @@ from decimal import Decimal
 
 import pytest
 
+from canonical.base import content_hash
 from canonical.errors import Unavailable
 from canonical.invoicing import Payment
 from canonical.parties import CostCentre, Partner, Supplier
-from canonical.ports import MasterData
+from canonical.ports import MasterData, NewMessage
 from canonical.purchasing import Receipt
-from canonical.steps import CostCentreActual, ErpChanges
+from canonical.steps import CostCentreActual, ErpChanges, SupplierDocument
 from gateway.files import FilesDoor
 from gateway.intake import ERP_DOCUMENT, Intake
 from tests import build
@@ -165,6 +166,50 @@ async def test_a_receipt_that_changed_is_another_signal() -> None:
     await house.watcher.once()
     assert [one.receipt.cancelled for _, one in house.engine.delivered if one.receipt] == [False, True]
     assert len({one.key for _, one in house.engine.delivered}) == 2
+
+
+async def test_a_receipt_taken_back_and_done_again_is_told_again_once() -> None:
+    house = House()
+    told = [(received(cancelled=gone)) for gone in (False, True, True, False, False, True, False)]
+    for receipt in told:
+        house.changes_ = ErpChanges(receipts=(receipt,), until=NOW)
+        await house.watcher.once()
+        await ErpWatcher("NGH", house, house.journal, house.intake, house).once()  # type: ignore[arg-type]
+    seen = [(one.receipt.revision, one.receipt.cancelled) for _, one in house.engine.delivered if one.receipt]
+    assert seen == [(0, False), (1, True), (2, False), (3, True), (4, False)]
+    assert len({one.key for _, one in house.engine.delivered}) == len(seen)
+
+
+async def test_two_processes_that_watch_by_turns_number_a_receipt_alike() -> None:
+    house = House()
+    other = ErpWatcher("NGH", house, house.journal, house.intake, house)  # type: ignore[arg-type]
+    turns = ((house.watcher, False), (other, True), (house.watcher, False), (other, False), (other, True))
+    for watcher, gone in turns:
+        house.changes_ = ErpChanges(receipts=(received(cancelled=gone),), until=NOW)
+        await watcher.once()
+    seen = [(one.receipt.revision, one.receipt.cancelled) for _, one in house.engine.delivered if one.receipt]
+    assert seen == [(0, False), (1, True), (2, False), (3, True)]
+
+
+async def test_a_receipt_told_before_receipts_had_revisions_is_numbered_from_there() -> None:
+    house = House()
+    for receipt in (received(), received(cancelled=True)):  # as a watcher of before kept them
+        document = SupplierDocument(key=f"receipt/r-1/{content_hash(receipt)[:16]}", receipt=receipt)
+        data, key = document.model_dump_json(exclude_defaults=True).encode(), f"erp/NGH/{document.key}"
+        await house.journal.keep(NewMessage(door="erp", data=data, kind=ERP_DOCUMENT, key=key, sender=f"NGH/{ORDER}"))
+    house.changes_ = ErpChanges(receipts=(received(cancelled=True),), until=NOW)
+    await house.watcher.once()
+    assert len(house.journal.messages) == 2, "it is the one we hold"
+    house.changes_ = ErpChanges(receipts=(received(),), until=NOW)
+    await house.watcher.once()
+    assert [one.receipt.revision for _, one in house.engine.delivered if one.receipt][-1] == 1
+
+
+async def test_two_receipts_whose_keys_begin_alike_are_numbered_each_for_itself() -> None:
+    house = House()
+    house.changes_ = ErpChanges(receipts=(received("r-1/x"), received("r-1"), received("r-1/x/y", "6")), until=NOW)
+    await house.watcher.once()
+    assert [one.receipt.revision for _, one in house.engine.delivered if one.receipt] == [0, 0, 0]
 
 
 async def test_a_payment_is_told_once_in_each_of_its_states() -> None:

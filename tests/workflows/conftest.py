@@ -27,6 +27,7 @@ from canonical.base import read_strictly
 from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision, Trouble
 from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
+from canonical.seals import sealed_document
 from canonical.steps import OrdersRequest, SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build, proof
@@ -218,6 +219,12 @@ class Case:
                 await asyncio.sleep(0.02)
         return found[0]
 
+    async def unproven(self, order: PurchaseOrder, count: int) -> None:
+        """Wait until so many documents without a valid seal are shown on the order."""
+        async with asyncio.timeout(PATIENCE):
+            while sum(one.kind == "unproven" for one in self.change(order.case_id).attention) < count:
+                await asyncio.sleep(0.02)
+
     async def refused(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> tuple[str, str]:
         """A decision the case refuses: the type and the words."""
         with pytest.raises(WorkflowUpdateFailedError) as refusal:
@@ -237,7 +244,8 @@ class Case:
     async def say(self, order: PurchaseOrder, key: str | None = None, message: str = "", **document: Any) -> None:
         """A document reaches the order's case, as our doors deliver it."""
         wrapped = SupplierDocument(message=message or build.unique("M"), key=key or build.unique("K"), **document)
-        await self.client.get_workflow_handle(order.case_id).signal("document", wrapped)
+        sealed = sealed_document(wrapped, order.case_id, build.SEAL_KEY)
+        await self.client.get_workflow_handle(order.case_id).signal("document", sealed)
 
     async def decide(self, verb: str, by: str = "E-BUY", case: str | None = None, **fields: Any) -> Answer:
         return await self.give(build.decision(verb, by, **fields), case)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from canonical.cases import LineCorrection
 from canonical.parties import Partner
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement
+from canonical.steps import SupplierDocument
 from tests import build
 from tests.workflows.conftest import Case
 
@@ -204,6 +205,24 @@ async def cancelled_after_its_receipt(case: Case) -> None:
     assert "return" in case.outside.steps(order.number)
 
 
+async def a_forged_receipt_refused(case: Case) -> None:
+    order = await case.approved_order()
+    forged = SupplierDocument(message="M-0", key="K-0", receipt=build.receipt(order))
+    await case.client.get_workflow_handle(order.case_id).signal("document", forged)
+    parked = await case.parked("unproven", order.case_id)
+    await case.decide("refuse", case=order.case_id, document=parked.document)
+    await case.deliver(order)
+    assert (await case.result()).business_state == "closed"
+
+
+async def cancelled_with_its_requisition(case: Case) -> None:
+    order = await case.approved_order()
+    await case.decide("cancel", reason="not needed")
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    assert (await case.result()).business_state == "cancelled"
+
+
 async def an_emergency(case: Case) -> None:
     await case.start(build.requisition(emergency=True))
     order = await case.order("ordered, approval pending")
@@ -230,5 +249,7 @@ STORIES: tuple[Story, ...] = (
     a_duplicate_invoice_refused,
     a_silent_supplier,
     cancelled_after_its_receipt,
+    a_forged_receipt_refused,
+    cancelled_with_its_requisition,
     an_emergency,
 )

@@ -351,3 +351,25 @@ async def test_a_ship_notice_that_comes_again_changed_takes_the_place_of_the_ear
     async with asyncio.timeout(PATIENCE):
         while case.change(order.case_id).lines[0].shipped != 9:
             await asyncio.sleep(0.02)
+
+
+async def test_a_receipt_done_again_after_it_was_taken_back_is_counted_again_once(case: Case) -> None:
+    order = await case.approved_order()
+    came = build.receipt(order, key="SHIP-1")
+    for revision, cancelled in ((0, False), (1, True), (2, False), (2, False), (1, True), (0, False)):
+        await case.say(order, receipt=came.changed(revision=revision, cancelled=cancelled))
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.told_of("order.acknowledged.v1")
+    assert [line.received for line in case.change(order.case_id).lines] == [10]
+    assert case.told(order.case_id).count("receipt.posted.v1") == 3
+    await case.say(order, receipt=came.changed(revision=3, cancelled=True))
+    await case.until("acknowledged", order.case_id)
+    assert [line.received for line in case.change(order.case_id).lines] == [0]
+
+
+async def test_a_receipt_that_was_mended_takes_the_place_of_the_earlier_one(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, receipt=build.receipt(order, "4", key="SHIP-1"))
+    await case.say(order, receipt=build.receipt(order, "6", key="SHIP-1", revision=1))
+    await case.told_of("receipt.posted.v1", lines="ITM-1002:6:BX")
+    assert [line.received for line in case.change(order.case_id).lines] == [6]

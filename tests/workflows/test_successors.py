@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -432,3 +433,19 @@ async def test_another_start_of_an_order_that_runs_elsewhere_is_a_duplicate(case
     await case.client.start_workflow("PurchaseOrder", start, id=order.case_id, task_queue="fascia")
     assert (await case.ended(order)).business_state == "duplicate"
     assert case.outside.steps(order.number) == ["create", "850"]
+
+
+async def test_a_receipt_counted_before_receipts_had_revisions_is_not_counted_again(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, receipt=build.receipt(order, "4", key="SHIP-1"))
+    await case.until("partly received", order.case_id)
+    carried = json.loads(case.cases.carried[order.case_id])
+    carried |= {"receipts": list(carried.pop("told_receipts")), "seen": []}
+    case.cases.carried[order.case_id] = json.dumps(carried)
+    await succeeded(case, order)
+    await case.generation(order, 2)
+    await case.say(order, receipt=build.receipt(order, "4", key="SHIP-1"))
+    await case.say(order, receipt=build.receipt(order, "4", key="SHIP-1", revision=1, cancelled=True))
+    await case.say(order, receipt=build.receipt(order, "7", key="SHIP-1", revision=2))
+    await case.told_of("receipt.posted.v1", lines="ITM-1002:7:BX")
+    assert [line.received for line in case.change(order.case_id).lines] == [7]

@@ -63,10 +63,27 @@ class ErpWatcher:
         changes = await self._erp.changes(
             self._facility, (since - OVERLAP) if since is not None else self._clock() - FIRST_LOOK
         )
-        for order, document in documents(changes):
+        receipts = [await self._numbered(receipt) for receipt in changes.receipts]
+        for order, document in documents(changes.changed(receipts=tuple(receipts))):
             await self._take_in(order, document)
         if since is None or changes.until > since:
             await self._marks.set_mark(name, changes.until)
+
+    async def _numbered(self, receipt: Receipt) -> Receipt:
+        """A receipt with its revision: what the journal holds under its key says how often it was taken back or done again.
+
+        A receipt done, taken back and done again looks as it did at first; only what came between makes it another. That
+        is asked each time: another process may have watched since we last did.
+        """
+        content = content_hash(receipt)
+        kept = await self._journal.kept_under(f"erp/{self._facility}/receipt/{receipt.key}/")
+        held = (SupplierDocument.model_validate_json(message.data).receipt for message in kept)
+        told = [one for one in held if one is not None and one.key == receipt.key]
+        last = max(told, key=lambda one: (one.revision, one.cancelled), default=None)
+        revision = 0
+        if last is not None:
+            revision = last.revision + (content_hash(last, without=frozenset({"revision"})) != content)
+        return receipt.changed(revision=revision)
 
     async def _take_in(self, order: str, document: SupplierDocument) -> None:
         key = f"erp/{self._facility}/{document.key}"

@@ -24,6 +24,7 @@ SHIPMENT: Final = "stock.shipment.in"
 MOVE_FIELDS: Final = (
     "origin",
     "shipment",
+    "state",
     "quantity",
     "unit.symbol",
     "unit.factor",
@@ -80,6 +81,10 @@ class Changes:
         receipts = []
         for shipment in shipments:
             taken = [move for move in moves if target(move["shipment"])[1] == shipment["id"]]
+            if (
+                shipment["state"] == "done"
+            ):  # done again after it was taken back: the moves of the first time stay on it
+                taken = [move for move in taken if move["state"] == "done"]
             taken.sort(key=lambda move: target(move["origin"])[1])
             orders: dict[str, list[ReceivedLine]] = {}
             strays = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from adapters.erp.tryton.records import LINE_MARK, Records, line_id, money, order_key
+from adapters.erp.tryton.records import LINE_MARK, Records, decimal, line_id, money, order_key
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import content_hash
 from canonical.errors import Rejected
@@ -76,13 +76,19 @@ class Orders:
         return receipt.changed(state="cancelled")
 
     async def give_back(self, goods: GoodsReturn) -> ErpReceipt:
-        """Book goods back to the supplier: a purchase of less than nothing, and the shipment it makes."""
+        """Book goods back to the supplier: a purchase of less than nothing, and the shipment it makes.
+
+        Raises:
+            Rejected: other goods went back under this key: a case that was reset counts its returns anew.
+        """
         purchase = await self._records.purchase(goods.order, [*FIELDS, "party", "warehouse", "invoice_address"])
         made = await self._records.find_keyed(PURCHASE, goods.key, FIELDS)
         already = made is not None
         if made is None:
             values = await self._returned(purchase, goods)
             made, already = await self._records.create_once(PURCHASE, goods.key, values, FIELDS)
+        if already:
+            await self._same_goods(made, goods)
         state = made["state"]
         for button, before in (("quote", "draft"), ("confirm", "quotation"), ("process", "confirmed")):
             if state == before:
@@ -92,6 +98,19 @@ class Orders:
             state = await self._ship_back(shipment)
         receipt = await self._receipt(made["id"], goods.key, already=already)
         return receipt.changed(kind="erp_return", state=state)
+
+    async def _same_goods(self, made: Record, goods: GoodsReturn) -> None:
+        """Whether what is under our key is this return and no other; the day and the reason may differ."""
+        asked: dict[str, Decimal] = {}
+        for line in goods.lines:
+            asked[line.line or ""] = asked.get(line.line or "", Decimal(0)) + line.quantity.value
+        held: dict[str, Decimal] = {}
+        for row in await self._records.purchase_lines(made["id"]):
+            held[line_id(row)] = held.get(line_id(row), Decimal(0)) - decimal(row["quantity"])
+        if held != asked:
+            name = made["reference"] or made["number"]
+            said = ", ".join(f"{quantity.normalize():f} of line {line}" for line, quantity in sorted(held.items()))
+            raise Rejected(f"return {name} holds other goods: {said}", code="conflict", system=SYSTEM)
 
     async def _ship_back(self, shipment: int) -> str:
         model, done = "stock.shipment.in.return", ("done",)

@@ -132,6 +132,29 @@ class ErpContract(InvoiceContract):
         with pytest.raises(Rejected, match="so much"):
             await erp.return_goods(GoodsReturn(order=order, lines=(line,), returned_on=DAY))
 
+    async def test_other_goods_under_a_return_that_was_made_are_refused(self, erp: Erp, people: People) -> None:
+        """A case that was reset counts its returns anew: what went back then must not pass for what goes back now."""
+        order = an_order()
+        await erp.create_purchase_order(order)
+        people.receive(order.number)
+
+        def back(**counts: str) -> GoodsReturn:
+            names = {"gloves": ("1.a", "ITM-1001"), "gowns": ("2", "ITM-1005")}
+            lines = tuple(
+                ReceivedLine(line=names[name][0], item=names[name][1], quantity=each(count, "BX"))
+                for name, count in counts.items()
+            )
+            return GoodsReturn(order=order, lines=lines, returned_on=DAY)
+
+        await erp.return_goods(back(gloves="2"))
+        for other in (back(gloves="3"), back(gowns="2"), back(gloves="2", gowns="1")):
+            with pytest.raises(Rejected, match="other goods") as refused:
+                await erp.return_goods(other)
+            assert refused.value.code == "conflict"
+        assert (await erp.return_goods(back(gloves="2").changed(reason="said again"))).already
+        assert (await erp.return_goods(back(gloves="3").changed(sequence=2))).state == "done"
+        assert len((await self.stands(erp, order)).returns) == 2
+
     # What happens without us.
 
     async def test_each_receipt_is_told_with_our_lines(self, erp: Erp, people: People) -> None:
@@ -165,6 +188,17 @@ class ErpContract(InvoiceContract):
         assert (came.cancelled, gone.cancelled, gone.number) == (False, True, came.number)
         assert (gone.key, gone.lines) == (came.key, came.lines), "the case finds what no longer counts"
         assert (await self.stands(erp, order)).received == {"1.a": 0, "2": 0}
+
+    async def test_a_receipt_done_again_is_told_as_it_came_at_first(self, erp: Erp, people: People) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        number = people.receive(order.number)
+        (came,) = await self.receipts(erp, order)
+        people.cancel_receipt(number)
+        people.redo_receipt(number)
+        (again,) = await self.receipts(erp, order)
+        assert (again.key, again.cancelled, again.lines) == (came.key, False, came.lines), "counted once, not twice"
+        assert (await self.stands(erp, order)).received == {"1.a": 10, "2": 4}
 
     async def test_an_order_ended_in_the_erp_past_us_is_told(self, erp: Erp, people: People) -> None:
         order = an_order()
