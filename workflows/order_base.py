@@ -28,7 +28,6 @@ class OrderBase(DecidedCase):
     """Progress and rules of one order; the steps every part of its case uses."""
 
     process = "purchase_order"
-    noun = "order"
     progress: OrderProgress
     context: OrderContext
 
@@ -63,6 +62,9 @@ class OrderBase(DecidedCase):
             "amount": str(self.progress.current().amount),
         }
         self._publish(kind, key, about | data)
+
+    def _tell_overdue(self, key: str, data: dict[str, str]) -> None:
+        self._tell("order.attention_overdue", key, **data)
 
     @staticmethod
     def _in_words(lines: Iterable[tuple[LineProgress, Decimal]]) -> str:

@@ -25,9 +25,8 @@ REMIND_EVERY = 24 * 3600  # seconds, for a case so unreadable that no facility's
 
 
 class Reminded:
-    """A case that reminds of what it has parked. A process says what it is about (``noun``), its calendar, and tells events."""
+    """A case that reminds of what it has parked. A process knows its calendar, and under which name the event is told."""
 
-    noun = ""
     policy: Policy | None
     owner: str
     held_by: str
@@ -41,8 +40,8 @@ class Reminded:
         """When the facility's offices are open."""
         raise NotImplementedError
 
-    def _tell(self, kind: str, key: str, /, **data: str) -> None:
-        """A business event about what the case is about."""
+    def _tell_overdue(self, key: str, data: dict[str, str]) -> None:
+        """The business event that nobody answers something parked."""
         raise NotImplementedError
 
     @property
@@ -72,17 +71,17 @@ class Reminded:
                 continue
             self.attention[place] = again
             since = again.since.isoformat() if again.since else ""
-            self._tell(
-                f"{self.noun}.attention_overdue",
-                f"{again.document or again.line or again.path or again.kind}/{since}/{again.reminded}",
-                what="escalate" if again.reminded >= ESCALATED else "remind",
-                owner=self._answerable,
-                kind=again.kind,
-                reason=again.reason,
-                line=again.line or "",
-                document=again.document or "",
-                since=since,
-            )
+            data = {
+                "what": "escalate" if again.reminded >= ESCALATED else "remind",
+                "owner": self._answerable,
+                "kind": again.kind,
+                "reason": again.reason,
+                "line": again.line or "",
+                "document": again.document or "",
+                "since": since,
+            }
+            name = again.document or again.line or again.path or again.kind
+            self._tell_overdue(f"{name}/{since}/{again.reminded}", data)
 
 
 def next_reminder(parked: Iterable[Attention], calendar: BusinessCalendar, every: timedelta) -> datetime | None:

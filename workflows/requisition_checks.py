@@ -27,7 +27,6 @@ class Checks(DecidedCase):
     """Claim, read, check."""
 
     process = "procure_to_pay"
-    noun = "requisition"
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +69,9 @@ class Checks(DecidedCase):
                 "amount": str(self.amount) if self.amount else "",
             }
         self._publish(kind, key, about | data)
+
+    def _tell_overdue(self, key: str, data: dict[str, str]) -> None:
+        self._tell("requisition.attention_overdue", key, **data)
 
     @property
     def _requisition(self) -> Requisition:
