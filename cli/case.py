@@ -70,7 +70,7 @@ async def list_cases(
     out.rows(CaseRow, rows, lambda: [case_table(rows)], more=more)
     if not rows:
         out.say("no case fits" + ("" if everything else "; --all shows closed ones too"))
-    elif more:
+    elif more and not out.as_csv:
         out.say(f"and more: the first {limit} are shown (--limit)")
 
 

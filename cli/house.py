@@ -59,7 +59,7 @@ class KeyRequest(Canonical):
     facility: FacilityCode
     person: str = Field(default="", max_length=40)
     scopes: tuple[str, ...] = ()
-    per_minute: int = Field(default=60, gt=0, le=1_000_000)
+    per_minute: int = Field(default=60, ge=0, le=1_000_000)
     days: int | None = Field(default=None, gt=0, le=36_500)
 
 

@@ -76,6 +76,8 @@ class Output:
         """The answer as a list of one kind of thing: JSON, CSV with a column for each field, or drawn."""
         if self.as_csv:
             sys.stdout.write(as_csv(tuple(kind.model_fields), [plain(row) for row in rows]))
+            if more:  # CSV has no place for it, and a cut export must not pass for a whole one
+                self.say(f"and more: the first {len(rows)} are shown (--limit)")
             return
         self.data(listing(rows, more=more), show)
 

@@ -309,7 +309,7 @@ def test_one_command_makes_the_keys_of_a_file_all_or_none(fascia: Fascia, house:
     wanted: list[dict[str, Any]] = [
         {"sender": "or-desk", "facility": "NGH", "save": str(one)},
         {"sender": "E-1", "facility": "NGH", "person": "E-1", "scopes": ["lookups"], "save": str(other)},
-        {"sender": "lab", "facility": "NGH"},
+        {"sender": "lab", "facility": "NGH", "per_minute": 0},
     ]
     file.write_text(json.dumps(wanted))
     ended = fascia("key", "add", "--from", str(file), "--json")

@@ -38,6 +38,12 @@ def test_csv_keeps_amounts_exact_and_has_its_header_without_a_row(fascia: Fascia
     assert fascia("case", "list", "--csv").out.startswith("case,process,facility,")
 
 
+@pytest.mark.parametrize("noun", ["case", "journal"])
+def test_a_csv_that_the_limit_cut_says_so_once_on_stderr(fascia: Fascia, noun: str) -> None:
+    cut, whole = fascia(noun, "list", "--csv", "--limit", "1"), fascia(noun, "list", "--csv", "--limit", "9")
+    assert (cut.err.count("and more"), whole.err) == (1, "") and len(cut.out.splitlines()) == 2
+
+
 def test_no_cell_is_a_formula_and_none_commands_the_terminal() -> None:
     said = as_csv(("a",), [{"a": text} for text in ("=1+1", "@x", "-24.00", "+3", "-2+3", "\x1b[2J", 'a,"b"')])
     cells = [row[0] for row in csv.reader(io.StringIO(said))]
