@@ -160,6 +160,7 @@ async def test_a_document_is_given_to_a_case_under_our_seal_for_that_case(
     name = case()
     await engine.start_requisition(name, DATA)
     assert await engine.deliver(name, SupplierDocument(key="k", receipt=RECEIPT, seal="somebody else's"))
+    assert await client.get_workflow_handle(name).query("keys") == ["k"]  # a signal is in the history once it is heard
     events = (await client.get_workflow_handle(name).fetch_history()).events
     (sent,) = [e.workflow_execution_signaled_event_attributes for e in events if e.event_type == SIGNALED]
     data = sent.input.payloads[0].data
