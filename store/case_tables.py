@@ -49,7 +49,7 @@ cases = Table(
     Index("ix_cases_open", "process", postgresql_where=text("NOT closed")),
     Index("ix_cases_standing", "case", postgresql_where=text("NOT closed")),
     Index("ix_cases_stopped", "case", postgresql_where=text("NOT closed AND stopped <> ''")),
-    Index("ix_cases_untold", "parent", postgresql_where=text("closed AND NOT parent_told")),
+    Index("ix_cases_untold", "parent", postgresql_where=text("closed AND NOT parent_told AND parent <> ''")),
 )
 
 STOPPED = ("stopped outside", "engine fault")  # said of a case by the sweep, not by its process

@@ -184,7 +184,7 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
             select(cases.c.case, cases.c.parent, cases.c.business_state, orders.c.number)
             .join(parent, parent.c.case == cases.c.parent)
             .join(orders, orders.c.case == cases.c.case)
-            .where(cases.c.closed, ~cases.c.parent_told, cases.c.changed_at < older_than)
+            .where(cases.c.closed, ~cases.c.parent_told, cases.c.parent != "", cases.c.changed_at < older_than)
             .where(~parent.c.closed, parent.c.stopped != "stopped outside")
             .order_by(cases.c.changed_at)
             .limit(limit)
@@ -204,6 +204,23 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
                 )
                 children.append(EndedChild(parent=row.parent, ended=ended))
         return children
+
+    async def nobody_to_tell(self, older_than: datetime, limit: int = 1000) -> int:
+        """Orders whose requisition closed before then need not be told of again; gives how many were settled so.
+
+        Without this every order there ever was would be looked at in every round.
+        """
+        parent = cases.alias("parent")
+        settled = (
+            select(cases.c.case)
+            .join(parent, parent.c.case == cases.c.parent)
+            .where(cases.c.closed, ~cases.c.parent_told, cases.c.parent != "")
+            .where(parent.c.closed, parent.c.changed_at < older_than)
+            .limit(limit)
+        )
+        async with transaction(self._engine) as connection:
+            done = await connection.execute(update(cases).where(cases.c.case.in_(settled)).values(parent_told=True))
+            return done.rowcount
 
     async def child_told(self, case: str) -> None:
         """The sweep has told the requisition's case that this order's case ended."""

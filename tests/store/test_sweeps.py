@@ -159,6 +159,17 @@ async def test_a_closed_parent_needs_not_be_told(cases: StoredCases) -> None:
     await cases.record(change("parent", closed=True))
     await cases.record(change(order().case_id, parent="parent", closed=True))
     assert await cases.ended_children_not_told(LATER) == []
+    assert await cases.nobody_to_tell(NOW) == 0, "it closed only just"
+    assert await cases.nobody_to_tell(LATER) == 1
+    assert await cases.nobody_to_tell(LATER) == 0, "settled once, it is not looked at again"
+
+
+async def test_an_order_of_an_open_requisition_is_never_settled_unheard(cases: StoredCases) -> None:
+    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await cases.record(change("parent"))
+    await cases.record(change(order().case_id, parent="parent", closed=True))
+    assert await cases.nobody_to_tell(LATER) == 0
+    assert len(await cases.ended_children_not_told(LATER)) == 1
 
 
 async def test_trouble_ends_with_the_case(cases: StoredCases) -> None:

@@ -181,6 +181,9 @@ class Engine:
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]:
         return [child for child in self.children if child.ended.case not in self.told]
 
+    async def nobody_to_tell(self, older_than: datetime) -> int:
+        return 0
+
     async def child_told(self, case: str) -> None:
         self.told.append(case)
 

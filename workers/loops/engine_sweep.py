@@ -36,6 +36,7 @@ OWNER: Final = "support"
 GRACE: Final = timedelta(seconds=10)  # a run just started is not in the list of running ones yet
 ANNOUNCED_GRACE: Final = timedelta(minutes=2)  # announced by a door, not started: the routing sweep does that
 TOLD_LATE: Final = timedelta(seconds=30)
+SETTLED: Final = timedelta(days=1)  # a closed requisition hears of nothing any more; one that is reset asks our store
 OVERLAP: Final = timedelta(minutes=2)  # how late Temporal's list may be, and our clock and its may differ
 FIRST_LOOK: Final = timedelta(hours=1)
 SILENT_FOR: Final = timedelta(days=30)  # a claim older than that was looked at before, again and again
@@ -60,6 +61,7 @@ class CaseBook(Protocol):
     async def mark_stopped(self, case: str, kind: Stopped, *, owner: str, next_action: str) -> bool: ...
     async def mark_running(self, case: str) -> None: ...
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]: ...
+    async def nobody_to_tell(self, older_than: datetime) -> int: ...
     async def child_told(self, case: str) -> None: ...
 
 
@@ -191,6 +193,7 @@ class EngineSweep:
         for child in await self._cases.ended_children_not_told(self._clock() - TOLD_LATE):
             if await self._runs.tell_ended(child.parent, child.ended):
                 await self._cases.child_told(child.ended.case)
+        await self._cases.nobody_to_tell(self._clock() - SETTLED)
 
 
 async def _pages(ask: NextPage, after: bytes, show: Callable[[Sequence[str]], Awaitable[None]]) -> bytes:

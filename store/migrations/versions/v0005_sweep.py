@@ -14,5 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_index("ix_cases_standing", "cases", ["case"], postgresql_where=sa.text("NOT closed"))
     op.create_index("ix_cases_stopped", "cases", ["case"], postgresql_where=sa.text("NOT closed AND stopped <> ''"))
-    op.create_index("ix_cases_untold", "cases", ["parent"], postgresql_where=sa.text("closed AND NOT parent_told"))
+    op.create_index(
+        "ix_cases_untold", "cases", ["parent"], postgresql_where=sa.text("closed AND NOT parent_told AND parent <> ''")
+    )
     op.create_index("ix_claims_at", "claims", ["at", "case"])
