@@ -7,7 +7,7 @@ then has one effect (our key goes with it). Raised everywhere: Unavailable, Thro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from canonical.steps import (
     InvoiceCheck,
     InvoiceSeen,
     OpenOrder,
+    OrderNumbers,
     OrdersRequest,
     SentDocument,
     SupplierDocument,
@@ -244,8 +245,12 @@ class Cases(Protocol):
         """Claim an order's case; commit its budget; register order number and supplier for replies."""
         ...
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        """A number for each group of lines of the requisition; the same ones when asked again."""
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
+
+        Of two requisitions that ask for the last money at once one gets it; the other hears what is left, and nothing is
+        numbered or reserved.
+        """
         ...
 
     async def record(self, change: CaseChange) -> None:
@@ -301,7 +306,10 @@ class Register(Protocol):
     async def partner(self, supplier: str) -> Partner | None: ...
     async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]: ...
     async def cost_centre(self, facility: str, code: str) -> CostCentre | None: ...
-    async def committed(self, facility: str, cost_centre: str) -> Money | None: ...
+    async def committed(self, facility: str, cost_centre: str, but: str = "") -> Money | None:
+        """What orders promise of a cost centre, those of the requisition's case ``but`` left out."""
+        ...
+
     async def employee(self, facility: str, person: str) -> Employee | None: ...
     async def employees(self, facility: str, role: str) -> Sequence[Employee]: ...
     async def policy(self, facility: str, as_of: date) -> Policy: ...

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.base import case_parts, content_hash
+from canonical.base import Money, case_parts, content_hash, total
 from canonical.ports import Announcement, NewMessage, Unmatched
 from canonical.purchasing import PurchaseOrder
-from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
 from store.case_tables import cases
 from store.claim_rules import Held, Start, judge, read_start
 from store.database import at_once, transaction
 from store.ids import now
 from store.journal import MOVE, keep_in, mark_in, moved, moving
+from store.money import budget_left, reserve
 from store.numbering import hold, take
 from store.tables import Words, claims, commitments, order_numbers, orders
 from store.unmatched import put_in
@@ -180,20 +181,25 @@ class StoredClaims:
             await _commit(connection, order, request)
             return await _claimed(connection, held, outcome)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        """A number for each group of lines of the requisition; the same ones when asked again."""
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again."""
         facility = request.requisition.facility
         scope = f"orders/{facility}"
         asked = select(order_numbers.c.part, order_numbers.c.number).where(order_numbers.c.case == request.case)
         async with transaction(self._engine) as connection:
-            await hold(connection, scope)
+            await hold(connection, scope)  # whoever asks for this facility meanwhile waits, and then sees what we took
             numbers = {row.part: row.number for row in await connection.execute(asked)}
-            for group in groups:
-                if group not in numbers:
-                    numbers[group] = f"PO{await take(connection, scope):06d}"
-                    row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
-                    await connection.execute(insert(order_numbers).values(row))
-        return [numbers[group] for group in groups]
+            new = [group for group in groups if group not in numbers]
+            left = await budget_left(connection, request) if new and not request.above_budget else None
+            needed = request.amount or total(list(groups.values()), request.currency)
+            if left is not None and needed.amount > left.amount:
+                return OrderNumbers(budget_left=left)
+            for group in new:
+                numbers[group] = f"PO{await take(connection, scope):06d}"
+                row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
+                await connection.execute(insert(order_numbers).values(row))
+                await reserve(connection, request, numbers[group], groups[group])
+        return OrderNumbers(numbers=tuple(numbers[group] for group in groups))
 
     async def raise_generation(self, case: str) -> int:
         """Free a claim for a successor of its run, which goes on from what the case carried; returns its generation.

@@ -29,10 +29,11 @@ class ProcureToPay(Ordering):
             return self._status(closed=True) if self.business_state in ("duplicate", "conflict") else await self._end()
         if self.progress.orders:
             await self._look_up()  # a successor: the rules it goes by
-        elif not await self._may_be_ordered():
-            return await self._end()
         else:
-            await self._split()
+            while not self.progress.orders:
+                if not await self._may_be_ordered():
+                    return await self._end()
+                await self._split()
         await self._ordered()
         return await self._end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -11,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.register import RegisterActivities
-    from canonical.base import case_parts
+    from canonical.base import Money, case_parts
     from canonical.cases import Attention, DocumentRef, LineState, State
     from canonical.purchasing import Requisition
     from canonical.steps import Claimed, ClaimRequest, Enriched, EnrichRequest
@@ -192,23 +193,30 @@ class Checks(DecidedCase):
             if not problems and not self.held_by:
                 self.state = State.ENRICHED
                 return True
-            self.attention = []
-            for problem in problems:
-                self._park(problem)
-            if self.held_by:
-                self._say("on hold", owner="buyer", next_action="resume when it may go on")
-            else:
-                owner = "finance" if all("accept" in p.verbs for p in problems) else "buyer"
-                action = f"correct it, then it is checked again: {problems[0].reason}"
-                self._say("needs attention", state=State.VALIDATED, owner=owner, next_action=action)
-            await self._until_released()
-            self.attention = []
+            await self._until_corrected(problems)
         return False
 
+    async def _until_corrected(self, problems: Sequence[Attention]) -> None:
+        """Park what stands in the way until a person's word lets it be checked again."""
+        self.attention = []
+        for problem in problems:
+            self._park(problem)
+        if self.held_by:
+            self._say("on hold", owner="buyer", next_action="resume when it may go on")
+        else:
+            owner = "finance" if all("accept" in p.verbs for p in problems) else "buyer"
+            action = f"correct it, then it is checked again: {problems[0].reason}"
+            self._say("needs attention", state=State.VALIDATED, owner=owner, next_action=action)
+        await self._until_released()
+        self.attention = []
+
     def _overrun_is_accepted(self, problem: Attention) -> bool:
+        return "accept" in problem.verbs and self._overrun_accepted(self._enriched.amount)
+
+    def _overrun_accepted(self, amount: Money) -> bool:
         """Finance let this amount through above the budget; a larger one is asked about again."""
         accepted = self.progress.overrun_accepted
-        return "accept" in problem.verbs and accepted is not None and self._enriched.amount.amount <= accepted
+        return accepted is not None and amount.amount <= accepted
 
     async def _until_released(self) -> None:
         """Wait until a person's word lets the check run again, or ends it."""

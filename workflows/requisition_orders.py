@@ -42,14 +42,22 @@ class Ordering(Approvals):
         self._following: list[asyncio.Task[None]] = []
 
     async def _split(self) -> None:
+        """Into orders, their budget reserved; where another took the money since the check, none, and finance is asked."""
+        amount = self._enriched.amount
         request = OrdersRequest(
             case=self.case,
             requisition=self._requisition,
             lines=self._enriched.lines,
-            currency=self._enriched.amount.currency,
+            currency=amount.currency,
             dated=workflow.now().date(),
+            amount=amount,
+            above_budget=self._overrun_accepted(amount),
+            as_of=workflow.now(),
         )
         orders = await own_store(CaseActivities.split_orders, request, "split into orders")
+        if orders.problem is not None:
+            await self._until_corrected([orders.problem])
+            return
         self.progress.orders = list(orders.orders)
         self._set_lines("ordered")
         numbers = " ".join(order.number for order in self.progress.orders)

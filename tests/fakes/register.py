@@ -16,6 +16,7 @@ class FakeRegister:
     def __init__(self, *records: Canonical) -> None:
         self.records: list[Canonical] = []
         self.commitments: dict[tuple[str, str], tuple[str, Money]] = {}
+        self.ordered_by: dict[tuple[str, str], str] = {}  # facility, order -> the requisition's case
         self.put(*records)
 
     def put(self, *records: Canonical) -> None:
@@ -74,11 +75,11 @@ class FakeRegister:
         found = self._of(CostCentre, facility=facility, code=code)
         return found if isinstance(found, CostCentre) else None
 
-    async def committed(self, facility: str, cost_centre: str) -> Money | None:
+    async def committed(self, facility: str, cost_centre: str, but: str = "") -> Money | None:
         amounts = [
             amount
-            for (site, _), (centre, amount) in self.commitments.items()
-            if (site, centre) == (facility, cost_centre)
+            for (site, order), (centre, amount) in self.commitments.items()
+            if (site, centre) == (facility, cost_centre) and (not but or self.ordered_by.get((site, order)) != but)
         ]
         return total(amounts, amounts[0].currency) if amounts else None
 

@@ -6,10 +6,10 @@ They pass the same contract as the real ones (tests/store/contract.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from canonical.base import content_hash
+from canonical.base import Money, content_hash, total, zero
 from canonical.cases import (
     BusinessEvent,
     CaseChange,
@@ -21,7 +21,16 @@ from canonical.cases import (
 )
 from canonical.errors import Rejected
 from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
-from canonical.steps import BudgetMove, Claimed, ClaimRequest, InvoiceCheck, InvoiceSeen, OpenOrder, OrdersRequest
+from canonical.steps import (
+    BudgetMove,
+    Claimed,
+    ClaimRequest,
+    InvoiceCheck,
+    InvoiceSeen,
+    OpenOrder,
+    OrderNumbers,
+    OrdersRequest,
+)
 from store.claim_rules import Held, Start, judge, read_start
 from store.claims import as_written
 from store.decisions import unverified, verified
@@ -257,10 +266,26 @@ class FakeCases:
             self.moved[order.facility, order.number] = request.as_of
         return self._claimed(case, held, outcome)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        for group in groups:
-            self.numbers.setdefault((request.case, group), f"PO{len(self.numbers) + 1:06d}")
-        return [self.numbers[request.case, group] for group in groups]
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        asked = request.requisition
+        centre = await self.register.cost_centre(asked.facility, asked.cost_centre)
+        promised = await self.register.committed(asked.facility, asked.cost_centre, request.case)
+        committed = promised or zero(request.currency)
+        new = [group for group in groups if (request.case, group) not in self.numbers]
+        if new and not request.above_budget and centre and centre.budget and centre.budget.currency == request.currency:
+            left = centre.budget - (centre.actual or zero(request.currency)) - committed
+            if (request.amount or total(list(groups.values()), request.currency)).amount > left.amount:
+                return OrderNumbers(budget_left=left)
+        for group in new:
+            number = self.numbers[request.case, group] = self.next_number()
+            self.register.commitments[asked.facility, number] = (asked.cost_centre, groups[group])
+            self.register.ordered_by[asked.facility, number] = request.case
+            self.moved[asked.facility, number] = request.as_of or _now()
+        return OrderNumbers(numbers=tuple(self.numbers[request.case, group] for group in groups))
+
+    def next_number(self) -> str:
+        """The number of the next order."""
+        return f"PO{len(self.numbers) + 1:06d}"
 
     async def raise_generation(self, case: str) -> int:
         """As the real one: frees the claim for a successor."""

@@ -11,12 +11,21 @@ import pytest
 
 from canonical.base import Money, content_hash
 from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
-from canonical.parties import Employee
+from canonical.parties import CostCentre, Employee
 from canonical.ports import NewMessage, Unmatched
 from canonical.purchasing import Invoice
 from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest
 from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
 from tests.store.contract_journal import JournalContract, NumberingContract, Stores
+
+
+def usd(amount: str) -> Money:
+    return Money(amount=Decimal(amount))
+
+
+def _split(number: str) -> OrdersRequest:
+    asked = requisition(number)
+    return OrdersRequest(case=asked.case_id, requisition=asked, lines=(), currency="USD", dated=NOW.date())
 
 
 class ClaimContract:
@@ -181,10 +190,34 @@ class OrderContract:
         ask = [
             OrdersRequest(case=r.case_id, requisition=r, lines=(), currency="USD", dated=NOW.date()) for r in (one, two)
         ]
-        first = await stores.cases.order_numbers(ask[0], ["a", "b"])
-        assert list(first) == ["PO000001", "PO000002"]
-        assert list(await stores.cases.order_numbers(ask[1], ["a"])) == ["PO000003"]
-        assert list(await stores.cases.order_numbers(ask[0], ["b", "c", "a"])) == ["PO000002", "PO000004", "PO000001"]
+
+        async def numbers(of: int, *groups: str) -> list[str]:
+            return list((await stores.cases.order_numbers(ask[of], {group: usd("1") for group in groups})).numbers)
+
+        assert await numbers(0, "a", "b") == ["PO000001", "PO000002"]
+        assert await numbers(1, "a") == ["PO000003"]
+        assert await numbers(0, "b", "c", "a") == ["PO000002", "PO000004", "PO000001"]
+
+    async def test_the_last_money_of_a_budget_is_given_once(self, stores: Stores) -> None:
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100"), actual=usd("20")))
+        one, two, three = (_split(number) for number in ("R-1", "R-2", "R-3"))
+        assert (await stores.cases.order_numbers(one, {"a": usd("30"), "b": usd("20")})).numbers
+        refused = await stores.cases.order_numbers(two, {"a": usd("50")})
+        assert (refused.numbers, refused.budget_left) == ((), usd("30"))
+        assert await stores.committed("NGH", "CC-4100") == usd("50")
+        again = await stores.cases.order_numbers(one, {"a": usd("30"), "b": usd("20")})
+        assert again.budget_left is None and await stores.committed("NGH", "CC-4100") == usd("50")
+        accepted = two.model_copy(update={"above_budget": True})
+        assert (await stores.cases.order_numbers(accepted, {"a": usd("50")})).numbers == ("PO000003",)
+        assert await stores.committed("NGH", "CC-4100") == usd("100")
+        assert (await stores.cases.order_numbers(three, {"a": usd("1")})).budget_left == usd("-20")
+
+    async def test_a_requisition_does_not_meet_its_own_orders_when_it_is_checked_again(self, stores: Stores) -> None:
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100")))
+        ask = _split("R-1")
+        await stores.cases.order_numbers(ask, {"a": usd("50")})
+        assert await stores.committed("NGH", "CC-4100", ask.case) in (None, usd("0"))
+        assert await stores.committed("NGH", "CC-4100", "another") == usd("50")
 
     async def test_a_reply_finds_its_order_as_the_supplier_writes_it(self, stores: Stores) -> None:
         await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))

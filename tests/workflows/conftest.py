@@ -26,7 +26,7 @@ from canonical.base import read_strictly
 from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision, Trouble
 from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
-from canonical.steps import OrdersRequest, SupplierDocument
+from canonical.steps import SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build
 from tests.fakes.register import FakeRegister
@@ -50,10 +50,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
 class OwnNumbers(FakeCases):
     """Our own store in memory, with order numbers that no other test on the same server has."""
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        for group in groups:
-            self.numbers.setdefault((request.case, group), build.unique("PO"))
-        return [self.numbers[request.case, group] for group in groups]
+    def next_number(self) -> str:
+        return build.unique("PO")
 
 
 class Case:

@@ -8,6 +8,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from canonical.cases import Correction, LineCorrection
+from canonical.parties import CostCentre
 from tests import build
 from tests.workflows.conftest import Case
 from workflows.corrections import corrected
@@ -64,6 +65,28 @@ async def test_an_accepted_overrun_is_asked_about_again_when_it_grows(case: Case
     await case.decide("correct", correction=build.correction(lines=(LineCorrection(line="2", item="ITM-1001"),)))
     parked = await case.parked("business-rule")
     assert parked.reason.endswith("this needs 32.00 USD")
+
+
+async def test_of_two_that_wait_for_approval_together_one_gets_the_last_money(case: Case) -> None:
+    case.register.put(CostCentre(code="CC-LAST", facility=build.FACILITY, budget=build.usd("2000")))
+    first, second = (build.requisition(cost_centre="CC-LAST") for _ in range(2))  # each needs 1,200
+    for asked in (first, second):
+        await case.start(asked)
+        await case.until("pending approval")
+    await case.decide("approve", by="E-MGR", case=first.case_id)
+    await case.until("ordered", first.case_id)
+    await case.decide("approve", by="E-MGR", case=second.case_id)
+    parked = await case.parked("business-rule", second.case_id)
+    assert parked.reason == "budget exceeded: CC-LAST has 800.00 USD left, this needs 1200.00 USD"
+    assert case.change(second.case_id).owner == "finance"
+    assert {"accept", "correct", "retry", "reject", "cancel"} == set(parked.verbs)
+    assert len([o for o in case.register.commitments.values() if o[0] == "CC-LAST"]) == 1
+    await case.decide("retry", by="E-FIN", case=second.case_id)
+    assert (await case.parked("business-rule", second.case_id)).reason == parked.reason
+    await case.decide("accept", by="E-FIN", case=second.case_id)
+    await case.until("ordered", second.case_id)
+    approvals = [e for e in case.cases.events.values() if e.type == "requisition.approved.v1"]
+    assert len([e for e in approvals if e.case == second.case_id]) == 1  # accepted, not approved again
 
 
 async def test_an_unknown_facility_is_a_case_that_needs_attention(case: Case) -> None:
