@@ -52,7 +52,7 @@ class ApprovalOverdue(RequisitionEvent):
 
 
 class RequisitionRefused(RequisitionEvent):
-    """An approver said no, or the requisition was cancelled before it was ordered."""
+    """An approver said no, or the requisition was cancelled before it was ordered. ``reason`` says which, never a person's words."""
 
     reason: str = ""
 
@@ -113,7 +113,7 @@ class OrderClosed(OrderEvent):
 
 
 class OrderCancelled(OrderEvent):
-    """The order was taken back."""
+    """The order was taken back. ``reason`` says how, never a person's words."""
 
     reason: str = ""
 

@@ -261,8 +261,12 @@ class Cases(Protocol):
         """The case as the read model has it."""
         ...
 
+    async def keep_reason(self, case: str, decision: str, reason: str) -> None:
+        """Keep the text of a decision's reason under the decision's id; the first one stays."""
+        ...
+
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
-        """Check a decision's seal and find the person and roles behind it."""
+        """Check a decision's seal and find the person and roles behind it; the reason's text goes no further than our store."""
         ...
 
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:

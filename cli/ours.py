@@ -35,6 +35,7 @@ from cli.views import (
     RegisterRow,
     UnmatchedRow,
 )
+from gateway.decisions import without_reason
 from gateway.rest_decisions import MAY_SETTLE
 from store import keys as stored_keys
 from store.ids import now
@@ -110,6 +111,7 @@ class OurHouse:
                 f"there is no key to seal decisions with at {self._wiring.settings.secret_path('seal_key')}",
                 "run `fascia up` once, or decide through the REST door with FASCIA_API_KEY",
             )
+        decision = await without_reason(self._wiring.cases, case, decision)
         return await self._wiring.engine.decide(case, decision.sealed(case, key))
 
     async def resume(self, case: str, reason: str) -> Resumed:

@@ -25,6 +25,7 @@ from store.case_tables import (
 )
 from store.claims import as_written
 from store.database import transaction
+from store.decisions import REASON
 from store.query_models import (
     CaseDetail,
     CasePage,
@@ -253,7 +254,8 @@ async def _changes(connection: AsyncConnection, case: str) -> list[ChangeRow]:
 
 
 async def _decisions(connection: AsyncConnection, case: str) -> list[DecisionRow]:
-    asked = select(decisions).where(decisions.c.case == case).order_by(decisions.c.at, decisions.c.id)
+    shown = (decisions.c.case == case, decisions.c.kind != REASON)
+    asked = select(decisions).where(*shown).order_by(decisions.c.at, decisions.c.id)
     found = []
     for row in (await connection.execute(asked)).mappings():
         what: dict[str, Any] = {"what": row["content"]}

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
-    from canonical.cases import REASON_NEEDED, VERBS, Answer, CheckedDecision, Decision, DecisionToCheck
+    from canonical.cases import REASON_KEPT, REASON_NEEDED, VERBS, Answer, CheckedDecision, Decision, DecisionToCheck
     from canonical.steps import UnreadableDecision
     from workflows.case import CaseWorkflow
     from workflows.policies import own_store
@@ -32,6 +32,8 @@ ROLES = {
     "resume": frozenset({"buyer", "finance", "support", "admin", "requester"}),
     "cancel": frozenset({"buyer", "admin", "requester"}),
 }
+# What Temporal and other systems are shown of a reason: its words may be anything, and stay in our own store.
+CANCELLED, REJECTED = f"cancelled: {REASON_KEPT}", f"rejected: {REASON_KEPT}"
 FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict"})
 
 
@@ -84,7 +86,7 @@ class DecidedCase(CaseWorkflow):
     def _fits(self, decision: Decision) -> None:
         """Refuse at once what could never be taken: an unknown or closed verb, an old revision, no reason."""
         if decision.verb not in VERBS:
-            raise ApplicationError(f"{decision.verb!r} is not a decision; one of {', '.join(VERBS)}", type="Malformed")
+            raise ApplicationError(f"that is not a decision; one of {', '.join(VERBS)}", type="Malformed")
         if decision.revision is not None and decision.revision != self.revision:
             raise ApplicationError(
                 f"the case has changed since revision {decision.revision}; it is now at {self.revision}: look again",

@@ -12,6 +12,7 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import CaseStatus, CheckedDecision, State
     from workflows.corrections import corrected
+    from workflows.decisions import CANCELLED
     from workflows.requisition_orders import Ordering
 
 
@@ -75,9 +76,9 @@ class ProcureToPay(Ordering):
             case "approve":
                 message = self._approve(checked)
             case "reject":
-                message = self._reject(decision.reason)
+                message = self._reject()
             case "cancel":
-                self._give_up(decision.reason)
+                self._give_up(CANCELLED)
                 message = "the requisition is being taken back"
             case "hold":
                 self.held_by = checked.employee or decision.actor.known_by

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
-    from canonical.cases import Attention, State
+    from canonical.cases import REASON_KEPT, Attention, State
     from canonical.purchasing import PurchaseOrder, Requisition
     from canonical.steps import CaseQuestion, OrderEnded, OrdersRequest, OrderStart, UnreadableDecision
     from workflows.policies import OUTLIVES_US, own_store
@@ -93,7 +93,7 @@ class Ordering(Approvals):
             await self._approved(after=True)
         if self.progress.refused:
             self.progress.after = "rejected"
-            reason = f"rejected after the emergency order: {self.progress.refused}"
+            reason = f"rejected after the emergency order: {REASON_KEPT}"
             self._park(Attention(kind="business-rule", reason=reason, document="approval", verbs=("accept", "cancel")))
             self._say("ordered, rejected", owner="buyer", next_action="accept it as it is, or cancel the orders")
         elif not self.progress.cancelling:

@@ -156,6 +156,7 @@ class FakeCases:
         self.orders: dict[str, tuple[str, str]] = {}  # case -> number as written, supplier
         self.moved: dict[tuple[str, str], datetime] = {}
         self.checked: list[CheckedDecision] = []
+        self.reasons: dict[tuple[str, str], str] = {}
         self.unreadable: list[tuple[str, bytes, str]] = []
         self.in_trouble: dict[tuple[str, str, str], Trouble] = {}
         self.invoices: dict[str, InvoiceCheck] = {}
@@ -320,6 +321,9 @@ class FakeCases:
             return None
         orders = tuple(sorted(number for (owner, _), number in self.numbers.items() if owner == case))
         return CaseStatus.model_validate(change.model_dump() | {"orders": orders})
+
+    async def keep_reason(self, case: str, decision: str, reason: str) -> None:
+        self.reasons.setdefault((case, decision), reason)
 
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
         actor = request.decision.actor
