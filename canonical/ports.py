@@ -207,10 +207,11 @@ class Journal(Protocol):
 
 
 class Announcement(Canonical):
-    """What a door learnt when it announced a case: new, same (content seen before) or conflict."""
+    """What a door learnt when it announced a case: new, same (content seen before) or conflict; has a run taken it yet?"""
 
     outcome: str = Field(pattern="^(new|same|conflict)$")
     case: str
+    started: bool = False
 
 
 class Unmatched(Canonical):
@@ -350,7 +351,15 @@ class Engine(Protocol):
     """Temporal as doors see it."""
 
     async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
-        """Start (or find running) the case of a requisition; returns its run id."""
+        """Start the case of a requisition; returns its run id.
+
+        Empty where a run stands under its name already (begun by another door, perhaps with something nobody could read):
+        that one is told to look again, and takes what was announced if it has nothing better.
+        """
+        ...
+
+    async def look_again(self, case: str) -> bool:
+        """Tell a waiting case that what it waits for may have changed outside; False when no open case has that name."""
         ...
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:

@@ -12,7 +12,7 @@ from canonical.base import read_strictly
 from canonical.errors import Malformed, Rejected
 from canonical.ports import Kept, NewMessage
 from canonical.purchasing import Requisition
-from gateway.intake import REQUISITION, Conflict, Started
+from gateway.intake import REQUISITION, Conflict, Ended, Started
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails, trace_id
 from gateway.rest import Behind, Doors, Who, body_of, may
@@ -35,7 +35,10 @@ EXAMPLE: dict[str, Any] = {
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemDetails, "description": "No Idempotency-Key, or no JSON"},
     403: {"model": ProblemDetails, "description": "Another facility's requisition, or a key that is not made for this"},
-    409: {"model": ProblemDetails, "description": "The number is known with other content; the problem names the case"},
+    409: {
+        "model": ProblemDetails,
+        "description": "The number is known with other content, or was cancelled or refused; the problem names the case",
+    },
     422: {
         "model": ProblemDetails,
         "description": "Something is not as agreed (with its path), or the key was used before",
@@ -131,5 +134,8 @@ async def _started(behind: Doors, message: Kept, requisition: Requisition) -> St
     if message.state == "routed":
         return Started("started", message.case or requisition.case_id)
     if message.state == "refused" and message.case:
+        code, _, said = message.reason.partition(": ")
+        if code == "ended":
+            raise Ended(said, message.case)
         raise Conflict(f"requisition {requisition.number} is known with other content", message.case)
     return await behind.intake.requisition(message, requisition)

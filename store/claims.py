@@ -22,7 +22,7 @@ from store.ids import now
 from store.journal import MOVE, keep_in, mark_in, moved, moving
 from store.money import budget_left, reserve
 from store.numbering import hold, take
-from store.tables import Words, claims, commitments, order_numbers, orders
+from store.tables import Words, claims, commitments, messages, order_numbers, orders
 from store.unmatched import put_in
 
 OURS = "fascia"  # the source of what we start ourselves
@@ -75,7 +75,7 @@ class StoredClaims:
             if held["hash"] not in ("", content_hash):
                 return Announcement(outcome="conflict", case=case)
             await connection.execute(MOVE, marked)
-        return Announcement(outcome="same", case=case)
+        return Announcement(outcome="same", case=case, started=held["run"] is not None or held["generation"] > 1)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         """Journal the bytes of a start, read them strictly and claim the case for its first run."""
@@ -134,12 +134,19 @@ class StoredClaims:
             return await connection.scalar(_TAKE, values) or ""
 
     async def _not_claimed(self, connection: AsyncConnection, request: ClaimRequest, start: Start) -> Claimed:
-        """What does not read, or stands under a wrong name, takes no number away from whoever has it right."""
-        if start.outcome == "unreadable":
-            held = await _held_or_none(connection, request.case)
-            if held is not None and judge(_as_held(held), request.run, "") == "resumed":
-                return await self._go_on(connection, request, start, held, "resumed")
+        """What does not read, or stands under a wrong name, takes no number away from whoever has it right.
+
+        Where a door announced the right one meanwhile, this run takes that in its place: there is one run under a name.
+        """
+        held = await _held_or_none(connection, request.case)
+        right = await _right_one(connection, request, held) if held is not None else None
+        if held is not None and start.outcome == "unreadable" and judge(_as_held(held), request.run, "") == "resumed":
+            return await self._go_on(connection, request, right or start, held, "resumed")
         message = await _journalled(connection, request)
+        if held is not None and right is not None and judge(_as_held(held), request.run, right.hash) == "claimed":
+            why = f"superseded by message {held['message']}: {start.outcome}"
+            await mark_in(connection, message, "dead", reason=why, case=request.case, kind="requisition")
+            return await self._go_on(connection, request, right, held, "claimed")
         why = start.problem.reason if start.problem else start.outcome
         await mark_in(connection, message, "dead", reason=why, case=request.case, kind="requisition")
         return Claimed(
@@ -276,6 +283,15 @@ async def _held(connection: AsyncConnection, case: str) -> RowMapping:
 async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | None:
     asked = select(claims).where(claims.c.case == case).with_for_update()
     return (await connection.execute(asked)).mappings().one_or_none()
+
+
+async def _right_one(connection: AsyncConnection, request: ClaimRequest, held: RowMapping) -> Start | None:
+    """The start that was announced (or taken) under this name, read from the journal; None where there is none to read."""
+    data = await connection.scalar(select(messages.c.data).where(messages.c.id == held["message"]))
+    if data is None:
+        return None
+    right = read_start(request.model_copy(update={"data": bytes(data), "encoding": "json/plain"}))
+    return right if not right.outcome and right.hash == held["hash"] else None
 
 
 def _as_held(row: RowMapping) -> Held:

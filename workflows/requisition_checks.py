@@ -83,7 +83,12 @@ class Checks(DecidedCase):
         while claimed.outcome in ("unreadable", "misnamed"):
             if not await self._readable(claimed):
                 return False
-            claimed = await self._claim(self._requisition.model_dump_json().encode(), "json/plain")
+            if self.progress.requisition is None:  # told to look again: perhaps the right one has come under this name
+                claimed = await self._claim(wire.payload.data, encoding)
+                if claimed.outcome == "claimed":
+                    self._log("what could not be read is superseded by what came under its number")
+            else:
+                claimed = await self._claim(self._requisition.model_dump_json().encode(), "json/plain")
         if claimed.outcome in ("duplicate", "conflict"):
             self._another_has_it(claimed)
             return False
@@ -154,7 +159,7 @@ class Checks(DecidedCase):
         return claimed
 
     async def _readable(self, claimed: Claimed) -> bool:
-        """What cannot be read waits for a person: a readable one in its place, or the end."""
+        """What cannot be read waits: for a person's readable one in its place, for the right one by another door, or the end."""
         if claimed.requisition is not None:
             self.facility = claimed.requisition.facility
         self.progress.requisition = None
@@ -168,10 +173,11 @@ class Checks(DecidedCase):
             owner="support",
             next_action="correct it (a whole requisition), or cancel",
         )
-        while not self._gave_up() and self.progress.requisition is None:
+        while not self._gave_up() and self.progress.requisition is None and not self._looking_again:
             seen = self._stirred
             await self._record()
             await self._stir(seen, None, "")
+        self._looking_again = False
         self.attention = []
         return not self._gave_up()
 

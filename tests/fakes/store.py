@@ -171,13 +171,18 @@ class FakeCases:
             return Announcement(outcome="conflict", case=case)
         if message in self.journal.messages:
             await self.journal.mark(message, "validated", case=case)
-        return Announcement(outcome="new" if held is None else "same", case=case)
+        started = held is not None and (held.run is not None or held.generation > 1)
+        return Announcement(outcome="new" if held is None else "same", case=case, started=started)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         start = read_start(request)
         held = self.claims.get(request.case)
+        right = self._right_one(request) if start.outcome else None
         if start.outcome == "unreadable" and held is not None and judge(held, request.run, "") == "resumed":
-            return await self._go_on(request, start, held, "resumed")
+            return await self._go_on(request, right or start, held, "resumed")
+        if held is not None and right is not None and judge(held, request.run, right.hash) == "claimed":
+            await self._journalled(request, "dead", f"superseded by message {self.claim_messages[request.case]}")
+            return await self._go_on(request, right, held, "claimed")
         if start.outcome:
             message = await self._journalled(request, "dead", start.problem.reason if start.problem else "")
             return Claimed(
@@ -204,6 +209,13 @@ class FakeCases:
             message=message,
             requisition=start.requisition,
         )
+
+    def _right_one(self, request: ClaimRequest) -> Start | None:
+        kept = self.journal.messages.get(self.claim_messages.get(request.case, ""))
+        if kept is None:
+            return None
+        right = read_start(request.model_copy(update={"data": kept.data, "encoding": "json/plain"}))
+        return right if not right.outcome and right.hash == self.claims[request.case].hash else None
 
     async def _go_on(self, request: ClaimRequest, start: Start, held: Held, outcome: str) -> Claimed:
         self.claims[request.case] = Held(run=request.run, generation=held.generation, hash=held.hash or start.hash)

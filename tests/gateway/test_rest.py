@@ -13,7 +13,7 @@ import pytest
 from canonical.cases import seal_is_valid
 from canonical.errors import Unavailable
 from canonical.purchasing import Requisition
-from canonical.steps import SupplierDocument
+from canonical.steps import ClaimRequest, SupplierDocument
 from gateway.intake import Intake
 from gateway.lookups import Caller
 from gateway.rest import MOST_BYTES, Doors, make_app
@@ -167,6 +167,42 @@ async def test_the_same_requisition_under_another_key_is_the_same_case(house: Ho
     again = await house.post(wire(), "k-2")
     assert (again.status_code, again.json()["case"]) == (202, "procure_to_pay/NGH/surgery-app/R-1")
     assert len(house.engine.started) == 1
+
+
+async def test_a_repeat_of_a_cancelled_requisition_hears_that_nothing_starts_and_what_to_do(house: House) -> None:
+    await house.post(wire())
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.claim(ClaimRequest(case=case, run="run-1", data=house.engine.started[0][1], as_of=build.NOW))
+    ended = stands(case, business_state="cancelled", closed=True).changed(state="failed")
+    await house.cases.record(ended)
+    for _ in range(2):  # the same key again is answered alike
+        told = problem(await house.post(wire(), "k-2"), 409, "ended")
+        assert told["case"] == case
+        assert "(cancelled)" in str(told["detail"]) and "under a new number" in str(told["detail"])
+    assert len(house.engine.started) == 1 and [one.state for one in house.messages] == ["routed", "refused"]
+    assert (await house.post(wire())).status_code == 202, "the first key is answered as it was"
+
+
+async def test_a_repeat_of_what_was_delivered_and_paid_is_the_same_case(house: House) -> None:
+    await house.post(wire())
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.claim(ClaimRequest(case=case, run="run-1", data=house.engine.started[0][1], as_of=build.NOW))
+    await house.cases.record(stands(case, business_state="closed", closed=True).changed(state="reconciled"))
+    assert (await house.post(wire(), "k-2")).json()["case"] == case
+
+
+async def test_a_requisition_whose_number_a_malformed_start_holds_is_never_lost(house: House) -> None:
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.record(stands(case, revision=1, business_state="needs attention"))  # begun by Temporal's client
+    house.engine.open.add(case)
+    answer = await house.post(wire())
+    assert (answer.status_code, answer.json()["status"]) == (202, "kept")
+    (message,) = house.messages
+    assert message.state == "validated" and house.engine.told_to_look == [case]
+    assert not await house.intake.route(message)  # the sweep waits while that run may still take it
+    house.engine.open.discard(case)  # it ended without
+    assert await house.intake.route(message)
+    assert house.engine.started == [(case, message.data)] and house.messages[0].state == "routed"
 
 
 async def test_other_content_under_a_known_number_is_a_conflict_that_names_the_case(house: House) -> None:

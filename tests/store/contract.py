@@ -57,6 +57,26 @@ class ClaimContract:
         claimed = await stores.cases.claim(start(one))
         assert (announced.outcome, claimed.outcome, claimed.message) == ("new", "claimed", message)
 
+    @pytest.mark.parametrize(
+        "data", [b"{}", requisition("R-OTHER").model_dump_json().encode()], ids=["none", "misnamed"]
+    )
+    async def test_a_malformed_start_gives_its_place_to_the_right_one(self, stores: Stores, data: bytes) -> None:
+        one = requisition()
+        malformed = start(one, data=data)
+        first = await stores.cases.claim(malformed)
+        assert first.outcome in ("unreadable", "misnamed")
+        bytes_of = one.model_dump_json().encode()
+        message = (await stores.journal.keep(NewMessage(door="rest", data=bytes_of, key="k"))).message.id
+        announced = await stores.cases.announce(one.case_id, content_hash(one), message)
+        assert (announced.outcome, announced.started) == ("new", False)
+        for _ in range(2):  # told to look again; and when its run is reset
+            taken = await stores.cases.claim(malformed)
+            assert (taken.outcome, taken.requisition, taken.message) == ("claimed", one, message)
+        kept = await stores.journal.read(first.message)
+        assert kept is not None and kept.state == "dead" and kept.reason.startswith(f"superseded by message {message}")
+        assert (await stores.cases.announce(one.case_id, content_hash(one), message)).started
+        assert (await stores.cases.claim(start(one, "run-2"))).outcome == "duplicate"
+
     async def test_doors_hear_whether_a_case_is_new_the_same_or_a_conflict(self, stores: Stores) -> None:
         one = requisition()
         ask = stores.cases.announce

@@ -7,8 +7,10 @@ import json
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from canonical.base import content_hash
 from canonical.cases import Correction, LineCorrection
 from canonical.parties import CostCentre
+from canonical.ports import NewMessage
 from tests import build
 from tests.workflows.conftest import Case
 from workflows.corrections import corrected
@@ -162,6 +164,23 @@ async def test_another_encoding_is_a_case_too(case: Case) -> None:
         f"procure_to_pay/{build.FACILITY}/surgery-app/{build.unique('W')}", b"x", encoding="binary/plain"
     )
     assert (await case.parked("data-invalid")).path == "encoding"
+
+
+async def test_the_right_requisition_takes_the_place_of_a_malformed_start_of_its_number(case: Case) -> None:
+    good = build.requisition(build.line("1", "ITM-1001", "1 BX"))
+    await case.start_raw(good.case_id, b'{"facility": "NGH"}')
+    await case.parked("data-invalid")
+    await case.signal("look_again", {})  # nothing has come: it goes on waiting
+    data = good.model_dump_json().encode()
+    message = (await case.cases.journal.keep(NewMessage(door="rest", data=data, key=good.number))).message.id
+    await case.cases.announce(good.case_id, content_hash(good), message)
+    await case.signal("look_again", {})
+    order = await case.order()
+    assert order.requisition == good.case_id
+    assert await case.failed_tasks(good.case_id) == 0
+    await case.shows("superseded by what came under its number")
+    states = {kept.id: kept.state for kept in case.cases.journal.messages.values()}
+    assert states.pop(message) == "routed" and set(states.values()) == {"dead"}
 
 
 async def test_an_unreadable_requisition_is_replaced_by_a_whole_one_and_goes_through(case: Case) -> None:

@@ -123,7 +123,7 @@ async def test_where_the_policy_allows_it_the_temporal_ui_approves_marked_as_not
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        ({"verb": "aprove"}, "'aprove' is not a decision"),
+        ({"verb": "aprove"}, "that is not a decision"),
         ({"verb": "approve", "colour": "green"}, "colour:"),
         ({"verb": 3}, "verb:"),
         ("approve", "decision:"),
