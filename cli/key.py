@@ -12,6 +12,7 @@ from cli.command import DryRun, Limit, Yes, command, noun
 from cli.exits import Stop
 from cli.house import KeyRequest, first, open_house
 from cli.output import Output, listing, table, when
+from gateway.lookups import SOURCE
 
 app = noun("Keys of senders at the REST door.")
 
@@ -44,14 +45,18 @@ async def add(
     facility: Annotated[str, typer.Option("--facility", "-f", help="The one facility it is for.")],
     person: Annotated[str, typer.Option("--person", help="The employee who decides by it.")] = "",
     scope: Annotated[list[str] | None, typer.Option("--scope", help="What it may; without, everything.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="The ordering system it sends for; without, the sender's name.")
+    ] = None,
     per_minute: Annotated[int, typer.Option("--per-minute", min=1, help="Requests a minute.")] = 60,
     days: Annotated[int | None, typer.Option("--days", min=1, help="How long it is good.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Write the secret into this file (mode 0600).")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make a key. Its secret is printed this once and kept nowhere."""
+    scopes = (*(scope or ()), *(f"{SOURCE}{name}" for name in source or ()))
     request = KeyRequest(
-        sender=sender, facility=facility, person=person, scopes=tuple(scope or ()), per_minute=per_minute, days=days
+        sender=sender, facility=facility, person=person, scopes=scopes, per_minute=per_minute, days=days
     )
     if dry_run:
         out.data({**request.model_dump(), "dry_run": True}, lambda: [f"would make a key for {sender} at {facility}"])

@@ -202,6 +202,12 @@ class OurHouse:
         return [KeyRow.model_validate(row.model_dump()) for row in rows]
 
     async def add_key(self, request: KeyRequest) -> NewKey:
+        if await self._wiring.register.facility(request.facility) is None:
+            raise Rejected(
+                f"no facility {request.facility} in the register (`fascia register show facility`)",
+                code="not-found",
+                system="store",
+            )
         if request.person and await self._wiring.register.employee(request.facility, request.person) is None:
             raise Rejected(
                 f"{request.person} is no employee of {request.facility} in the register",

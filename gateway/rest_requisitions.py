@@ -34,7 +34,10 @@ EXAMPLE: dict[str, Any] = {
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemDetails, "description": "No Idempotency-Key, or no JSON"},
-    403: {"model": ProblemDetails, "description": "Another facility's requisition, or a key that is not made for this"},
+    403: {
+        "model": ProblemDetails,
+        "description": "Another facility's or ordering system's requisition, or a key that is not made for this",
+    },
     409: {
         "model": ProblemDetails,
         "description": "The number is known with other content, or was cancelled or refused; the problem names the case",
@@ -117,11 +120,13 @@ async def _kept(behind: Doors, who: Caller, key: str, body: bytes) -> Kept:
 
 
 async def _read(behind: Doors, who: Caller, message: Kept) -> Requisition:
-    """Read it as agreed, and only for the sender's own facility; what is refused is so in the journal too."""
+    """Read it as agreed, and only for the sender's own facility and ordering system; what is refused is so in the journal too."""
     try:
         requisition = read_strictly(Requisition, message.data)
         if requisition.facility != who.facility:
             raise Rejected(f"this key is for facility {who.facility}", code="not-allowed")
+        if requisition.source not in who.sources:
+            raise Rejected(f"source: this key is for {', '.join(who.sources)}", code="not-allowed")
     except (Malformed, Rejected) as wrong:
         if message.state != "refused":
             await behind.intake.refused(message, wrong)

@@ -63,7 +63,7 @@ class DecidedCase(CaseWorkflow):
 
     @decide.validator
     def _may_decide(self, raw: RawValue) -> None:
-        decision = _read(raw)
+        decision = _read(raw, strictly=True)  # not on replay: what was taken before stays taken
         if self._ready and decision.id not in self._answers:
             self._fits(decision)
 
@@ -152,14 +152,14 @@ class DecidedCase(CaseWorkflow):
         return bool(ROLES.get(checked.decision.verb, frozenset()) & set(checked.roles))
 
 
-def _read(raw: RawValue) -> Decision:
-    """A decision from whatever was sent.
+def _read(raw: RawValue, *, strictly: bool = False) -> Decision:
+    """A decision from whatever was sent; ``strictly``: also with the JSON types it should have.
 
     Raises:
         ApplicationError: (Malformed) what does not fit and where.
     """
     try:
-        return Decision.model_validate_json(raw.payload.data, extra="forbid")
+        return Decision.model_validate_json(raw.payload.data, strict=strictly or None, extra="forbid")
     except ValidationError as wrong:
         first = wrong.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"]) or "decision"

@@ -282,6 +282,8 @@ async def test_a_key_is_made_listed_and_revoked_and_only_its_hash_is_kept(
     made = await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-ME", "--days", "7", "--json")
     assert made.code == 0 and made.json["expires_at"] and made.json["secret"].startswith("fsc_")
     assert (await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-NOBODY")).code == 3
+    unknown = await fascia("key", "add", "or-desk", "--facility", "XYZ")
+    assert unknown.code == 3 and "no facility XYZ" in unknown.err
     listed = await fascia("key", "list", "--json")
     assert listed.json["items"][0]["id"] == made.json["id"] and made.json["secret"] not in listed.out
     assert (await fascia("key", "revoke", made.json["id"])).code == 0

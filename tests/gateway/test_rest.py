@@ -31,7 +31,13 @@ from tests.gateway.fakes import (
     stands,
 )
 
-SYSTEM = Caller(key="key-1", sender="orplan", facility="NGH", scopes=("requisitions", "lookups"), per_minute=1000)
+SYSTEM = Caller(
+    key="key-1",
+    sender="orplan",
+    facility="NGH",
+    scopes=("requisitions", "lookups", "source:surgery-app"),
+    per_minute=1000,
+)
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
 ASKING = Caller(key="key-5", sender="e-req", facility="NGH", person="E-REQ", roles=("requester",), per_minute=1000)
 ELSEWHERE = Caller(key="key-3", sender="other", facility="SGH", person="E-X", per_minute=1000)
@@ -158,7 +164,7 @@ async def test_the_same_key_with_another_body_is_refused_and_kept(house: House) 
 
 async def test_two_senders_may_use_the_same_key(house: House) -> None:
     await house.post(wire())
-    assert (await house.post(wire(number="R-2"), by="person")).status_code == 202
+    assert (await house.post(wire(number="R-2", source="e-buy"), by="person")).status_code == 202
 
 
 async def test_the_same_requisition_under_another_key_is_the_same_case(house: House) -> None:
@@ -213,6 +219,50 @@ async def test_other_content_under_a_known_number_is_a_conflict_that_names_the_c
     assert [message.state for message in house.messages] == ["routed", "refused"]
     assert [one.kind for one in house.cases.unmatched.values()] == ["requisition"]
     assert len(house.engine.started) == 1
+
+
+async def test_a_key_sends_for_its_own_ordering_system_only(house: House) -> None:
+    told = problem(await house.post(wire(source="pharmacy-desk")), 403, "not-allowed")
+    assert "source: this key is for surgery-app" in str(told["detail"])
+    problem(await house.post(wire(), "k-2", by="person"), 403, "not-allowed")  # without a source it is for its own name
+    assert (await house.post(wire(source="e-buy"), "k-3", by="person")).status_code == 202
+    assert len(house.engine.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"emergency": "yes"}, "$.emergency"),
+        ({"emergency": 1}, "$.emergency"),
+        ({"number": 5}, "$.number"),
+        ({"needed_by": 1790000000}, "$.needed_by"),
+        ({"lines": [{"id": "1", "item": "ITM-1", "quantity": {"value": True}}]}, "$.lines[0].quantity.value"),
+    ],
+)
+async def test_a_wrong_json_type_is_refused_with_its_path(house: House, changes: dict[str, object], path: str) -> None:
+    told = problem(await house.post(wire(**changes)), 422, "data-invalid")
+    assert told["errors"][0]["path"] == path  # type: ignore[index]
+    assert house.engine.started == []
+
+
+async def test_a_decimal_is_text_or_an_integer(house: House) -> None:
+    for key, value in (("a", "10.50"), ("b", 10)):
+        line = {"id": "1", "item": "ITM-1", "quantity": {"value": value}}
+        assert (await house.post(wire(number=key, lines=[line]), key)).status_code == 202
+
+
+async def test_a_byte_order_mark_is_named(house: House) -> None:
+    told = problem(await house.post(b"\xef\xbb\xbf" + json.dumps(wire()).encode()), 400, "data-invalid")
+    assert "byte order mark" in str(told["detail"])
+
+
+async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: House) -> None:
+    await house.cases.record(stands(ORDER_CASE))
+    answer = await house.post(
+        {"verb": "hold", "reason": "x", "revision": "3"}, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions"
+    )
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"  # type: ignore[index]
+    assert house.engine.decided == []
 
 
 async def test_without_an_idempotency_key_nothing_is_kept(house: House) -> None:

@@ -123,7 +123,7 @@ async def parts(stack: Stack) -> AsyncIterator[Wiring]:
 
 @pytest.fixture
 async def door(parts: Wiring) -> AsyncIterator[httpx.AsyncClient]:
-    key = NewKey(sender=build.unique("S"), facility="NGH", per_minute=1000)
+    key = NewKey(sender=build.unique("S"), facility="NGH", scopes=("source:surgery-app",), per_minute=1000)
     _, secret = await StoredKeys(parts.database).add(key)
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     transport = httpx.ASGITransport(make_app(parts.doors()), raise_app_exceptions=False)

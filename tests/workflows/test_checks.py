@@ -113,7 +113,7 @@ WRONG = {
     "requester": ["E-REQ"],
     "deliver_to": {},
     "needed_by": "tomorrow",
-    "emergency": "perhaps",
+    "emergency": "yes",
     "note": "n" * 2001,
     "lines": [],
 }
@@ -139,6 +139,7 @@ async def test_every_wrong_field_is_a_case_with_its_path_and_never_a_failing_tas
         (b"[]", "document"),
         (b'{"lines": 1}', ""),
         (b"\xff\xfe", "document"),
+        (b"\xef\xbb\xbf{}", "document"),
     ],
 )
 async def test_what_is_not_a_requisition_at_all_is_a_case_too(case: Case, data: bytes, path: str) -> None:
