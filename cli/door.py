@@ -15,6 +15,7 @@ from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavai
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, KeyRequest, MessageFilter, Resumed, first
 from cli.views import (
+    BankConfirmed,
     CaseRow,
     CaseView,
     DecisionView,
@@ -152,6 +153,9 @@ class DoorHouse:
         self._elsewhere()
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
+        self._elsewhere()
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
         self._elsewhere()
 
     async def keys(self, limit: int) -> Sequence[KeyRow]:

@@ -20,11 +20,12 @@ from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.parties import Employee
-from cli import loading, reading, successor
+from cli import banking, loading, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, House, KeyRequest, MessageFilter, Resumed
 from cli.views import (
+    BankConfirmed,
     CaseRow,
     CaseView,
     KeyRow,
@@ -189,13 +190,18 @@ class OurHouse:
     # ---- the register and keys -----------------------------------------------------------------------------------
 
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
-        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run)
+        person = await reading.employee(self._wiring, "", login())
+        by = person.id if person else login()
+        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run, by=by)
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
         return await loading.from_erp(self._wiring.register, self._wiring.erp_for(facility), facility, dry_run=dry_run)
 
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
         return await reading.register(self._wiring, kind, facility, code, limit)
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
+        return await banking.confirm(self._wiring, supplier, fingerprint, login(), dry_run=dry_run)
 
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         rows = await stored_keys.StoredKeys(self._wiring.database).keys(limit)

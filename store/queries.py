@@ -166,6 +166,13 @@ class StoredQueries:
         async with transaction(self._engine) as connection:
             return await ways(connection, case)
 
+    async def waiting_for_bank(self, supplier: str) -> Sequence[str]:
+        """The open cases whose payment waits until somebody confirms this supplier's bank details."""
+        parked = select(case_attention.c.case).where(case_attention.c.content.contains('"confirm_bank"'))
+        asked = select(cases.c.case).where(cases.c.supplier == supplier, ~cases.c.closed, cases.c.case.in_(parked))
+        async with transaction(self._engine) as connection:
+            return [row.case for row in await connection.execute(asked.order_by(cases.c.case))]
+
     async def links(self, case: str) -> Sequence[tuple[str, str]]:
         """What came of what, as a case stated it: messages, documents, lines and cases, by their lineage names."""
         asked = (

@@ -13,6 +13,7 @@ from canonical.cases import Actor, Answer, Attention, Decision, LineState, Troub
 from canonical.errors import FasciaError, Rejected
 from cli.house import CaseFilter, KeyRequest, MessageFilter, Resumed
 from cli.views import (
+    BankConfirmed,
     CaseRow,
     CaseView,
     ChangeView,
@@ -192,6 +193,10 @@ class FakeHouse:
             )
         ]
         return [row for row in rows if code in ("", row.code)]
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
+        self.fail()
+        return BankConfirmed(supplier=supplier, fingerprint=fingerprint or "f-now", dry_run=dry_run)
 
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         return [KeyRow(id="k-1", sender="or-desk", facility="NGH", made_at=NOON)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from canonical.base import Canonical, Money, total
+from canonical.errors import Rejected
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.supply import ContractPrice, Item
 
@@ -97,6 +98,17 @@ class FakeRegister:
             if isinstance(record, Employee) and record.facility == facility:
                 newest.setdefault(record.id, record)
         return [person for person in newest.values() if person.active and role in person.roles]
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
+        held = await self.supplier(supplier)
+        if held is None or held.bank_fingerprint != fingerprint:
+            raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
+        if held.bank_changed_by and held.bank_changed_by in (by.id, by.os_user):
+            raise Rejected("who changed them may not confirm them", code="not-allowed", system="store")
+        said = {"bank_confirmed_fingerprint": fingerprint, "bank_confirmed_by": by.id, "bank_confirmed_at": at}
+        confirmed = held.model_copy(update=said) if held.bank_changed_unseen else held
+        self.put(confirmed)
+        return confirmed
 
     async def policy(self, facility: str, as_of: date) -> Policy:
         for record in self.records:
