@@ -19,7 +19,7 @@ from store.case_tables import cases
 from store.claim_rules import Held, Start, judge, read_start
 from store.database import at_once, transaction
 from store.ids import now
-from store.journal import MOVE, keep_in, mark_in, moved, moving
+from store.journal import keep_in, mark_in, moved, moving
 from store.money import budget_left, reserve
 from store.numbering import hold, take
 from store.tables import Words, claims, commitments, messages, order_numbers, orders
@@ -49,6 +49,7 @@ def _taking() -> Any:
 
 
 _ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
+_VALIDATE = moving(only_if=messages.c.state == "received")  # what is routed already does not go back
 
 
 def as_written(number: str) -> str:
@@ -74,7 +75,7 @@ class StoredClaims:
             held = await _held(connection, case)
             if held["hash"] not in ("", content_hash):
                 return Announcement(outcome="conflict", case=case)
-            await connection.execute(MOVE, marked)
+            await connection.execute(_VALIDATE, marked)
         return Announcement(outcome="same", case=case, started=held["run"] is not None or held["generation"] > 1)
 
     async def claim(self, request: ClaimRequest) -> Claimed:

@@ -169,7 +169,8 @@ class FakeCases:
             self.claim_messages[case] = message
         elif held.hash not in ("", content_hash):
             return Announcement(outcome="conflict", case=case)
-        if message in self.journal.messages:
+        kept = self.journal.messages.get(message)
+        if kept is not None and kept.state == "received":
             await self.journal.mark(message, "validated", case=case)
         started = held is not None and (held.run is not None or held.generation > 1)
         return Announcement(outcome="new" if held is None else "same", case=case, started=started)

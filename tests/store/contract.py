@@ -77,6 +77,15 @@ class ClaimContract:
         assert (await stores.cases.announce(one.case_id, content_hash(one), message)).started
         assert (await stores.cases.claim(start(one, "run-2"))).outcome == "duplicate"
 
+    async def test_a_message_announced_again_does_not_go_back(self, stores: Stores) -> None:
+        one = requisition()
+        message = (await stores.journal.keep(NewMessage(door="rest", data=b"as it came", key="k"))).message.id
+        await stores.cases.announce(one.case_id, content_hash(one), message)
+        await stores.journal.mark(message, "routed")
+        await stores.cases.announce(one.case_id, content_hash(one), message)
+        kept = await stores.journal.read(message)
+        assert kept is not None and kept.state == "routed"
+
     async def test_doors_hear_whether_a_case_is_new_the_same_or_a_conflict(self, stores: Stores) -> None:
         one = requisition()
         ask = stores.cases.announce
