@@ -49,7 +49,12 @@ def _taking() -> Any:
 
 
 _ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
-_VALIDATE = moving(only_if=messages.c.state == "received")  # what is routed already does not go back
+# What is routed already does not go back.
+_VALIDATE = (
+    select(messages.c.id)
+    .where(messages.c.id == bindparam("of_message", type_=Words))
+    .add_cte(moving(only_if=messages.c.state == "received"))
+)
 
 
 def as_written(number: str) -> str:
