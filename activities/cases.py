@@ -7,7 +7,8 @@ from datetime import date
 
 from temporalio import activity
 
-from canonical.base import Money
+from activities.register import over_budget
+from canonical.base import Money, total
 from canonical.cases import CaseChange, CheckedDecision, DecisionToCheck
 from canonical.errors import Unavailable
 from canonical.parties import Supplier
@@ -72,16 +73,18 @@ class CaseActivities:
 
     @activity.defn
     async def split_orders(self, request: OrdersRequest) -> Orders:
-        """Split approved lines by supplier, ship-to and contract, and number the orders."""
+        """Split approved lines by supplier, ship-to and contract, number the orders and reserve their budget."""
         groups: dict[str, list[EnrichedLine]] = defaultdict(list)
         for line in request.lines:
             groups[f"{line.supplier}|{line.ship_to}|{line.contract or ''}"].append(line)
-        keys = sorted(groups)
-        numbers = await self._cases.order_numbers(request, keys)
-        orders = []
-        for key, number in zip(keys, numbers, strict=True):
-            orders.append(await self._order(request, number, groups[key]))
-        return Orders(orders=tuple(orders))
+        orders = {key: await self._order(request, "not-numbered", groups[key]) for key in sorted(groups)}
+        amounts = {key: order.amount for key, order in orders.items()}
+        given = await self._cases.order_numbers(request, amounts)
+        if given.budget_left is not None:
+            needed = request.amount or total(list(amounts.values()), request.currency)
+            return Orders(problem=over_budget(request.requisition.cost_centre, given.budget_left, needed))
+        numbered = zip(orders.values(), given.numbers, strict=True)
+        return Orders(orders=tuple(order.model_copy(update={"number": number}) for order, number in numbered))
 
     async def _order(self, request: OrdersRequest, number: str, lines: list[EnrichedLine]) -> PurchaseOrder:
         requisition, first = request.requisition, lines[0]

@@ -86,7 +86,8 @@ class RegisterActivities:
     async def _budget_left(self, requisition: Requisition, centre: CostCentre | None, currency: str) -> Money | None:
         if centre is None or centre.budget is None or centre.budget.currency != currency:
             return None
-        committed = await self._register.committed(requisition.facility, centre.code) or zero(currency)
+        own = requisition.case_id  # a check that is repeated does not meet its own orders
+        committed = await self._register.committed(requisition.facility, centre.code, own) or zero(currency)
         return centre.budget - (centre.actual or zero(currency)) - committed
 
     async def _line(
@@ -259,9 +260,14 @@ def _budget_problems(
         reason = f"the budget of {centre.code} is kept in {centre.budget.currency}, this needs {amount}"
         return [_problem("business-rule", reason, "cost_centre")]
     if left is not None and amount.amount > left.amount:
-        reason = f"budget exceeded: {centre.code} has {left} left, this needs {amount}"
-        return [Attention(kind="business-rule", reason=reason, path="cost_centre", verbs=("accept", *FIX))]
+        return [over_budget(centre.code, left, amount)]
     return []
+
+
+def over_budget(cost_centre: str, left: Money, needed: Money) -> Attention:
+    """Finance's question: is it bought although the budget does not have the money?"""
+    reason = f"budget exceeded: {cost_centre} has {left} left, this needs {needed}"
+    return Attention(kind="business-rule", reason=reason, path="cost_centre", verbs=("accept", *FIX))
 
 
 def _auto_reason(lines: list[EnrichedLine], amount: Money, policy: Policy) -> str:

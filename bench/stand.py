@@ -104,7 +104,7 @@ async def standing(
         try:
             port = stack.port(STUB)
             await stack.add_part(Part(name=STUB, argv=own_program("-m", "bench.stub_erp", str(port))))
-            new = NewKey(sender="bench", facility=build.FACILITY, per_minute=1_000_000)
+            new = NewKey(sender="surgery-app", facility=build.FACILITY, per_minute=1_000_000)
             _, secret = await StoredKeys(database).add(new)
             await _load(StoredRegister(database))
             yield Stand(stack, client, database, secret, meter(stack), f"http://127.0.0.1:{port}")

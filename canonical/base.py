@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, unquote
 
@@ -51,15 +51,23 @@ class Canonical(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+BOM = b"\xef\xbb\xbf"  # UTF-8's byte order mark
+
+
 def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool = False) -> Model:
-    """Read JSON as a door does: an unknown or wrong field is refused with its path.
+    """Read JSON as a door does: an unknown or wrong field, or one of another JSON type, is refused with its path.
+
+    Dates are text (ISO 8601); decimals are text or integers. Nothing is taken for something else: ``"yes"`` is no boolean,
+    ``1`` no text.
 
     Raises:
         Malformed: what is wrong, where (``path`` like ``lines.0.quantity.value``); never the value itself, which may be
             a person's name.
     """
+    if data[:3] == BOM or data[:1] == "\ufeff":
+        raise Malformed("document: the JSON begins with a byte order mark: send UTF-8 without one", code="data-invalid")
     try:
-        return model.model_validate_json(data, extra="ignore" if allow_unknown else "forbid")
+        return model.model_validate_json(data, strict=True, extra="ignore" if allow_unknown else "forbid")
     except ValidationError as wrong:
         problems = wrong.errors(include_input=False, include_url=False, include_context=False)
         first = problems[0]
@@ -89,6 +97,18 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def _exact(value: Any, what: str) -> Any:
+    """A decimal as it was written, in text or as an integer; what is neither is left for the model to refuse."""
+    if isinstance(value, float | bool):
+        raise ValueError(f"{what} is a decimal in text or an integer, never a float")
+    if not isinstance(value, str | int):
+        return value
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"{what} is a decimal in text or an integer") from None
+
+
 class Money(Canonical):
     """An exact amount with its ISO 4217 currency. Never a float."""
 
@@ -98,9 +118,7 @@ class Money(Canonical):
     @field_validator("amount", mode="before")
     @classmethod
     def _no_float(cls, value: Any) -> Any:
-        if isinstance(value, float):
-            raise ValueError("an amount is a decimal in text or an integer, never a float")
-        return value
+        return _exact(value, "an amount")
 
     def _same(self, other: Money) -> None:
         if other.currency != self.currency:
@@ -162,9 +180,7 @@ class Quantity(Canonical):
     @field_validator("value", mode="before")
     @classmethod
     def _no_float(cls, value: Any) -> Any:
-        if isinstance(value, float):
-            raise ValueError("a quantity is a decimal in text or an integer, never a float")
-        return value
+        return _exact(value, "a quantity")
 
     def __str__(self) -> str:
         return f"{self.value.normalize():f} {self.unit}"

@@ -56,6 +56,7 @@ VERBS = (
     "cancel",
 )
 REASON_NEEDED = frozenset({"reject", "refuse", "cancel", "hold", "short_close"})
+REASON_KEPT = "reason in the case"  # stands wherever others look: nobody vouches for what a person writes in a reason
 
 
 class Actor(Canonical):
@@ -87,7 +88,8 @@ class Correction(Canonical):
 class Decision(Canonical):
     """A person's word to a case. ``id`` is its own name (the update id): the same id twice is one decision.
 
-    ``document`` names what it is about where a line is not enough (an invoice number). ``seal`` is set by our doors.
+    ``document`` names what it is about where a line is not enough (an invoice number). ``seal`` is set by our doors, which
+    also keep the reason's text in our own store and send :data:`REASON_KEPT` in its place: Temporal keeps what it is given.
     """
 
     verb: str

@@ -64,7 +64,7 @@ class RequisitionAttentionOverdue(RequisitionEvent):
 
 
 class RequisitionRefused(RequisitionEvent):
-    """An approver said no, or the requisition was cancelled before it was ordered."""
+    """An approver said no, or the requisition was cancelled before it was ordered. ``reason`` says which, never a person's words."""
 
     reason: str = ""
 
@@ -125,7 +125,7 @@ class OrderClosed(OrderEvent):
 
 
 class OrderCancelled(OrderEvent):
-    """The order was taken back."""
+    """The order was taken back. ``reason`` says how, never a person's words."""
 
     reason: str = ""
 

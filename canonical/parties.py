@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from pydantic import Field
@@ -91,7 +91,11 @@ class Terms(Canonical):
 
 
 class Supplier(Canonical):
-    """Who sells to us. Blocked suppliers get no order and no payment without a person."""
+    """Who sells to us. Blocked suppliers get no order and no payment without a person.
+
+    Of bank details there is a fingerprint only: which there is now, by whom it was changed (an employee's id or a login,
+    where that is known), and which one a person confirmed with the supplier, who and when.
+    """
 
     code: SupplierCode
     name: Text = ""
@@ -100,7 +104,10 @@ class Supplier(Canonical):
     currency: Currency = "USD"
     terms: Terms = Terms()
     bank_fingerprint: str = ""
+    bank_changed_by: str = ""
     bank_confirmed_fingerprint: str = ""
+    bank_confirmed_by: str = ""
+    bank_confirmed_at: datetime | None = None
     erp_code: str = ""
 
     @property
@@ -233,10 +240,9 @@ class Policy(Canonical):
 
 
 class Facility(Canonical):
-    """A hospital site: its calendar, currency and which ERP serves it."""
+    """A hospital site: its calendar and currency."""
 
     code: FacilityCode
     name: Text = ""
-    erp: str = "tryton"
     currency: Currency = "USD"
     calendar: BusinessCalendar = BusinessCalendar()

@@ -7,7 +7,7 @@ then has one effect (our key goes with it). Raised everywhere: Unavailable, Thro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from canonical.steps import (
     InvoiceCheck,
     InvoiceSeen,
     OpenOrder,
+    OrderNumbers,
     OrdersRequest,
     SentDocument,
     SupplierDocument,
@@ -213,10 +214,11 @@ class Journal(Protocol):
 
 
 class Announcement(Canonical):
-    """What a door learnt when it announced a case: new, same (content seen before) or conflict."""
+    """What a door learnt when it announced a case: new, same (content seen before) or conflict; has a run taken it yet?"""
 
     outcome: str = Field(pattern="^(new|same|conflict)$")
     case: str
+    started: bool = False
 
 
 class Unmatched(Canonical):
@@ -251,8 +253,12 @@ class Cases(Protocol):
         """Claim an order's case; commit its budget; register order number and supplier for replies."""
         ...
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        """A number for each group of lines of the requisition; the same ones when asked again."""
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
+
+        Of two requisitions that ask for the last money at once one gets it; the other hears what is left, and nothing is
+        numbered or reserved.
+        """
         ...
 
     async def record(self, change: CaseChange) -> None:
@@ -263,8 +269,12 @@ class Cases(Protocol):
         """The case as the read model has it."""
         ...
 
+    async def keep_reason(self, case: str, decision: str, reason: str) -> None:
+        """Keep the text of a decision's reason under the decision's id; the first one stays."""
+        ...
+
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
-        """Check a decision's seal and find the person and roles behind it."""
+        """Check a decision's seal and find the person and roles behind it; the reason's text goes no further than our store."""
         ...
 
     async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
@@ -312,10 +322,16 @@ class Register(Protocol):
     async def partner(self, supplier: str) -> Partner | None: ...
     async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]: ...
     async def cost_centre(self, facility: str, code: str) -> CostCentre | None: ...
-    async def committed(self, facility: str, cost_centre: str) -> Money | None: ...
+    async def committed(self, facility: str, cost_centre: str, but: str = "") -> Money | None:
+        """What orders promise of a cost centre, those of the requisition's case ``but`` left out."""
+        ...
+
     async def employee(self, facility: str, person: str) -> Employee | None: ...
     async def employees(self, facility: str, role: str) -> Sequence[Employee]: ...
     async def policy(self, facility: str, as_of: date) -> Policy: ...
+    async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
+        """A person has checked these bank details with the supplier. Rejected: they changed again, or this person changed them."""
+        ...
 
 
 class MailboxFile(Canonical):
@@ -349,7 +365,15 @@ class Engine(Protocol):
     """Temporal as doors see it."""
 
     async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
-        """Start (or find running) the case of a requisition; returns its run id."""
+        """Start the case of a requisition; returns its run id.
+
+        Empty where a run stands under its name already (begun by another door, perhaps with something nobody could read):
+        that one is told to look again, and takes what was announced if it has nothing better.
+        """
+        ...
+
+    async def look_again(self, case: str) -> bool:
+        """Tell a waiting case that what it waits for may have changed outside; False when no open case has that name."""
         ...
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:

@@ -117,19 +117,33 @@ class Enriched(Canonical):
 
 
 class OrdersRequest(Canonical):
-    """Split approved lines into orders and give each its number; asked twice, the same numbers come back."""
+    """Split approved lines into orders, give each its number and reserve its budget; asked twice, the same comes back.
+
+    ``amount`` is what must be left of the budget; ``above_budget``: finance let this amount through although it is not.
+    """
 
     case: str
     requisition: Requisition
     lines: tuple[EnrichedLine, ...]
     currency: str
     dated: date
+    amount: Money | None = None
+    above_budget: bool = False
+    as_of: datetime | None = None
+
+
+class OrderNumbers(Canonical):
+    """The numbers of a requisition's orders, with their budget reserved; none where only ``budget_left`` is left."""
+
+    numbers: tuple[OrderNumber, ...] = ()
+    budget_left: Money | None = None
 
 
 class Orders(Canonical):
-    """The orders a requisition became."""
+    """The orders a requisition became; none where the budget no longer has the money (``problem``)."""
 
-    orders: tuple[PurchaseOrder, ...]
+    orders: tuple[PurchaseOrder, ...] = ()
+    problem: Attention | None = None
 
 
 class OpenOrder(Canonical):

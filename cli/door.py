@@ -16,6 +16,7 @@ from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.views import (
     ActView,
+    BankConfirmed,
     CaseRow,
     CaseView,
     DecisionView,
@@ -158,6 +159,9 @@ class DoorHouse:
         self._elsewhere()
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
+        self._elsewhere()
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
         self._elsewhere()
 
     async def keys(self, limit: int) -> Sequence[KeyRow]:

@@ -13,6 +13,7 @@ from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.views import (
     ActView,
+    BankConfirmed,
     CaseRow,
     CaseView,
     DeliveryView,
@@ -121,6 +122,10 @@ class House(Protocol):
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport: ...
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport: ...
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
+        """Confirm a supplier's bank details, as they are now or of this fingerprint, and let the cases go on that wait."""
+        ...
 
     async def keys(self, limit: int) -> Sequence[KeyRow]: ...
     async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:

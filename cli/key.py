@@ -19,6 +19,7 @@ from cli.exits import Stop, wrong_usage
 from cli.house import KeyRequest, first, open_house
 from cli.output import Output, listing, table, when
 from cli.views import KeyRow, NewKey
+from gateway.lookups import SOURCE
 
 app = noun("Keys of senders at the REST door.")
 
@@ -62,6 +63,9 @@ async def add(
     person: Annotated[str, typer.Option("--person", help="The employee who decides by it.")] = "",
     scope: Annotated[list[str] | None, typer.Option("--scope", help="What it may; without, everything.")] = None,
     per_minute: Annotated[int, typer.Option("--per-minute", min=0, help="Requests a minute; 0 for any number.")] = 60,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="The ordering system it sends for; without, the sender's name.")
+    ] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="How long it is good.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Write the secret into this file (mode 0600).")] = None,
     file: Annotated[
@@ -80,7 +84,8 @@ async def add(
     elif not (sender and facility):
         raise wrong_usage("whose key, and for which facility?", "fascia key add SENDER --facility F, or --from FILE")
     else:
-        given = {"sender": sender, "facility": facility, "person": person, "scopes": scope or [], "days": days}
+        scopes = [*(scope or ()), *(f"{SOURCE}{name}" for name in source or ())]
+        given = {"sender": sender, "facility": facility, "person": person, "scopes": scopes, "days": days}
         told = given | {"per_minute": per_minute, "save": str(save) if save else None}
         wishes = (read_strictly(Wish, json.dumps(told)),)
     if dry_run:

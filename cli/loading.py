@@ -16,7 +16,7 @@ from store.register import StoredRegister
 
 
 async def from_path(
-    register: StoredRegister, path: Path, kind: str, facility: str, source: str, *, dry_run: bool
+    register: StoredRegister, path: Path, kind: str, facility: str, source: str, *, dry_run: bool, by: str = ""
 ) -> LoadReport:
     """Load a file, or the files of a folder in the order in which one names the other."""
     if kind and register_csv.target(kind) not in KINDS:
@@ -31,12 +31,13 @@ async def from_path(
         files = [(kind or register_csv.kind_of(path) or "", path)]
     records: list[LoadedRecord] = []
     for of_kind, file in files:
-        records += await _file(register, file, of_kind, facility, source, alone=len(files) == 1, dry_run=dry_run)
+        alone = len(files) == 1
+        records += await _file(register, file, of_kind, facility, source, alone=alone, dry_run=dry_run, by=by)
     return report(str(path), records, dry_run=dry_run)
 
 
 async def _file(
-    register: StoredRegister, file: Path, kind: str, facility: str, source: str, *, alone: bool, dry_run: bool
+    register: StoredRegister, file: Path, kind: str, facility: str, source: str, *, alone: bool, dry_run: bool, by: str
 ) -> list[LoadedRecord]:
     """One file; in a folder, one that cannot be read is refused whole and the others go on."""
     try:
@@ -45,7 +46,7 @@ async def _file(
         if alone:
             raise
         return [LoadedRecord(kind=kind, outcome="refused", where=file.name, reason=wrong.message)]
-    stored = await register.load(target, rows, source, facility, dry_run=dry_run)
+    stored = await register.load(target, rows, source, facility, dry_run=dry_run, by=by)
     return told(stored, file.name)
 
 

@@ -20,12 +20,13 @@ from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.parties import Employee
-from cli import again, loading, outgoing, reading, successor
+from cli import again, banking, loading, outgoing, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
     ActView,
+    BankConfirmed,
     CaseRow,
     CaseView,
     DeliveryView,
@@ -41,6 +42,7 @@ from cli.views import (
     SubscriberRow,
     UnmatchedRow,
 )
+from gateway.decisions import without_reason
 from gateway.rest_decisions import MAY_SETTLE
 from store import keys as stored_keys
 from store.ids import now
@@ -116,6 +118,7 @@ class OurHouse:
                 f"there is no key to seal decisions with at {self._wiring.settings.secret_path('seal_key')}",
                 "run `fascia up` once, or decide through the REST door with FASCIA_API_KEY",
             )
+        decision = await without_reason(self._wiring.cases, case, decision)
         return await self._wiring.engine.decide(case, decision.sealed(case, key))
 
     async def resume(self, case: str, reason: str) -> Resumed:
@@ -227,7 +230,9 @@ class OurHouse:
     # ---- the register and keys -----------------------------------------------------------------------------------
 
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
-        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run)
+        person = await reading.employee(self._wiring, "", login())
+        by = person.id if person else login()
+        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run, by=by)
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
         return await loading.from_erp(self._wiring.register, self._wiring.erp_for(facility), facility, dry_run=dry_run)
@@ -235,12 +240,21 @@ class OurHouse:
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
         return await reading.register(self._wiring, kind, facility, code, limit)
 
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
+        return await banking.confirm(self._wiring, supplier, fingerprint, login(), dry_run=dry_run)
+
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         rows = await stored_keys.StoredKeys(self._wiring.database).keys(limit)
         return [KeyRow.model_validate(row.model_dump()) for row in rows]
 
     async def add_keys(self, requests: Sequence[KeyRequest]) -> Sequence[NewKey]:
         for one in requests:
+            if await self._wiring.register.facility(one.facility) is None:
+                raise Rejected(
+                    f"no facility {one.facility} in the register (`fascia register show facility`)",
+                    code="not-found",
+                    system="store",
+                )
             if one.person and await self._wiring.register.employee(one.facility, one.person) is None:
                 raise Rejected(
                     f"{one.person} is no employee of {one.facility} in the register", code="not-found", system="store"

@@ -40,7 +40,7 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("remittance", 1, invoicing.Remittance),
     ("item", 1, supply.Item),
     ("contract_price", 1, supply.ContractPrice),
-    ("facility", 1, parties.Facility),
+    ("facility", 2, parties.Facility),
     ("department", 1, parties.Department),
     ("location", 1, parties.Location),
     ("cost_centre", 1, parties.CostCentre),

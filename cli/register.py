@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from cli.command import DryRun, Limit, command, noun
-from cli.exits import Exit, not_found, wrong_usage
+from cli.command import DryRun, Limit, Yes, command, noun
+from cli.exits import Exit, Stop, not_found, wrong_usage
 from cli.house import first, open_house
 from cli.output import Output, listing, plain, table
 from cli.views import LoadReport
@@ -84,3 +84,38 @@ async def show(
     out.data(listing(rows, more=more), drawn)
     if more:
         out.say(f"and more: the first {limit} are shown (--limit)")
+
+
+@command(app, "confirm-bank")
+async def confirm_bank(
+    out: Output,
+    supplier: Annotated[str, typer.Argument(help="The supplier's code.")],
+    fingerprint: Annotated[
+        str, typer.Option("--fingerprint", help="Only these bank details; without, those the register has now.")
+    ] = "",
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Say that you checked a supplier's changed bank details with the supplier; payments that wait for it go on.
+
+    For the role finance, and not for who changed them. The register keeps who said so, when, and of which fingerprint.
+    """
+    async with open_house() as house:
+        if out.interactive and not yes and not dry_run:
+            seen = await house.confirm_bank(supplier, fingerprint, True)
+            if not out.ask(f"did {supplier} confirm the bank details of fingerprint {seen.fingerprint}?"):
+                raise Stop("nothing was confirmed", code="interrupted")
+            fingerprint = seen.fingerprint
+        done = await house.confirm_bank(supplier, fingerprint, dry_run)
+
+    def shown() -> list[RenderableType]:
+        if done.dry_run:
+            return [f"would confirm fingerprint {done.fingerprint} of {supplier}; {len(done.told)} case(s) wait for it"]
+        stopped = [f"{case} does not run: `fascia case resume` it, then retry" for case in done.not_running]
+        return [
+            f"the bank details of {supplier} (fingerprint {done.fingerprint}) are confirmed",
+            *(f"{case} goes on" for case in done.told),
+            *stopped,
+        ]
+
+    out.data(done, shown)

@@ -51,7 +51,8 @@ async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
     start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
     begin = await start(wiring, case)
     generation = await wiring.cases.raise_generation(case)
-    terminated = await _terminated(wiring, case, reason or "another run goes on with this case")
+    terminated = await _terminated(wiring, case)
+    await wiring.cases.keep_resumed(case, generation, reason)
     await wiring.journal.route_again(case)  # by the routing sweep, which waits until the case runs
     run = await begin()
     await _attached_again(wiring, case)
@@ -71,10 +72,11 @@ async def _attached_again(wiring: Wiring, case: str) -> None:
         await wiring.engine.deliver(case, document.model_copy(update={"attached_by": row.decided_by or None}))
 
 
-async def _terminated(wiring: Wiring, case: str, reason: str) -> bool:
-    """End the run that is there, if one is."""
+async def _terminated(wiring: Wiring, case: str) -> bool:
+    """End the run that is there, if one is. Why a person wanted it is in our own store, not in Temporal's."""
     try:
-        await wiring.client.get_workflow_handle(case).terminate(reason=reason, rpc_timeout=RPC)
+        handle = wiring.client.get_workflow_handle(case)
+        await handle.terminate(reason="another run goes on with this case", rpc_timeout=RPC)
     except RPCError as refused:
         if refused.status == RPCStatusCode.NOT_FOUND:
             return False

@@ -274,6 +274,21 @@ class LoadReport(Canonical):
     records: tuple[LoadedRecord, ...] = ()
 
 
+class BankConfirmed(Canonical):
+    """A supplier's bank details, of which only a fingerprint is known, as somebody confirmed them; who waited for that.
+
+    ``told``: the cases that look again now; ``not_running``: those that wait too, but whose run was stopped.
+    """
+
+    supplier: str
+    fingerprint: str
+    confirmed_by: str = ""
+    confirmed_at: datetime | None = None
+    told: tuple[str, ...] = ()
+    not_running: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
 class RegisterRow(Canonical):
     """A record of the register as it stands."""
 

@@ -15,8 +15,9 @@ from typing import Protocol
 import structlog
 
 from canonical.base import case_parts, content_hash, read_strictly
+from canonical.cases import State
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
-from canonical.ports import Cases, Engine, Journal, Kept, Unmatched
+from canonical.ports import Announcement, Cases, Engine, Journal, Kept, Unmatched
 from canonical.purchasing import Requisition
 from canonical.steps import SupplierDocument
 
@@ -48,6 +49,14 @@ class Conflict(Rejected):
     def __init__(self, message: str, case: str) -> None:
         super().__init__(message, code="conflict")
         self.case = case
+
+
+class Ended(Conflict):
+    """What was asked under this number was cancelled or refused: nothing starts again. ``case`` is the one that ended."""
+
+    def __init__(self, message: str, case: str) -> None:
+        super().__init__(message, case)
+        self.code = "ended"
 
 
 class Intake:
@@ -146,35 +155,53 @@ class Intake:
 
         Raises:
             Conflict: the number is known with other content; the message is refused and listed for a person.
+            Ended: the number is known and its case was cancelled or refused; the message is refused.
         """
-        case = requisition.case_id
-        announced = await self._cases.announce(case, content_hash(requisition), message.id)
+        announced = await self._announced(message, requisition)
+        if announced.outcome == "same" and announced.started:
+            await self._not_ended(message, requisition)
+        return await self._started(message, announced)
+
+    async def _announced(self, message: Kept, requisition: Requisition) -> Announcement:
+        announced = await self._cases.announce(requisition.case_id, content_hash(requisition), message.id)
         if announced.outcome == "conflict":
             reason = f"requisition {requisition.number} of {requisition.source} is known with other content"
             await self.listed("requisition", message, reason, facility=requisition.facility, number=requisition.number)
             conflict = Conflict(reason, announced.case)
             await self.refused(message, conflict, case=announced.case)
             raise conflict
-        if announced.outcome == "same" and await self._known(announced.case):
+        return announced
+
+    async def _not_ended(self, message: Kept, requisition: Requisition) -> None:
+        """Nothing starts again under the number of a case that was cancelled or refused: its sender must hear that."""
+        case = requisition.case_id
+        status = await self._cases.status(case)
+        if status is None or not status.closed or status.state is not State.FAILED:
+            return
+        asked = f"requisition {requisition.number} of {requisition.source}"
+        why = f"{asked} has ended ({status.business_state}): send what is still needed under a new number"
+        ended = Ended(why, case)
+        await self.refused(message, ended, case=case)
+        raise ended
+
+    async def _started(self, message: Kept, announced: Announcement) -> Started:
+        if announced.outcome == "same" and announced.started:
             await self.journal.mark(message.id, "routed", reason="the case has this content", case=announced.case)
             return Started("started", announced.case)
         try:
-            await self._engine.start_requisition(announced.case, message.data, trace=message.trace)
+            run = await self._engine.start_requisition(announced.case, message.data, trace=message.trace)
         except (Unavailable, Throttled) as away:
             log.warning("requisition kept, its case starts later", case=announced.case, problem=away.message)
+            return Started("kept", announced.case)
+        if not run:  # a run that is there takes it, or ends: the sweep looks which, and nothing is lost meanwhile
             return Started("kept", announced.case)
         await self.journal.mark(message.id, "routed", case=announced.case)
         return Started("started", announced.case)
 
-    async def _known(self, case: str) -> bool:
-        """Whether a run of the case ever wrote to the read model: announced only is not started."""
-        status = await self._cases.status(case)
-        return status is not None and status.revision > 0
-
     async def _requisition_again(self, message: Kept) -> None:
-        requisition = read_strictly(Requisition, message.data)
-        if (await self.requisition(message, requisition)).outcome == "kept":
-            raise Unavailable("Temporal does not answer", system="temporal")
+        announced = await self._announced(message, read_strictly(Requisition, message.data))
+        if (await self._started(message, announced)).outcome == "kept":
+            raise Unavailable("Temporal does not answer, or the case has not taken it yet", system="temporal")
 
     # ---- documents for an order's case --------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from canonical.parties import Terms
 from canonical.ports import Unmatched
 from canonical.supply import Item
 
+SOURCE = "source:"  # how a key's scope begins that names an ordering system
+
 
 class Caller(Canonical):
     """Who calls: a key of a sender, for one facility, perhaps of a person who may decide. 0 ``per_minute``: no quota."""
@@ -25,6 +27,16 @@ class Caller(Canonical):
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     per_minute: int = Field(default=60, ge=0)
+
+    def may(self, scope: str) -> bool:
+        """Whether the key is made for this; one that names nothing it is for is for everything."""
+        duties = [one for one in self.scopes if not one.startswith(SOURCE)]
+        return not duties or scope in duties
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The ordering systems it may speak for: those its ``source:`` scopes name, else the one it is called by."""
+        return tuple(one.removeprefix(SOURCE) for one in self.scopes if one.startswith(SOURCE)) or (self.sender,)
 
 
 class Keys(Protocol):

@@ -100,7 +100,7 @@ def pointer(path: str) -> str:
 def problem_of(failure: FasciaError) -> Problem:
     """One of our failures as the caller hears it."""
     if isinstance(failure, Conflict):
-        return Problem(409, "conflict", f"{failure.message}; the case is {failure.case}", case=failure.case)
+        return Problem(409, failure.code, f"{failure.message}; the case is {failure.case}", case=failure.case)
     if isinstance(failure, Malformed):
         unread = failure.path == "" and "JSON" in failure.message
         where = Wrong(detail=failure.message, path=json_path(failure.path), pointer=pointer(failure.path))

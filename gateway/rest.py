@@ -78,7 +78,7 @@ Behind = Annotated[Doors, Depends(doors)]
 
 def may(who: Caller, scope: str) -> None:
     """A key made for some things only does only those."""
-    if who.scopes and scope not in who.scopes:
+    if not who.may(scope):
         raise Problem(403, "not-allowed", f"this key is not made for {scope}")
 
 

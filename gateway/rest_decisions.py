@@ -13,6 +13,7 @@ from canonical.base import LineId, Text, case_parts, read_strictly
 from canonical.cases import VERBS, Actor, Answer, Correction, Decision
 from canonical.errors import FasciaError, Rejected
 from canonical.ports import Kept, NewMessage, Unmatched
+from gateway.decisions import without_reason
 from gateway.intake import Intake
 from gateway.lookups import Caller, DecisionRow
 from gateway.problems import Problem, trace_id
@@ -92,8 +93,10 @@ async def decide(request: Request, case: str, who: Who, behind: Behind, key: Ide
     await _of_facility(behind, who, case)
     message = await _kept(behind, who, case, given, body)
     try:
-        decision = _sealed(read_strictly(DecisionIn, body), case, who, given, behind.seal_key)
-        answer = await behind.engine.decide(case, decision)
+        decision = await without_reason(
+            behind.cases, case, _decision(read_strictly(DecisionIn, body), case, who, given)
+        )
+        answer = await behind.engine.decide(case, decision.sealed(case, behind.seal_key))
     except FasciaError as refused:
         await behind.intake.refused(message, refused, case=case)
         raise
@@ -101,10 +104,9 @@ async def decide(request: Request, case: str, who: Who, behind: Behind, key: Ide
     return answer
 
 
-def _sealed(given: DecisionIn, case: str, who: Caller, key: str, seal_key: bytes) -> Decision:
+def _decision(given: DecisionIn, case: str, who: Caller, key: str) -> Decision:
     name = hashlib.sha256(f"{who.key}/{case}/{key}".encode()).hexdigest()[:32]
-    decision = Decision(**dict(given), actor=Actor(id=who.person, known_by="api_key"), id=name)
-    return decision.sealed(case, seal_key)
+    return Decision(**dict(given), actor=Actor(id=who.person, known_by="api_key"), id=name)
 
 
 async def _kept(behind: Doors, who: Caller, case: str, key: str, body: bytes) -> Kept:

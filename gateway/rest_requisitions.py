@@ -12,7 +12,7 @@ from canonical.base import read_strictly
 from canonical.errors import Malformed, Rejected
 from canonical.ports import Kept, NewMessage
 from canonical.purchasing import Requisition
-from gateway.intake import REQUISITION, Conflict, Started
+from gateway.intake import REQUISITION, Conflict, Ended, Started
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails, trace_id
 from gateway.rest import Behind, Doors, Who, body_of, may
@@ -34,8 +34,14 @@ EXAMPLE: dict[str, Any] = {
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemDetails, "description": "No Idempotency-Key, or no JSON"},
-    403: {"model": ProblemDetails, "description": "Another facility's requisition, or a key that is not made for this"},
-    409: {"model": ProblemDetails, "description": "The number is known with other content; the problem names the case"},
+    403: {
+        "model": ProblemDetails,
+        "description": "Another facility's or ordering system's requisition, or a key that is not made for this",
+    },
+    409: {
+        "model": ProblemDetails,
+        "description": "The number is known with other content, or was cancelled or refused; the problem names the case",
+    },
     422: {
         "model": ProblemDetails,
         "description": "Something is not as agreed (with its path), or the key was used before",
@@ -114,11 +120,13 @@ async def _kept(behind: Doors, who: Caller, key: str, body: bytes) -> Kept:
 
 
 async def _read(behind: Doors, who: Caller, message: Kept) -> Requisition:
-    """Read it as agreed, and only for the sender's own facility; what is refused is so in the journal too."""
+    """Read it as agreed, and only for the sender's own facility and ordering system; what is refused is so in the journal too."""
     try:
         requisition = read_strictly(Requisition, message.data)
         if requisition.facility != who.facility:
             raise Rejected(f"this key is for facility {who.facility}", code="not-allowed")
+        if requisition.source not in who.sources:
+            raise Rejected(f"source: this key is for {', '.join(who.sources)}", code="not-allowed")
     except (Malformed, Rejected) as wrong:
         if message.state != "refused":
             await behind.intake.refused(message, wrong)
@@ -131,5 +139,8 @@ async def _started(behind: Doors, message: Kept, requisition: Requisition) -> St
     if message.state == "routed":
         return Started("started", message.case or requisition.case_id)
     if message.state == "refused" and message.case:
+        code, _, said = message.reason.partition(": ")
+        if code == "ended":
+            raise Ended(said, message.case)
         raise Conflict(f"requisition {requisition.number} is known with other content", message.case)
     return await behind.intake.requisition(message, requisition)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.base import case_parts, content_hash
+from canonical.base import Money, case_parts, content_hash, total
 from canonical.ports import Announcement, NewMessage, Unmatched
 from canonical.purchasing import PurchaseOrder
-from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
 from store.case_tables import cases
 from store.claim_rules import Held, Start, judge, read_start
 from store.database import at_once, transaction
 from store.ids import now
-from store.journal import MOVE, keep_in, mark_in, moved, moving
+from store.journal import keep_in, mark_in, moved, moving
+from store.money import budget_left, reserve
 from store.numbering import hold, take
-from store.tables import Words, claims, commitments, order_numbers, orders
+from store.tables import Words, claims, commitments, messages, order_numbers, orders
 from store.unmatched import put_in
 
 OURS = "fascia"  # the source of what we start ourselves
@@ -48,6 +49,12 @@ def _taking() -> Any:
 
 
 _ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
+# What is routed already does not go back.
+_VALIDATE = (
+    select(messages.c.id)
+    .where(messages.c.id == bindparam("of_message", type_=Words))
+    .add_cte(moving(only_if=messages.c.state == "received"))
+)
 
 
 def as_written(number: str) -> str:
@@ -73,8 +80,8 @@ class StoredClaims:
             held = await _held(connection, case)
             if held["hash"] not in ("", content_hash):
                 return Announcement(outcome="conflict", case=case)
-            await connection.execute(MOVE, marked)
-        return Announcement(outcome="same", case=case)
+            await connection.execute(_VALIDATE, marked)
+        return Announcement(outcome="same", case=case, started=held["run"] is not None or held["generation"] > 1)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         """Journal the bytes of a start, read them strictly and claim the case for its first run."""
@@ -133,12 +140,19 @@ class StoredClaims:
             return await connection.scalar(_TAKE, values) or ""
 
     async def _not_claimed(self, connection: AsyncConnection, request: ClaimRequest, start: Start) -> Claimed:
-        """What does not read, or stands under a wrong name, takes no number away from whoever has it right."""
-        if start.outcome == "unreadable":
-            held = await _held_or_none(connection, request.case)
-            if held is not None and judge(_as_held(held), request.run, "") == "resumed":
-                return await self._go_on(connection, request, start, held, "resumed")
+        """What does not read, or stands under a wrong name, takes no number away from whoever has it right.
+
+        Where a door announced the right one meanwhile, this run takes that in its place: there is one run under a name.
+        """
+        held = await _held_or_none(connection, request.case)
+        right = await _right_one(connection, request, held) if held is not None else None
+        if held is not None and start.outcome == "unreadable" and judge(_as_held(held), request.run, "") == "resumed":
+            return await self._go_on(connection, request, right or start, held, "resumed")
         message = await _journalled(connection, request)
+        if held is not None and right is not None and judge(_as_held(held), request.run, right.hash) == "claimed":
+            why = f"superseded by message {held['message']}: {start.outcome}"
+            await mark_in(connection, message, "dead", reason=why, case=request.case, kind="requisition")
+            return await self._go_on(connection, request, right, held, "claimed")
         why = start.problem.reason if start.problem else start.outcome
         await mark_in(connection, message, "dead", reason=why, case=request.case, kind="requisition")
         return Claimed(
@@ -180,20 +194,25 @@ class StoredClaims:
             await _commit(connection, order, request)
             return await _claimed(connection, held, outcome)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        """A number for each group of lines of the requisition; the same ones when asked again."""
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again."""
         facility = request.requisition.facility
         scope = f"orders/{facility}"
         asked = select(order_numbers.c.part, order_numbers.c.number).where(order_numbers.c.case == request.case)
         async with transaction(self._engine) as connection:
-            await hold(connection, scope)
+            await hold(connection, scope)  # whoever asks for this facility meanwhile waits, and then sees what we took
             numbers = {row.part: row.number for row in await connection.execute(asked)}
-            for group in groups:
-                if group not in numbers:
-                    numbers[group] = f"PO{await take(connection, scope):06d}"
-                    row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
-                    await connection.execute(insert(order_numbers).values(row))
-        return [numbers[group] for group in groups]
+            new = [group for group in groups if group not in numbers]
+            left = await budget_left(connection, request) if new and not request.above_budget else None
+            needed = request.amount or total(list(groups.values()), request.currency)
+            if left is not None and needed.amount > left.amount:
+                return OrderNumbers(budget_left=left)
+            for group in new:
+                numbers[group] = f"PO{await take(connection, scope):06d}"
+                row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
+                await connection.execute(insert(order_numbers).values(row))
+                await reserve(connection, request, numbers[group], groups[group])
+        return OrderNumbers(numbers=tuple(numbers[group] for group in groups))
 
     async def raise_generation(self, case: str) -> int:
         """Free a claim for a successor of its run, which goes on from what the case carried; returns its generation.
@@ -270,6 +289,15 @@ async def _held(connection: AsyncConnection, case: str) -> RowMapping:
 async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | None:
     asked = select(claims).where(claims.c.case == case).with_for_update()
     return (await connection.execute(asked)).mappings().one_or_none()
+
+
+async def _right_one(connection: AsyncConnection, request: ClaimRequest, held: RowMapping) -> Start | None:
+    """The start that was announced (or taken) under this name, read from the journal; None where there is none to read."""
+    data = await connection.scalar(select(messages.c.data).where(messages.c.id == held["message"]))
+    if data is None:
+        return None
+    right = read_start(request.model_copy(update={"data": bytes(data), "encoding": "json/plain"}))
+    return right if not right.outcome and right.hash == held["hash"] else None
 
 
 def _as_held(row: RowMapping) -> Held:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.cases import Actor, CheckedDecision, DecisionToCheck, seal_is_valid
+from canonical.cases import REASON_KEPT, Actor, CheckedDecision, Decision, DecisionToCheck, seal_is_valid
 from canonical.parties import Employee
 from canonical.seals import document_seal_is_valid
 from canonical.steps import CheckedDocuments, DocumentsToCheck
 from store.case_tables import decisions
 from store.database import transaction
+from store.ids import now
 from store.register_reading import all_current, current, utc_today
 from store.tables import api_keys
 
 DOCUMENT_UNSEALED = "no valid seal, given by Temporal's tools"
+REASON = "reason"  # the kind of row that holds a reason's text until its decision is kept, which then shows it
 NO_SEAL = "identity not verified: no valid seal of our doors"
 _NOBODY = "the one who decides is not an active employee of this facility in the register"
 
@@ -25,7 +27,7 @@ _NOBODY = "the one who decides is not an active employee of this facility in the
 def unverified(request: DecisionToCheck) -> CheckedDecision:
     """A decision without a valid seal: given by Temporal's tools, whatever actor it names."""
     return CheckedDecision(
-        decision=request.decision.model_copy(update={"actor": Actor()}), verified=False, why_not=NO_SEAL
+        decision=_told(request).model_copy(update={"actor": Actor()}), verified=False, why_not=NO_SEAL
     )
 
 
@@ -36,8 +38,13 @@ def verified(request: DecisionToCheck, person: Employee | None) -> CheckedDecisi
     """
     if person is None or not person.active:
         why_not = f"{_NOBODY} (known by {request.decision.actor.known_by})"
-        return CheckedDecision(decision=request.decision, verified=True, why_not=why_not)
-    return CheckedDecision(decision=request.decision, verified=True, employee=person.id, roles=person.roles)
+        return CheckedDecision(decision=_told(request), verified=True, why_not=why_not)
+    return CheckedDecision(decision=_told(request), verified=True, employee=person.id, roles=person.roles)
+
+
+def _told(request: DecisionToCheck) -> Decision:
+    """The decision as its case hears it: without the words of the reason, which the history would keep."""
+    return request.decision.model_copy(update={"reason": REASON_KEPT if request.decision.reason else ""})
 
 
 class StoredDecisions:
@@ -47,6 +54,13 @@ class StoredDecisions:
         self._engine = engine
         self._seal_key = seal_key
         self._today = today
+
+    async def keep_reason(self, case: str, decision: str, reason: str) -> None:
+        """Keep the text of a decision's reason under the decision's id; the first one stays."""
+        row = {"case": case, "kind": REASON, "decision": decision, "content": reason, "at": now()}
+        async with transaction(self._engine) as connection:
+            if await connection.scalar(_reason_of(case, decision)) is None:
+                await connection.execute(insert(decisions).values(row))
 
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
         """Check a decision's seal and find the person and roles behind it; the decision is kept with what was found."""
@@ -79,6 +93,12 @@ class StoredDecisions:
                 await self.keep_unreadable_decision(case, data, DOCUMENT_UNSEALED, request.as_of)
         return CheckedDocuments(sealed=sealed)
 
+    async def keep_resumed(self, case: str, generation: int, reason: str) -> None:
+        """A person let a stopped case go on in another run; why, in their words."""
+        said = f"resume as generation {generation}{f': {reason}' if reason else ''}"
+        async with transaction(self._engine) as connection:
+            await connection.execute(insert(decisions).values(case=case, kind="taken", content=said, at=now()))
+
     async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
         """A decision or document that does not fit is written to the case with the reason, never dropped."""
         async with transaction(self._engine) as connection:
@@ -92,6 +112,12 @@ class StoredDecisions:
                 await connection.execute(
                     insert(decisions).values(case=case, kind="unreadable", content=reason, data=data, at=at)
                 )
+
+
+def _reason_of(case: str, decision: str) -> Select[tuple[str]]:
+    """The text a door kept for a decision."""
+    named = (decisions.c.case == case, decisions.c.kind == REASON, decisions.c.decision == decision)
+    return select(decisions.c.content).where(*named).order_by(decisions.c.id).limit(1)
 
 
 async def _keep(connection: AsyncConnection, request: DecisionToCheck, checked: CheckedDecision) -> None:
@@ -109,6 +135,9 @@ async def _keep(connection: AsyncConnection, request: DecisionToCheck, checked: 
         "content": given.model_dump_json(exclude={"seal"}),
         "at": request.as_of,
     }
+    if given.reason == REASON_KEPT:
+        reason = await connection.scalar(_reason_of(request.case, given.id)) or REASON_KEPT
+        row["content"] = given.model_copy(update={"reason": reason}).model_dump_json(exclude={"seal"})
     same = [decisions.c[name] == value for name, value in row.items()]
     if await connection.scalar(select(decisions.c.id).where(*same).limit(1)) is None:
         await connection.execute(insert(decisions), row)

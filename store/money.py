@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.steps import BudgetMove, InvoiceCheck, InvoiceSeen
+from canonical.base import Money, zero
+from canonical.parties import CostCentre
+from canonical.steps import BudgetMove, InvoiceCheck, InvoiceSeen, OrdersRequest
 from store.database import transaction
 from store.ids import now
+from store.register_reading import current, of_others
 from store.tables import commitments, invoices
+
+
+async def budget_left(connection: AsyncConnection, request: OrdersRequest) -> Money | None:
+    """Budget less actual less what others committed, of the requisition's cost centre; None where no budget limits it.
+
+    A budget in another currency is the check's problem (``RegisterActivities.enrich``), not this sum's.
+    """
+    asked = request.requisition
+    centre = await current(connection, CostCentre, "cost_centre", asked.facility, asked.cost_centre, request.dated)
+    if centre is None or centre.budget is None or centre.budget.currency != request.currency:
+        return None
+    promised = select(func.sum(commitments.c.amount)).where(
+        commitments.c.facility == asked.facility,
+        commitments.c.cost_centre == asked.cost_centre,
+        of_others(request.case),
+    )
+    committed = await connection.scalar(promised)
+    spent = (centre.actual or zero(request.currency)) + Money(amount=committed or 0, currency=request.currency)
+    return centre.budget - spent
+
+
+async def reserve(connection: AsyncConnection, request: OrdersRequest, order: str, amount: Money) -> None:
+    """What an order will promise of the budget, from the moment it has its number; opening it finds this there."""
+    asked = request.requisition
+    promised = {
+        "facility": asked.facility,
+        "order": order,
+        "cost_centre": asked.cost_centre,
+        "amount": amount.amount,
+        "currency": amount.currency,
+        "key": f"{request.case}/reserve",
+        "as_of": request.as_of or now(),
+    }
+    await connection.execute(upsert(commitments).values(promised).on_conflict_do_nothing())
 
 
 class StoredMoney:

@@ -25,6 +25,7 @@ from store.case_tables import (
 )
 from store.claims import as_written
 from store.database import transaction
+from store.decisions import REASON
 from store.query_models import (
     CaseDetail,
     CasePage,
@@ -165,6 +166,13 @@ class StoredQueries:
         async with transaction(self._engine) as connection:
             return await ways(connection, case)
 
+    async def waiting_for_bank(self, supplier: str) -> Sequence[str]:
+        """The open cases whose payment waits until somebody confirms this supplier's bank details."""
+        parked = select(case_attention.c.case).where(case_attention.c.content.contains('"confirm_bank"'))
+        asked = select(cases.c.case).where(cases.c.supplier == supplier, ~cases.c.closed, cases.c.case.in_(parked))
+        async with transaction(self._engine) as connection:
+            return [row.case for row in await connection.execute(asked.order_by(cases.c.case))]
+
     async def links(self, case: str) -> Sequence[tuple[str, str]]:
         """What came of what, as a case stated it: messages, documents, lines and cases, by their lineage names."""
         asked = (
@@ -253,7 +261,8 @@ async def _changes(connection: AsyncConnection, case: str) -> list[ChangeRow]:
 
 
 async def _decisions(connection: AsyncConnection, case: str) -> list[DecisionRow]:
-    asked = select(decisions).where(decisions.c.case == case).order_by(decisions.c.at, decisions.c.id)
+    shown = (decisions.c.case == case, decisions.c.kind != REASON)
+    asked = select(decisions).where(*shown).order_by(decisions.c.at, decisions.c.id)
     found = []
     for row in (await connection.execute(asked)).mappings():
         what: dict[str, Any] = {"what": row["content"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +24,12 @@ from store.ids import now
 from store.register_reading import RegisterReading, all_current, current, other_names
 from store.tables import register, register_keys
 
+PERSONS_WORD = {
+    "bank_changed_by",
+    "bank_confirmed_fingerprint",
+    "bank_confirmed_by",
+    "bank_confirmed_at",
+}  # never a load's
 ALWAYS = date(2000, 1, 1)  # since when the first version of a record holds, where nobody says
 
 
@@ -78,9 +84,11 @@ class StoredRegister(RegisterReading):
         facility: str = OF_ALL,
         *,
         dry_run: bool = False,
+        by: str = "",
     ) -> LoadReport:
         """Load records of a kind as a source has them, in one transaction; each is loaded, unchanged or refused.
 
+        ``by``: the person whose file it is, where one is known (an employee's id, else a login).
         A record is a model, or fields as read from a file (with its row). Fields that are not given stay as they are.
 
         Raises:
@@ -90,7 +98,7 @@ class StoredRegister(RegisterReading):
             raise Rejected(f"the register knows no {kind} from {source}", code="unknown-code", system="store")
         outcomes = []
         async with transaction(self._engine) as connection:
-            load = _Load(connection, kind, source, facility, self._today())
+            load = _Load(connection, kind, source, facility, self._today(), by)
             await load.prepare()
             for position, record in enumerate(records, start=1):
                 row, content = record if isinstance(record, tuple) else (position, record)
@@ -124,11 +132,11 @@ class StoredRegister(RegisterReading):
         """Write status, terms and bank fingerprint as the ERP has them; what a person confirmed stays."""
         await self.load("supplier", suppliers, ERP)
 
-    async def confirm_bank(self, supplier: str, fingerprint: str) -> Supplier:
-        """A person has checked these bank details with the supplier.
+    async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
+        """A person has checked these bank details with the supplier; who and when is kept. Once, when said again.
 
         Raises:
-            Rejected: no such supplier, or its bank details have changed again since.
+            Rejected: no such supplier, its bank details have changed again since, or this person changed them.
         """
         async with transaction(self._engine) as connection:
             held = await current(connection, Supplier, "supplier", OF_ALL, supplier, self._today())
@@ -136,8 +144,13 @@ class StoredRegister(RegisterReading):
                 raise Rejected(f"no supplier {supplier} in the register", code="not-found", system="store")
             if held.bank_fingerprint != fingerprint:
                 raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
-            confirmed = held.model_copy(update={"bank_confirmed_fingerprint": fingerprint})
-            if confirmed != held:
+            confirmed = held
+            if held.bank_changed_unseen:
+                if held.bank_changed_by and held.bank_changed_by in (by.id, by.os_user):
+                    why = f"who changed the bank details of {supplier} may not confirm them"
+                    raise Rejected(why, code="not-allowed", system="store")
+                said = {"bank_confirmed_fingerprint": fingerprint, "bank_confirmed_by": by.id, "bank_confirmed_at": at}
+                confirmed = held.model_copy(update=said)
                 await _write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
         return confirmed
 
@@ -150,13 +163,16 @@ class _Refused(Exception):
 class _Load:
     """One load in one transaction."""
 
-    def __init__(self, connection: AsyncConnection, kind: str, source: str, facility: str, today: date) -> None:
+    def __init__(
+        self, connection: AsyncConnection, kind: str, source: str, facility: str, today: date, by: str = ""
+    ) -> None:
         self._connection = connection
         self._name = kind
         self._kind: Kind = KINDS[kind]
         self._source = source
         self._facility = OF_ALL if self._kind.of_all else facility
         self._today = today
+        self._by = by
         self._seen: set[tuple[str, str, date | None]] = set()
         self._held: dict[str, Canonical] | None = None
         self._known: dict[str, set[str]] = {}
@@ -246,18 +262,27 @@ class _Load:
             if self._source not in self._kind.makers:
                 who = " or ".join(sorted(self._kind.makers))
                 raise _Refused("", f"not in the register, where only the {who} makes a {self._name}")
-            if isinstance(given, Supplier) and "bank_confirmed_fingerprint" not in given.model_fields_set:
-                return given.model_copy(update={"bank_confirmed_fingerprint": given.bank_fingerprint})
+            if isinstance(given, Supplier):
+                fresh: dict[str, Any] = {
+                    "bank_changed_by": self._by,
+                    "bank_confirmed_by": "",
+                    "bank_confirmed_at": None,
+                }
+                if "bank_confirmed_fingerprint" not in given.model_fields_set:
+                    fresh["bank_confirmed_fingerprint"] = given.bank_fingerprint
+                return given.model_copy(update=fresh)
             return given
         if self._kind.dated:
             return given
         changes = {}
-        for field in given.model_fields_set - {"bank_confirmed_fingerprint"}:  # a person's word, never a load's
+        for field in given.model_fields_set - PERSONS_WORD:
             value, before = getattr(given, field), getattr(held, field)
             if self._kind.owner(field) == self._source:
                 changes[field] = value
             elif self._source == HOSPITAL and not _same(value, before):
                 raise _Refused(field, f"the ERP is the authority for it, and says {_told(before)}")
+        if "bank_fingerprint" in changes and changes["bank_fingerprint"] != getattr(held, "bank_fingerprint", None):
+            changes["bank_changed_by"] = self._by
         try:
             return held.changed(**changes)
         except ValidationError as wrong:

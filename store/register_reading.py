@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,7 +15,7 @@ from canonical.calendar import BusinessCalendar
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.supply import ContractPrice, Item
 from store.database import transaction
-from store.tables import commitments, register, register_keys
+from store.tables import commitments, order_numbers, register, register_keys
 
 Record = TypeVar("Record", bound=Canonical)
 
@@ -75,6 +75,14 @@ def other_names(record: Canonical) -> set[str]:
     if isinstance(record, ContractPrice):
         return {f"item:{record.item}"}
     return set()
+
+
+def of_others(case: str) -> ColumnElement[bool]:
+    """Commitments that are not of this requisition's own orders."""
+    own = select(order_numbers.c.number).where(
+        order_numbers.c.case == case, order_numbers.c.facility == commitments.c.facility
+    )
+    return commitments.c.order.not_in(own)
 
 
 class RegisterReading:
@@ -158,11 +166,14 @@ class RegisterReading:
         """A cost centre with its budget and what is booked on it."""
         return await self._one(CostCentre, "cost_centre", facility, code)
 
-    async def committed(self, facility: str, cost_centre: str) -> Money | None:
-        """What open orders still promise of a cost centre; None where there is none."""
+    async def committed(self, facility: str, cost_centre: str, but: str = "") -> Money | None:
+        """What open orders still promise of a cost centre; None where there is none.
+
+        The orders of the requisition's case ``but`` do not count: a check that is repeated must not meet its own promise.
+        """
         asked = (
             select(func.sum(commitments.c.amount).label("amount"), commitments.c.currency)
-            .where(commitments.c.facility == facility, commitments.c.cost_centre == cost_centre)
+            .where(commitments.c.facility == facility, commitments.c.cost_centre == cost_centre, of_others(but))
             .group_by(commitments.c.currency)
         )
         async with transaction(self._engine) as connection:

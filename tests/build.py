@@ -39,6 +39,7 @@ from canonical.supply import ContractPrice, Item, Packaging, SupplierItem
 
 FACILITY = "NGH"
 SEAL_KEY = b"a key made for tests, long enough"
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 _numbers = count(1)
 
 

@@ -77,7 +77,6 @@ class Settings(BaseSettings):
     sticky_timeout: float = Field(default=10.0, gt=0)
     max_cached_workflows: int = Field(default=1000, ge=0)
     task_timeout: float = Field(default=10.0, gt=0)
-    step_timeout: float = Field(default=30.0, gt=0)
 
     # The loops beside the workers.
     poll_interval: float = Field(default=2.0, gt=0)

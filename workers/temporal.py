@@ -27,7 +27,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.runtime import LoggingConfig, LoggingFormat, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import PayloadLimitsConfig, RPCError, RPCStatusCode
 from temporalio.worker import Interceptor as WorkerInterceptor
@@ -166,7 +166,7 @@ class TemporalEngine:
         self._seal_key = seal_key
 
     async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
-        """Start the case, or find it running; the bytes go in as they came."""
+        """Start the case; the bytes go in as they came. Empty where a run stands under its name: that one looks again."""
         _, facility, source, number = case_parts(case)
         wire = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
         try:
@@ -176,7 +176,7 @@ class TemporalEngine:
                 id=case,
                 task_queue=PROCESSES,
                 task_timeout=timedelta(seconds=self._settings.task_timeout),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,  # our claim tells a repeat, also when Temporal forgot
                 static_summary=f"Requisition {number} from {source} at {facility}"[:200],
                 memo={"trace": trace} if trace else None,
@@ -190,9 +190,26 @@ class TemporalEngine:
                 ),
                 rpc_timeout=timedelta(seconds=SIGNAL_WAIT),
             )
+        except WorkflowAlreadyStartedError:
+            await self.look_again(case)
+            return ""
         except (RPCError, RPCTimeoutOrCancelledError, RuntimeError) as away:
             raise _unavailable(away) from away
         return handle.result_run_id or ""
+
+    async def look_again(self, case: str) -> bool:
+        """Tell a waiting case that what it waits for may have changed outside; False when there is none of that name."""
+        try:
+            await self._client.get_workflow_handle(case).signal(
+                "look_again", {}, rpc_timeout=timedelta(seconds=SIGNAL_WAIT)
+            )
+        except RPCError as refused:
+            if refused.status == RPCStatusCode.NOT_FOUND:
+                return False
+            raise _unavailable(refused) from refused
+        except (RPCTimeoutOrCancelledError, RuntimeError) as away:
+            raise _unavailable(away) from away
+        return True
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:
         """Signal a document to an open case, sealed for it; False when there is none of that name.

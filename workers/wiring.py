@@ -124,7 +124,7 @@ class Wiring:
         return self.intake
 
     def erp_for(self, facility: FacilityCode) -> Erp:
-        """The ERP of a facility. One serves all of them until the register's facilities name others."""
+        """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
         kind = self.settings.erp_kind
         if not self.settings.erp_url:
             raise Unavailable("no ERP address is set: FASCIA_ERP_URL", system="erp")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import RawValue, SearchAttributeKey, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -57,6 +57,7 @@ class CaseWorkflow(Reminded):
         self._events: list[BusinessEvent] = []
         self._decided: list[str] = []
         self._ready = False  # claimed, and what an earlier run left is found: now a person may decide
+        self._looking_again = False
         self._dirty = False
         self._numbered = False  # the next record's revision is given already: a decision was answered with it
         self._stirred = 0
@@ -215,6 +216,16 @@ class CaseWorkflow(Reminded):
     def status(self) -> CaseStatus:
         """How the case stands."""
         return self._status()
+
+    @workflow.signal(name="look_again")
+    def look_again(self, raw: RawValue) -> None:
+        """What this case waits for may have changed outside; it asks again. Whatever else was sent is not looked at."""
+        self._looking_again = True
+        self._stirred += 1
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """What a process asks again."""
 
     # -- living and waiting --------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
-    from canonical.cases import REASON_NEEDED, VERBS, Answer, CheckedDecision, Decision, DecisionToCheck
+    from canonical.cases import REASON_KEPT, REASON_NEEDED, VERBS, Answer, CheckedDecision, Decision, DecisionToCheck
     from canonical.steps import UnreadableDecision
     from workflows.case import CaseWorkflow
     from workflows.policies import own_store
@@ -32,6 +32,8 @@ ROLES = {
     "resume": frozenset({"buyer", "finance", "support", "admin", "requester"}),
     "cancel": frozenset({"buyer", "admin", "requester"}),
 }
+# What Temporal and other systems are shown of a reason: its words may be anything, and stay in our own store.
+CANCELLED, REJECTED = f"cancelled: {REASON_KEPT}", f"rejected: {REASON_KEPT}"
 FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict"})
 
 
@@ -65,7 +67,7 @@ class DecidedCase(CaseWorkflow):
 
     @decide.validator
     def _may_decide(self, raw: RawValue) -> None:
-        decision = _read(raw)
+        decision = _read(raw, strictly=True)  # not on replay: what was taken before stays taken
         if self._ready and decision.id not in self._answers:
             self._fits(decision)
 
@@ -88,7 +90,7 @@ class DecidedCase(CaseWorkflow):
     def _fits(self, decision: Decision) -> None:
         """Refuse at once what could never be taken: an unknown or closed verb, an old revision, no reason."""
         if decision.verb not in VERBS:
-            raise ApplicationError(f"{decision.verb!r} is not a decision; one of {', '.join(VERBS)}", type="Malformed")
+            raise ApplicationError(f"that is not a decision; one of {', '.join(VERBS)}", type="Malformed")
         if decision.revision is not None and decision.revision != self.revision:
             raise ApplicationError(
                 f"the case has changed since revision {decision.revision}; it is now at {self.revision}: look again",
@@ -155,14 +157,14 @@ class DecidedCase(CaseWorkflow):
         return bool(ROLES.get(checked.decision.verb, frozenset()) & set(checked.roles))
 
 
-def _read(raw: RawValue) -> Decision:
-    """A decision from whatever was sent.
+def _read(raw: RawValue, *, strictly: bool = False) -> Decision:
+    """A decision from whatever was sent; ``strictly``: also with the JSON types it should have.
 
     Raises:
         ApplicationError: (Malformed) what does not fit and where.
     """
     try:
-        return Decision.model_validate_json(raw.payload.data, extra="forbid")
+        return Decision.model_validate_json(raw.payload.data, strict=strictly or None, extra="forbid")
     except ValidationError as wrong:
         first = wrong.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"]) or "decision"

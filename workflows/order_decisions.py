@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.cases import Attention, CheckedDecision, State
     from canonical.matching import DECIDES
     from workflows.acknowledgements import end_line, take
+    from workflows.decisions import CANCELLED
     from workflows.order_cancellation import Cancellation
     from workflows.order_inbox import UNSEALED
     from workflows.order_state import InvoiceProgress, LineProgress
@@ -57,7 +58,7 @@ class Decisions(Cancellation):
     def _apply(self, checked: CheckedDecision) -> str:
         verb, progress = checked.decision.verb, self.progress
         if verb == "cancel":
-            self._give_up(checked.decision.reason)
+            self._give_up(CANCELLED)
             return "the order is being taken back"
         if verb == "hold":
             self.held_by = checked.employee or "temporal"

@@ -206,17 +206,26 @@ class PaymentSteps(OrderBase):
         """Not while the supplier is blocked, nor to bank details that changed and nobody confirmed with them."""
         question = SupplierQuestion(supplier=payment.supplier, facility=payment.facility, as_of=workflow.now())
         supplier = await own_store(CaseActivities.supplier_now, question, "may the supplier be paid?")
-        name, verbs = f"{payment.key}/bank", ("retry",)
+        name = f"{payment.key}/bank"
+        verbs: tuple[str, ...] = ("retry",)
         if supplier.status != "active":
             reason = f"supplier {supplier.code} is {supplier.status}: invoice {payment.invoice} is not paid"
         elif supplier.bank_changed_unseen and supplier.bank_fingerprint != self.progress.bank_confirmed:
             reason = f"the bank details of {supplier.code} have changed and nobody has confirmed them with the supplier"
-            verbs, self.progress.bank_seen = ("confirm_bank",), supplier.bank_fingerprint
+            verbs, self.progress.bank_seen = ("confirm_bank", "retry"), supplier.bank_fingerprint
         else:
             return True
         held.state = "blocked"
         self._park(Attention(kind="business-rule", reason=reason, document=name, verbs=verbs))
         return False
+
+    def _look_again(self) -> None:
+        """Somebody may have confirmed the bank details in the register: payments that wait for that are tried again."""
+        for held in self.progress.invoices:
+            name = f"{held.payment.key}/bank" if held.payment is not None else ""
+            if any(name and parked.document == name and "confirm_bank" in parked.verbs for parked in self.attention):
+                self._unpark(document=name)
+                held.state = "posted"
 
     def _decide_payment(self, held: InvoiceProgress, parked: Attention, checked: CheckedDecision) -> str:
         """Release a payment, confirm a supplier's new bank details, or try again."""

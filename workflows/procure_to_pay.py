@@ -12,6 +12,7 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import CaseStatus, CheckedDecision, State
     from workflows.corrections import corrected
+    from workflows.decisions import CANCELLED
     from workflows.requisition_orders import Ordering
 
 
@@ -30,10 +31,11 @@ class ProcureToPay(Ordering):
         if self.progress.orders:
             self._left = not self.held_by  # a successor; held before they left, they wait here still
             await self._look_up()  # the rules it goes by
-        elif not await self._may_be_ordered():
-            return await self._end()
         else:
-            await self._split()
+            while not self.progress.orders:
+                if not await self._may_be_ordered():
+                    return await self._end()
+                await self._split()
         if self.held_by and workflow.patched("held-before-its-orders-leave"):
             await self._not_on_hold()
         await self._ordered()
@@ -77,9 +79,9 @@ class ProcureToPay(Ordering):
             case "approve":
                 message = self._approve(checked)
             case "reject":
-                message = self._reject(decision.reason)
+                message = self._reject()
             case "cancel":
-                self._give_up(decision.reason)
+                self._give_up(CANCELLED)
                 message = "the requisition is being taken back"
             case "hold":
                 self.held_by = checked.employee or decision.actor.known_by

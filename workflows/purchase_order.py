@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from temporalio import workflow
 from temporalio.common import RawValue
 
@@ -211,7 +209,7 @@ class PurchaseOrderCase(Outlook):
             await own_store(CaseActivities.keep_unreadable, kept, "keep a signal that is not true")
             return
         if not self._giving_up():
-            self._give_up(_text(raw) or "cancelled with its requisition")
+            self._give_up("cancelled with its requisition")
             self._stirred += 1
 
     async def _taken_back(self) -> bool:
@@ -243,11 +241,3 @@ def _without(names: list[str], taken: list[str]) -> list[str]:
         if name in left:
             left.remove(name)
     return left
-
-
-def _text(raw: RawValue) -> str:
-    try:
-        said = json.loads(raw.payload.data)
-    except ValueError:
-        return ""
-    return said if isinstance(said, str) else ""

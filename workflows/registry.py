@@ -24,9 +24,19 @@ class Process:
 PROCESSES = {
     process.name: process
     for process in (
-        Process("procure_to_pay", ProcureToPay, Requisition, ("decide", "order_ended"), "door or Temporal client"),
         Process(
-            "purchase_order", PurchaseOrderCase, PurchaseOrder, ("decide", "document", "cancel_order"), "procure_to_pay"
+            "procure_to_pay",
+            ProcureToPay,
+            Requisition,
+            ("decide", "order_ended", "look_again"),
+            "door or Temporal client",
+        ),
+        Process(
+            "purchase_order",
+            PurchaseOrderCase,
+            PurchaseOrder,
+            ("decide", "document", "cancel_order", "look_again"),
+            "procure_to_pay",
         ),
     )
 }

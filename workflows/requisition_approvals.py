@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.base import EmployeeId
     from canonical.cases import CheckedDecision
     from canonical.steps import ApprovalStep
+    from workflows.decisions import REJECTED
     from workflows.requisition_checks import Checks
     from workflows.requisition_state import Approval, ApprovalAsked
 
@@ -148,7 +149,7 @@ class Approvals(Checks):
         self._step = None
         return f"approved as {role}"
 
-    def _reject(self, reason: str) -> str:
+    def _reject(self) -> str:
         self._step = None
-        self.progress.refused = reason
+        self.progress.refused = REJECTED
         return "rejected"

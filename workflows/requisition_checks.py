@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -11,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.register import RegisterActivities
-    from canonical.base import case_parts
+    from canonical.base import Money, case_parts
     from canonical.calendar import BusinessCalendar
     from canonical.cases import Attention, DocumentRef, LineState, State
     from canonical.purchasing import Requisition
@@ -94,7 +95,12 @@ class Checks(DecidedCase):
         while claimed.outcome in ("unreadable", "misnamed"):
             if not await self._readable(claimed):
                 return False
-            claimed = await self._claim(self._requisition.model_dump_json().encode(), "json/plain")
+            if self.progress.requisition is None:  # told to look again: perhaps the right one has come under this name
+                claimed = await self._claim(wire.payload.data, encoding)
+                if claimed.outcome == "claimed":
+                    self._log("what could not be read is superseded by what came under its number")
+            else:
+                claimed = await self._claim(self._requisition.model_dump_json().encode(), "json/plain")
         if claimed.outcome in ("duplicate", "conflict"):
             self._another_has_it(claimed)
             return False
@@ -166,7 +172,7 @@ class Checks(DecidedCase):
         return claimed
 
     async def _readable(self, claimed: Claimed) -> bool:
-        """What cannot be read waits for a person: a readable one in its place, or the end."""
+        """What cannot be read waits: for a person's readable one in its place, for the right one by another door, or the end."""
         if claimed.requisition is not None:
             self.facility = claimed.requisition.facility
         self.progress.requisition = None
@@ -180,10 +186,11 @@ class Checks(DecidedCase):
             owner="support",
             next_action="correct it (a whole requisition), or cancel",
         )
-        while not self._gave_up() and self.progress.requisition is None:
+        while not self._gave_up() and self.progress.requisition is None and not self._looking_again:
             seen = self._stirred
             await self._record()
             await self._stir(seen, None, "")
+        self._looking_again = False
         self.attention = []
         return not self._gave_up()
 
@@ -206,23 +213,30 @@ class Checks(DecidedCase):
                 self.state = State.ENRICHED
                 self._parked_before = []
                 return True
-            self.attention = []
-            for problem in problems:
-                self._park(problem)
-            if self.held_by:
-                self._say("on hold", owner="buyer", next_action="resume when it may go on")
-            else:
-                owner = "finance" if all("accept" in p.verbs for p in problems) else "buyer"
-                action = f"correct it, then it is checked again: {problems[0].reason}"
-                self._say("needs attention", state=State.VALIDATED, owner=owner, next_action=action)
-            await self._until_released()
-            self.attention = []
+            await self._until_corrected(problems)
         return False
 
+    async def _until_corrected(self, problems: Sequence[Attention]) -> None:
+        """Park what stands in the way until a person's word lets it be checked again."""
+        self.attention = []
+        for problem in problems:
+            self._park(problem)
+        if self.held_by:
+            self._say("on hold", owner="buyer", next_action="resume when it may go on")
+        else:
+            owner = "finance" if all("accept" in p.verbs for p in problems) else "buyer"
+            action = f"correct it, then it is checked again: {problems[0].reason}"
+            self._say("needs attention", state=State.VALIDATED, owner=owner, next_action=action)
+        await self._until_released()
+        self.attention = []
+
     def _overrun_is_accepted(self, problem: Attention) -> bool:
+        return "accept" in problem.verbs and self._overrun_accepted(self._enriched.amount)
+
+    def _overrun_accepted(self, amount: Money) -> bool:
         """Finance let this amount through above the budget; a larger one is asked about again."""
         accepted = self.progress.overrun_accepted
-        return "accept" in problem.verbs and accepted is not None and self._enriched.amount.amount <= accepted
+        return accepted is not None and amount.amount <= accepted
 
     async def _until_released(self) -> None:
         """Wait until a person's word lets the check run again, or ends it."""

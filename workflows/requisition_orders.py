@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
-    from canonical.cases import Attention, State
+    from canonical.cases import REASON_KEPT, Attention, State
     from canonical.purchasing import PurchaseOrder, Requisition
     from canonical.steps import CaseQuestion, OrderEnded, OrdersRequest, OrderStart, UnreadableDecision
     from workflows.policies import OUTLIVES_US, own_store
@@ -43,14 +43,22 @@ class Ordering(Approvals):
         self._looking_up = 0
 
     async def _split(self) -> None:
+        """Into orders, their budget reserved; where another took the money since the check, none, and finance is asked."""
+        amount = self._enriched.amount
         request = OrdersRequest(
             case=self.case,
             requisition=self._requisition,
             lines=self._enriched.lines,
-            currency=self._enriched.amount.currency,
+            currency=amount.currency,
             dated=workflow.now().date(),
+            amount=amount,
+            above_budget=self._overrun_accepted(amount),
+            as_of=workflow.now(),
         )
         orders = await own_store(CaseActivities.split_orders, request, "split into orders")
+        if orders.problem is not None:
+            await self._until_corrected([orders.problem])
+            return
         self.progress.orders = list(orders.orders)
         self._set_lines("ordered")
         numbers = " ".join(order.number for order in self.progress.orders)
@@ -87,7 +95,7 @@ class Ordering(Approvals):
             await self._approved(after=True)
         if self.progress.refused:
             self.progress.after = "rejected"
-            reason = f"rejected after the emergency order: {self.progress.refused}"
+            reason = f"rejected after the emergency order: {REASON_KEPT}"
             self._park(Attention(kind="business-rule", reason=reason, document="approval", verbs=("accept", "cancel")))
             self._say("ordered, rejected", owner="buyer", next_action="accept it as it is, or cancel the orders")
         elif not self.progress.cancelling:

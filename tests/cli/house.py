@@ -15,6 +15,7 @@ from canonical.errors import FasciaError, Rejected
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
     ActView,
+    BankConfirmed,
     CaseRow,
     CaseView,
     ChangeView,
@@ -199,6 +200,10 @@ class FakeHouse:
             )
         ]
         return [row for row in rows if code in ("", row.code)]
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
+        self.fail()
+        return BankConfirmed(supplier=supplier, fingerprint=fingerprint or "f-now", dry_run=dry_run)
 
     async def keys(self, limit: int) -> Sequence[KeyRow]:
         return [KeyRow(id="k-1", sender="or-desk", facility="NGH", made_at=NOON)]

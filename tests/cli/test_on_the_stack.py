@@ -15,6 +15,7 @@ import pytest
 from activities.erp import ErpActivities
 from activities.supplier import SupplierActivities
 from canonical.base import Canonical
+from canonical.cases import Attention, CaseChange, State
 from canonical.parties import CostCentre, Location, Supplier
 from canonical.ports import NewMessage, Unmatched
 from canonical.steps import SupplierDocument
@@ -276,12 +277,52 @@ async def test_a_document_without_a_case_is_attached_by_who_may(
     assert (await fascia("journal", "show", kept.message.id, "--json")).json["encoding"] == "base64"
 
 
+async def test_bank_details_are_confirmed_by_finance_and_not_by_who_changed_them(
+    fascia: Fascia, hospital: None, wiring: Wiring, tmp_path: Path
+) -> None:
+    file = tmp_path / "suppliers.json"
+    file.write_text('[{"code": "ALPINE", "bank_fingerprint": "f-2"}]')
+    load = ("register", "load", str(file), "--source", "erp")
+    assert (await fascia(*load)).code == 0
+    own = await fascia("register", "confirm-bank", "ALPINE")
+    assert own.code == 4 and "who changed the bank details" in own.err
+    await wiring.register.take_suppliers([Supplier(code="ALPINE", bank_fingerprint="f-3")])  # the ERP, nobody known
+    await wiring.cases.record(_waits_for_bank("purchase_order/NGH/PO-BANK"))
+    assert (await fascia("register", "confirm-bank", "ALPINE", "--fingerprint", "f-2")).code == 5
+    plan = await fascia("register", "confirm-bank", "ALPINE", "--dry-run", "--json")
+    assert plan.json["told"] == ["purchase_order/NGH/PO-BANK"] and plan.json["fingerprint"] == "f-3"
+    done = await fascia("register", "confirm-bank", "ALPINE", "--json")
+    assert done.code == 0 and done.json["confirmed_by"] == "E-ME" and done.json["confirmed_at"]
+    assert done.json["not_running"] == ["purchase_order/NGH/PO-BANK"], "its case was never started here"
+    held = await wiring.register.supplier("ALPINE")
+    assert held is not None and not held.bank_changed_unseen and held.bank_confirmed_fingerprint == "f-3"
+    assert (await fascia("register", "confirm-bank", "NOBODY")).code == 3
+
+
+def _waits_for_bank(case: str) -> CaseChange:
+    parked = Attention(kind="business-rule", reason="changed", document="p/bank", verbs=("confirm_bank", "retry"))
+    return CaseChange(
+        case=case,
+        process="purchase_order",
+        facility="NGH",
+        run="r",
+        revision=1,
+        state=State.POSTED,
+        business_state="payment blocked",
+        supplier="ALPINE",
+        attention=(parked,),
+        changed_at=build.NOW,
+    )
+
+
 async def test_a_key_is_made_listed_and_revoked_and_only_its_hash_is_kept(
     fascia: Fascia, hospital: None, wiring: Wiring
 ) -> None:
     made = await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-ME", "--days", "7", "--json")
     assert made.code == 0 and made.json["expires_at"] and made.json["secret"].startswith("fsc_")
     assert (await fascia("key", "add", "or-desk", "--facility", "NGH", "--person", "E-NOBODY")).code == 3
+    unknown = await fascia("key", "add", "or-desk", "--facility", "XYZ")
+    assert unknown.code == 3 and "no facility XYZ" in unknown.err
     listed = await fascia("key", "list", "--json")
     assert listed.json["items"][0]["id"] == made.json["id"] and made.json["secret"] not in listed.out
     assert (await fascia("key", "revoke", made.json["id"])).code == 0

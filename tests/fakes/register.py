@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from canonical.base import Canonical, Money, total
+from canonical.errors import Rejected
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.supply import ContractPrice, Item
 
@@ -16,6 +17,7 @@ class FakeRegister:
     def __init__(self, *records: Canonical) -> None:
         self.records: list[Canonical] = []
         self.commitments: dict[tuple[str, str], tuple[str, Money]] = {}
+        self.ordered_by: dict[tuple[str, str], str] = {}  # facility, order -> the requisition's case
         self.put(*records)
 
     def put(self, *records: Canonical) -> None:
@@ -74,11 +76,11 @@ class FakeRegister:
         found = self._of(CostCentre, facility=facility, code=code)
         return found if isinstance(found, CostCentre) else None
 
-    async def committed(self, facility: str, cost_centre: str) -> Money | None:
+    async def committed(self, facility: str, cost_centre: str, but: str = "") -> Money | None:
         amounts = [
             amount
-            for (site, _), (centre, amount) in self.commitments.items()
-            if (site, centre) == (facility, cost_centre)
+            for (site, order), (centre, amount) in self.commitments.items()
+            if (site, centre) == (facility, cost_centre) and (not but or self.ordered_by.get((site, order)) != but)
         ]
         return total(amounts, amounts[0].currency) if amounts else None
 
@@ -96,6 +98,17 @@ class FakeRegister:
             if isinstance(record, Employee) and record.facility == facility:
                 newest.setdefault(record.id, record)
         return [person for person in newest.values() if person.active and role in person.roles]
+
+    async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
+        held = await self.supplier(supplier)
+        if held is None or held.bank_fingerprint != fingerprint:
+            raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
+        if held.bank_changed_by and held.bank_changed_by in (by.id, by.os_user):
+            raise Rejected("who changed them may not confirm them", code="not-allowed", system="store")
+        said = {"bank_confirmed_fingerprint": fingerprint, "bank_confirmed_by": by.id, "bank_confirmed_at": at}
+        confirmed = held.model_copy(update=said) if held.bank_changed_unseen else held
+        self.put(confirmed)
+        return confirmed
 
     async def policy(self, facility: str, as_of: date) -> Policy:
         for record in self.records:

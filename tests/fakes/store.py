@@ -6,10 +6,10 @@ They pass the same contract as the real ones (tests/store/contract.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from canonical.base import content_hash
+from canonical.base import Money, content_hash, total, zero
 from canonical.cases import (
     BusinessEvent,
     CaseChange,
@@ -31,6 +31,7 @@ from canonical.steps import (
     InvoiceCheck,
     InvoiceSeen,
     OpenOrder,
+    OrderNumbers,
     OrdersRequest,
 )
 from store.claim_rules import Held, Start, judge, read_start
@@ -162,6 +163,7 @@ class FakeCases:
         self.orders: dict[str, tuple[str, str]] = {}  # case -> number as written, supplier
         self.moved: dict[tuple[str, str], datetime] = {}
         self.checked: list[CheckedDecision] = []
+        self.reasons: dict[tuple[str, str], str] = {}
         self.unreadable: list[tuple[str, bytes, str]] = []
         self.in_trouble: dict[tuple[str, str, str], Trouble] = {}
         self.invoices: dict[str, InvoiceCheck] = {}
@@ -174,15 +176,21 @@ class FakeCases:
             self.claim_messages[case] = message
         elif held.hash not in ("", content_hash):
             return Announcement(outcome="conflict", case=case)
-        if message in self.journal.messages:
+        kept = self.journal.messages.get(message)
+        if kept is not None and kept.state == "received":
             await self.journal.mark(message, "validated", case=case)
-        return Announcement(outcome="new" if held is None else "same", case=case)
+        started = held is not None and (held.run is not None or held.generation > 1)
+        return Announcement(outcome="new" if held is None else "same", case=case, started=started)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         start = read_start(request)
         held = self.claims.get(request.case)
+        right = self._right_one(request) if start.outcome else None
         if start.outcome == "unreadable" and held is not None and judge(held, request.run, "") == "resumed":
-            return await self._go_on(request, start, held, "resumed")
+            return await self._go_on(request, right or start, held, "resumed")
+        if held is not None and right is not None and judge(held, request.run, right.hash) == "claimed":
+            await self._journalled(request, "dead", f"superseded by message {self.claim_messages[request.case]}")
+            return await self._go_on(request, right, held, "claimed")
         if start.outcome:
             message = await self._journalled(request, "dead", start.problem.reason if start.problem else "")
             return Claimed(
@@ -209,6 +217,13 @@ class FakeCases:
             message=message,
             requisition=start.requisition,
         )
+
+    def _right_one(self, request: ClaimRequest) -> Start | None:
+        kept = self.journal.messages.get(self.claim_messages.get(request.case, ""))
+        if kept is None:
+            return None
+        right = read_start(request.model_copy(update={"data": kept.data, "encoding": "json/plain"}))
+        return right if not right.outcome and right.hash == self.claims[request.case].hash else None
 
     async def _go_on(self, request: ClaimRequest, start: Start, held: Held, outcome: str) -> Claimed:
         self.claims[request.case] = Held(run=request.run, generation=held.generation, hash=held.hash or start.hash)
@@ -272,10 +287,26 @@ class FakeCases:
             self.moved[order.facility, order.number] = request.as_of
         return self._claimed(case, held, outcome)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        for group in groups:
-            self.numbers.setdefault((request.case, group), f"PO{len(self.numbers) + 1:06d}")
-        return [self.numbers[request.case, group] for group in groups]
+    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+        asked = request.requisition
+        centre = await self.register.cost_centre(asked.facility, asked.cost_centre)
+        promised = await self.register.committed(asked.facility, asked.cost_centre, request.case)
+        committed = promised or zero(request.currency)
+        new = [group for group in groups if (request.case, group) not in self.numbers]
+        if new and not request.above_budget and centre and centre.budget and centre.budget.currency == request.currency:
+            left = centre.budget - (centre.actual or zero(request.currency)) - committed
+            if (request.amount or total(list(groups.values()), request.currency)).amount > left.amount:
+                return OrderNumbers(budget_left=left)
+        for group in new:
+            number = self.numbers[request.case, group] = self.next_number()
+            self.register.commitments[asked.facility, number] = (asked.cost_centre, groups[group])
+            self.register.ordered_by[asked.facility, number] = request.case
+            self.moved[asked.facility, number] = request.as_of or _now()
+        return OrderNumbers(numbers=tuple(self.numbers[request.case, group] for group in groups))
+
+    def next_number(self) -> str:
+        """The number of the next order."""
+        return f"PO{len(self.numbers) + 1:06d}"
 
     async def raise_generation(self, case: str) -> int:
         """As the real one: frees the claim for a successor."""
@@ -311,6 +342,9 @@ class FakeCases:
             return None
         orders = tuple(sorted(number for (owner, _), number in self.numbers.items() if owner == case))
         return CaseStatus.model_validate(change.model_dump() | {"orders": orders})
+
+    async def keep_reason(self, case: str, decision: str, reason: str) -> None:
+        self.reasons.setdefault((case, decision), reason)
 
     async def check(self, request: DecisionToCheck) -> CheckedDecision:
         actor = request.decision.actor

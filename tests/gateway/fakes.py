@@ -55,6 +55,7 @@ class FakeEngine:
         self.delivered: list[tuple[str, SupplierDocument]] = []
         self.decided: list[tuple[str, Decision]] = []
         self.open: set[str] = set()
+        self.told_to_look: list[str] = []
         self.away = False
         self.refuses = ""
         self.breaks: Exception | None = None
@@ -67,9 +68,17 @@ class FakeEngine:
 
     async def start_requisition(self, case: str, data: bytes, *, trace: str = "") -> str:
         self._answers()
+        if case in self.open:
+            await self.look_again(case)
+            return ""
         self.started.append((case, data))
         self.open.add(case)
         return "run-1"
+
+    async def look_again(self, case: str) -> bool:
+        self._answers()
+        self.told_to_look.append(case)
+        return case in self.open
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:
         self._answers()

@@ -16,7 +16,13 @@ from tests import build
 from tests.fakes.store import FakeCases
 from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched, NotingJournal
 
-SYSTEM = Caller(key="key-1", sender="orplan", facility="NGH", scopes=("requisitions", "lookups"), per_minute=1000)
+SYSTEM = Caller(
+    key="key-1",
+    sender="orplan",
+    facility="NGH",
+    scopes=("requisitions", "lookups", "source:surgery-app"),
+    per_minute=1000,
+)
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
 ASKING = Caller(key="key-5", sender="e-req", facility="NGH", person="E-REQ", roles=("requester",), per_minute=1000)
 ELSEWHERE = Caller(key="key-3", sender="other", facility="SGH", person="E-X", per_minute=1000)

@@ -51,6 +51,13 @@ class House:
         return [x12.read(data)[0] for data in self.mailbox.put_files.values()]
 
 
+async def test_a_byte_order_mark_before_an_interchange_is_passed_over_and_makes_no_second_one() -> None:
+    house, data = House(), sample(ANSWER)
+    await house.leave(b"\xef\xbb\xbf" + data)
+    await house.leave(data)
+    assert len(house.engine.delivered) == 1
+
+
 def codes(answer: x12.Interchange) -> list[tuple[str, str]]:
     """What a 997 says of each group, as (AK101, AK901)."""
     said = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from canonical.purchasing import Requisition
+from canonical.steps import ClaimRequest
 from gateway.rest_requisitions import EXAMPLE
+from tests import build
 from tests.gateway.fakes import stands
 from tests.gateway.rest_house import House, problem, wire
 
@@ -51,7 +54,7 @@ async def test_the_same_key_with_another_body_is_refused_and_kept(house: House) 
 
 async def test_two_senders_may_use_the_same_key(house: House) -> None:
     await house.post(wire())
-    assert (await house.post(wire(number="R-2"), by="person")).status_code == 202
+    assert (await house.post(wire(number="R-2", source="e-buy"), by="person")).status_code == 202
 
 
 async def test_the_same_requisition_under_another_key_is_the_same_case(house: House) -> None:
@@ -62,6 +65,42 @@ async def test_the_same_requisition_under_another_key_is_the_same_case(house: Ho
     assert len(house.engine.started) == 1
 
 
+async def test_a_repeat_of_a_cancelled_requisition_hears_that_nothing_starts_and_what_to_do(house: House) -> None:
+    await house.post(wire())
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.claim(ClaimRequest(case=case, run="run-1", data=house.engine.started[0][1], as_of=build.NOW))
+    ended = stands(case, business_state="cancelled", closed=True).changed(state="failed")
+    await house.cases.record(ended)
+    for _ in range(2):  # the same key again is answered alike
+        told = problem(await house.post(wire(), "k-2"), 409, "ended")
+        assert told["case"] == case
+        assert "(cancelled)" in str(told["detail"]) and "under a new number" in str(told["detail"])
+    assert len(house.engine.started) == 1 and [one.state for one in house.messages] == ["routed", "refused"]
+    assert (await house.post(wire())).status_code == 202, "the first key is answered as it was"
+
+
+async def test_a_repeat_of_what_was_delivered_and_paid_is_the_same_case(house: House) -> None:
+    await house.post(wire())
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.claim(ClaimRequest(case=case, run="run-1", data=house.engine.started[0][1], as_of=build.NOW))
+    await house.cases.record(stands(case, business_state="closed", closed=True).changed(state="reconciled"))
+    assert (await house.post(wire(), "k-2")).json()["case"] == case
+
+
+async def test_a_requisition_whose_number_a_malformed_start_holds_is_never_lost(house: House) -> None:
+    case = "procure_to_pay/NGH/surgery-app/R-1"
+    await house.cases.record(stands(case, revision=1, business_state="needs attention"))  # begun by Temporal's client
+    house.engine.open.add(case)
+    answer = await house.post(wire())
+    assert (answer.status_code, answer.json()["status"]) == (202, "kept")
+    (message,) = house.messages
+    assert message.state == "validated" and house.engine.told_to_look == [case]
+    assert not await house.intake.route(message)  # the sweep waits while that run may still take it
+    house.engine.open.discard(case)  # it ended without
+    assert await house.intake.route(message)
+    assert house.engine.started == [(case, message.data)] and house.messages[0].state == "routed"
+
+
 async def test_other_content_under_a_known_number_is_a_conflict_that_names_the_case(house: House) -> None:
     await house.post(wire())
     for _ in range(2):
@@ -70,6 +109,41 @@ async def test_other_content_under_a_known_number_is_a_conflict_that_names_the_c
     assert [message.state for message in house.messages] == ["routed", "refused"]
     assert [one.kind for one in house.cases.unmatched.values()] == ["requisition"]
     assert len(house.engine.started) == 1
+
+
+async def test_a_key_sends_for_its_own_ordering_system_only(house: House) -> None:
+    told = problem(await house.post(wire(source="pharmacy-desk")), 403, "not-allowed")
+    assert "source: this key is for surgery-app" in str(told["detail"])
+    problem(await house.post(wire(), "k-2", by="person"), 403, "not-allowed")  # without a source it is for its own name
+    assert (await house.post(wire(source="e-buy"), "k-3", by="person")).status_code == 202
+    assert len(house.engine.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"emergency": "yes"}, "$.emergency"),
+        ({"emergency": 1}, "$.emergency"),
+        ({"number": 5}, "$.number"),
+        ({"needed_by": 1790000000}, "$.needed_by"),
+        ({"lines": [{"id": "1", "item": "ITM-1", "quantity": {"value": True}}]}, "$.lines[0].quantity.value"),
+    ],
+)
+async def test_a_wrong_json_type_is_refused_with_its_path(house: House, changes: dict[str, object], path: str) -> None:
+    told = problem(await house.post(wire(**changes)), 422, "data-invalid")
+    assert told["errors"][0]["path"] == path  # type: ignore[index]
+    assert house.engine.started == []
+
+
+async def test_a_decimal_is_text_or_an_integer(house: House) -> None:
+    for key, value in (("a", "10.50"), ("b", 10)):
+        line = {"id": "1", "item": "ITM-1", "quantity": {"value": value}}
+        assert (await house.post(wire(number=key, lines=[line]), key)).status_code == 202
+
+
+async def test_a_byte_order_mark_is_named(house: House) -> None:
+    told = problem(await house.post(b"\xef\xbb\xbf" + json.dumps(wire()).encode()), 400, "data-invalid")
+    assert "byte order mark" in str(told["detail"])
 
 
 async def test_without_an_idempotency_key_nothing_is_kept(house: House) -> None:

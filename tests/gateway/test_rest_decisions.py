@@ -102,3 +102,12 @@ async def test_a_person_attaches_a_document_to_an_open_case_or_sets_it_aside(hou
     aside = await house.post({"reason": "a test"}, by="person", path=f"{second}/set-aside")
     assert aside.json()["state"] == "set_aside"
     assert (await house.get("/v1/unmatched", by="person")).json()["documents"] == []
+
+
+async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: House) -> None:
+    await house.cases.record(stands(ORDER_CASE))
+    answer = await house.post(
+        {"verb": "hold", "reason": "x", "revision": "3"}, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions"
+    )
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"  # type: ignore[index]
+    assert house.engine.decided == []

@@ -69,6 +69,9 @@ async def test_without_a_key_of_ours_nobody_is_let_in(hospital: Hospital, secret
 
 @side_by_side
 async def test_a_key_does_only_what_it_was_made_for_and_at_its_own_facility(hospital: Hospital) -> None:
+    file = hospital.stage.home / "facilities.csv"
+    file.write_text("code,name\nSGH,Southfield General Hospital\n", encoding="utf-8")
+    assert (await fascia(hospital, "register", "load", str(file))).code == 0
     reader, elsewhere = await asyncio.gather(
         new_key(hospital, "stock-board", "--scope", "lookups"), new_key(hospital, "other-house", facility="SGH")
     )

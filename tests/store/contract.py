@@ -12,13 +12,22 @@ import pytest
 from canonical.base import Money, content_hash
 from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
 from canonical.invoicing import Invoice
-from canonical.parties import Employee
+from canonical.parties import CostCentre, Employee
 from canonical.ports import NewMessage, Unmatched
 from canonical.seals import sealed_document
 from canonical.steps import BudgetMove, DocumentsToCheck, InvoiceCheck, OpenOrder, OrdersRequest, SupplierDocument
 from store.decisions import DOCUMENT_UNSEALED
 from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
 from tests.store.contract_journal import JournalContract, NumberingContract, Stores
+
+
+def usd(amount: str) -> Money:
+    return Money(amount=Decimal(amount))
+
+
+def _split(number: str) -> OrdersRequest:
+    asked = requisition(number)
+    return OrdersRequest(case=asked.case_id, requisition=asked, lines=(), currency="USD", dated=NOW.date())
 
 
 class ClaimContract:
@@ -49,6 +58,35 @@ class ClaimContract:
         announced = await stores.cases.announce(one.case_id, content_hash(one), message)
         claimed = await stores.cases.claim(start(one))
         assert (announced.outcome, claimed.outcome, claimed.message) == ("new", "claimed", message)
+
+    @pytest.mark.parametrize(
+        "data", [b"{}", requisition("R-OTHER").model_dump_json().encode()], ids=["none", "misnamed"]
+    )
+    async def test_a_malformed_start_gives_its_place_to_the_right_one(self, stores: Stores, data: bytes) -> None:
+        one = requisition()
+        malformed = start(one, data=data)
+        first = await stores.cases.claim(malformed)
+        assert first.outcome in ("unreadable", "misnamed")
+        bytes_of = one.model_dump_json().encode()
+        message = (await stores.journal.keep(NewMessage(door="rest", data=bytes_of, key="k"))).message.id
+        announced = await stores.cases.announce(one.case_id, content_hash(one), message)
+        assert (announced.outcome, announced.started) == ("new", False)
+        for _ in range(2):  # told to look again; and when its run is reset
+            taken = await stores.cases.claim(malformed)
+            assert (taken.outcome, taken.requisition, taken.message) == ("claimed", one, message)
+        kept = await stores.journal.read(first.message)
+        assert kept is not None and kept.state == "dead" and kept.reason.startswith(f"superseded by message {message}")
+        assert (await stores.cases.announce(one.case_id, content_hash(one), message)).started
+        assert (await stores.cases.claim(start(one, "run-2"))).outcome == "duplicate"
+
+    async def test_a_message_announced_again_does_not_go_back(self, stores: Stores) -> None:
+        one = requisition()
+        message = (await stores.journal.keep(NewMessage(door="rest", data=b"as it came", key="k"))).message.id
+        await stores.cases.announce(one.case_id, content_hash(one), message)
+        await stores.journal.mark(message, "routed")
+        await stores.cases.announce(one.case_id, content_hash(one), message)
+        kept = await stores.journal.read(message)
+        assert kept is not None and kept.state == "routed"
 
     async def test_doors_hear_whether_a_case_is_new_the_same_or_a_conflict(self, stores: Stores) -> None:
         one = requisition()
@@ -183,10 +221,34 @@ class OrderContract:
         ask = [
             OrdersRequest(case=r.case_id, requisition=r, lines=(), currency="USD", dated=NOW.date()) for r in (one, two)
         ]
-        first = await stores.cases.order_numbers(ask[0], ["a", "b"])
-        assert list(first) == ["PO000001", "PO000002"]
-        assert list(await stores.cases.order_numbers(ask[1], ["a"])) == ["PO000003"]
-        assert list(await stores.cases.order_numbers(ask[0], ["b", "c", "a"])) == ["PO000002", "PO000004", "PO000001"]
+
+        async def numbers(of: int, *groups: str) -> list[str]:
+            return list((await stores.cases.order_numbers(ask[of], {group: usd("1") for group in groups})).numbers)
+
+        assert await numbers(0, "a", "b") == ["PO000001", "PO000002"]
+        assert await numbers(1, "a") == ["PO000003"]
+        assert await numbers(0, "b", "c", "a") == ["PO000002", "PO000004", "PO000001"]
+
+    async def test_the_last_money_of_a_budget_is_given_once(self, stores: Stores) -> None:
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100"), actual=usd("20")))
+        one, two, three = (_split(number) for number in ("R-1", "R-2", "R-3"))
+        assert (await stores.cases.order_numbers(one, {"a": usd("30"), "b": usd("20")})).numbers
+        refused = await stores.cases.order_numbers(two, {"a": usd("50")})
+        assert (refused.numbers, refused.budget_left) == ((), usd("30"))
+        assert await stores.committed("NGH", "CC-4100") == usd("50")
+        again = await stores.cases.order_numbers(one, {"a": usd("30"), "b": usd("20")})
+        assert again.budget_left is None and await stores.committed("NGH", "CC-4100") == usd("50")
+        accepted = two.model_copy(update={"above_budget": True})
+        assert (await stores.cases.order_numbers(accepted, {"a": usd("50")})).numbers == ("PO000003",)
+        assert await stores.committed("NGH", "CC-4100") == usd("100")
+        assert (await stores.cases.order_numbers(three, {"a": usd("1")})).budget_left == usd("-20")
+
+    async def test_a_requisition_does_not_meet_its_own_orders_when_it_is_checked_again(self, stores: Stores) -> None:
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100")))
+        ask = _split("R-1")
+        await stores.cases.order_numbers(ask, {"a": usd("50")})
+        assert await stores.committed("NGH", "CC-4100", ask.case) in (None, usd("0"))
+        assert await stores.committed("NGH", "CC-4100", "another") == usd("50")
 
     async def test_a_reply_finds_its_order_as_the_supplier_writes_it(self, stores: Stores) -> None:
         await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))

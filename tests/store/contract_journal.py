@@ -26,6 +26,7 @@ class Stores:
     cases: CasesAndMore
     committed: Any
     employ: Any
+    budget: Any
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -9,13 +9,16 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
+from canonical.parties import CostCentre
 from canonical.ports import NewMessage
 from canonical.steps import InvoiceCheck, OpenOrder, OrdersRequest
 from store.cases import StoredCases
 from store.journal import StoredJournal
 from store.numbering import StoredNumbering
+from store.register import StoredRegister
 from store.tables import messages
-from tests.store.build import NOW, SEAL_KEY, change, invoice, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, invoice, order, put, requisition, start
+from tests.store.contract import usd
 
 
 async def test_of_twenty_starts_at_once_one_claims(engine: AsyncEngine) -> None:
@@ -69,8 +72,21 @@ async def test_numbers_given_at_once_have_no_gap_and_no_double(engine: AsyncEngi
         OrdersRequest(case=f"case-{n % 5}", requisition=requisition(), lines=(), currency="USD", dated=NOW.date())
         for n in range(20)
     ]
-    numbers = await asyncio.gather(*(cases.order_numbers(one, ["a", "b"]) for one in asked))
-    assert sorted({number for pair in numbers for number in pair}) == [f"PO{n:06d}" for n in range(1, 11)]
+    amounts = {"a": usd("1"), "b": usd("1")}
+    numbers = await asyncio.gather(*(cases.order_numbers(one, amounts) for one in asked))
+    assert sorted({number for one in numbers for number in one.numbers}) == [f"PO{n:06d}" for n in range(1, 11)]
+
+
+async def test_of_twenty_that_race_for_the_last_money_as_many_get_it_as_there_is_for(engine: AsyncEngine) -> None:
+    cases = StoredCases(engine, SEAL_KEY)
+    await put(engine, "cost_centre", "NGH", "CC-4100", CostCentre(code="CC-4100", facility="NGH", budget=usd("100")))
+    asked = [
+        OrdersRequest(case=f"case-{n}", requisition=requisition(), lines=(), currency="USD", dated=NOW.date())
+        for n in range(20)
+    ]
+    given = await asyncio.gather(*(cases.order_numbers(one, {"a": usd("30")}) for one in asked))
+    assert Counter(bool(one.numbers) for one in given) == {True: 3, False: 17}
+    assert await StoredRegister(engine).committed("NGH", "CC-4100") == usd("90")
 
 
 async def test_control_numbers_start_again_after_nine_digits(engine: AsyncEngine) -> None:

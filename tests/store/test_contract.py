@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.parties import Employee
+from canonical.parties import CostCentre, Employee
 from store.case_tables import decisions
 from store.cases import StoredCases
 from store.journal import StoredJournal
@@ -33,12 +33,16 @@ class TestOurDatabase(StoreContract):
         async def employ(person: Employee) -> None:
             await put(engine, "employee", person.facility, person.id, person)
 
+        async def budget(centre: CostCentre) -> None:
+            await put(engine, "cost_centre", centre.facility, centre.code, centre)
+
         return Stores(
             journal=StoredJournal(engine),
             numbering=StoredNumbering(engine),
             cases=cases,
             committed=StoredRegister(engine).committed,
             employ=employ,
+            budget=budget,
             extra={"troubles": cases.troubles, "unmatched": cases.unmatched, "unreadable": unreadable},
         )
 
@@ -51,6 +55,9 @@ class TestFakes(StoreContract):
 
         async def employ(person: Employee) -> None:
             cases.register.put(person)
+
+        async def budget(centre: CostCentre) -> None:
+            cases.register.put(centre)
 
         async def unmatched() -> list[Any]:
             return list(cases.unmatched.values())
@@ -67,5 +74,6 @@ class TestFakes(StoreContract):
             cases=cases,
             committed=cases.register.committed,
             employ=employ,
+            budget=budget,
             extra={"troubles": troubles, "unmatched": unmatched, "unreadable": unreadable},
         )

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Money
 from canonical.cases import (
+    REASON_KEPT,
     Actor,
     Attention,
     BusinessEvent,
@@ -203,6 +204,24 @@ async def test_decisions_are_listed_as_they_were_given_with_what_became_of_them(
         False,
     )
     assert (checked.reason, unreadable.kind, unreadable.what) == ("needed", "unreadable", "not a decision")
+
+
+async def test_the_words_of_a_reason_are_shown_with_the_decision_and_go_no_further(
+    queries: StoredQueries, cases: StoredCases
+) -> None:
+    given = Decision(verb="cancel", id="d1", reason=REASON_KEPT)
+    for words in ("A. Patient is discharged", "another try"):  # the first stays
+        await cases.keep_reason("c", "d1", words)
+    checked = await cases.check(DecisionToCheck(case="c", facility="NGH", decision=given, as_of=NOW))
+    assert checked.decision.reason == REASON_KEPT
+    typed = Decision(verb="reject", id="d2", reason="B. Patient")  # by Temporal's own tools
+    checked = await cases.check(DecisionToCheck(case="c", facility="NGH", decision=typed, as_of=NOW))
+    assert checked.decision.reason == REASON_KEPT
+    shown = [(row.verb, row.what, row.reason) for row in await queries.decisions("c")]
+    assert [(what, reason) for _, what, reason in shown] == [
+        ("cancel", "A. Patient is discharged"),
+        ("reject", "B. Patient"),
+    ]
 
 
 async def test_a_forged_decision_does_not_hide_the_true_one_of_the_same_id(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from canonical.supply import ContractPrice, Item, Packaging, SupplierItem
 from store import register_csv
 from store.authority import ERP, HOSPITAL, KINDS
 from store.register import LoadReport, StoredRegister
+from tests.store.build import NOW
 
 SEED = Path(__file__).parents[2] / "demo" / "seed"
 TODAY = date(2026, 3, 2)
@@ -28,6 +29,7 @@ GLOVES = Item(
     packagings=(Packaging(unit="BX", base_units=100), Packaging(unit="CA", base_units=1000)),
     suppliers=(SupplierItem(supplier="ALPINE", catalogue_number="ALP-GLV-M", order_unit="BX"),),
 )
+FINANCE = Employee(id="E-FIN", facility="NGH", roles=("finance",), os_user="fin-login")
 ALPINE = Supplier(code="ALPINE", name="Alpine", bank_fingerprint="one")
 
 
@@ -173,10 +175,26 @@ async def test_new_bank_details_are_unseen_until_a_person_confirms_them(register
     changed = await register.supplier("ALPINE")
     assert changed is not None and changed.bank_changed_unseen
     with pytest.raises(Rejected):
-        await register.confirm_bank("ALPINE", "three")
-    await register.confirm_bank("ALPINE", "two")
+        await register.confirm_bank("ALPINE", "three", FINANCE, NOW)
+    await register.confirm_bank("ALPINE", "two", FINANCE, NOW)
+    await register.confirm_bank("ALPINE", "two", FINANCE.changed(id="E-9"), NOW + timedelta(days=1))
     confirmed = await register.supplier("ALPINE")
     assert confirmed is not None and not confirmed.bank_changed_unseen
+    assert (confirmed.bank_confirmed_by, confirmed.bank_confirmed_at) == ("E-FIN", NOW), "the first who said so"
+
+
+@pytest.mark.parametrize("changed_by", ["E-FIN", "fin-login"])
+async def test_who_changed_bank_details_does_not_confirm_them(register: StoredRegister, changed_by: str) -> None:
+    await register.load("supplier", [ALPINE], ERP)
+    new = {"code": "ALPINE", "bank_fingerprint": "two", "bank_changed_by": "nobody", "bank_confirmed_by": "E-9"}
+    await register.load("supplier", [new], ERP, by=changed_by)
+    held = await register.supplier("ALPINE")
+    assert held is not None and (held.bank_changed_by, held.bank_confirmed_by) == (changed_by, "")
+    with pytest.raises(Rejected, match="who changed the bank details of ALPINE may not confirm them") as refused:
+        await register.confirm_bank("ALPINE", "two", FINANCE, NOW)
+    assert refused.value.code == "not-allowed"
+    other = FINANCE.changed(id="E-FIN2", os_user="other")
+    assert (await register.confirm_bank("ALPINE", "two", other, NOW)).bank_confirmed_by == "E-FIN2"
 
 
 async def test_contract_prices_hold_between_their_dates(register: StoredRegister) -> None:

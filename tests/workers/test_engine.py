@@ -124,9 +124,12 @@ async def test_a_requisition_started_twice_runs_once_with_its_bytes_as_they_came
 ) -> None:
     name = case()
     first, second = await engine.start_requisition(name, DATA), await engine.start_requisition(name, DATA)
-    assert first == second != ""
+    assert first != "" == second
     await engine.decide(name, Decision(verb="cancel", id="d"))
     assert await client.get_workflow_handle(name).result() == DATA.decode()
+    history = await client.get_workflow_handle(name).fetch_history()
+    signals = [e.workflow_execution_signaled_event_attributes.signal_name for e in history.events]
+    assert "look_again" in signals, "a run that is there is told to look again"
 
 
 async def test_a_case_is_found_by_facility_and_process_and_says_what_it_is(

@@ -123,7 +123,7 @@ async def parts(stack: Stack) -> AsyncIterator[Wiring]:
 
 @pytest.fixture
 async def door(parts: Wiring) -> AsyncIterator[httpx.AsyncClient]:
-    key = NewKey(sender=build.unique("S"), facility="NGH", per_minute=1000)
+    key = NewKey(sender=build.unique("S"), facility="NGH", scopes=("source:surgery-app",), per_minute=1000)
     _, secret = await StoredKeys(parts.database).add(key)
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     transport = httpx.ASGITransport(make_app(parts.doors()), raise_app_exceptions=False)
@@ -190,7 +190,7 @@ async def test_an_order_shows_under_its_requisition_before_its_own_case_has_said
     )
     await parts.cases.record(stands(requisition.case_id, revision=1, business_state="ordered"))
     asked = OrdersRequest(case=requisition.case_id, requisition=requisition, lines=(), currency="USD", dated=NOW.date())
-    (number,) = await parts.cases.order_numbers(asked, ["one"])
+    (number,) = (await parts.cases.order_numbers(asked, {"one": build.usd("80")})).numbers
     order = PurchaseOrder(
         facility="NGH",
         number=number,

@@ -28,7 +28,7 @@ from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision,
 from canonical.events import EVENTS
 from canonical.purchasing import PurchaseOrder, Requisition, RequisitionLine
 from canonical.seals import sealed_document
-from canonical.steps import OrdersRequest, SupplierDocument
+from canonical.steps import SupplierDocument
 from stack.supervisor import Stack, running
 from tests import build, proof
 from tests.fakes.register import FakeRegister
@@ -104,10 +104,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
 class OwnNumbers(FakeCases):
     """Our own store in memory, with order numbers that no other test on the same server has."""
 
-    async def order_numbers(self, request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
-        for group in groups:
-            self.numbers.setdefault((request.case, group), build.unique("PO"))
-        return [self.numbers[request.case, group] for group in groups]
+    def next_number(self) -> str:
+        return build.unique("PO")
 
 
 class Case:

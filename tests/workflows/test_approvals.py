@@ -43,7 +43,7 @@ async def test_a_rejection_ends_it(case: Case) -> None:
     assert (await case.refused("reject", "E-MGR", reason=" "))[0] == "Malformed"
     await case.decide("reject", by="E-MGR", reason="no budget")
     status = await case.result()
-    assert (status.business_state, status.next_action) == ("refused", "no budget")
+    assert (status.business_state, status.next_action) == ("refused", "rejected: reason in the case")
     assert case.placed() == [] and case.told()[-1] == "requisition.refused.v1"
 
 
@@ -124,7 +124,8 @@ async def test_an_emergency_rejected_afterwards_is_for_a_person(case: Case) -> N
     order = await case.order("ordered, approval pending")
     await case.decide("reject", by="E-MGR", reason="not an emergency")
     parked = await case.parked(document="approval")
-    assert "not an emergency" in parked.reason and case.state() == "ordered, rejected"
+    assert parked.reason == "rejected after the emergency order: reason in the case"
+    assert case.state() == "ordered, rejected"
     await case.deliver(order)
     await case.ended(order)
     assert case.state() == "ordered, rejected"

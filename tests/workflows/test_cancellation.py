@@ -32,7 +32,7 @@ async def test_an_order_with_the_supplier_is_cancelled_there_then_in_the_erp(cas
     await case.until("cancelling, waiting for the supplier", order.case_id)
     assert case.outside.steps(order.number) == ["create", "850", "860"], "the ERP last"
     change = case.outside.last(order.number, "860")
-    assert change.cancel and change.reason == "not needed"
+    assert change.cancel and change.reason == "cancelled: reason in the case"
     await case.say(order, acknowledgement=taken(order, sequence="1"))
     status = await case.result()
     assert (status.business_state, status.lines[0].state) == ("cancelled", "cancelled")
@@ -189,7 +189,7 @@ async def test_a_requisition_taken_back_takes_back_every_order(case: Case) -> No
     await case.decide("cancel", by="E-REQ", reason="the ward is closed")
     for order in orders:
         await case.until("cancelling, waiting for the supplier", order.case_id)
-        assert case.outside.last(order.number, "860").reason == "the ward is closed"
+        assert case.outside.last(order.number, "860").reason == "cancelled with its requisition"
         await case.say(order, acknowledgement=taken(order))
     status = await case.result()
     assert (status.business_state, {line.state for line in status.lines}) == ("cancelled", {"cancelled"})

@@ -7,7 +7,10 @@ import json
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from canonical.base import content_hash
 from canonical.cases import Correction, LineCorrection
+from canonical.parties import CostCentre
+from canonical.ports import NewMessage
 from tests import build
 from tests.workflows.conftest import Case
 from workflows.corrections import corrected
@@ -66,6 +69,28 @@ async def test_an_accepted_overrun_is_asked_about_again_when_it_grows(case: Case
     assert parked.reason.endswith("this needs 32.00 USD")
 
 
+async def test_of_two_that_wait_for_approval_together_one_gets_the_last_money(case: Case) -> None:
+    case.register.put(CostCentre(code="CC-LAST", facility=build.FACILITY, budget=build.usd("2000")))
+    first, second = (build.requisition(cost_centre="CC-LAST") for _ in range(2))  # each needs 1,200
+    for asked in (first, second):
+        await case.start(asked)
+        await case.until("pending approval")
+    await case.decide("approve", by="E-MGR", case=first.case_id)
+    await case.until("ordered", first.case_id)
+    await case.decide("approve", by="E-MGR", case=second.case_id)
+    parked = await case.parked("business-rule", second.case_id)
+    assert parked.reason == "budget exceeded: CC-LAST has 800.00 USD left, this needs 1200.00 USD"
+    assert case.change(second.case_id).owner == "finance"
+    assert {"accept", "correct", "retry", "reject", "cancel"} == set(parked.verbs)
+    assert len([o for o in case.register.commitments.values() if o[0] == "CC-LAST"]) == 1
+    await case.decide("retry", by="E-FIN", case=second.case_id)
+    assert (await case.parked("business-rule", second.case_id)).reason == parked.reason
+    await case.decide("accept", by="E-FIN", case=second.case_id)
+    await case.until("ordered", second.case_id)
+    approvals = [e for e in case.cases.events.values() if e.type == "requisition.approved.v1"]
+    assert len([e for e in approvals if e.case == second.case_id]) == 1  # accepted, not approved again
+
+
 async def test_an_unknown_facility_is_a_case_that_needs_attention(case: Case) -> None:
     await case.start(build.requisition(facility="XXX"))
     parked = await case.parked("unknown-code")
@@ -88,7 +113,7 @@ WRONG = {
     "requester": ["E-REQ"],
     "deliver_to": {},
     "needed_by": "tomorrow",
-    "emergency": "perhaps",
+    "emergency": "yes",
     "note": "n" * 2001,
     "lines": [],
 }
@@ -114,6 +139,7 @@ async def test_every_wrong_field_is_a_case_with_its_path_and_never_a_failing_tas
         (b"[]", "document"),
         (b'{"lines": 1}', ""),
         (b"\xff\xfe", "document"),
+        (b"\xef\xbb\xbf{}", "document"),
     ],
 )
 async def test_what_is_not_a_requisition_at_all_is_a_case_too(case: Case, data: bytes, path: str) -> None:
@@ -139,6 +165,23 @@ async def test_another_encoding_is_a_case_too(case: Case) -> None:
         f"procure_to_pay/{build.FACILITY}/surgery-app/{build.unique('W')}", b"x", encoding="binary/plain"
     )
     assert (await case.parked("data-invalid")).path == "encoding"
+
+
+async def test_the_right_requisition_takes_the_place_of_a_malformed_start_of_its_number(case: Case) -> None:
+    good = build.requisition(build.line("1", "ITM-1001", "1 BX"))
+    await case.start_raw(good.case_id, b'{"facility": "NGH"}')
+    await case.parked("data-invalid")
+    await case.signal("look_again", {})  # nothing has come: it goes on waiting
+    data = good.model_dump_json().encode()
+    message = (await case.cases.journal.keep(NewMessage(door="rest", data=data, key=good.number))).message.id
+    await case.cases.announce(good.case_id, content_hash(good), message)
+    await case.signal("look_again", {})
+    order = await case.order()
+    assert order.requisition == good.case_id
+    assert await case.failed_tasks(good.case_id) == 0
+    await case.shows("superseded by what came under its number")
+    states = {kept.id: kept.state for kept in case.cases.journal.messages.values()}
+    assert states.pop(message) == "routed" and set(states.values()) == {"dead"}
 
 
 async def test_an_unreadable_requisition_is_replaced_by_a_whole_one_and_goes_through(case: Case) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from canonical.base import Money
 from canonical.cases import Actor, Answer, Decision
-from canonical.steps import OrdersRequest
+from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
 from tests.workflows.conftest import Case
 
@@ -126,7 +127,7 @@ async def test_where_the_policy_allows_it_the_temporal_ui_approves_marked_as_not
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        ({"verb": "aprove"}, "'aprove' is not a decision"),
+        ({"verb": "aprove"}, "that is not a decision"),
         ({"verb": "approve", "colour": "green"}, "colour:"),
         ({"verb": 3}, "verb:"),
         ("approve", "decision:"),
@@ -195,7 +196,7 @@ async def test_a_hold_while_the_orders_are_being_made_keeps_them_from_leaving(
     await pending(case)
     numbered, begun, goes_on = case.cases.order_numbers, asyncio.Event(), asyncio.Event()
 
-    async def slowly(request: OrdersRequest, groups: Sequence[str]) -> Sequence[str]:
+    async def slowly(request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
         begun.set()
         await goes_on.wait()
         return await numbered(request, groups)

@@ -195,6 +195,21 @@ async def test_bank_details_that_changed_unseen_are_confirmed_first(case: Case) 
     await case.documents(order, "pay", 1)
 
 
+async def test_bank_details_confirmed_in_the_register_let_the_waiting_payment_go_on(case: Case) -> None:
+    order = await received(case)
+    supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="new")
+    case.register.put(supplier)
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("payment blocked", order.case_id)
+    await case.signal("look_again", {}, case=order.case_id)  # nobody has confirmed anything: it waits again
+    await case.parked("business-rule", order.case_id)
+    assert "pay" not in case.outside.steps(order.number)
+    finance = build.employee("E-FIN", "finance")
+    await case.register.confirm_bank("ALPINE", "new", finance, build.NOW)
+    await case.signal("look_again", {}, case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
 async def test_a_supplier_blocked_since_is_not_paid(case: Case) -> None:
     order = await received(case)
     case.register.put(Supplier(code="ALPINE", status="blocked", terms=Terms(net_seconds=0)))
