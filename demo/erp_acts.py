@@ -134,18 +134,6 @@ class ErpPeople:
                 if purchase["shipment_state"] == "exception":
                     _handle_cancelled_moves(erp, purchase["id"], recreate=True)
 
-    def redo_receipt(self, number: str) -> None:
-        """A receipt that was taken back is booked after all: the same shipment, with what its orders now wait for."""
-        with self._as("storekeeper") as erp:
-            shipment = erp.one("stock.shipment.in", ["number", "=", number], fields=["incoming_moves.origin"])
-            lines = {move["origin"] for move in shipment["incoming_moves."] if move["origin"]}
-            waiting = ["origin", "in", sorted(lines)], ["state", "=", "draft"], ["shipment", "=", None]
-            moves = [move["id"] for move in erp.find("stock.move", *waiting, fields=["state"])]
-            erp.press("stock.shipment.in", "draft", shipment["id"])
-            erp.write("stock.shipment.in", [shipment["id"]], incoming_moves=[["add", moves]])
-            erp.press("stock.shipment.in", "receive", shipment["id"])
-            erp.press("stock.shipment.in", "do", shipment["id"])
-
     def cancel_order(self, order: str) -> None:
         """Someone in purchasing ends an order in the ERP, past the platform."""
         with self._as("storekeeper") as erp:

@@ -272,15 +272,6 @@ class FakeErp:
         self._changed[number] = self._clock()
         self._settle(self.held[receipt.order])
 
-    def redo_receipt(self, number: str) -> None:
-        receipt = self.receipts[number]
-        for came in receipt.lines:
-            if came.line:
-                self.held[receipt.order].lines[came.line].received += came.quantity.value
-        self.receipts[number] = receipt.changed(cancelled=False)
-        self._changed[number] = self._clock()
-        self._settle(self.held[receipt.order])
-
     def cancel_order(self, order: str) -> None:
         held = self.held[order]
         for line in held.lines.values():
