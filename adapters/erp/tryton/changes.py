@@ -81,9 +81,7 @@ class Changes:
         receipts = []
         for shipment in shipments:
             taken = [move for move in moves if target(move["shipment"])[1] == shipment["id"]]
-            if (
-                shipment["state"] == "done"
-            ):  # done again after it was taken back: the moves of the first time stay on it
+            if shipment["state"] == "done":  # a move cancelled by itself stays on it and brought nothing
                 taken = [move for move in taken if move["state"] == "done"]
             taken.sort(key=lambda move: target(move["origin"])[1])
             orders: dict[str, list[ReceivedLine]] = {}
