@@ -103,7 +103,7 @@ class Frames:
         rest = FS if self._fs_held else b""
         if not self._inside:
             self._outside(rest, found, ends=True)
-        elif not self._discarding:
+        elif not self._discarding and (self._open or rest):
             found.append(Broken(fault, bytes(self._open[: self._limit] + rest)[: self._limit]))
         self._inside = self._discarding = self._fs_held = False
         self._open.clear()
@@ -127,9 +127,11 @@ class Frames:
             found.append(Frame(whole))
 
     def _interrupt(self, data: bytes, found: list[Frame | Broken]) -> None:
-        """A new frame begins inside the open one."""
+        """A new frame begins inside the open one; a start mark that is only doubled breaks nothing."""
         whole = self._whole(data, found)
-        if whole is not None:
+        if whole is not None and not whole:
+            self.noise += len(VT)
+        elif whole is not None:
             found.append(Broken(Fault.UNTERMINATED if whole.endswith(FS) else Fault.INTERRUPTED, whole))
 
     def _whole(self, data: bytes, found: list[Frame | Broken]) -> bytes | None:
