@@ -86,9 +86,12 @@ class Flow:
         self.connections.discard(connection)
         self._changed.set()
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """This task has ended."""
-        self.tasks.discard(task)
+    def ended(self, turn: Turn, size: int) -> None:
+        """This frame of so many bytes is no longer in work."""
+        if turn.task is not None:
+            self.tasks.discard(turn.task)
+        self.in_work -= 1
+        self.release(size)
         self._changed.set()
 
     async def empty(self) -> None:
@@ -109,12 +112,13 @@ class Flow:
 class Turn:
     """One frame's place in the order of answers."""
 
-    __slots__ = ("answer", "began", "done", "failed")
+    __slots__ = ("answer", "began", "done", "failed", "task")
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.answer: bytes | None = None
         self.done = False
+        self.task: asyncio.Task[None] | None = None
         self.failed = True  # until there is an answer, or the word that there is none
 
 
@@ -135,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         self._stuck_since: float | None = None  # the sender does not read its answers
         self._paused = False
+        self._answering = False  # soon
         self._over = False  # nothing more is read
         self._eof = False  # the sender stopped sending
         self._lost = False  # the socket is gone
@@ -209,9 +214,8 @@ class Connection(asyncio.Protocol):
         found, turn = self._queue.popleft(), Turn(self._loop.time())
         self._turns.append(turn)
         self._flow.in_work += 1
-        task = self._loop.create_task(self._take(turn, found))
-        self._flow.tasks.add(task)
-        task.add_done_callback(self._flow.ended)
+        turn.task = self._loop.create_task(self._take(turn, found))
+        self._flow.tasks.add(turn.task)
 
     def _line_up(self, found: Sequence[Frame | Broken]) -> None:
         flow = self._flow
@@ -245,15 +249,16 @@ class Connection(asyncio.Protocol):
             self.refuse_more()
         finally:
             turn.done = True
-            self._flow.in_work -= 1
-            self._flow.release(len(found.data))
-            self._answer()
-            self._flow.begin(self)
-            self.pace()
-            self._leave()
+            self._flow.ended(turn, len(found.data))
+            if len(self._turns) <= 1:
+                self._answer()
+            elif not self._answering:  # others may be done in this same moment, by the same commit: one write for all
+                self._answering = True
+                self._loop.call_soon(self._answer)
 
     def _answer(self) -> None:
-        """Send the answers whose turn has come."""
+        """Send the answers whose turn has come, and go on."""
+        self._answering = False
         answers = []
         failed = False
         while self._turns and self._turns[0].done and not failed:
@@ -266,6 +271,9 @@ class Connection(asyncio.Protocol):
             self._flow.counts.answered += len(answers)
         if failed or (self._over and self._idle):
             self._retire()
+        self._flow.begin(self)
+        self.pace()
+        self._leave()
 
     # ---- the end ------------------------------------------------------------------------------------------------------
 
