@@ -176,10 +176,20 @@ def test_no_byte_that_matters_is_dropped_without_a_word(seed: int) -> None:
     assert told.translate(marks, without) == data.translate(marks, without)
 
 
-def _stream(chance: random.Random) -> bytes:
+@pytest.mark.prove
+def test_a_quarter_of_a_million_streams_cut_at_random_give_the_same_frames() -> None:
+    chance = random.Random(2026)
+    for _ in range(250_000):
+        data = _stream(chance, most=8)
+        cuts = sorted(chance.randrange(len(data) + 1) for _ in range(3))
+        pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        assert read(*pieces, limit=40) == read(data, limit=40), (data, cuts)
+
+
+def _stream(chance: random.Random, most: int = 40) -> bytes:
     """Good frames, and everything that goes wrong with them."""
     parts = []
-    for _ in range(chance.randrange(1, 40)):
+    for _ in range(chance.randrange(1, most)):
         body = bytes(chance.choices(b"MSH|^~\\&\r\x1cab\xe9", k=chance.randrange(60)))
         parts.append(
             chance.choice([wrap(body), wrap(body), VT + body, body + END, body, VT + body + FS, b"\r\n", VT, FS, END])
