@@ -16,7 +16,8 @@ from typing import Final
 
 import structlog
 
-from gateway.mllp_connection import Connection, Flow
+from gateway.mllp_connection import Connection
+from gateway.mllp_flow import Flow
 from gateway.mllp_peer import Corridor, Limits
 
 HANDSHAKE: Final = 10.0  # seconds for a TLS handshake

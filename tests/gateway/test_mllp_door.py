@@ -341,7 +341,7 @@ async def test_memory_is_bounded_over_all_connections() -> None:
         for _ in range(50):
             await asyncio.sleep(0.01)
             most = max(most, opened.snapshot().held_bytes)
-        assert most < 2_000_000 + 12 * 262_144
+        assert most < 2_000_000 + 300_000
         finishing = [asyncio.create_task(one.send(END)) for one in senders]
         await asyncio.wait([*opening, *finishing], timeout=10)
         last = await Sender.connect(opened.address)
@@ -351,6 +351,22 @@ async def test_memory_is_bounded_over_all_connections() -> None:
             task.cancel()
         await asyncio.gather(*opening, *finishing, return_exceptions=True)
         for one in (*senders, last):
+            one.close()
+
+
+async def test_a_flood_of_empty_frames_counts_as_memory_too() -> None:
+    corridor = NotingCorridor()
+    hold = corridor.hold()
+    async with door(corridor, limits=Limits(frame_bytes=10_000, held_bytes=1_000_000)) as opened:
+        senders = [await Sender.connect(opened.address) for _ in range(8)]
+        for one in senders:
+            await one.send(wrap(b"") * 10_000)
+        await asyncio.sleep(0.2)
+        assert opened.snapshot().held_bytes > 1_000_000
+        assert opened.snapshot().waiting < 20_000, "the others are not read from meanwhile"
+        hold.set()
+        for one in senders:
+            assert len(await one.answers(10_000)) == 10_000
             one.close()
 
 
