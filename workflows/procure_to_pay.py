@@ -59,7 +59,7 @@ class ProcureToPay(Ordering):
                 self._tell("requisition.refused", business_state, reason=reason)
         self._say(business_state, state=state, next_action=self.progress.refused or self.progress.cancelling)
         await self._record(closed=True)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await workflow.wait_condition(self._nothing_under_way)
         return self._status(closed=True)
 
     def _ending(self) -> tuple[str, State]:

@@ -40,6 +40,7 @@ class Ordering(Approvals):
         super().__init__()
         self._begun: set[str] = set()  # orders whose case is known to have been started
         self._following: list[asyncio.Task[None]] = []
+        self._looking_up = 0
 
     async def _split(self) -> None:
         request = OrdersRequest(
@@ -125,9 +126,11 @@ class Ordering(Approvals):
 
     async def _look_up_end(self, order: PurchaseOrder) -> None:
         """How an order this run did not follow to its end stands, by our own store."""
+        self._looking_up += 1
         found = await own_store(
             CaseActivities.how_it_stands, CaseQuestion(case=order.case_id), "how did the order end?"
         )
+        self._looking_up -= 1
         if found.status is not None and found.status.closed:
             lines = {line.requisition_line: line.state for line in found.status.lines}
             self._order_ended(order, found.status.business_state, lines)
@@ -182,6 +185,10 @@ class Ordering(Approvals):
             seen = self._stirred
             await self._record()
             await self._stir(seen, None, "")
+
+    def _nothing_under_way(self) -> bool:
+        """A step on our own store that outlasts its case would be told to Temporal after the end, which refuses it for ever."""
+        return workflow.all_handlers_finished() and not self._looking_up
 
     def _has_begun(self, order: str) -> bool:
         return order in self._begun or order in self.progress.ended

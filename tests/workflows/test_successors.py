@@ -15,12 +15,12 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
-from canonical.cases import CaseChange, LineCorrection
+from canonical.cases import CaseChange, CaseStatus, LineCorrection
 from canonical.parties import Supplier
 from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.steps import OrderStart
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case
+from tests.workflows.conftest import PATIENCE, Case, Workers
 
 
 async def succeeded(case: Case, order: PurchaseOrder) -> None:
@@ -94,6 +94,31 @@ async def told_by_the_sweep(case: Case, order: PurchaseOrder) -> None:
     told = {"order": order.number, "case": order.case_id, "business_state": ended.business_state, "lines": lines}
     with contextlib.suppress(Exception):
         await case.signal("order_ended", told)
+
+
+async def test_a_requisition_told_of_an_end_it_is_just_looking_up_ends_all_the_same(
+    case: Case, workers: Workers, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await case.approved_order()
+    status, record, recorded = case.cases.status, case.cases.record, asyncio.Event()
+
+    async def ended(change: CaseChange) -> None:
+        await record(change)
+        if change.closed:
+            recorded.set()
+
+    async def just_then(name: str) -> CaseStatus | None:
+        await recorded.wait()
+        return await status(name)
+
+    monkeypatch.setattr(case.cases, "record", ended)
+    monkeypatch.setattr(case.cases, "status", just_then)
+    await workers.stop()  # so that it hears of both at once
+    await case.client.get_workflow_handle(order.case_id).terminate("a test")
+    told = {"order": order.number, "case": order.case_id, "business_state": "closed", "lines": []}
+    await case.signal("order_ended", told)
+    await workers.serve(cached)
+    assert (await case.result()).business_state == "closed"
 
 
 async def test_a_successor_sends_what_was_refused_when_the_first_was_stopped(case: Case) -> None:
