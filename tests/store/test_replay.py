@@ -12,7 +12,7 @@ from canonical.cases import Actor
 from canonical.errors import FasciaError, Rejected
 from canonical.parties import Partner
 from canonical.ports import NewMessage
-from canonical.steps import OpenOrder
+from canonical.steps import ClaimRequest, OpenOrder
 from cli import again
 from cli.views import Replayed
 from store.acts import StoredActs
@@ -152,6 +152,7 @@ async def test_a_refused_requisition_starts_its_case_once_it_can(house: House) -
     for _ in range(2):
         done = await house.replay(message)
         assert (done.state, done.case) == ("routed", wanted.case_id)
+        await house.wiring.cases.claim(ClaimRequest(case=wanted.case_id, run="run-1", data=new.data, as_of=NOW))
         await house.wiring.cases.record(change(wanted.case_id))
     assert [case for case, _ in house.engine.started] == [wanted.case_id], "a running case is not started again"
     await house.wiring.journal.mark(message, "refused", reason="not-allowed: this key is for facility SGH")

@@ -100,13 +100,19 @@ async def test_a_requisition_told_of_an_end_it_is_just_looking_up_ends_all_the_s
     case: Case, workers: Workers, cached: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = await case.approved_order()
-    status = case.cases.status
+    status, record, recorded = case.cases.status, case.cases.record, asyncio.Event()
 
-    async def slowly(name: str) -> CaseStatus | None:
-        await asyncio.sleep(0.5)
+    async def ended(change: CaseChange) -> None:
+        await record(change)
+        if change.closed:
+            recorded.set()
+
+    async def just_then(name: str) -> CaseStatus | None:
+        await recorded.wait()
         return await status(name)
 
-    monkeypatch.setattr(case.cases, "status", slowly)
+    monkeypatch.setattr(case.cases, "record", ended)
+    monkeypatch.setattr(case.cases, "status", just_then)
     await workers.stop()  # so that it hears of both at once
     await case.client.get_workflow_handle(order.case_id).terminate("a test")
     told = {"order": order.number, "case": order.case_id, "business_state": "closed", "lines": []}
