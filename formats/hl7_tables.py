@@ -1,0 +1,289 @@
+"""The structures, segments and data types of HL7 2.3 to 2.8.2, compiled from hl7apy's tables for the walker.
+
+Only hl7apy's tables are used (MIT, 1.4.0b1: 1.3.5 has gaps from 2.6 on), not its parser. The number of a field is read from
+its name (``FT1_10``), never from its place in a list. Everything is compiled once and kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import hl7apy
+
+from formats.hl7_values import is_clock, is_day, is_moment, is_number, is_whole
+
+TABLES = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2")
+_SAME = {"2.7.1": "2.7"}  # hl7apy has no 2.7.1; its structures are those of 2.7
+_OTHER_NAMES = {  # where a version has not yet, or no longer, a structure of that name
+    "ADT_A05": "ADT_A01",
+    "ADT_A12": "ADT_A09",
+    "ADT_A21": "ADT_A01",
+    "ADT_A44": "ADT_A43",
+    "ADT_A52": "ADT_A01",
+    "ADT_A60": "ADT_A01",
+    "ORU_R31": "ORU_R30",
+    "ORU_R32": "ORU_R30",
+    "PMU_B08": "PMU_B07",
+}
+
+_CHECKS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "NM": (is_number, "a number"),
+    "SI": (is_whole, "a whole number"),
+    "DT": (is_day, "a date YYYYMMDD of the calendar"),
+    "TM": (is_clock, "a time HHMMSS"),
+    "DTM": (is_moment, "a date and time YYYYMMDDHHMMSS of the calendar"),
+}
+_LONGEST = {"ST": 199, "TX": 65536, "FT": 65536, "NM": 16, "SI": 4, "IS": 20}  # chapter 2A; hl7apy has none per field
+_FREE_TEXT = frozenset({"ST", "TX", "FT"})  # where a mark that should have been escaped is most often just text
+_NAME = re.compile(r"(?P<of>[A-Za-z0-9_]+)_(?P<number>[0-9]+)")
+
+
+@dataclass(slots=True, eq=False)
+class Spot:
+    """A place in a structure where one segment may stand. ``most`` is 1, or 0 for any number."""
+
+    name: str
+    least: int
+    most: int
+    parent: Cluster | None = None
+    index: int = 0
+    following: dict[str, tuple[Spot, tuple[str, ...]] | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Cluster:
+    """A segment group, or the whole structure: members in order, or one of them where it is a ``choice``."""
+
+    name: str
+    least: int
+    most: int
+    choice: bool
+    members: list[Spot | Cluster] = field(default_factory=list)
+    parent: Cluster | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """One message structure of one version: where it begins, and every segment name in it."""
+
+    name: str
+    start: Spot
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What may stand in a field, component or subcomponent.
+
+    ``parts`` are those one level down (none for a simple type); ``checked`` the places among them with a format of their own;
+    ``quick`` the checks of those when there are no subcomponents.
+    """
+
+    number: int
+    kind: str
+    least: int = 0
+    most: int = 1  # 0 is any number
+    withdrawn: bool = False
+    free: bool = False
+    text: bool = False
+    longest: int = 0
+    check: Callable[[str], bool] | None = None
+    legal: str = ""
+    parts: tuple[Rule, ...] = ()
+    checked: tuple[tuple[int, Rule], ...] = ()
+    quick: tuple[tuple[int, Callable[[str], bool]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a segment by number (``rules[0]`` is none); ``required`` are those that must be sent."""
+
+    rules: tuple[Rule | None, ...]
+    required: tuple[int, ...]
+
+
+def tables_of(version: str) -> str:
+    """The version whose tables judge a message of ``version``, empty where there is none."""
+    known = _SAME.get(version, version)
+    return known if known in TABLES else ""
+
+
+@lru_cache(maxsize=1024)
+def structure(version: str, name: str) -> Structure | None:
+    """A structure of a version's tables, None where they have none of that name."""
+    messages = hl7apy.load_library(version).MESSAGES
+    table = messages.get(name) or messages.get(_OTHER_NAMES.get(name, ""))
+    if table is None:
+        return None
+    top = _cluster(version, name, table, 1, 1)
+    first = top.members[0]
+    if not isinstance(first, Spot):
+        return None
+    return Structure(name, first, frozenset(spot.name for spot in _spots(top)))
+
+
+def _cluster(version: str, name: str, table: Any, least: int, most: int) -> Cluster:
+    made = Cluster(name, least, most, choice=table[0] == "choice")
+    for index, (member, reference, (low, high), sort) in enumerate(table[1]):
+        one: Spot | Cluster
+        if sort == "GRP":
+            known = reference or hl7apy.load_library(version).GROUPS[member]
+            one = _cluster(version, member, known, low, max(high, 0))
+        else:
+            one = Spot(member, low, max(high, 0))
+        one.parent, one.index = made, index
+        made.members.append(one)
+    return made
+
+
+def _spots(node: Spot | Cluster) -> Iterator[Spot]:
+    if isinstance(node, Spot):
+        yield node
+    else:
+        for member in node.members:
+            yield from _spots(member)
+
+
+def following(at: Spot, name: str) -> tuple[Spot, tuple[str, ...]] | None:
+    """Where a segment of ``name`` stands after ``at``, and which required ones are missing between; None where nowhere.
+
+    Of several places it is the one with the fewest missing before it, then the nearest: a group's rest before its repeat, a
+    group before what surrounds it. Kept per place, so the tables are searched once.
+    """
+    try:
+        return at.following[name]
+    except KeyError:
+        pass
+    best: tuple[Spot, tuple[str, ...]] | None = None
+    for spot, missing in _places(at, name):
+        if best is None or len(missing) < len(best[1]):
+            best = (spot, missing)
+        if not missing:
+            break
+    if len(at.following) < 1000:  # names come from outside
+        at.following[name] = best
+    return best
+
+
+def ending(at: Spot) -> tuple[str, ...]:
+    """The required segments that are missing when the message ends after ``at``."""
+    missing: list[str] = []
+    node: Spot | Cluster = at
+    while node.parent is not None:
+        missing += _required(node.parent, node.index + 1)
+        node = node.parent
+    return tuple(missing)
+
+
+def _places(at: Spot, name: str) -> Iterator[tuple[Spot, tuple[str, ...]]]:
+    if at.name == name and at.most != 1:
+        yield at, ()
+    node: Spot | Cluster = at
+    missing: list[str] = []
+    while node.parent is not None:
+        cluster = node.parent
+        if not cluster.choice:
+            for spot, inside in _within(cluster, name, node.index + 1):
+                yield spot, (*missing, *inside)
+            missing += _required(cluster, node.index + 1)
+        if cluster.most != 1:
+            for spot, inside in _within(cluster, name, 0):
+                yield spot, (*missing, *inside)
+        node = cluster
+
+
+def _within(cluster: Cluster, name: str, start: int) -> Iterator[tuple[Spot, tuple[str, ...]]]:
+    missing: list[str] = []
+    for member in cluster.members[start:]:
+        if isinstance(member, Spot):
+            if member.name == name:
+                yield member, tuple(missing)
+        else:
+            for spot, inside in _within(member, name, 0):
+                yield spot, (*missing, *inside)
+        if not cluster.choice:
+            missing += _needed(member)
+
+
+def _required(cluster: Cluster, start: int) -> list[str]:
+    return [] if cluster.choice else [name for member in cluster.members[start:] for name in _needed(member)]
+
+
+def _needed(member: Spot | Cluster) -> list[str]:
+    """The segment to name when a member is missing, none where it may be."""
+    while member.least and isinstance(member, Cluster):
+        member = next((one for one in member.members if one.least), member.members[0])
+    return [member.name] if member.least and isinstance(member, Spot) else []
+
+
+@lru_cache(maxsize=4096)
+def fields(version: str, name: str) -> Fields | None:
+    """The fields of a segment, None where the version's tables have no such segment or say nothing of its fields."""
+    table = hl7apy.load_library(version).SEGMENTS.get(name)
+    if table is None or table[0] != "sequence" or len(table) < 2:
+        return None
+    found: dict[int, Rule] = {}
+    for child, reference, (least, most), _ in table[1]:
+        named = _NAME.fullmatch(child)
+        if named is None or named["of"] != name:
+            raise ValueError(f"{child} is no field of {name}")
+        found[int(named["number"])] = _rule(version, int(named["number"]), reference, least, most)
+    rules = (None, *(found.get(number) for number in range(1, max(found, default=0) + 1)))
+    first = 3 if name in ("MSH", "FHS", "BHS") else 1  # the first two are the separators, read before anything else
+    required = tuple(number for number, rule in sorted(found.items()) if rule.least and number >= first)
+    return Fields(rules, required)
+
+
+def _rule(version: str, number: int, reference: Any, least: int, most: int, parent: str = "") -> Rule:
+    kind = reference[2] or ""
+    if parent == "TS" and number == 1:
+        kind = "DTM"  # the tables up to 2.4 call it a string
+    check, legal = _CHECKS.get(kind, (None, ""))
+    parts = _parts(version, kind, reference[1]) if reference[0] == "sequence" and reference[1] else ()
+    checked = tuple((at, rule) for at, rule in enumerate(parts) if rule.check or rule.checked)
+    return Rule(
+        number,
+        kind,
+        least,
+        max(most, 0),
+        withdrawn=most == 0,
+        free=not kind or kind == "varies",
+        text=kind in _FREE_TEXT,
+        longest=0 if parts else _LONGEST.get(kind, 0),
+        check=check,
+        legal=legal,
+        parts=parts,
+        checked=checked,
+        quick=tuple((at, leaf.check) for at, leaf in ((at, _leaf(rule)) for at, rule in checked) if leaf.check),
+    )
+
+
+def _leaf(rule: Rule) -> Rule:
+    """What a part means that holds no parts of its own: its first."""
+    while rule.parts:
+        rule = rule.parts[0]
+    return rule
+
+
+_made: dict[
+    int, tuple[Rule, ...]
+] = {}  # by the table's identity: hl7apy shares the table of a type between all its fields
+
+
+def _parts(version: str, kind: str, table: Any) -> tuple[Rule, ...]:
+    known = _made.get(id(table))
+    if known is not None:
+        return known
+    found = {}
+    for child, reference, (least, most), _ in table:
+        named = _NAME.fullmatch(child)
+        if named is None:
+            raise ValueError(f"{child} is no component of {kind}")
+        found[int(named["number"])] = _rule(version, int(named["number"]), reference, least, most, kind)
+    nothing = Rule(0, "", free=True)
+    return _made.setdefault(id(table), tuple(found.get(at, nothing) for at in range(1, max(found) + 1)))
