@@ -12,13 +12,14 @@ from formats.hl7_batch import Batch, File, is_batch, split
 from formats.hl7_faults import Fault, Unreadable, place
 from formats.hl7_header import VERSIONS, Header, header, structure_of, wanted
 from formats.hl7_message import Message, Part, Segment, read
-from formats.hl7_structure import Report, check, prepare
+from formats.hl7_structure import LATER_VERSION, Report, check, prepare
 from formats.hl7_text import DEFAULT_SET, NULL, STANDARD, Marks, escape, unescape
 from formats.hl7_values import Moment, Price
 from formats.hl7_write import Null, header_segment, segment, write
 
 __all__ = [
     "DEFAULT_SET",
+    "LATER_VERSION",
     "NULL",
     "STANDARD",
     "VERSIONS",

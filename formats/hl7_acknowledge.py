@@ -22,7 +22,7 @@ from formats.hl7_faults import (
 )
 from formats.hl7_header import Header
 from formats.hl7_message import Part, Segment, read
-from formats.hl7_text import DEFAULT_SET, STANDARD, Marks, escape
+from formats.hl7_text import CONTROL, DEFAULT_SET, STANDARD, Marks, codec_of, escape
 from formats.hl7_values import as_moment
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
@@ -39,13 +39,13 @@ def acknowledge(
 ) -> bytes:
     """The answer to the message whose header is ``head``; ``control`` is our own MSH-10, ``when`` our MSH-7.
 
-    Without a header (``head`` is None), or with an empty MSH-10, it can only be AR, or CR where ``code`` is a commit code: with
-    an empty MSA-2 and the reason. ``text`` is for a person and must hold nothing of a patient.
+    Without a header (``head`` is None), or with an MSH-10 that is empty or no text, it can only be AR, or CR where ``code`` is a
+    commit code: with an empty MSA-2 and the reason. ``text`` is for a person and must hold nothing of a patient.
     """
     marks = head.marks if head else STANDARD
     version = (head.version if head else "") or OWN_VERSION
     own = head.control if head else ""
-    if not own.strip():
+    if not own.strip(" ") or CONTROL.search(own):
         code, own = ("CR" if code[0] == "C" else "AR"), ""
     severe = [fault for fault in faults if fault.severity in ("E", "F")][:MOST_ERRORS] if code[1] != "A" else []
     if text and not severe and code[1] != "A":
@@ -84,7 +84,7 @@ def _header(head: Header | None, marks: Marks, version: str, control: str, when:
             head[11] or "P",
             said,
         ]
-        if head.charset:
+        if head.charset and codec_of(head.charset, marks.repetition):
             fields += ["", "", "", "", "", head.charset]
     return marks.field.join([f"MSH{marks.field}{marks.encoding}", *fields])
 
@@ -169,7 +169,7 @@ def read_acknowledgement(data: bytes, *, default: str = DEFAULT_SET) -> Acknowle
     code = next((one for one in CODES if one == given), None)
     if code is None:
         raise Unreadable(Fault(TABLE_VALUE, "code-unknown", "MSA-1 is none of AA, AE, AR, CA, CE, CR", "MSA", 1, 1))
-    control = msa.raw(2).strip()
+    control = msa.raw(2, repetition=0).strip(" ")
     if not control:
         raise Unreadable(Fault(FIELD_MISSING, "field-missing", "MSA-2 names no message", "MSA", 1, 2))
     errors = tuple(error for one in message.all("ERR") for error in _errors(one))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from formats.hl7_faults import DATA_TYPE, FIELD_MISSING, SEGMENT_SEQUENCE, TABLE_VALUE, TOO_LONG, Fault, Unreadable
-from formats.hl7_text import DEFAULT_SET, Marks, codec_of, wide
+from formats.hl7_text import CONTROL, DEFAULT_SET, Marks, codec_of, wide
 
 LONGEST_HEADER = 16_384  # bytes; a proper MSH has a few hundred
 LONGEST_CONTROL = 199  # MSH-10 has 20 characters up to 2.6, 199 in 2.7 and later
@@ -151,9 +151,14 @@ def header(data: bytes, *, default: str = DEFAULT_SET) -> Header:
         return _foreign(line, default)
     codec, mark = wide(data)
     if codec:
-        text = data[mark : mark + 4 * LONGEST_HEADER].decode(codec, "replace")
+        text = re.split(r"[\r\n]", data[mark : mark + 4 * LONGEST_HEADER].decode(codec, "replace"), maxsplit=1)[0]
         if text[:3] == "MSH":
-            return _header(re.split(r"[\r\n]", text, maxsplit=1)[0][:LONGEST_HEADER], codec, default)
+            found = _header(text[:LONGEST_HEADER], codec, default)
+            if "\ufffd" not in text:
+                return found
+            number = text[: text.index("\ufffd")].count(text[3]) + 1
+            fault = Fault(TABLE_VALUE, "character-set", f"MSH-{number} does not fit {codec}", "MSH", 1, number)
+            return replace(found, faults=(*found.faults, fault))
     raise Unreadable(Fault(SEGMENT_SEQUENCE, "no-header", "The message does not begin with MSH", "MSH", 1))
 
 
@@ -185,10 +190,12 @@ def _foreign(line: bytes, default: str) -> Header:
 
 def _header(text: str, codec: str, default: str) -> Header:
     mark = text[3:4]
-    if not mark or mark.isalnum() or mark.isspace() or not mark.isprintable():
+    if not mark or not _is_mark(mark):
         raise Unreadable(Fault(DATA_TYPE, "separators", "MSH-1 is no separator", "MSH", 1, 1))
     fields = text.split(mark)
     marks = _marks(mark, fields[1])
+    if text.count(f"MSH{mark}{fields[1]}{mark}") > 1:
+        raise Unreadable(Fault(SEGMENT_SEQUENCE, "glued", "A second message begins within MSH", "MSH", 1))
     fields[0] = mark
     count = len(fields)
     kind, event, given = _message_type(fields[8] if count > 8 else "", marks)
@@ -197,10 +204,12 @@ def _header(text: str, codec: str, default: str) -> Header:
     if marks.component and marks.component in version:
         version = version.partition(marks.component)[0]
     declared = fields[17] if count > 17 else ""
-    known = codec or codec_of(declared or default, marks.repetition)
+    known = codec_of(declared or default, marks.repetition)
+    known = codec if codec and known else known
     faults: tuple[Fault, ...] = ()
-    if not (kind and control.strip() and version and known) or known[:6] in _WIDE or len(control) > LONGEST_CONTROL:
-        faults = tuple(_faults(kind, control, version, known, codec))
+    said = kind and version and known and control.strip(" ")
+    if not said or known[:6] in _WIDE or len(control) > LONGEST_CONTROL or not text.isprintable():
+        faults = tuple(_faults(kind, control, version, known, codec) + _unprintable(fields))
         known = "ascii" if known[:6] in _WIDE and not codec else known
     structure = structure_of(kind, event, given)
     return Header(marks, known, tuple(fields), kind, event, structure, control, version, faults)
@@ -213,7 +222,7 @@ def _faults(kind: str, control: str, version: str, known: str, seen: str) -> lis
     found = []
     if not kind:
         found.append(_missing(9, "MSH-9 names no message type"))
-    if not control.strip():
+    if not control.strip(" "):
         found.append(_missing(10, "MSH-10 is empty, so the message cannot be acknowledged by its number"))
     if len(control) > LONGEST_CONTROL:
         text = f"MSH-10 is longer than {LONGEST_CONTROL} characters"
@@ -227,6 +236,15 @@ def _faults(kind: str, control: str, version: str, known: str, seen: str) -> lis
         text = "MSH-18 names a character set of two or four bytes, which the bytes are not"
         found.append(Fault(TABLE_VALUE, "character-set", text, "MSH", 1, 18))
     return found
+
+
+def _unprintable(fields: list[str]) -> list[Fault]:
+    """Control characters, which an answer would carry into the sender's framing."""
+    found = [number for number, text in enumerate(fields, start=1) if CONTROL.search(text)]
+    return [
+        Fault(DATA_TYPE, "control-character", f"MSH-{number} holds a control character", "MSH", 1, number)
+        for number in found
+    ]
 
 
 def _missing(number: int, text: str) -> Fault:
@@ -248,9 +266,14 @@ def _marks(field: str, encoding: str) -> Marks:
     Raises:
         Unreadable: a mark twice, or one that can also be data.
     """
-    bad = [sign for sign in encoding if sign.isalnum() or sign.isspace() or not sign.isprintable()]
+    bad = [sign for sign in encoding if not _is_mark(sign)]
     if not 1 <= len(encoding) <= 5 or bad or len({field, *encoding}) != len(encoding) + 1:
         text = "MSH-2 is not four or five different separators"
         raise Unreadable(Fault(DATA_TYPE, "separators", text, "MSH", 1, 2))
     signs = [*encoding, "", "", "", ""]
     return Marks(field, *signs[:5])
+
+
+def _is_mark(sign: str) -> bool:
+    """Visible ASCII that is no letter or digit: the same in every character set."""
+    return "!" <= sign <= "~" and not sign.isalnum()

@@ -89,9 +89,14 @@ class Segment:
         return text.split(self.marks.repetition)
 
     def raw(self, field: int, component: int = 0, subcomponent: int = 0, *, repetition: int = 1) -> str:
-        """Wire text at a place, with the separators of the levels below it; empty where nothing was sent."""
+        """Wire text at a place, with the separators of the levels below it; empty where nothing was sent.
+
+        Repetition 0 is the field as it came, with all its repetitions.
+        """
         if field == 0:
             return self.name
+        if repetition == 0:
+            return self.fields[field] if field < len(self.fields) else ""
         found = self.repetitions(field)
         if repetition > len(found):
             return ""

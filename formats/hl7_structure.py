@@ -27,6 +27,8 @@ from formats.hl7_text import NULL, Marks
 MOST_FAULTS = 100  # more help nobody
 PLAIN = 199  # characters; a shorter text needs no look at its length
 NOTHING: frozenset[str] = frozenset()
+# What to tolerate from a sender that writes a newer HL7 than its MSH-12 says; chapter 2 lets a receiver ignore it.
+LATER_VERSION = frozenset({"field-beyond", "component-beyond", "subcomponent-beyond"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ class _Judge:
         if len(parts) > allowed and any(parts[allowed:]) and not rule.free:
             self.too_many(rule, _deeper(at, allowed + 1))
         if not rule.parts:
-            self.simple(rule, parts[0] if len(parts) > 1 and not any(parts[1:]) else text, at)
+            self.simple(rule, parts[0] if rule.check or not any(parts[1:]) else text, at)
             return
         if not at[4] and self.marks.subcomponent and self.marks.subcomponent in text:
             todo = [(index, one) for index, one in enumerate(rule.parts) if not one.free]

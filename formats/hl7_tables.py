@@ -39,6 +39,11 @@ _CHECKS: dict[str, tuple[Callable[[str], bool], str]] = {
 }
 _LONGEST = {"ST": 199, "TX": 65536, "FT": 65536, "NM": 16, "SI": 4, "IS": 20}  # chapter 2A; hl7apy has none per field
 _FREE_TEXT = frozenset({"ST", "TX", "FT"})  # where a mark that should have been escaped is most often just text
+# What hl7apy's tables (made from HL7's own database) demand and the published standard leaves open or conditional.
+_LENIENT = frozenset(
+    {("2.3", "ORC", 7), ("2.3", "OBR", 27), ("2.3.1", "OBX", 4)}
+    | {(version, "OBX", number) for version in ("2.7", "2.8", "2.8.1", "2.8.2") for number in (2, 4)}
+)
 _NAME = re.compile(r"(?P<of>[A-Za-z0-9_]+)_(?P<number>[0-9]+)")
 
 
@@ -235,8 +240,10 @@ def fields(version: str, name: str) -> Fields | None:
         found[int(named["number"])] = _rule(version, int(named["number"]), reference, least, most)
     rules = (None, *(found.get(number) for number in range(1, max(found, default=0) + 1)))
     first = 3 if name in ("MSH", "FHS", "BHS") else 1  # the first two are the separators, read before anything else
-    required = tuple(number for number, rule in sorted(found.items()) if rule.least and number >= first)
-    return Fields(rules, required)
+    required = (
+        number for number, rule in sorted(found.items()) if rule.least and (version, name, number) not in _LENIENT
+    )
+    return Fields(rules, tuple(number for number in required if number >= first))
 
 
 def _rule(version: str, number: int, reference: Any, least: int, most: int, parent: str = "") -> Rule:

@@ -48,6 +48,7 @@ _WIDE_STARTS = (  # longest first: the mark of UTF-32 begins with that of UTF-16
     *((bytes((first, 0)), "utf-16-le", 0) for first in b"MFB"),
 )
 _UTF8_MARK = b"\xef\xbb\xbf"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
