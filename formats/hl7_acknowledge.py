@@ -71,21 +71,12 @@ def _header(head: Header | None, marks: Marks, version: str, control: str, when:
     if head is None:
         fields = ["", "", "", "", sent, "", "ACK", number, "P", version]
     else:
-        said = head[12] or version
-        fields = [
-            head[5],
-            head[6],
-            head[3],
-            head[4],
-            sent,
-            "",
-            marks.component.join(kind),
-            number,
-            head[11] or "P",
-            said,
-        ]
+        fields = [head[5], head[6], head[3], head[4], sent, "", marks.component.join(kind), number]
+        fields += [head[11] or "P", head[12] or version]
         if head.charset and codec_of(head.charset, marks.repetition):
             fields += ["", "", "", "", "", head.charset]
+        if head.faults:  # a control character would break the frame of the answer
+            fields = [CONTROL.sub("", text) for text in fields]
     return marks.field.join([f"MSH{marks.field}{marks.encoding}", *fields])
 
 

@@ -191,7 +191,7 @@ def test_what_the_published_standard_leaves_open_is_not_demanded() -> None:
 
 
 def test_a_senders_row_says_what_is_tolerated() -> None:
-    segments = ("ORC|NW", "RQD|1|A|||4^x|||||y", "ZAB|1")
+    segments = ("ORC|NW", "RQD|1|A|||4^x||||||y", "ZAB|1")
     strict = found(*segments, z_segments=False)
     assert [one[2] for one in strict] == ["E", "E", "E"]
     tolerant = judged(*segments, tolerate=LATER_VERSION)
