@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from formats import hl7_values as values
-from formats.hl7_faults import SEGMENT_SEQUENCE, Fault, Unreadable, place
+from formats.hl7_faults import FIELD_MISSING, SEGMENT_SEQUENCE, Fault, Unreadable, place
 from formats.hl7_header import Header, header
 from formats.hl7_text import DEFAULT_SET, NULL, Marks, decoded, unescape, wide
 
@@ -106,6 +106,14 @@ class Segment:
     def value(self, field: int, component: int = 0, subcomponent: int = 0, *, repetition: int = 1) -> str:
         """Text at a place, escapes undone; empty where nothing was sent or where it is null (see ``is_null``)."""
         return self._plain(self.raw(field, component, subcomponent, repetition=repetition))
+
+    def required(self, field: int, component: int = 1, subcomponent: int = 0, *, repetition: int = 1) -> str:
+        """Text at a place that must hold some. Raises Unreadable where nothing was sent, or null."""
+        text = self.value(field, component, subcomponent, repetition=repetition)
+        if not text.strip():
+            where = (self.name, self.sequence, field, repetition, component, subcomponent)
+            raise Unreadable(Fault(FIELD_MISSING, "field-missing", f"{place(*where)} is required", *where))
+        return text
 
     def is_null(self, field: int, component: int = 0, subcomponent: int = 0, *, repetition: int = 1) -> bool:
         """The sender says that there is no value any more (``""``), unlike a field that was not sent."""
@@ -289,6 +297,7 @@ def lines(text: str, field: str) -> list[str]:
     """The segments of a text, blank lines left out, whatever their ends are."""
     if "\r" not in text:
         return [line for line in text.split("\n") if line.strip(_BLANK)]
+    text = text.replace("\r\n", "\r")
     if "\n" in text:
         text = _ends(field).sub("\r", text)
     return [line for line in text.split("\r") if line.strip(_BLANK)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import hl7apy
@@ -118,9 +117,15 @@ def tables_of(version: str) -> str:
     return known if known in TABLES else ""
 
 
-@lru_cache(maxsize=1024)
+_structures: dict[tuple[str, str], Structure] = {}  # only names the tables have, so that noise cannot fill them
+_fields: dict[tuple[str, str], Fields] = {}
+
+
 def structure(version: str, name: str) -> Structure | None:
     """A structure of a version's tables, None where they have none of that name."""
+    known = _structures.get((version, name))
+    if known is not None:
+        return known
     messages = hl7apy.load_library(version).MESSAGES
     table = messages.get(name) or messages.get(_OTHER_NAMES.get(name, ""))
     if table is None:
@@ -129,7 +134,8 @@ def structure(version: str, name: str) -> Structure | None:
     first = top.members[0]
     if not isinstance(first, Spot):
         return None
-    return Structure(name, first, frozenset(spot.name for spot in _spots(top)))
+    made = Structure(name, first, frozenset(spot.name for spot in _spots(top)))
+    return _structures.setdefault((version, name), made)
 
 
 def _cluster(version: str, name: str, table: Any, least: int, most: int) -> Cluster:
@@ -226,9 +232,11 @@ def _needed(member: Spot | Cluster) -> list[str]:
     return [member.name] if member.least and isinstance(member, Spot) else []
 
 
-@lru_cache(maxsize=4096)
 def fields(version: str, name: str) -> Fields | None:
     """The fields of a segment, None where the version's tables have no such segment or say nothing of its fields."""
+    known = _fields.get((version, name))
+    if known is not None:
+        return known
     table = hl7apy.load_library(version).SEGMENTS.get(name)
     if table is None or table[0] != "sequence" or len(table) < 2:
         return None
@@ -243,7 +251,7 @@ def fields(version: str, name: str) -> Fields | None:
     required = (
         number for number, rule in sorted(found.items()) if rule.least and (version, name, number) not in _LENIENT
     )
-    return Fields(rules, tuple(number for number in required if number >= first))
+    return _fields.setdefault((version, name), Fields(rules, tuple(number for number in required if number >= first)))
 
 
 def _rule(version: str, number: int, reference: Any, least: int, most: int, parent: str = "") -> Rule:

@@ -187,6 +187,23 @@ def test_groups_are_found_by_the_segment_they_begin_with() -> None:
     assert vendor.first("ILT") is None
 
 
+def test_a_segment_of_the_senders_own_neither_ends_a_group_nor_is_lost() -> None:
+    found = read(message("ORC|NW|1", "ZOR|own", ORDER[1], "NTE|1||of the order", *ORDER))
+    first, second = found.groups("ORC")
+    assert [segment.name for segment in first] == ["ORC", "ZOR", "RQD", "NTE"]
+    assert len(second) == 2
+    assert [fault.kind for fault in check(found).faults] == ["segment-z"]
+
+
+def test_what_must_be_there_is_asked_for_by_its_place() -> None:
+    line = read(sample("oms_o05")).all("RQD")[1]
+    assert line.required(2) == "ITM-2050"
+    for field, path in ((3, "RQD(2)-3.1"), (6, "RQD(2)-6.9")):
+        with pytest.raises(Unreadable) as refused:
+            line.required(field, 9 if field == 6 else 1)
+        assert (refused.value.path, refused.value.fault.code) == (path, "101")
+
+
 def test_null_is_not_the_same_as_not_sent() -> None:
     found = read(sample("mfn_m05"))
     assert found.is_null("LDP-9")
