@@ -21,6 +21,7 @@ from formats.hl7_faults import (
     place,
 )
 from formats.hl7_message import WITH_MARKS, Message, Segment
+from formats.hl7_order import arrange
 from formats.hl7_tables import Rule
 from formats.hl7_text import NULL, Marks
 
@@ -94,26 +95,26 @@ def _place(segment: str, sequence: int, number: int = 0, severity: str = "E") ->
 
 
 def _walk(message: Message, structure: tables.Structure | None, judge: _Judge, z_segments: bool) -> None:
-    at = structure.start if structure else None
-    for segment in message.segments:
-        name = segment.name
-        if at is not None and structure is not None and segment.position > 1:
-            step = tables.following(at, name)
-            if step is not None:
-                at, missing = step
-                judge.missing(missing, message, segment)
-            elif name[0] != "Z":
-                judge.misplaced(segment, at, structure)
-        if name[0] == "Z":
+    segments = message.segments
+    findings = iter(arrange([segment.name for segment in segments], structure)) if structure else iter(())
+    finding = next(findings, None)
+    for index, segment in enumerate(segments):
+        if finding is not None and structure is not None and finding.index == index:
+            judge.missing(finding.missing, message, segment)
+            if finding.after is not None:
+                judge.misplaced(segment, finding.after, structure)
+            finding = next(findings, None)
+        if segment.name[0] == "Z":
             judge.own(segment, allowed=z_segments)
         else:
             judge.segment(segment)
         if len(judge.found) >= MOST_FAULTS:
+            name = segment.name
             text = f"Checking ended at {place(name, segment.sequence)}: {MOST_FAULTS} faults are enough"
             judge.found.append(Fault(SEGMENT_SEQUENCE, "too-many-faults", text, name, segment.sequence))
             return
-    if at is not None:
-        judge.missing(tables.ending(at), message, None)
+    if finding is not None:
+        judge.missing(finding.missing, message, None)
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ class Spot:
     most: int
     parent: Cluster | None = None
     index: int = 0
-    following: dict[str, tuple[Spot, tuple[str, ...]] | None] = field(default_factory=dict)
+    places: dict[str, tuple[tuple[Spot, tuple[str, ...]], ...]] = field(default_factory=dict)  # see hl7_order
 
 
 @dataclass(slots=True, eq=False)
@@ -158,78 +158,6 @@ def _spots(node: Spot | Cluster) -> Iterator[Spot]:
     else:
         for member in node.members:
             yield from _spots(member)
-
-
-def following(at: Spot, name: str) -> tuple[Spot, tuple[str, ...]] | None:
-    """Where a segment of ``name`` stands after ``at``, and which required ones are missing between; None where nowhere.
-
-    Of several places it is the one with the fewest missing before it, then the nearest: a group's rest before its repeat, a
-    group before what surrounds it. Kept per place, so the tables are searched once.
-    """
-    try:
-        return at.following[name]
-    except KeyError:
-        pass
-    best: tuple[Spot, tuple[str, ...]] | None = None
-    for spot, missing in _places(at, name):
-        if best is None or len(missing) < len(best[1]):
-            best = (spot, missing)
-        if not missing:
-            break
-    if len(at.following) < 1000:  # names come from outside
-        at.following[name] = best
-    return best
-
-
-def ending(at: Spot) -> tuple[str, ...]:
-    """The required segments that are missing when the message ends after ``at``."""
-    missing: list[str] = []
-    node: Spot | Cluster = at
-    while node.parent is not None:
-        missing += _required(node.parent, node.index + 1)
-        node = node.parent
-    return tuple(missing)
-
-
-def _places(at: Spot, name: str) -> Iterator[tuple[Spot, tuple[str, ...]]]:
-    if at.name == name and at.most != 1:
-        yield at, ()
-    node: Spot | Cluster = at
-    missing: list[str] = []
-    while node.parent is not None:
-        cluster = node.parent
-        if not cluster.choice:
-            for spot, inside in _within(cluster, name, node.index + 1):
-                yield spot, (*missing, *inside)
-            missing += _required(cluster, node.index + 1)
-        if cluster.most != 1:
-            for spot, inside in _within(cluster, name, 0):
-                yield spot, (*missing, *inside)
-        node = cluster
-
-
-def _within(cluster: Cluster, name: str, start: int) -> Iterator[tuple[Spot, tuple[str, ...]]]:
-    missing: list[str] = []
-    for member in cluster.members[start:]:
-        if isinstance(member, Spot):
-            if member.name == name:
-                yield member, tuple(missing)
-        else:
-            for spot, inside in _within(member, name, 0):
-                yield spot, (*missing, *inside)
-        if not cluster.choice:
-            missing += _needed(member)
-
-
-def _required(cluster: Cluster, start: int) -> list[str]:
-    return [] if cluster.choice else [name for member in cluster.members[start:] for name in _needed(member)]
-
-
-def _needed(member: Spot | Cluster) -> list[str]:
-    """The segment to name when a member is missing, none where it may be."""
-    while member.least and isinstance(member, Cluster):
-        member = next((one for one in member.members if one.least), member.members[0])
-    return [member.name] if member.least and isinstance(member, Spot) else []
 
 
 def fields(version: str, name: str) -> Fields | None:
