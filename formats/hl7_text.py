@@ -49,6 +49,11 @@ _WIDE_STARTS = (  # longest first: the mark of UTF-32 begins with that of UTF-16
 )
 _UTF8_MARK = b"\xef\xbb\xbf"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNFIT = (
+    ("\x00", "NUL"),
+    ("\x0b", "VT"),
+    ("\x1c", "FS"),
+)  # what no store takes, and what ends a frame where it is forwarded
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -104,7 +109,7 @@ def decoded(data: bytes, codec: str, mark: int = 0) -> str:
     """The text of a message.
 
     Raises:
-        Unreadable: bytes that do not fit the character set, or a NUL; ``fault`` says in which segment and field.
+        Unreadable: bytes that do not fit the character set, NUL, VT or FS; ``fault`` says in which segment and field.
     """
     body = data[mark:] if mark else data
     try:
@@ -113,9 +118,10 @@ def decoded(data: bytes, codec: str, mark: int = 0) -> str:
         raise Unreadable(_misfit(body, broken.start, codec, mark)) from None
     except (UnicodeError, LookupError):
         raise Unreadable(_misfit(body, 0, codec, mark)) from None
-    if "\x00" in text:
-        at = len(text[: text.index("\x00")].encode(codec))
-        raise Unreadable(_misfit(body, at, codec, mark, what="is NUL, which is not text"))
+    for sign, name in _UNFIT:
+        if sign in text:
+            at = len(text[: text.index(sign)].encode(codec))
+            raise Unreadable(_misfit(body, at, codec, mark, what=f"is {name}, which is not text"))
     return text
 
 

@@ -133,9 +133,11 @@ def test_an_envelope_segment_within_a_message_is_refused(name: str) -> None:
         read(message(*ORDER, f"{name}|1"))
 
 
-def test_a_nul_is_not_text() -> None:
-    with pytest.raises(Unreadable, match="NUL") as refused:
-        read(message("NTE|1||a\0b"))
+@pytest.mark.parametrize(("sign", "name"), [("\0", "NUL"), ("\x0b", "VT"), ("\x1c", "FS")])
+def test_what_no_store_takes_or_a_frame_ends_with_is_not_text(sign: str, name: str) -> None:
+    data = message(f"NTE|1||aé{sign}b")
+    with pytest.raises(Unreadable, match=f"Byte {data.index(sign.encode())} is {name}") as refused:
+        read(data)
     assert refused.value.path == "NTE-3"
 
 
