@@ -299,7 +299,7 @@ def lines(text: str, field: str) -> list[str]:
         return [line for line in text.split("\n") if line.strip(_BLANK)]
     text = text.replace("\r\n", "\r")
     if "\n" in text:
-        text = _ends(field).sub("\r", text)
+        text = _only_cr(text, field)
     return [line for line in text.split("\r") if line.strip(_BLANK)]
 
 
@@ -307,10 +307,19 @@ _BLANK = " \t\r\n"
 _ALONE = frozenset({"MSH", "FHS", "BHS", "BTS", "FTS"})
 
 
-@lru_cache(maxsize=64)
-def _ends(field: str) -> re.Pattern[str]:
+_BREAKS = re.compile(r"[\r\n]+")
+
+
+def _only_cr(text: str, field: str) -> str:
     """A line feed beside a CR, at the end, or before a segment ends a segment; any other is within a field."""
-    return re.compile(rf"\n*\r\n*|\n+\Z|\n+(?=[A-Z][A-Z0-9]{{2}}{re.escape(field)})")
+    is_segment = _starts(field).match
+
+    def one(found: re.Match[str]) -> str:
+        end = found.end()
+        ends = "\r" in found[0] or end == len(text) or is_segment(text, end)
+        return "\r" if ends else found[0]
+
+    return _BREAKS.sub(one, text)
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
 from datetime import date
 from decimal import Decimal
 
@@ -252,6 +254,15 @@ def test_a_message_of_any_size_is_read_in_its_time() -> None:
     found = read(many)
     assert len(found) == 20_001
     assert found.segments[-1].sequence == 20_000
+    began = time.process_time()
+    for sign in ("\n", "\r\n", "\\", "~", "^&", "\nPID", "MSH|^~\\& ", "\x1b$B"):
+        for data in (message(f"NTE|1||{sign * 300_000}x"), (MSH + sign * 300_000 + "x\r").encode()):
+            with contextlib.suppress(Unreadable):
+                check(read(data))
+                read(data).value("NTE-3")
+            with contextlib.suppress(Unreadable):
+                split(data)
+    assert time.process_time() - began < 20
 
 
 def _survives(data: bytes) -> None:
