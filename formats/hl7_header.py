@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from formats.hl7_faults import DATA_TYPE, FIELD_MISSING, SEGMENT_SEQUENCE, TABLE_VALUE, TOO_LONG, Fault, Unreadable
-from formats.hl7_text import CONTROL, DEFAULT_SET, Marks, codec_of, wide
+from formats.hl7_text import CONTROL, DEFAULT_SET, WIDE, Marks, codec_of, wide
 
 LONGEST_HEADER = 16_384  # bytes; a proper MSH has a few hundred
 LONGEST_CONTROL = 199  # MSH-10 has 20 characters up to 2.6, 199 in 2.7 and later
@@ -208,14 +208,11 @@ def _header(text: str, codec: str, default: str) -> Header:
     known = codec if codec and known else known
     faults: tuple[Fault, ...] = ()
     said = kind and version and known and control.strip(" ")
-    if not said or known[:6] in _WIDE or len(control) > LONGEST_CONTROL or not text.isprintable():
+    if not said or known[:6] in WIDE or len(control) > LONGEST_CONTROL or not text.isprintable():
         faults = tuple(_faults(kind, control, version, known, codec) + _unprintable(fields))
-        known = "ascii" if known[:6] in _WIDE and not codec else known
+        known = "ascii" if known[:6] in WIDE and not codec else known
     structure = structure_of(kind, event, given)
     return Header(marks, known, tuple(fields), kind, event, structure, control, version, faults)
-
-
-_WIDE = ("utf-16", "utf-32")
 
 
 def _faults(kind: str, control: str, version: str, known: str, seen: str) -> list[Fault]:
@@ -232,7 +229,7 @@ def _faults(kind: str, control: str, version: str, known: str, seen: str) -> lis
     if not known:
         text = "MSH-18 names a character set we cannot read"
         found.append(Fault(TABLE_VALUE, "character-set", text, "MSH", 1, 18))
-    elif known[:6] in _WIDE and not seen:
+    elif known[:6] in WIDE and not seen:
         text = "MSH-18 names a character set of two or four bytes, which the bytes are not"
         found.append(Fault(TABLE_VALUE, "character-set", text, "MSH", 1, 18))
     return found

@@ -16,6 +16,9 @@ from formats.hl7_faults import TABLE_VALUE, Fault, Unreadable
 DEFAULT_SET = "UNICODE UTF-8"  # where MSH-18 is empty; the standard's default, ASCII, is a part of it
 NULL = '""'  # "there is no value any more", unlike a field that was not sent
 
+WIDE = ("utf-16", "utf-32")  # how their codecs' names begin
+ISO_2022 = "iso2022_jp_ext"
+
 _SETS = {
     "ASCII": "ascii",
     "USASCII": "ascii",
@@ -29,10 +32,10 @@ _SETS = {
     "UTF16": "utf-16",
     "UNICODEUTF32": "utf-32",
     "UTF32": "utf-32",
-    "ISOIR13": "iso2022_jp_ext",
-    "ISOIR14": "iso2022_jp_ext",
-    "ISOIR87": "iso2022_jp_ext",
-    "ISOIR159": "iso2022_jp_ext",
+    "ISOIR13": ISO_2022,
+    "ISOIR14": ISO_2022,
+    "ISOIR87": ISO_2022,
+    "ISOIR159": ISO_2022,
     "GB180302000": "gb18030",
     "KSX1001": "euc_kr",
     "BIG5": "big5",
@@ -100,8 +103,8 @@ def codec_of(declared: str, repetition: str = "~") -> str:
     found = [_SETS.get(name, "") if name else "ascii" for name in names]
     if "" in found:
         return ""
-    if "iso2022_jp_ext" in found:
-        return "iso2022_jp_ext" if set(found) <= {"ascii", "iso2022_jp_ext"} else ""
+    if ISO_2022 in found:
+        return ISO_2022 if set(found) <= {"ascii", ISO_2022} else ""
     return found[0]
 
 
@@ -112,6 +115,8 @@ def decoded(data: bytes, codec: str, mark: int = 0) -> str:
         Unreadable: bytes that do not fit the character set, NUL, VT or FS; ``fault`` says in which segment and field.
     """
     body = data[mark:] if mark else data
+    if codec == ISO_2022 and not body.isascii():  # of seven bits; the codec lets some others through
+        raise Unreadable(_misfit(body, next(at for at, byte in enumerate(body) if byte > 0x7F), codec, mark))
     try:
         text = codecs.decode(body, codec)
     except UnicodeDecodeError as broken:
@@ -120,7 +125,7 @@ def decoded(data: bytes, codec: str, mark: int = 0) -> str:
         raise Unreadable(_misfit(body, 0, codec, mark)) from None
     for sign, name in _UNFIT:
         if sign in text:
-            at = len(text[: text.index(sign)].encode(codec))
+            at = len(text[: text.index(sign)].encode(codec)) if codec[:6] in WIDE else body.index(sign.encode())
             raise Unreadable(_misfit(body, at, codec, mark, what=f"is {name}, which is not text"))
     return text
 

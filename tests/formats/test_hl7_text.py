@@ -106,7 +106,8 @@ def test_text_in_every_set_is_read(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("charset", "put"), [("ASCII", b"\xc3\xa9"), ("", b"\xe9"), ("UNICODE UTF-8", b"\xe9"), ("~ISO IR87", b"\x80")]
+    ("charset", "put"),
+    [("ASCII", b"\xc3\xa9"), ("", b"\xe9"), ("UNICODE UTF-8", b"\xe9"), ("~ISO IR87", b"\x80"), ("~ISO IR87", b"\x9a")],
 )
 def test_bytes_that_do_not_fit_are_refused_with_their_place(charset: str, put: bytes) -> None:
     data = message("NTE|1||plain", "NTE|2||caf\0", head=f"{MSH}||||||{charset}").replace(b"\0", put)
@@ -114,6 +115,13 @@ def test_bytes_that_do_not_fit_are_refused_with_their_place(charset: str, put: b
         read(data)
     assert (refused.value.code, refused.value.path) == ("character-set", "NTE(2)-3")
     assert f"Byte {data.index(put)} " in refused.value.message
+
+
+def test_bytes_of_eight_bits_after_an_escape_are_no_japanese_text_either() -> None:
+    data = message("NTE|1||a\x1b\0b\x0b", head=MSH + "||||||~ISO IR87")
+    for put in (b"\x9a", b"\x80"):
+        with pytest.raises(Unreadable, match=f"Byte {data.index(0)} does not fit"):
+            read(data.replace(b"\0", put))
 
 
 def test_a_senders_own_default_set_is_used_where_msh_18_is_empty() -> None:
