@@ -97,10 +97,8 @@ def codec_of(declared: str, repetition: str = "~") -> str:
 
     The first set is the one in force; the Japanese sets are switched to by ISO 2022 sequences, so one codec reads them all.
     """
-    names = [
-        re.sub(r"[^A-Z0-9]", "", one.upper()) for one in (declared.split(repetition) if repetition else [declared])
-    ]
-    found = [_SETS.get(name, "") if name else "ascii" for name in names]
+    names = declared.split(repetition) if repetition else [declared]
+    found = [_SETS.get(re.sub(r"[^A-Z0-9]", "", name.upper()), "") if name.strip() else "ascii" for name in names]
     if "" in found:
         return ""
     if ISO_2022 in found:
