@@ -87,6 +87,7 @@ def test_a_separator_cannot_be_written_without_an_escape_character() -> None:
         ("8859/1~ISO IR87", ""),
         ("CNS 11643-1992", ""),
         ("KLINGON", ""),
+        ("Ŗ]", ""),
     ],
 )
 def test_msh_18_names_the_character_set(declared: str, codec: str) -> None:
