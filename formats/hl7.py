@@ -2,7 +2,7 @@
 
 ``header`` reads the first segment, ``read`` cuts the whole message, ``check`` judges it by the tables of its version, ``acknowledge``
 answers it, ``read_acknowledgement`` reads an answer, ``split`` cuts batches, ``write`` makes a message. Specification: HL7
-Messaging Standard 2.3 to 2.8.2, chapters 2 and 2A. ``docs/adr/0009-hl7.md`` says why this is our own.
+Messaging Standard 2.3 to 2.8.2, chapters 2 and 2A. ``docs/adr/0011-hl7.md`` says why this is our own.
 """
 
 from __future__ import annotations
