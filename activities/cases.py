@@ -9,11 +9,12 @@ from temporalio import activity
 
 from activities.register import over_budget
 from canonical.base import Money, total
+from canonical.calendar import BusinessCalendar
 from canonical.cases import CaseChange, CheckedDecision, DecisionToCheck
 from canonical.errors import Unavailable
-from canonical.parties import Supplier
+from canonical.parties import Policy, Supplier
 from canonical.ports import Cases, Register, Unmatched
-from canonical.purchasing import OrderLine, PurchaseOrder
+from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
 from canonical.steps import (
     Alternatives,
     AlternativesQuestion,
@@ -79,7 +80,8 @@ class CaseActivities:
             groups[f"{line.supplier}|{line.ship_to}|{line.contract or ''}"].append(line)
         orders = {key: await self._order(request, "not-numbered", groups[key]) for key in sorted(groups)}
         amounts = {key: order.amount for key, order in orders.items()}
-        given = await self._cases.order_numbers(request, amounts)
+        contents = {key: numbered_content(order) for key, order in orders.items()}
+        given = await self._cases.order_numbers(request, amounts, contents)
         if given.budget_left is not None:
             needed = request.amount or total(list(amounts.values()), request.currency)
             return Orders(problem=over_budget(request.requisition.cost_centre, given.budget_left, needed))
@@ -117,6 +119,8 @@ class CaseActivities:
         """Claim the order's case, commit its budget, and read the rules it goes by."""
         order = request.order
         claimed = await self._cases.open_order(request)
+        if claimed.outcome not in ("claimed", "resumed"):
+            return _not_its_own(order, claimed)
         facility = await self._register.facility(order.facility)
         policy = await self._register.policy(order.facility, request.as_of.date())
         supplier = await self._supplier(order.supplier)
@@ -139,9 +143,7 @@ class CaseActivities:
         partner = await self._register.partner(order.supplier)
         taken_back = await self._taken_back(order) if claimed.outcome == "resumed" else ""
         return OrderContext(
-            outcome=claimed.outcome
-            if claimed.outcome in ("claimed", "resumed", "duplicate", "conflict")
-            else "conflict",
+            outcome=claimed.outcome,
             generation=claimed.generation,
             revision=claimed.revision,
             carried=claimed.carried,
@@ -151,6 +153,7 @@ class CaseActivities:
             supplier=supplier,
             terms=policy.payment.on_our_clock(supplier.terms),
             taken_back=taken_back,
+            carried_kept=True,
             packs=packs,
         )
 
@@ -208,6 +211,19 @@ class CaseActivities:
     async def _price(self, facility: str, item: str, supplier: str, as_of: date) -> Money | None:
         prices = await self._register.contract_prices(facility, item, as_of)
         return next((price.price for price in prices if price.supplier == supplier), None)
+
+
+def _not_its_own(order: PurchaseOrder, claimed: Claimed) -> OrderContext:
+    """The run ends here. No rules are read for it: what it names, a supplier above all, may be nowhere in the register."""
+    return OrderContext(
+        outcome="duplicate" if claimed.outcome == "duplicate" else "conflict",
+        generation=claimed.generation,
+        policy=Policy(facility=order.facility),
+        calendar=BusinessCalendar(),
+        supplier=Supplier(code=order.supplier),
+        carried_kept=True,
+        reason=claimed.reason,
+    )
 
 
 def _packs(base: str, packagings: list[tuple[str, int]], base_units: int = 1) -> dict[str, int]:

@@ -250,11 +250,20 @@ class Cases(Protocol):
         ...
 
     async def open_order(self, request: OpenOrder) -> Claimed:
-        """Claim an order's case; commit its budget; register order number and supplier for replies."""
+        """Claim an order's case; commit its budget; register order number and supplier for replies.
+
+        The first claim is for the order as its requisition's case numbered it, while that case is open; anything else is a
+        conflict, listed among the unmatched with the reason, and commits and registers nothing.
+        """
         ...
 
-    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+    async def order_numbers(
+        self, request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]
+    ) -> OrderNumbers:
         """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
+
+        ``contents``: of each group, the hash of the order it becomes, its number left out
+        (:func:`canonical.purchasing.numbered_content`); asked again, the last word holds.
 
         Of two requisitions that ask for the last money at once one gets it; the other hears what is left, and nothing is
         numbered or reserved.

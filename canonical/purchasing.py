@@ -26,6 +26,7 @@ from canonical.base import (
     Text,
     UnitCode,
     case_id,
+    content_hash,
     total,
 )
 
@@ -147,6 +148,11 @@ class PurchaseOrder(Canonical):
     def line(self, line_id: LineId) -> OrderLine | None:
         """The line of that id, or None."""
         return next((line for line in self.lines if line.id == line_id), None)
+
+
+def numbered_content(order: PurchaseOrder) -> str:
+    """The hash of an order's content without its number: what our store keeps under the number when it gives it."""
+    return content_hash(order, without=frozenset({"number"}))
 
 
 class LineChange(Canonical):

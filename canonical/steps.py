@@ -50,7 +50,8 @@ class Claimed(Canonical):
     """What came of a claim.
 
     ``outcome``: claimed (go on), resumed (go on from ``carried``), duplicate (``first`` is the case that has it), conflict
-    (same number, other content: listed for a person), unreadable (``problem``), misnamed (started under a wrong id).
+    (same number, other content; or an order no requisition made, with the ``reason``: listed for a person), unreadable
+    (``problem``), misnamed (started under a wrong id).
     """
 
     outcome: str = Field(pattern="^(claimed|resumed|duplicate|conflict|unreadable|misnamed)$")
@@ -62,6 +63,7 @@ class Claimed(Canonical):
     message: str = ""
     requisition: Requisition | None = None
     problem: Attention | None = None
+    reason: Text = ""
 
 
 class EnrichRequest(Canonical):
@@ -147,18 +149,25 @@ class Orders(Canonical):
 
 
 class OpenOrder(Canonical):
-    """Claim an order's case, commit its budget, register the numbers a reply will carry, and read its rules."""
+    """Claim an order's case, commit its budget, register the numbers a reply will carry, and read its rules.
+
+    ``case``: the workflow id it runs under. ``goes_on``: its start says that it goes on from an earlier run; from where, our
+    own store says (``Claimed.carried``).
+    """
 
     order: PurchaseOrder
     run: str
     as_of: datetime
+    case: str = ""
+    goes_on: bool = False
 
 
 class OrderContext(Canonical):
     """What an order's case needs to know of its facility and supplier, and where an earlier run left it.
 
     ``packs``: per item, how many base units each unit holds. ``taken_back``: why the order's requisition takes it back, as
-    our own store knew when this run went on; empty when it does not.
+    our own store knew when this run went on; empty when it does not. ``carried_kept``: ``carried`` is what our own store kept,
+    and all there is to go on from; false only in histories of before, whose start was believed. ``reason``: why it is a conflict.
     """
 
     outcome: str = Field(default="claimed", pattern="^(claimed|resumed|duplicate|conflict)$")
@@ -171,6 +180,8 @@ class OrderContext(Canonical):
     supplier: Supplier
     terms: Terms = Terms()
     taken_back: Text = ""
+    carried_kept: bool = False
+    reason: Text = ""
     packs: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 
@@ -366,7 +377,10 @@ class AlternativesQuestion(Canonical):
 
 
 class OrderStart(Canonical):
-    """What an order's case starts with; ``carried`` is set when it goes on as a new run."""
+    """What an order's case starts with. Anyone may send one who reaches Temporal: none of it is believed unless our store has it.
+
+    ``carried`` is set when it goes on as a new run; a run takes it as a hint to ask our store, which kept the same.
+    """
 
     order: PurchaseOrder
     parent_case: str = ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from canonical.base import content_hash, read_strictly
+from canonical.base import Money, content_hash, read_strictly
 from canonical.cases import Attention
 from canonical.errors import Malformed
-from canonical.purchasing import Requisition
-from canonical.steps import ClaimRequest
+from canonical.purchasing import PurchaseOrder, Requisition, numbered_content
+from canonical.steps import ClaimRequest, OpenOrder
 
 FIX = ("correct", "cancel")
+# Said of an order's start that no requisition made, where it is listed.
+FORGED = "nothing was ordered: dismiss it, and find who starts orders in Temporal (runbook: an order nobody asked for)"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,55 @@ def read_start(request: ClaimRequest) -> Start:
 
 def _unreadable(reason: str, path: str) -> Start:
     return Start(outcome="unreadable", problem=Attention(kind="data-invalid", reason=reason, path=path, verbs=FIX))
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What our store knows of an order's number: the requisition's case it was given to, and for which order.
+
+    ``content`` is empty where the number was given before contents were kept; ``reserved`` None where no budget was.
+    """
+
+    requisition: str
+    claimed: bool
+    closed: bool
+    content: str
+    reserved: Money | None
+
+
+def misfit(request: OpenOrder, numbered: Numbered | None) -> str:
+    """Why an order may not begin; empty where it is the one its requisition made.
+
+    Anyone who reaches Temporal can start an order's case with any content. A number is given only to a requisition that was
+    claimed, checked and approved (or is an emergency), in the step that makes its orders.
+    """
+    order = request.order
+    if numbered is None or numbered.requisition != order.requisition:
+        return f"number {order.number} was not given to {order.requisition[:200] or 'an order without a requisition'}"
+    if not numbered.claimed:
+        return f"{numbered.requisition} was not claimed"
+    if numbered.closed:
+        return f"{numbered.requisition} is closed"
+    if numbered.content:
+        fits = numbered.content == numbered_content(order)
+    else:
+        fits = numbered.reserved is None or numbered.reserved == _amount(order)
+    return "" if fits else f"{order.number} is not the order that {numbered.requisition} made"
+
+
+def misnamed(request: OpenOrder) -> str:
+    """Why an order's case runs under a wrong name; empty where it does not."""
+    right = request.order.case_id
+    if request.case in ("", right):
+        return ""
+    return f"started as {request.case[:200]}, but this order's case is {right}"
+
+
+def _amount(order: PurchaseOrder) -> Money | None:
+    try:
+        return order.amount
+    except (ValueError, Malformed):  # its lines are in several currencies, or beyond counting
+        return None
 
 
 def judge(held: Held, run: str, content: str) -> str:

@@ -16,12 +16,13 @@ from canonical.ports import Announcement, NewMessage, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
 from store.case_tables import cases
-from store.claim_rules import Held, Start, judge, read_start
+from store.claim_rules import Held, Start, judge, misnamed, read_start
 from store.database import at_once, transaction
 from store.ids import now
 from store.journal import keep_in, mark_in, moved, moving
 from store.money import budget_left, reserve
 from store.numbering import hold, take
+from store.order_starts import conflict, forged, may_not_begin
 from store.tables import Words, claims, commitments, messages, order_numbers, orders
 from store.unmatched import put_in
 
@@ -179,23 +180,36 @@ class StoredClaims:
         return await _claimed(connection, held, outcome, message=message, start=start, again=again)
 
     async def open_order(self, request: OpenOrder) -> Claimed:
-        """Claim an order's case; commit its budget; register order number and supplier for replies."""
+        """Claim an order's case; commit its budget; register order number and supplier for replies.
+
+        Nothing begins but what a requisition made and numbered: anything else is a conflict, which leaves no claim behind.
+        """
         order = request.order
         case, content = order.case_id, content_hash(order)
         async with transaction(self._engine) as connection:
+            if why := misnamed(request) or await may_not_begin(connection, request):
+                await put_in(connection, forged(request, content, why))
+                return Claimed(outcome="conflict", case=case, first=case, reason=why)
             new = await _claim(connection, case, hash=content, run=request.run, at=request.as_of)
             held = await _held(connection, case)
             outcome = "claimed" if new else judge(_as_held(held), request.run, content)
             if outcome == "conflict":
-                await put_in(connection, _order_conflict(request, content))
+                await put_in(connection, conflict(request, content, f"{case} was started with other content"))
             if outcome not in ("claimed", "resumed"):
                 return Claimed(outcome=outcome, case=case, first=case, generation=held["generation"])
             await connection.execute(update(claims).where(claims.c.case == case).values(run=request.run))
             await _commit(connection, order, request)
-            return await _claimed(connection, held, outcome)
+            again = request.goes_on and held["run"] == request.run
+            return await _claimed(connection, held, outcome, again=again)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
-        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again."""
+    async def order_numbers(
+        self, request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]
+    ) -> OrderNumbers:
+        """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
+
+        With the number goes the hash of the order it is for. A step a dead worker took is taken again, perhaps on another day
+        and at other prices: the orders that leave are those it makes last.
+        """
         facility = request.requisition.facility
         scope = f"orders/{facility}"
         asked = select(order_numbers.c.part, order_numbers.c.number).where(order_numbers.c.case == request.case)
@@ -207,10 +221,13 @@ class StoredClaims:
             needed = request.amount or total(list(groups.values()), request.currency)
             if left is not None and needed.amount > left.amount:
                 return OrderNumbers(budget_left=left)
+            for group in groups.keys() & numbers.keys():
+                number = and_(order_numbers.c.case == request.case, order_numbers.c.part == group)
+                await connection.execute(update(order_numbers).where(number).values(content=contents[group]))
             for group in new:
                 numbers[group] = f"PO{await take(connection, scope):06d}"
                 row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}
-                await connection.execute(insert(order_numbers).values(row))
+                await connection.execute(insert(order_numbers).values(row | {"content": contents[group]}))
                 await reserve(connection, request, numbers[group], groups[group])
         return OrderNumbers(numbers=tuple(numbers[group] for group in groups))
 
@@ -230,21 +247,6 @@ class StoredClaims:
                 return int(await connection.scalar(select(cases.c.generation).where(cases.c.case == case)) or 1)
             await connection.execute(update(cases).where(cases.c.case == case).values(generation=raised))
             return int(raised)
-
-
-def _order_conflict(request: OpenOrder, content: str) -> Unmatched:
-    order = request.order
-    return Unmatched(
-        id=f"conflict-{hashlib.sha256(f'{order.case_id}/{request.run}/{content}'.encode()).hexdigest()[:32]}",
-        kind="order",
-        number=order.number,
-        supplier=order.supplier,
-        order=order.number,
-        facility=order.facility,
-        reason=f"{order.case_id} was started with other content",
-        case=order.case_id,
-        at=request.as_of,
-    )
 
 
 async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: OpenOrder) -> None:

@@ -140,6 +140,9 @@ order_numbers = Table(
     Column("part", Words, primary_key=True),
     words("facility"),
     words("number"),
+    words(
+        "content"
+    ),  # hash of the order as its requisition made it; empty for numbers given before there was this column
     UniqueConstraint("facility", "number"),
 )
 

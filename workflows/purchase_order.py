@@ -24,7 +24,7 @@ class PurchaseOrderCase(Outlook):
         super().__init__()
         order = start.order
         self.facility, self.supplier, self.amount = order.facility, order.supplier, order.amount
-        self.parent = start.parent_case or order.requisition
+        self.parent = order.requisition or start.parent_case
         self.headline = f"order {order.number} to {order.supplier}: {len(order.lines)} line(s), {order.amount}"
         self.progress = OrderProgress(
             order=order, parent_case=self.parent, lines=[LineProgress(line=line) for line in order.lines]
@@ -51,16 +51,25 @@ class PurchaseOrderCase(Outlook):
 
     async def _opened(self, start: OrderStart) -> bool:
         """Claim the order's case, and find what an earlier run left."""
-        request = OpenOrder(order=start.order, run=workflow.info().first_execution_run_id, as_of=workflow.now())
+        request = OpenOrder(
+            order=start.order,
+            run=workflow.info().first_execution_run_id,
+            as_of=workflow.now(),
+            case=self.case,
+            goes_on=bool(start.carried),
+        )
         self.context = await own_store(CaseActivities.open_order, request, "claim the order, commit its budget")
         self.policy, self.generation, self._ready = self.context.policy, self.context.generation, True
         if self.context.outcome in ("duplicate", "conflict"):
-            self._say(self.context.outcome, state=State.FAILED, next_action="another run has this order")
+            why = self.context.reason or "another run has this order"
+            self._say(self.context.outcome, state=State.FAILED, next_action=why)
             return False
-        carried = self.context.carried if self.context.outcome == "resumed" else ""
-        if carried or start.carried:
+        carried = self.context.carried
+        if not self.context.carried_kept:  # a run from before our store was asked for it
+            carried = carried or start.carried
+        if carried:
             asked = self.progress.cancelling  # by a signal that came before this
-            self.progress = OrderProgress.model_validate_json(carried or start.carried)
+            self.progress = OrderProgress.model_validate_json(carried)
             self.progress.cancelling = self.progress.cancelling or asked
             self.held_by, self.attention = self.progress.held_by, list(self.progress.attention)
             self._parked_before = [one for one in self.progress.parked if one not in self.attention]
@@ -123,6 +132,9 @@ class PurchaseOrderCase(Outlook):
             if self._inbox or seen != self._stirred:
                 continue
             if workflow.info().is_continue_as_new_suggested() and not self._leaving():
+                if workflow.patched("recorded-before-it-continues"):
+                    self._dirty = True  # the next run goes on from what our store kept, so all of it is there
+                    await self._record()
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if self._inbox or seen != self._stirred:
                     continue

@@ -21,6 +21,7 @@ from canonical.cases import (
 )
 from canonical.errors import Rejected
 from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
+from canonical.purchasing import PurchaseOrder
 from canonical.seals import document_seal_is_valid
 from canonical.steps import (
     BudgetMove,
@@ -34,7 +35,7 @@ from canonical.steps import (
     OrderNumbers,
     OrdersRequest,
 )
-from store.claim_rules import Held, Start, judge, read_start
+from store.claim_rules import FORGED, Held, Numbered, Start, judge, misfit, misnamed, read_start
 from store.claims import as_written
 from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
@@ -160,6 +161,8 @@ class FakeCases:
         self.carried: dict[str, str] = {}
         self.events: dict[str, BusinessEvent] = {}
         self.numbers: dict[tuple[str, str], str] = {}
+        self.contents: dict[tuple[str, str], str] = {}  # facility, number -> hash of the order it was given to
+        self.reserved: dict[tuple[str, str], Money] = {}
         self.orders: dict[str, tuple[str, str]] = {}  # case -> number as written, supplier
         self.moved: dict[tuple[str, str], datetime] = {}
         self.checked: list[CheckedDecision] = []
@@ -273,11 +276,15 @@ class FakeCases:
         order = request.order
         case, content = order.case_id, content_hash(order)
         held = self.claims.get(case)
+        why = misnamed(request) or (misfit(request, self._numbered(order)) if held is None else "")
+        if why:
+            self._conflict(request, f"{why}; {FORGED}")
+            return Claimed(outcome="conflict", case=case, first=case, reason=why)
+        again = request.goes_on and held is not None and held.run == request.run
         outcome = "claimed" if held is None else judge(held, request.run, content)
         held = held or Held(run=request.run, generation=1, hash=content)
         if outcome == "conflict":
-            name = f"conflict-{case}/{request.run}"
-            self.unmatched[name] = Unmatched(id=name, kind="order", number=order.number, case=case, at=request.as_of)
+            self._conflict(request, f"{case} was started with other content")
         if outcome not in ("claimed", "resumed"):
             return Claimed(outcome=outcome, case=case, first=case, generation=held.generation)
         self.claims[case] = Held(run=request.run, generation=held.generation, hash=held.hash)
@@ -285,9 +292,39 @@ class FakeCases:
         if (order.facility, order.number) not in self.register.commitments:
             self.register.commitments[order.facility, order.number] = (order.cost_centre, order.amount)
             self.moved[order.facility, order.number] = request.as_of
-        return self._claimed(case, held, outcome)
+        return self._claimed(case, held, outcome, again=again)
 
-    async def order_numbers(self, request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+    def _numbered(self, order: PurchaseOrder) -> Numbered | None:
+        key = (order.facility, order.number)
+        requisition = self.register.ordered_by.get(key)
+        if requisition is None:
+            return None
+        stands = self.current.get(requisition)
+        return Numbered(
+            requisition=requisition,
+            claimed=requisition in self.claims,
+            closed=stands is not None and stands.closed,
+            content=self.contents[key],
+            reserved=self.reserved[key],
+        )
+
+    def _conflict(self, request: OpenOrder, reason: str) -> None:
+        order, name = request.order, f"conflict-{request.order.case_id}/{request.run}"
+        self.unmatched[name] = Unmatched(
+            id=name,
+            kind="order",
+            number=order.number,
+            supplier=order.supplier,
+            order=order.number,
+            facility=order.facility,
+            reason=reason,
+            case=order.case_id,
+            at=request.as_of,
+        )
+
+    async def order_numbers(
+        self, request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]
+    ) -> OrderNumbers:
         asked = request.requisition
         centre = await self.register.cost_centre(asked.facility, asked.cost_centre)
         promised = await self.register.committed(asked.facility, asked.cost_centre, request.case)
@@ -301,7 +338,10 @@ class FakeCases:
             number = self.numbers[request.case, group] = self.next_number()
             self.register.commitments[asked.facility, number] = (asked.cost_centre, groups[group])
             self.register.ordered_by[asked.facility, number] = request.case
+            self.reserved[asked.facility, number] = groups[group]
             self.moved[asked.facility, number] = request.as_of or _now()
+        for group in groups:
+            self.contents[asked.facility, self.numbers[request.case, group]] = contents[group]
         return OrderNumbers(numbers=tuple(self.numbers[request.case, group] for group in groups))
 
     def next_number(self) -> str:

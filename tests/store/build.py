@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.base import Canonical, Money, Quantity, content_hash
 from canonical.cases import CaseChange, State
 from canonical.invoicing import Invoice
-from canonical.purchasing import OrderLine, PurchaseOrder, Requisition, RequisitionLine
-from canonical.steps import ClaimRequest
+from canonical.ports import Cases
+from canonical.purchasing import OrderLine, PurchaseOrder, Requisition, RequisitionLine, numbered_content
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest
 from store.register_reading import other_names
 from store.tables import register, register_keys
 
@@ -55,6 +56,7 @@ def order(number: str = "PO000001", **fields: Any) -> PurchaseOrder:
     content = {
         "facility": "NGH",
         "number": number,
+        "requisition": requisition().case_id,
         "supplier": "ALPINE",
         "ship_to": "OR-1",
         "cost_centre": "CC-4100",
@@ -62,6 +64,25 @@ def order(number: str = "PO000001", **fields: Any) -> PurchaseOrder:
         "lines": [line.model_dump()],
     }
     return PurchaseOrder.model_validate(content | fields)
+
+
+async def numbered(cases: Cases, order: PurchaseOrder, *, claimed: bool = True, content: str | None = None) -> None:
+    """The order's requisition has made it: it has its number."""
+    asked = requisition()
+    if claimed:
+        await cases.claim(start(asked))
+    request = OrdersRequest(
+        case=asked.case_id, requisition=asked, lines=(), currency="USD", dated=NOW.date(), as_of=NOW
+    )
+    made = numbered_content(order) if content is None else content
+    given = await cases.order_numbers(request, {"its lines": order.amount}, {"its lines": made})
+    assert given.numbers == (order.number,)
+
+
+async def opened(cases: Cases, order: PurchaseOrder, *, content: str | None = None, goes_on: bool = False) -> Claimed:
+    """The order is made, and its case has begun."""
+    await numbered(cases, order, content=content)
+    return await cases.open_order(OpenOrder(order=order, run="run-1", as_of=NOW, goes_on=goes_on))
 
 
 def change(case: str, revision: int = 1, run: str = "run-1", **fields: Any) -> CaseChange:

@@ -17,7 +17,7 @@ from store.journal import StoredJournal
 from store.numbering import StoredNumbering
 from store.register import StoredRegister
 from store.tables import messages
-from tests.store.build import NOW, SEAL_KEY, change, invoice, order, put, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, invoice, numbered, order, put, requisition, start
 from tests.store.contract import usd
 
 
@@ -72,8 +72,8 @@ async def test_numbers_given_at_once_have_no_gap_and_no_double(engine: AsyncEngi
         OrdersRequest(case=f"case-{n % 5}", requisition=requisition(), lines=(), currency="USD", dated=NOW.date())
         for n in range(20)
     ]
-    amounts = {"a": usd("1"), "b": usd("1")}
-    numbers = await asyncio.gather(*(cases.order_numbers(one, amounts) for one in asked))
+    amounts, contents = {"a": usd("1"), "b": usd("1")}, {"a": "", "b": ""}
+    numbers = await asyncio.gather(*(cases.order_numbers(one, amounts, contents) for one in asked))
     assert sorted({number for one in numbers for number in one.numbers}) == [f"PO{n:06d}" for n in range(1, 11)]
 
 
@@ -84,7 +84,7 @@ async def test_of_twenty_that_race_for_the_last_money_as_many_get_it_as_there_is
         OrdersRequest(case=f"case-{n}", requisition=requisition(), lines=(), currency="USD", dated=NOW.date())
         for n in range(20)
     ]
-    given = await asyncio.gather(*(cases.order_numbers(one, {"a": usd("30")}) for one in asked))
+    given = await asyncio.gather(*(cases.order_numbers(one, {"a": usd("30")}, {"a": ""}) for one in asked))
     assert Counter(bool(one.numbers) for one in given) == {True: 3, False: 17}
     assert await StoredRegister(engine).committed("NGH", "CC-4100") == usd("90")
 
@@ -102,6 +102,7 @@ async def test_control_numbers_start_again_after_nine_digits(engine: AsyncEngine
 
 async def test_an_order_opened_twice_at_once_is_one_case(engine: AsyncEngine) -> None:
     cases = StoredCases(engine, SEAL_KEY)
+    await numbered(cases, order())
     opens = [OpenOrder(order=order(), run=f"run-{n}", as_of=NOW) for n in range(10)]
     found = await asyncio.gather(*(cases.open_order(one) for one in opens))
     assert Counter(one.outcome for one in found) == {"claimed": 1, "duplicate": 9}

@@ -23,14 +23,13 @@ from canonical.cases import (
 )
 from canonical.errors import Rejected
 from canonical.ports import NewMessage
-from canonical.steps import OpenOrder
 from store.authority import ERP
 from store.cases import StoredCases
 from store.journal import StoredJournal
 from store.queries import StoredQueries
 from store.query_models import CaseQuery, MessageQuery
 from store.register import StoredRegister
-from tests.store.build import NOW, SEAL_KEY, change, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, opened, order, requisition, start
 from tests.store.test_register import ALPINE, GLOVES
 
 
@@ -106,7 +105,7 @@ async def test_each_filter_of_the_list_lets_only_its_own_through(cases: StoredCa
 async def test_a_case_is_found_by_a_requisitions_or_orders_number(cases: StoredCases, queries: StoredQueries) -> None:
     await cases.claim(start(requisition("R-1")))
     await cases.record(change(requisition("R-1").case_id))
-    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await opened(cases, order())
     await cases.record(change(order().case_id, process="purchase_order"))
     for name, case in (
         ("R-1", requisition("R-1").case_id),
@@ -128,7 +127,7 @@ async def test_a_case_shows_its_whole_way(engine: AsyncEngine, cases: StoredCase
     )
     sent = await journal.keep(NewMessage(direction="out", door="sftp", data=b"ISA...", control_number="000000001"))
     came = await journal.keep(NewMessage(door="sftp", data=b"ISA..855", partner="ALPINE"))
-    await cases.open_order(OpenOrder(order=child, run="run-1", as_of=NOW))
+    await opened(cases, child)
     papers = (
         DocumentRef(kind="order", number=child.number, message=sent.message.id, lines=("1",), amount=child.amount),
         DocumentRef(kind="erp_order", number="42", system="tryton", parent=f"order:{child.number}"),

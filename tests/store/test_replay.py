@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import Actor
 from canonical.errors import FasciaError, Rejected
 from canonical.parties import Partner
 from canonical.ports import NewMessage
+from canonical.purchasing import numbered_content
 from canonical.steps import ClaimRequest, OpenOrder
 from cli import again
 from cli.views import Replayed
 from store.acts import StoredActs
 from store.query_models import MessageQuery
+from store.tables import order_numbers
 from tests.fakes.supplier import FakeMailbox
 from tests.formats.x12_files import sample
 from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine
-from tests.store.build import NOW, change, order, put, requisition
+from tests.store.build import NOW, change, order, put, requisition, start
 from workers.settings import Settings
 from workers.wiring import Wiring
 
@@ -50,7 +53,12 @@ class House:
         return name
 
     async def open_order(self) -> None:
-        await self.wiring.cases.open_order(OpenOrder(order=order(ORDER), run="run-1", as_of=NOW))
+        asked, begun = requisition(), order(ORDER)
+        await self.wiring.cases.claim(start(asked))
+        given = {"case": asked.case_id, "part": "1", "facility": "NGH", "number": ORDER}
+        async with self.wiring.database.begin() as connection:
+            await connection.execute(insert(order_numbers).values(given | {"content": numbered_content(begun)}))
+        await self.wiring.cases.open_order(OpenOrder(order=begun, run="run-1", as_of=NOW))
         self.engine.open.add(ORDER_CASE)
 
     async def replay(self, message: str, why: str = "", *, dry_run: bool = False) -> Replayed:

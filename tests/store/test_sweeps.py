@@ -13,7 +13,6 @@ from canonical.base import content_hash
 from canonical.cases import BusinessEvent, LineState, Trouble
 from canonical.errors import Rejected
 from canonical.ports import NewMessage, Unmatched
-from canonical.steps import OpenOrder
 from store.cases import StoredCases
 from store.ids import now
 from store.journal import StoredJournal
@@ -23,7 +22,7 @@ from store.numbering import StoredNumbering
 from store.open_cases import ClaimPlace
 from store.outbox import StoredOutbox, Subscriber
 from store.queries import StoredQueries
-from tests.store.build import NOW, SEAL_KEY, change, order, requisition, start
+from tests.store.build import NOW, SEAL_KEY, change, opened, order, requisition, start
 
 LATER = NOW + timedelta(hours=1)
 LONG_AGO = ClaimPlace(NOW - timedelta(days=30), "")
@@ -128,7 +127,7 @@ async def test_a_stopped_case_is_shown_once_and_goes_on_when_it_writes_again(
 async def test_a_parent_is_told_once_of_an_order_that_ended_unheard(cases: StoredCases) -> None:
     parent, child = requisition(), order()
     await cases.record(change(parent.case_id))
-    await cases.open_order(OpenOrder(order=child, run="run-1", as_of=NOW))
+    await opened(cases, child)
     line = LineState(line="1", requisition_line="7", state="received")
     ended = change(
         child.case_id, process="purchase_order", parent=parent.case_id, lines=(line,), closed=True, changed_at=NOW
@@ -145,7 +144,7 @@ async def test_a_parent_is_told_once_of_an_order_that_ended_unheard(cases: Store
 
 
 async def test_a_parent_that_was_stopped_hears_of_its_order_when_it_goes_on(cases: StoredCases) -> None:
-    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await opened(cases, order())
     await cases.record(change("parent"))
     await cases.record(change(order().case_id, parent="parent", closed=True))
     await cases.mark_stopped("parent", "stopped outside", owner="support", next_action="")
@@ -155,7 +154,7 @@ async def test_a_parent_that_was_stopped_hears_of_its_order_when_it_goes_on(case
 
 
 async def test_a_closed_parent_needs_not_be_told(cases: StoredCases) -> None:
-    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await opened(cases, order())
     await cases.record(change("parent", closed=True))
     await cases.record(change(order().case_id, parent="parent", closed=True))
     assert await cases.ended_children_not_told(LATER) == []
@@ -165,7 +164,7 @@ async def test_a_closed_parent_needs_not_be_told(cases: StoredCases) -> None:
 
 
 async def test_an_order_of_an_open_requisition_is_never_settled_unheard(cases: StoredCases) -> None:
-    await cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))
+    await opened(cases, order())
     await cases.record(change("parent"))
     await cases.record(change(order().case_id, parent="parent", closed=True))
     assert await cases.nobody_to_tell(LATER) == 0
@@ -219,7 +218,7 @@ async def test_an_acknowledgement_finds_what_we_sent_by_its_control_number(engin
 async def test_what_a_run_may_not_have_looked_at_is_routed_again(cases: StoredCases, engine: AsyncEngine) -> None:
     journal, one = StoredJournal(engine), order()
     case, other = one.case_id, order("PO000002").case_id
-    await cases.open_order(OpenOrder(order=one, run="run-1", as_of=NOW))
+    await opened(cases, one)
     told = {"process": "purchase_order", "supplier": "ALPINE"}
     await cases.record(change(case, 1, **told))
 

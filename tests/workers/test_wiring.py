@@ -21,8 +21,8 @@ import activities.supplier
 from canonical.cases import Trouble
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Facility, Partner, Supplier
-from canonical.purchasing import OrderLine, PurchaseOrder
-from canonical.steps import OpenOrder, OrdersRequest
+from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
+from canonical.steps import ClaimRequest, OpenOrder, OrdersRequest
 from gateway.rest import make_app
 from stack.supervisor import Stack
 from store.authority import ERP, HOSPITAL
@@ -190,16 +190,22 @@ async def test_an_order_shows_under_its_requisition_before_its_own_case_has_said
     )
     await parts.cases.record(stands(requisition.case_id, revision=1, business_state="ordered"))
     asked = OrdersRequest(case=requisition.case_id, requisition=requisition, lines=(), currency="USD", dated=NOW.date())
-    (number,) = (await parts.cases.order_numbers(asked, {"one": build.usd("80")})).numbers
-    order = PurchaseOrder(
+    await parts.cases.claim(
+        ClaimRequest(case=requisition.case_id, run="run-1", data=requisition.model_dump_json().encode(), as_of=NOW)
+    )
+    made = PurchaseOrder(
         facility="NGH",
-        number=number,
+        number="not-numbered",
+        requisition=requisition.case_id,
         supplier="ALPINE",
         ship_to="OR-1",
         cost_centre="CC-4100",
         ordered_on=NOW.date(),
         lines=(ordered,),
     )
+    given = await parts.cases.order_numbers(asked, {"one": made.amount}, {"one": numbered_content(made)})
+    (number,) = given.numbers
+    order = made.model_copy(update={"number": number})
     await parts.cases.open_order(OpenOrder(order=order, run="run-1", as_of=NOW))
     await parts.cases.trouble(
         Trouble(case=order.case_id, system="erp", step="create_purchase_order", since=NOW, message="away")

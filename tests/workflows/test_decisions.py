@@ -196,10 +196,10 @@ async def test_a_hold_while_the_orders_are_being_made_keeps_them_from_leaving(
     await pending(case)
     numbered, begun, goes_on = case.cases.order_numbers, asyncio.Event(), asyncio.Event()
 
-    async def slowly(request: OrdersRequest, groups: Mapping[str, Money]) -> OrderNumbers:
+    async def slowly(request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]) -> OrderNumbers:
         begun.set()
         await goes_on.wait()
-        return await numbered(request, groups)
+        return await numbered(request, groups, contents)
 
     monkeypatch.setattr(case.cases, "order_numbers", slowly)
     await case.decide("approve", by="E-MGR")
