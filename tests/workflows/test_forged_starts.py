@@ -1,0 +1,130 @@
+"""Who only reaches Temporal can start an order's case with any content; nothing is ordered that no requisition made."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from canonical.cases import CaseStatus
+from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
+from canonical.steps import ClaimRequest, OrdersRequest, OrderStart
+from tests import build
+from tests.workflows.conftest import PATIENCE, Case
+from workflows.order_state import LineProgress, OrderProgress
+from workflows.requisition_state import RequisitionProgress
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def an_order(**fields: Any) -> PurchaseOrder:
+    line = OrderLine(
+        id="1",
+        number=1,
+        requisition_line="1",
+        item="ITM-1002",
+        supplier_item="ALP-1002",
+        quantity=build.each("10"),
+        unit_price=build.usd("8"),
+    )
+    content = {
+        "facility": "NGH",
+        "number": build.unique("PO"),
+        "supplier": "ALPINE",
+        "ship_to": "OR-1",
+        "cost_centre": "CC-4100",
+        "ordered_on": NOW.date(),
+        "lines": [line.model_dump()],
+    }
+    return PurchaseOrder.model_validate(content | fields)
+
+
+async def made(case: Case) -> PurchaseOrder:
+    """An order as a requisition's case has made it, at the moment before it starts the order's case."""
+    asked = build.requisition()
+    data = asked.model_dump_json().encode()
+    await case.cases.claim(ClaimRequest(case=asked.case_id, run="its run", data=data, as_of=NOW))
+    order = an_order(requisition=asked.case_id)
+    request = OrdersRequest(case=asked.case_id, requisition=asked, lines=(), currency="USD", dated=NOW.date())
+    given = await case.cases.order_numbers(request, {"1": order.amount}, {"1": numbered_content(order)})
+    return order.model_copy(update={"number": given.numbers[0]})
+
+
+async def started(case: Case, order: PurchaseOrder, name: str = "", **fields: Any) -> str:
+    """As anyone does with Temporal's own tools; gives the workflow's id."""
+    case.id = name or order.case_id
+    start = OrderStart(order=order, **fields)
+    await case.client.start_workflow("PurchaseOrder", start, id=case.id, task_queue="fascia")
+    return case.id
+
+
+async def ends(case: Case, name: str) -> CaseStatus:
+    async with asyncio.timeout(PATIENCE):
+        found: CaseStatus = await case.client.get_workflow_handle(name, result_type=CaseStatus).result()
+    return found
+
+
+def nothing_happened(case: Case, name: str) -> bool:
+    assert name not in case.cases.current and name not in case.cases.claims and not case.cases.events
+    return not case.outside.documents and not case.cases.orders
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"requisition": "procure_to_pay/NGH/surgery-app/R-1"}, {"supplier": "NOBODY"}, {"emergency": True}],
+    ids=["no requisition", "a requisition that is not there", "unknown supplier", "emergency"],
+)
+async def test_an_order_that_no_requisition_made_is_not_placed(case: Case, fields: dict[str, Any]) -> None:
+    order = an_order(**fields)
+    name = await started(case, order, parent_case=order.requisition)
+    ended = await ends(case, name)
+    assert ended.business_state == "conflict" and "was not given to" in ended.next_action
+    assert nothing_happened(case, name) and not case.register.commitments
+    (listed,) = case.cases.unmatched.values()
+    assert listed.order == order.number and "was not given to" in listed.reason and "dismiss it" in listed.reason
+
+
+async def test_other_content_under_a_number_that_was_given_is_not_placed(case: Case) -> None:
+    order = await made(case)
+    name = await started(case, order.model_copy(update={"ship_to": "ELSEWHERE"}), parent_case=order.requisition)
+    assert (await ends(case, name)).business_state == "conflict"
+    assert nothing_happened(case, name)
+    (listed,) = case.cases.unmatched.values()
+    assert f"is not the order that {order.requisition} made" in listed.reason
+
+
+async def test_an_order_under_a_name_that_is_not_its_own_is_not_placed(case: Case) -> None:
+    order = await made(case)
+    name = await started(case, order, build.unique("mine"))
+    assert (await ends(case, name)).business_state == "conflict"
+    assert nothing_happened(case, name) and order.case_id not in case.cases.claims
+
+
+async def test_what_a_start_says_it_carries_has_no_effect(case: Case) -> None:
+    """A start that says the order is with its supplier, delivered, its bank confirmed, and that it is another's."""
+    order = await made(case)
+    done = [LineProgress(line=line, received=line.quantity.value, acknowledged=True) for line in order.lines]
+    other = order.model_copy(update={"ship_to": "ELSEWHERE"})
+    lies = OrderProgress(
+        order=other, lines=done, placed=True, sends=1, bank_confirmed="x", held_by="E-FIN", revision=40
+    )
+    name = await started(case, order, carried=lies.model_dump_json(), parent_case="procure_to_pay/NGH/other/R-2")
+    await case.until("sent to supplier")
+    assert case.outside.steps(order.number) == ["create", "850"], "nothing was done before, so all is done now"
+    ((held, _),) = [(step, key) for key, step in case.outside.documents[order.number] if key.startswith("create")]
+    assert held.ship_to == order.ship_to
+    shown = case.change(name)
+    assert (shown.lines[0].received, shown.parent, shown.revision < 10) == (0, order.requisition, True)
+
+
+async def test_a_requisitions_start_carries_nothing_either(case: Case) -> None:
+    """It has one argument; with a second one, of an approved requisition with its orders, it is what nobody can read."""
+    asked = build.requisition()
+    order = an_order(requisition=asked.case_id)
+    lies = RequisitionProgress(requisition=asked, approved=True, orders=[order]).model_dump_json()
+    await case.start_with(asked.case_id, [asked.model_dump_json().encode(), lies.encode()])
+    parked = await case.parked("data-invalid")
+    assert "2 arguments" in parked.reason
+    assert case.placed() == [] and not case.outside.documents and order.case_id not in case.cases.claims
