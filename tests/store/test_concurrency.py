@@ -18,7 +18,7 @@ from store.numbering import StoredNumbering
 from store.register import StoredRegister
 from store.tables import messages
 from tests.store.build import NOW, SEAL_KEY, change, invoice, numbered, order, put, requisition, start
-from tests.store.contract import usd
+from tests.store.contract_orders import usd
 
 
 async def test_of_twenty_starts_at_once_one_claims(engine: AsyncEngine) -> None:
