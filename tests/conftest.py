@@ -8,6 +8,7 @@ HOSPITAL = "tests/journeys/"
 ERP = "tests/adapters/erp/"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the processes read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares a costly server goes to one process; a file's tests stay together and in their order."""
     for item in items:
