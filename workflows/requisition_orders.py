@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
@@ -19,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
-    from canonical.cases import REASON_KEPT, Attention, State
+    from canonical.cases import REASON_KEPT, Attention, CaseStatus, State
     from canonical.purchasing import PurchaseOrder, Requisition
     from canonical.steps import CaseQuestion, OrderEnded, OrdersRequest, OrderStart, UnreadableDecision
     from workflows.policies import OUTLIVES_US, own_store
@@ -31,6 +32,9 @@ KEYWORDS = {
     for name in ("FasciaProcess", "FasciaFacility", "FasciaState", "FasciaSupplier", "FasciaOrder", "FasciaRequisition")
 }
 AMOUNT = SearchAttributeKey.for_float("FasciaAmount")
+NOT_OURS = timedelta(
+    seconds=30
+)  # from one look at a run under our order's name that our store knows nothing of to the next
 
 
 class Ordering(Approvals):
@@ -70,13 +74,17 @@ class Ordering(Approvals):
         """Follow every order to its end. An emergency is approved meanwhile."""
         self._left = True
         self._following = [asyncio.create_task(self._follow(order)) for order in self.progress.orders]
+        for following in self._following:
+            following.add_done_callback(self._came_back)
         self._say_ordered()
         approval: asyncio.Task[None] | None = None
         if self._requisition.emergency and not self.progress.approved and self.progress.after != "settled":
             approval = asyncio.create_task(self._approved_after())
+            approval.add_done_callback(self._came_back)
         while not (self._all_ended() and (approval is None or approval.done()) and not self.attention):
             seen = self._stirred
             await self._record()
+            self._look_for_mistakes(approval)
             if self.progress.cancelling:
                 await self._take_back()
                 break
@@ -88,6 +96,15 @@ class Ordering(Approvals):
         numbers = ", ".join(order.number for order in self.progress.orders)
         action = f"orders {numbers} are followed to their end"
         self._say("ordered", state=State.SUBMITTED, owner="suppliers", next_action=action)
+
+    def _came_back(self, _: asyncio.Task[None]) -> None:
+        self._stirred += 1
+
+    def _look_for_mistakes(self, approval: asyncio.Task[None] | None) -> None:
+        """A mistake of ours in what goes on beside this stops the case where the sweep sees it, instead of going unheard."""
+        for task in (*self._following, *((approval,) if approval else ())):
+            if task.done():
+                task.result()
 
     async def _approved_after(self) -> None:
         """The emergency path: ordered first, approved within its time; a rejection is for a person to act on."""
@@ -104,15 +121,32 @@ class Ordering(Approvals):
         self._stirred += 1
 
     async def _follow(self, order: PurchaseOrder) -> None:
-        """Start an order's case, or find it started, and hear how it ends."""
+        """Start an order's case, or find it started, and hear how it ends.
+
+        A run that ended does not keep it from starting: whoever reaches Temporal may have begun one under this name before the
+        number was given, and it is the claim in our own store that lets an order begin once.
+        """
         if order.number in self.progress.ended:
             return
+        status = await self._child_of(order)
+        while status is None and await self._look_up_end(order) is None and workflow.patched("begun-by-nobody-we-know"):
+            await workflow.sleep(NOT_OURS)  # a run our store knows nothing of: it ends by itself, as a conflict
+            status = await self._child_of(order)
+        if status is None:
+            return
+        if status.business_state in ("duplicate", "conflict"):
+            await self._look_up_end(order)
+            return
+        self._order_ended(order, status.business_state, {line.requisition_line: line.state for line in status.lines})
+
+    async def _child_of(self, order: PurchaseOrder) -> CaseStatus | None:
+        """How the order ended; None where another run has it, whose end is in our store or will be told by signal."""
         try:
             child = await workflow.start_child_workflow(
                 PurchaseOrderCase.run,
                 OrderStart(order=order, parent_case=self.case),
                 id=order.case_id,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 task_timeout=workflow.info().task_timeout,  # as this case was started with: the setting counts for both
                 static_summary=f"order {order.number} to {order.supplier}, {order.amount}",
                 search_attributes=_attributes(order, self._requisition),
@@ -120,20 +154,14 @@ class Ordering(Approvals):
                 cancellation_type=OUTLIVES_US["cancellation_type"],
             )
             self._begun.add(order.number)
-            status = await child
+            return await child
         except (WorkflowAlreadyStartedError, ChildWorkflowError):
-            # An earlier run of this case started it, or it was stopped: its end is in our store, or will be told by signal.
             self._begun.add(order.number)
             self._stirred += 1
-            await self._look_up_end(order)
-            return
-        if status.business_state in ("duplicate", "conflict"):
-            await self._look_up_end(order)
-            return
-        self._order_ended(order, status.business_state, {line.requisition_line: line.state for line in status.lines})
+            return None
 
-    async def _look_up_end(self, order: PurchaseOrder) -> None:
-        """How an order this run did not follow to its end stands, by our own store."""
+    async def _look_up_end(self, order: PurchaseOrder) -> CaseStatus | None:
+        """How an order this run did not follow to its end stands, by our own store; None where it knows nothing of it."""
         self._looking_up += 1
         found = await own_store(
             CaseActivities.how_it_stands, CaseQuestion(case=order.case_id), "how did the order end?"
@@ -142,6 +170,7 @@ class Ordering(Approvals):
         if found.status is not None and found.status.closed:
             lines = {line.requisition_line: line.state for line in found.status.lines}
             self._order_ended(order, found.status.business_state, lines)
+        return found.status
 
     def _order_ended(self, order: PurchaseOrder, business_state: str, lines: dict[str, str]) -> None:
         if order.number in self.progress.ended:

@@ -65,3 +65,16 @@ async def test_our_own_store_saying_no_ends_no_case(case: Case, monkeypatch: pyt
 async def test_every_ending_is_reached_when_each_step_is_replayed(case: Case, story: stories.Story) -> None:
     await story(case)
     assert await case.failed_tasks(case.id) == 0
+
+
+async def test_a_mistake_while_an_orders_end_is_looked_up_is_a_failing_task_and_not_unheard(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await case.approved_order()
+
+    async def no(_: str) -> None:
+        raise Rejected("a constraint of the table", system="store")
+
+    monkeypatch.setattr(case.cases, "status", no)
+    await case.client.get_workflow_handle(order.case_id).terminate("a test")
+    await failing(case, case.id)

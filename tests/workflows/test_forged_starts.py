@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from canonical.cases import CaseStatus
 from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
-from canonical.steps import ClaimRequest, OrdersRequest, OrderStart
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart
 from tests import build
 from tests.workflows.conftest import PATIENCE, Case
 from workflows.order_state import LineProgress, OrderProgress
@@ -127,3 +127,33 @@ async def test_a_requisitions_start_carries_nothing_either(case: Case) -> None:
     parked = await case.parked("data-invalid")
     assert "2 arguments" in parked.reason
     assert case.placed() == [] and not case.outside.documents and order.case_id not in case.cases.claims
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["ended", "still running"])
+async def test_a_forged_start_under_a_number_given_later_does_not_keep_the_order_from_being_placed(
+    case: Case, monkeypatch: pytest.MonkeyPatch, running: bool
+) -> None:
+    number = build.unique("PO")
+    monkeypatch.setattr(case.cases, "next_number", lambda: number)
+    open_order, goes_on = case.cases.open_order, asyncio.Event()
+
+    async def slowly(request: OpenOrder) -> Claimed:
+        if running and not request.order.requisition:
+            await goes_on.wait()
+        return await open_order(request)
+
+    monkeypatch.setattr(case.cases, "open_order", slowly)
+    forged = await started(case, an_order(number=number))
+    if not running:
+        assert (await ends(case, forged)).business_state == "conflict"
+    asked = build.requisition(build.line("1", "ITM-1001", "1 BX"))
+    await case.start(asked, skipping=True)
+    await case.until("ordered")
+    goes_on.set()
+    if running:
+        await ends(case, forged)
+        await case.skip(timedelta(minutes=1), asked.case_id)
+    async with asyncio.timeout(PATIENCE):
+        while case.outside.steps(number) != ["create", "850"]:
+            await asyncio.sleep(0.02)
+    assert case.cases.claims[f"purchase_order/NGH/{number}"].generation == 1
