@@ -71,7 +71,7 @@ async def at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         Unavailable: as :func:`transaction`.
     """
-    async with _named(), engine.connect() as connection:
+    async with named(), engine.connect() as connection:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -82,12 +82,12 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         Unavailable: the database does not answer, or another transaction stood in the way; harmless to repeat.
     """
-    async with _named(), engine.begin() as connection:
+    async with named(), engine.begin() as connection:
         yield connection
 
 
 @asynccontextmanager
-async def _named() -> AsyncIterator[None]:
+async def named() -> AsyncIterator[None]:
     """An outage, under the platform's name for it."""
     try:
         yield

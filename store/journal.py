@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Text, and_, cast, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.ports import KeepResult, Kept, Move, NewMessage
 from store.case_tables import STOPPED, case_changes, cases
 from store.database import at_once, transaction
 from store.keep import keep_in, keep_many
 from store.kept import KEPT, conflict_with, first_state, kept, short_key
-from store.moves import MOVE, STATES, mark_in, mark_many_in, moved, moving, unknown
+from store.moves import STATES, mark_in, mark_many_in, unknown
 from store.streams import WAITS, StoredStreams
 from store.tables import control_numbers, fit, message_keys, message_states, messages
 
-__all__ = ["MOVE", "STATES", "StoredJournal", "keep_in", "kept", "mark_in", "moved", "moving", "short_key"]
+__all__ = ["STATES", "StoredJournal", "keep_in", "kept", "mark_in", "read_in", "short_key"]
 
 DOCUMENTS = ("x12", "erp_document")  # kinds of messages that go to a case as documents
+
+
+async def read_in(connection: AsyncConnection, message: str) -> Kept | None:
+    """The message with its bytes, or None, in a transaction of the caller's."""
+    row = (await connection.execute(select(*KEPT).where(messages.c.id == message))).mappings().one_or_none()
+    return kept(row) if row is not None else None
 
 
 class StoredJournal(StoredStreams):
@@ -98,8 +105,7 @@ class StoredJournal(StoredStreams):
     async def read(self, message: str) -> Kept | None:
         """The message with its bytes, or None."""
         async with transaction(self._engine) as connection:
-            row = (await connection.execute(select(*KEPT).where(messages.c.id == message))).mappings().one_or_none()
-        return kept(row) if row is not None else None
+            return await read_in(connection, message)
 
     async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]:
         """Every state the message had: which, why, since when. It began as its direction says."""

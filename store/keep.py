@@ -33,15 +33,15 @@ from store.tables import message_conflicts, message_keys, message_states, messag
 
 Row = Mapping[str, Any]
 
-_TYPES: Final = {
-    "size": ("bigint", BigInteger()),
-    "at": ("timestamptz", DateTime(timezone=True)),
-    "occurred": ("timestamptz", DateTime(timezone=True)),
-    "until": ("timestamptz", DateTime(timezone=True)),
-    "priority": ("smallint", SmallInteger()),
-    "slot": ("smallint", SmallInteger()),
-    "packing": ("smallint", SmallInteger()),
-    "payload": ("bytea", LargeBinary()),
+_TYPES: Final[Mapping[str, Any]] = {
+    "size": BigInteger(),
+    "at": DateTime(timezone=True),
+    "occurred": DateTime(timezone=True),
+    "until": DateTime(timezone=True),
+    "priority": SmallInteger(),
+    "slot": SmallInteger(),
+    "packing": SmallInteger(),
+    "payload": LargeBinary(),
 }
 _WRITTEN: Final = [column.name for column in messages.c if column.name not in ("duplicate_of", "answer", "parked")]
 _GIVEN: Final = [*_WRITTEN, "until"]
@@ -65,7 +65,7 @@ def _keeping() -> Any:
         INSERT INTO messages ({written}) SELECT {written} FROM given
         WHERE key = '' OR conflicts_with <> '' OR id IN (SELECT message FROM taken)
         RETURNING id"""  # noqa: S608 only names of our own columns
-    types = {name: ARRAY(_TYPES[name][1] if name in _TYPES else Text()) for name in _GIVEN}
+    types: dict[str, Any] = {name: ARRAY(_TYPES[name] if name in _TYPES else Text()) for name in _GIVEN}
     return text(sql).bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items()))
 
 
@@ -154,7 +154,7 @@ async def _first_messages(connection: AsyncConnection, rows: Sequence[Row]) -> d
     ids = [row["message"] for row in taken.values()]
     found = await connection.execute(select(*KEPT).where(messages.c.id.in_(ids)))
     by_id = {row["id"]: kept(row) for row in found.mappings()}
-    return {key: by_id.get(row["message"]) or without_bytes(*key, row) for key, row in taken.items()}
+    return {key: by_id.get(row["message"]) or without_bytes(*key, dict(row)) for key, row in taken.items()}
 
 
 async def _apart(connection: AsyncConnection, row: Row, message: NewMessage, first: Kept) -> KeepResult:

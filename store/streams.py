@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Integer, bindparam, delete, func, select, update
+from sqlalchemy import Integer, Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -106,7 +106,7 @@ class StoredStreams:
         return done
 
 
-def _next():  # type: ignore[no-untyped-def]
+def _next() -> Select[Any]:
     """Found by the index of what is next; a stream's own order is asked of the index of what is behind."""
     earlier = messages.alias("earlier")
     parked = select(parked_streams.c.stream).where(parked_streams.c.stream == messages.c.stream).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,14 @@ async def test_a_database_expanded_for_a_later_version_is_fine(empty: str) -> No
     await engine.dispose()
 
 
+def _ours(name: str | None, kind: str, _: Any) -> bool:
+    """Partitions are made and dropped as time goes by; they have the form of their parents."""
+    return not (kind == "table" and re.search(r"_(default|w\d{8})$", name or ""))
+
+
 async def test_the_migrations_make_the_tables_we_use(migrated: AsyncEngine) -> None:
     def differences(connection: Connection) -> Any:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        context = MigrationContext.configure(connection, opts={"compare_type": False, "include_name": _ours})
         return compare_metadata(context, case_tables.cases.metadata)
 
     async with migrated.connect() as connection:
