@@ -76,7 +76,8 @@ def message(number: int) -> bytes:
         f"MSH|^~\\&|WARD{number % 20}|NGH|FASCIA|HUB|{at}||ADT^A01^ADT_A01|{number:010d}|P|2.5.1|||AL|NE||UNICODE UTF-8",
         f"EVN|A01|{at}|||{r.choice(_LAST).upper()}{r.randint(1, 99)}^{r.choice(_LAST)}^{r.choice(_FIRST)}",
         f"PID|1||{r.randint(10**7, 10**8)}^^^NGH^MR~{r.randint(10**8, 10**9)}^^^STATE^SS||{person}||"
-        f"19{r.randint(20, 99)}{r.randint(1, 12):02d}{r.randint(1, 28):02d}|{r.choice('MFU')}||{r.choice(['2106-3', '2054-5', '2028-9'])}|"
+        f"19{r.randint(20, 99)}{r.randint(1, 12):02d}{r.randint(1, 28):02d}|{r.choice('MFU')}||"
+        f"{r.choice(['2106-3', '2054-5', '2028-9'])}|"
         f"{r.randint(1, 9999)} {r.choice(_STREETS)} Road^Apt {r.randint(1, 99)}^Northgate^OR^97{r.randint(100, 999)}^USA||"
         f"(503)555-{r.randint(1000, 9999)}|||{r.choice('SMDW')}||{r.randint(10**9, 10**10)}",
         f"NK1|1|{r.choice(_LAST)}^{r.choice(_FIRST)}|SPO|||(503)555-{r.randint(1000, 9999)}",

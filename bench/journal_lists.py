@@ -78,7 +78,9 @@ async def lists(engine: AsyncEngine) -> None:
     queries, now = StoredQueries(engine), datetime.now(UTC)
     month_ago = now - timedelta(days=30)
     async with engine.connect() as connection:
-        some = (await connection.execute(text("SELECT stream, \"case\" FROM messages WHERE \"case\" <> '' LIMIT 1"))).one()
+        some = (
+            await connection.execute(text('SELECT stream, "case" FROM messages WHERE "case" <> \'\' LIMIT 1'))
+        ).one()
     asked = {
         "all": MessageQuery(),
         "state dead": MessageQuery(state="dead"),
@@ -144,7 +146,9 @@ async def backlog(engine: AsyncEngine, many: int) -> None:
     at = time.perf_counter()
     while await journal.set_aside():
         pass
-    say(f"set aside in {time.perf_counter() - at:.1f} s: next 500: {await timed(lambda: journal.next_to_route(0, 1, 500))}")
+    say(
+        f"set aside in {time.perf_counter() - at:.1f} s: next 500: {await timed(lambda: journal.next_to_route(0, 1, 500))}"
+    )
     say(f"list of parked streams: {await timed(journal.parked)}")
     at = time.perf_counter()
     await journal.unpark("W0/0")
@@ -156,7 +160,10 @@ async def main() -> None:
     parser.add_argument("--many", type=int, default=5_000_000)
     parser.add_argument("--waiting", type=int, default=1_000_000)
     given = parser.parse_args()
-    async with own_postgres("max_wal_size=4GB", "fsync=off") as (address, _):  # nothing here is written in the measured part
+    async with own_postgres("max_wal_size=4GB", "fsync=off") as (
+        address,
+        _,
+    ):  # nothing here is written in the measured part
         engine = open_engine(f"{address}/fascia", pool=5)
         await migrate.upgrade(engine)
         at = time.monotonic()

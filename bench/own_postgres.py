@@ -1,5 +1,6 @@
 """A PostgreSQL of its own for one measurement, with fsync on, thrown away afterwards."""
 
+# ruff: noqa: ASYNC220, ASYNC221 (nothing else runs in this process yet)
 from __future__ import annotations
 
 import asyncio

@@ -249,7 +249,7 @@ class Journal(Protocol):
         ...
 
     async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
-        """What came in streams of this shard and is not yet routed: urgent first, but each stream in its own order.
+        """What came in streams of this shard and is not yet routed: urgent first, with what waits before it in its stream.
 
         Streams that are parked are left out. Who routes a stream's messages one after the other, in the order given,
         keeps its order.

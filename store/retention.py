@@ -23,9 +23,12 @@ DAYS: Final = 400
 AT_ONCE: Final = 1000
 BATCHES: Final = 2000  # of a round; the next one goes on
 
-# On a row m of messages: what is not settled, or belongs to a case that is not closed, is needed whatever its age.
-_NEEDED: Final = """(m.state NOT IN ('routed', 'refused', 'sent', 'acknowledged') OR (m."case" <> '' AND NOT EXISTS (
-    SELECT 1 FROM cases c WHERE c."case" = m."case" AND c.closed)))"""
+
+def needed(row: str) -> str:
+    """What is not settled, or belongs to a case that is not closed, is needed whatever its age: a condition on a row."""
+    return f"""\
+        ({row}.state NOT IN ('routed', 'refused', 'sent', 'acknowledged') OR ({row}."case" <> '' AND NOT EXISTS (
+        SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed)))"""  # noqa: S608 only our own names
 
 
 class KeepFor(Canonical):
@@ -92,12 +95,12 @@ class StoredRetention:
         weeks = [
             week.monday.isoformat()
             for week in await self._partitions.weeks()
-            if week.ends < now - longest and await self._partitions.drop(week, _NEEDED)
+            if week.ends < now - longest and await self._partitions.drop(week, needed("m"))
         ]
         return Deleted(messages=gone, keys=keys, weeks=tuple(weeks))
 
     async def _messages(self, which: ColumnElement[bool], before: datetime, at_once: int, batches: int) -> int:
-        free = text(f"NOT {_NEEDED.replace('m.', 'messages.')}")
+        free = text(f"NOT {needed('messages')}")
         older = messages.c.id < lowest_id(before)
         done, after = 0, ""
         for _ in range(batches):

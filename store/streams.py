@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Integer, Select, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Select,
+    SmallInteger,
+    any_,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,8 +26,8 @@ from canonical.base import Canonical
 from canonical.ports import Kept
 from store.database import at_once, transaction
 from store.ids import now
-from store.kept import KEPT, kept, short_key
-from store.tables import messages, parked_streams
+from store.kept import KEPT, SLOTS, kept, short_key
+from store.tables import Words, messages, parked_streams
 
 ASIDE_AT_ONCE: Final = 5000
 
@@ -43,13 +55,22 @@ class StoredStreams:
     async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
         """What came in streams of shard ``shard`` of ``of`` and is not yet routed: urgent first, each stream in order.
 
-        A message waits for the earlier ones of its stream, also where those are less urgent.
+        An urgent message brings with it what waits before it in its stream, however little urgent that is.
         """
         if not 0 <= shard < of:
             raise ValueError(f"{of} shards have no shard {shard}")
-        async with at_once(self._engine) as connection:
-            rows = await connection.execute(_NEXT, {"shard": shard, "of": of, "most": limit})
-            return [kept(row) for row in rows.mappings()]
+        slots = [slot for slot in range(SLOTS) if slot % of == shard]
+        async with transaction(self._engine) as connection:
+            rows = (
+                await connection.execute(_NEXT if of > 1 else _NEXT_OF_ALL, {"slots": slots, "most": limit})
+            ).mappings()
+            found = {row["id"]: kept(row) for row in rows}
+            least = await connection.scalar(_LEAST_URGENT) if found else None
+            behind = {one.stream: one.id for one in found.values() if least is not None and one.priority < least}
+            for stream, last in behind.items():
+                before = await connection.execute(_BEFORE, {"of_stream": stream, "last": last, "most": limit})
+                found |= {row["id"]: kept(row) for row in before.mappings()}
+        return in_order(found.values())[:limit]
 
     async def park(self, stream: str, message: str, reason: str) -> None:
         """Let a stream wait behind one of its messages; one that is parked keeps its first reason."""
@@ -106,29 +127,39 @@ class StoredStreams:
         return done
 
 
-def _next() -> Select[Any]:
-    """Found by the index of what is next; a stream's own order is asked of the index of what is behind."""
-    earlier = messages.alias("earlier")
-    parked = select(parked_streams.c.stream).where(parked_streams.c.stream == messages.c.stream).exists()
-    overtakes = (
-        select(earlier.c.id)
-        .where(
-            earlier.c.direction == "in",
-            earlier.c.state.in_(("received", "validated")),
-            earlier.c.stream != "",
-            earlier.c.stream == messages.c.stream,
-            earlier.c.id < messages.c.id,
-            earlier.c.priority > messages.c.priority,
-        )
-        .exists()
-    )
-    shard, of = bindparam("shard", type_=Integer), bindparam("of", type_=Integer)
+def in_order(waiting: Iterable[Kept]) -> list[Kept]:
+    """Messages as they are to be routed: each as urgent as the most urgent that waits behind it in its stream."""
+    urgency: dict[str, int] = {}  # of each stream so far, from its end
+    ranked = []
+    for message in sorted(waiting, key=lambda one: one.id, reverse=True):
+        urgency[message.stream] = min(urgency.get(message.stream, message.priority), message.priority)
+        ranked.append((urgency[message.stream], message.id, message))
+    return [message for _, _, message in sorted(ranked, key=lambda one: one[:2])]
+
+
+def _next(*more: ColumnElement[bool]) -> Select[Any]:
+    """By the index of what is next: what it costs does not depend on how much waits, or was ever kept."""
+    parked = messages.c.stream.in_(select(parked_streams.c.stream))
     return (
         select(*KEPT)
-        .where(IN_STREAM, ~messages.c.parked, messages.c.slot % of == shard, ~parked, ~overtakes)
+        .where(IN_STREAM, ~messages.c.parked, ~parked, *more)
         .order_by(messages.c.priority, messages.c.id)
         .limit(bindparam("most", type_=Integer))
     )
 
 
-_NEXT: Final = _next()
+_NEXT_OF_ALL: Final = _next()
+_NEXT: Final = _next(messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger))))
+_LEAST_URGENT: Final = (
+    select(messages.c.priority)
+    .where(IN_STREAM, ~messages.c.parked)
+    .order_by(messages.c.priority.desc(), messages.c.id.desc())
+    .limit(1)
+)
+_BEFORE: Final = (
+    select(*KEPT)
+    .where(IN_STREAM, messages.c.stream == bindparam("of_stream", type_=Words))
+    .where(messages.c.id <= bindparam("last", type_=Words))
+    .order_by(messages.c.id)
+    .limit(bindparam("most", type_=Integer))
+)

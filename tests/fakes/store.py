@@ -41,6 +41,7 @@ from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
 from store.kept import slot_of
 from store.moves import STATES
+from store.streams import in_order
 from tests.fakes.register import FakeRegister
 
 
@@ -134,14 +135,7 @@ class FakeJournal:
         if not 0 <= shard < of:
             raise ValueError(f"{of} shards have no shard {shard}")
         ours = [kept for kept in self._waiting() if kept.stream and slot_of(kept.stream) % of == shard]
-        ours = sorted((kept for kept in ours if kept.stream not in self.parked), key=lambda kept: kept.id)
-        latest: dict[str, int] = {}  # the least urgent so far of each stream: none of its later ones overtakes it
-        free = []
-        for kept in ours:
-            latest[kept.stream] = max(latest.get(kept.stream, 0), kept.priority)
-            if kept.priority == latest[kept.stream]:
-                free.append(kept)
-        return sorted(free, key=lambda kept: (kept.priority, kept.id))[:limit]
+        return in_order(kept for kept in ours if kept.stream not in self.parked)[:limit]
 
     async def park(self, stream: str, message: str, reason: str) -> None:
         self.parked.setdefault(stream, (message, reason))
