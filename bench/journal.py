@@ -1,4 +1,4 @@
-"""What keeping, moving and finding messages costs: ``python -m bench.journal`` (docs/adr/0012-journal-at-scale.md has figures).
+"""What keeping, moving and finding messages costs: ``python -m bench.journal`` (docs/adr/0014-journal-at-scale.md has figures).
 
 Keeping is compared with one fdatasync per message to a file, in the same run and on the same disk, round by round.
 """

@@ -1,6 +1,6 @@
 """Lists of a journal of five million messages, and what is next of a million that wait: ``python -m bench.journal_lists``.
 
-The figures are in docs/adr/0012-journal-at-scale.md. Each list is asked some times, for its first page and for one further on.
+The figures are in docs/adr/0014-journal-at-scale.md. Each list is asked some times, for its first page and for one further on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Payloads made small before they are stored, and given back exactly as they came (docs/adr/0010-journal-at-scale.md).
+"""Payloads made small before they are stored, and given back exactly as they came (docs/adr/0014-journal-at-scale.md).
 
 PostgreSQL compresses a row only above 2 kB, and a message of HL7 has a third of that: we do it ourselves, by deflate with a
 dictionary of what such messages say again and again. What is larger is left to PostgreSQL.
