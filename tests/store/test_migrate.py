@@ -117,7 +117,7 @@ async def test_a_database_that_is_away_is_unavailable() -> None:
 async def test_a_running_installation_keeps_everything_when_its_journal_goes_by_weeks(empty: str) -> None:
     engine = open_engine(empty, pool=2)
     async with transaction(engine) as connection:
-        await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), "0007"))
+        await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), "0008"))
         for statement in _BEFORE.split(";"):
             await connection.exec_driver_sql(statement)
     await migrate.upgrade(engine)

@@ -14,8 +14,8 @@ from alembic import op
 from store.ids import moment_of
 from store.partitions import AHEAD, WEEK, making, making_defaults, weeks
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
