@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,8 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from canonical.errors import Malformed, Unavailable
 
-# 40001 and 40P01: two transactions in each other's way; 53300, 57P0x: too many connections, or the server goes down.
-_REPEATABLE = frozenset({"40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03"})
+# 40001 and 40P01: two transactions in each other's way; 53300, 57P0x: too many connections, or the server goes down;
+# 53100, 53200, 58030: no room on its disk or in its memory, or the disk fails; 25006: it is a stand-by for now.
+_REPEATABLE = frozenset(
+    {"25006", "40001", "40P01", "53100", "53200", "53300", "55P03", "57P01", "57P02", "57P03", "58030"}
+)
 
 
 IDLE = 30.0  # seconds a connection may rest before it is asked whether it still stands
@@ -100,6 +104,8 @@ async def named() -> AsyncIterator[None]:
 
 
 def _passes(failed: DBAPIError) -> bool:
+    if isinstance(failed.orig and failed.orig.__cause__, asyncpg.DataError):
+        return False  # a value no column takes: the driver calls that a fault of the connection
     lost = failed.connection_invalidated or isinstance(failed, OperationalError | InterfaceError)
     return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08")
 

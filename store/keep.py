@@ -64,6 +64,7 @@ def _keeping() -> Any:
             RETURNING message)
         INSERT INTO messages ({written}) SELECT {written} FROM given
         WHERE key = '' OR conflicts_with <> '' OR id IN (SELECT message FROM taken)
+        ON CONFLICT (id) DO NOTHING
         RETURNING id"""  # noqa: S608 only names of our own columns
     types: dict[str, Any] = {name: ARRAY(_TYPES[name] if name in _TYPES else Text()) for name in _GIVEN}
     return text(sql).bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items()))
@@ -127,14 +128,15 @@ async def _told(
     again: bool = True,
 ) -> list[KeepResult]:
     """What became of each message; those whose key was taken are the same as the first, or kept apart from it."""
-    known = [row for row in rows if row["id"] not in written]
+    known = [row for row in rows if row["key"] and row["id"] not in written]
     firsts = await _first_messages(connection, known) if known else {}
     results, seen_again = [], []
     for message, row in zip(new, rows, strict=True):
-        if row["id"] in written:
+        first = firsts.get((row["direction"], row["key"]))
+        # A row of its own id, or without a key, was written by an attempt before this one.
+        if row["id"] in written or first is None or first.id == row["id"]:
             results.append(_new(row, message))
             continue
-        first = firsts[row["direction"], row["key"]]
         if first.hash != row["hash"]:
             results.append(await _apart(connection, row, message, first))
             continue

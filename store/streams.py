@@ -12,15 +12,17 @@ from sqlalchemy import (
     Integer,
     Select,
     SmallInteger,
+    Text,
     any_,
     bindparam,
     delete,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
 from canonical.ports import Kept
@@ -65,11 +67,8 @@ class StoredStreams:
                 await connection.execute(_NEXT if of > 1 else _NEXT_OF_ALL, {"slots": slots, "most": limit})
             ).mappings()
             found = {row["id"]: kept(row) for row in rows}
-            least = await connection.scalar(_LEAST_URGENT) if found else None
-            behind = {one.stream: one.id for one in found.values() if least is not None and one.priority < least}
-            for stream, last in behind.items():
-                before = await connection.execute(_BEFORE, {"of_stream": stream, "last": last, "most": limit})
-                found |= {row["id"]: kept(row) for row in before.mappings()}
+            for message in await _overtaken(connection, list(found.values()), limit):
+                found[message.id] = message
         return in_order(found.values())[:limit]
 
     async def park(self, stream: str, message: str, reason: str) -> None:
@@ -127,6 +126,24 @@ class StoredStreams:
         return done
 
 
+async def _overtaken(connection: AsyncConnection, found: Sequence[Kept], limit: int) -> list[Kept]:
+    """What waits before these in their streams and is less urgent: seldom anything, where priorities go by sender."""
+    if not found:
+        return []
+    oldest = await connection.scalar(_OLDEST, {"above": min(one.priority for one in found)})
+    if oldest is None:
+        return []
+    last, urgency = {one.stream: one.id for one in sorted(found, key=lambda one: one.id)}, dict[str, int]()
+    for one in found:
+        urgency[one.stream] = min(urgency.get(one.stream, one.priority), one.priority)
+    asked = {"streams": list(last), "lasts": list(last.values()), "priorities": [urgency[name] for name in last]}
+    overtaken: list[Kept] = []
+    for row in (await connection.execute(_OVERTAKING, asked | {"oldest": oldest})).all():
+        before = {"of_stream": row.stream, "oldest": oldest, "last": row.last, "most": limit}
+        overtaken += [kept(one) for one in (await connection.execute(_BEFORE, before)).mappings()]
+    return overtaken
+
+
 def in_order(waiting: Iterable[Kept]) -> list[Kept]:
     """Messages as they are to be routed: each as urgent as the most urgent that waits behind it in its stream."""
     urgency: dict[str, int] = {}  # of each stream so far, from its end
@@ -150,16 +167,26 @@ def _next(*more: ColumnElement[bool]) -> Select[Any]:
 
 _NEXT_OF_ALL: Final = _next()
 _NEXT: Final = _next(messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger))))
-_LEAST_URGENT: Final = (
-    select(messages.c.priority)
-    .where(IN_STREAM, ~messages.c.parked)
-    .order_by(messages.c.priority.desc(), messages.c.id.desc())
-    .limit(1)
+# The oldest of those less urgent than that: what it does not precede overtakes nobody.
+_OLDEST: Final = text("""
+    SELECT min(oldest.id) FROM generate_series(CAST(:above AS int) + 1, 9) AS p (priority) CROSS JOIN LATERAL (
+        SELECT id FROM messages WHERE direction = 'in' AND state IN ('received', 'validated') AND stream <> ''
+        AND NOT parked AND priority = p.priority ORDER BY id LIMIT 1) oldest
+""")
+_OVERTAKING: Final = text("""
+    SELECT s.stream, s.last FROM unnest(:streams, :lasts, :priorities) AS s (stream, last, priority) WHERE EXISTS (
+        SELECT FROM messages w WHERE w.direction = 'in' AND w.state IN ('received', 'validated') AND w.stream <> ''
+        AND w.stream = s.stream AND w.id >= :oldest AND w.id < s.last AND w.priority > s.priority)
+""").bindparams(
+    bindparam("streams", type_=ARRAY(Text)),
+    bindparam("lasts", type_=ARRAY(Text)),
+    bindparam("priorities", type_=ARRAY(SmallInteger)),
+    bindparam("oldest", type_=Text),
 )
 _BEFORE: Final = (
     select(*KEPT)
     .where(IN_STREAM, messages.c.stream == bindparam("of_stream", type_=Words))
-    .where(messages.c.id <= bindparam("last", type_=Words))
+    .where(messages.c.id >= bindparam("oldest", type_=Words), messages.c.id < bindparam("last", type_=Words))
     .order_by(messages.c.id)
     .limit(bindparam("most", type_=Integer))
 )
