@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -104,7 +103,7 @@ async def named() -> AsyncIterator[None]:
 
 
 def _passes(failed: DBAPIError) -> bool:
-    if isinstance(failed.orig and failed.orig.__cause__, asyncpg.DataError):
+    if isinstance(getattr(failed.orig, "__cause__", None), ValueError):
         return False  # a value no column takes: the driver calls that a fault of the connection
     lost = failed.connection_invalidated or isinstance(failed, OperationalError | InterfaceError)
     return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08")

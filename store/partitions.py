@@ -125,7 +125,7 @@ class StoredPartitions:
             await _alone(connection)
             if week not in await _weeks(connection):
                 return False
-            count = f"SELECT count(*) FROM (SELECT 1 FROM {messages} m WHERE {needed} LIMIT {LEFT_AT_MOST + 1}) some"
+            count = f"SELECT count(*) FROM (SELECT 1 FROM {messages} m WHERE {needed} LIMIT {LEFT_AT_MOST + 1}) AS stay"
             if int(await connection.scalar(text(count)) or 0) > LEFT_AT_MOST:
                 return False
             for table, _ in _TABLES:
@@ -162,7 +162,7 @@ async def _make(connection: AsyncConnection, week: Week) -> None:
     for table, column in _TABLES:
         new, span = f"{table}_{week.suffix}", f"{column} >= '{week.first}' AND {column} < '{week.beyond}'"
         steps = (
-            f"CREATE TABLE {new} (LIKE {table} INCLUDING ALL) WITH ({_CARE})",
+            f"CREATE TABLE {new} (LIKE {table} INCLUDING ALL EXCLUDING IDENTITY) WITH ({_CARE})",
             f"WITH taken AS (DELETE FROM {table}_default WHERE {span} RETURNING *) "
             f"INSERT INTO {new} {'' if table == 'messages' else 'OVERRIDING SYSTEM VALUE '}SELECT * FROM taken",
             f"ALTER TABLE {table} ATTACH PARTITION {new} FOR VALUES FROM ('{week.first}') TO ('{week.beyond}')",
