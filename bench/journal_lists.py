@@ -36,7 +36,7 @@ _FILL = """
         CASE WHEN n % 1000 = 1 THEN 'dead' WHEN n % 1000 = 2 THEN 'refused' WHEN n % 100 = 7 THEN 'acknowledged'
             WHEN n % 500000 = 9 THEN 'sent' ELSE 'routed' END,
         CASE WHEN n % 100 = 5 THEN 'procure_to_pay/NGH/WARD/' || n % 20000 ELSE '' END, repeat(md5(n::text), 2), 616,
-        uuid_extract_timestamp(id::uuid), sender || '/' || floor(200000 * power(random(), 2))::int, 5, 0, 1,
+        uuid_extract_timestamp(id::uuid), sender || '/' || floor(200000 * power(random(), 2))::int, 5, 0, 0,
         decode(repeat(md5(n::text), 20), 'hex')
     FROM (SELECT n, uuidv7(-(n * interval '400 days' / {many}))::text AS id,
         'S' || floor(20 * power(random(), 4))::int AS sender FROM generate_series({first}, {last}) AS n) made
@@ -45,7 +45,7 @@ _WAITING = """
     INSERT INTO messages (id, direction, door, sender, kind, state, hash, size, at, stream, priority, slot, packing, payload)
     SELECT id, 'in', 'mllp', 'W' || n % 20, 'ADT^A08', 'received', repeat(md5(n::text), 2), 616,
         uuid_extract_timestamp(id::uuid), 'W' || n % 20 || '/' || n % 50000, CASE WHEN n % 1000 = 0 THEN 0 ELSE 5 END,
-        n % 256, 1, decode(repeat(md5(n::text), 20), 'hex')
+        n % 256, 0, decode(repeat(md5(n::text), 20), 'hex')
     FROM (SELECT n, uuidv7(-(n * interval '1 ms'))::text AS id FROM generate_series(1, {many}) AS n) made
 """
 
