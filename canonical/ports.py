@@ -8,7 +8,7 @@ then has one effect (our key goes with it). Raised everywhere: Unavailable, Thro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from pydantic import ConfigDict, Field
@@ -153,10 +153,21 @@ class Kept(Canonical):
     answer: str = ""
     at: datetime
     data: bytes = b""
+    stream: str = ""
+    priority: int = 5
+    occurred: datetime | None = None
+    channel: str = ""
+    version_of: str = ""
+    replay_of: str = ""
 
 
 class NewMessage(Canonical):
-    """A message to keep. ``key`` is what makes it the same message again (both parties and ISA13, Idempotency-Key)."""
+    """A message to keep. ``key`` is what makes it the same message again (both parties and ISA13, Idempotency-Key).
+
+    ``stream``: what must stay in order with it (a sender and a subject); empty: its door and the sweep route it, in any order.
+    ``priority``: 0 is urgent, 9 is bulk. ``occurred``: when it says it was made. ``remember``: how long the key makes it the
+    same message; None is for ever. ``version_of``: the message it corrects; ``replay_of``: the message it repeats.
+    """
 
     direction: str = Field(default="in", pattern="^(in|out)$")
     door: str
@@ -169,6 +180,23 @@ class NewMessage(Canonical):
     case: str = ""
     trace: str = ""
     at: datetime | None = None
+    stream: str = ""
+    priority: int = Field(default=5, ge=0, le=9)
+    occurred: datetime | None = None
+    channel: str = ""
+    version_of: str = ""
+    replay_of: str = ""
+    remember: timedelta | None = None
+
+
+class Move(Canonical):
+    """A message's move to a state, with the reason; what is empty of ``case`` and ``kind`` stays as it is."""
+
+    message: str
+    state: str
+    reason: str = ""
+    case: str = ""
+    kind: str = ""
 
 
 CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes
@@ -190,10 +218,18 @@ class Journal(Protocol):
         """Keep it whole, or find that it is here already."""
         ...
 
+    async def keep_many(self, messages: Sequence[NewMessage]) -> Sequence[KeepResult]:
+        """Keep many, in their order, each as :meth:`keep` would; nothing is told before all of it is durable."""
+        ...
+
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
     ) -> None:
         """Move a message to received, validated, routed, refused, dead, sent or acknowledged, with the reason."""
+        ...
+
+    async def mark_many(self, moves: Sequence[Move]) -> None:
+        """Make many moves, all or none, each as :meth:`mark` would."""
         ...
 
     async def answered(self, message: str, answer: str) -> None:
@@ -209,7 +245,23 @@ class Journal(Protocol):
         ...
 
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
-        """What was kept but not yet routed, oldest first, for the sweep."""
+        """What was kept outside any stream but not yet routed, oldest first, for the sweep."""
+        ...
+
+    async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
+        """What came in streams of this shard and is not yet routed: urgent first, with what waits before it in its stream.
+
+        Streams that are parked are left out. Who routes a stream's messages one after the other, in the order given,
+        keeps its order.
+        """
+        ...
+
+    async def park(self, stream: str, message: str, reason: str) -> None:
+        """Let a stream wait behind one of its messages until a person has dealt with that."""
+        ...
+
+    async def unpark(self, stream: str) -> None:
+        """Let a stream go on; one that is not parked stays as it is."""
         ...
 
 

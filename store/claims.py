@@ -19,8 +19,9 @@ from store.case_tables import cases
 from store.claim_rules import Held, Start, judge, misnamed, read_start
 from store.database import at_once, transaction
 from store.ids import now
-from store.journal import keep_in, mark_in, moved, moving
+from store.journal import keep_in, read_in
 from store.money import budget_left, reserve
+from store.moves import mark_in, moved, moving
 from store.numbering import hold, take
 from store.order_starts import conflict, forged, may_not_begin
 from store.tables import Words, claims, commitments, messages, order_numbers, orders
@@ -295,10 +296,10 @@ async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | 
 
 async def _right_one(connection: AsyncConnection, request: ClaimRequest, held: RowMapping) -> Start | None:
     """The start that was announced (or taken) under this name, read from the journal; None where there is none to read."""
-    data = await connection.scalar(select(messages.c.data).where(messages.c.id == held["message"]))
-    if data is None:
+    message = await read_in(connection, held["message"])
+    if message is None:
         return None
-    right = read_start(request.model_copy(update={"data": bytes(data), "encoding": "json/plain"}))
+    right = read_start(request.model_copy(update={"data": message.data, "encoding": "json/plain"}))
     return right if not right.outcome and right.hash == held["hash"] else None
 
 

@@ -14,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from canonical.errors import Malformed, Unavailable
 
-# 40001 and 40P01: two transactions in each other's way; 53300, 57P0x: too many connections, or the server goes down.
-_REPEATABLE = frozenset({"40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03"})
+# 40001 and 40P01: two transactions in each other's way; 53300, 57P0x: too many connections, or the server goes down;
+# 53100, 53200, 58030: no room on its disk or in its memory, or the disk fails; 25006: it is a stand-by for now.
+_REPEATABLE = frozenset(
+    {"25006", "40001", "40P01", "53100", "53200", "53300", "55P03", "57P01", "57P02", "57P03", "58030"}
+)
 
 
 IDLE = 30.0  # seconds a connection may rest before it is asked whether it still stands
@@ -71,7 +74,7 @@ async def at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         Unavailable: as :func:`transaction`.
     """
-    async with _named(), engine.connect() as connection:
+    async with named(), engine.connect() as connection:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -82,12 +85,12 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         Unavailable: the database does not answer, or another transaction stood in the way; harmless to repeat.
     """
-    async with _named(), engine.begin() as connection:
+    async with named(), engine.begin() as connection:
         yield connection
 
 
 @asynccontextmanager
-async def _named() -> AsyncIterator[None]:
+async def named() -> AsyncIterator[None]:
     """An outage, under the platform's name for it."""
     try:
         yield
@@ -100,6 +103,8 @@ async def _named() -> AsyncIterator[None]:
 
 
 def _passes(failed: DBAPIError) -> bool:
+    if isinstance(getattr(failed.orig, "__cause__", None), ValueError):
+        return False  # a value no column takes: the driver calls that a fault of the connection
     lost = failed.connection_invalidated or isinstance(failed, OperationalError | InterfaceError)
     return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, and_, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, Table, and_, cast, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,6 +26,7 @@ from store.case_tables import (
 from store.claims import as_written
 from store.database import transaction
 from store.decisions import REASON
+from store.ids import lowest_id
 from store.query_models import (
     CaseDetail,
     CasePage,
@@ -44,8 +45,12 @@ from store.register_reading import utc_today
 from store.tables import claims, messages, orders, register, register_keys
 from store.ways import LineWay, ways
 
-_MESSAGE = [column for column in messages.c if column.name not in ("data", "conflicts_with")]
+_MESSAGE = [
+    column for column in messages.c if column.name not in ("payload", "packing", "slot", "parked", "conflicts_with")
+]
 _HAS_ATTENTION = select(case_attention.c.case).where(case_attention.c.case == cases.c.case).exists()
+
+_AS_ASKED = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def _case_rows() -> Select[Any]:
@@ -187,15 +192,19 @@ class StoredQueries:
             return await _decisions(connection, case)
 
     async def messages(self, which: MessageQuery, *, after: str = "", limit: int = 50) -> MessagePage:
-        """Messages without their bytes, newest first."""
+        """Messages without their bytes, newest first. Ids begin with their moment, so a span of time is a span of them."""
         asked = select(*_MESSAGE).order_by(messages.c.id.desc()).limit(limit + 1)
-        wanted = which.model_dump(exclude={"since"})
+        wanted = which.model_dump(exclude={"since", "until"})
         asked = asked.where(*(messages.c[name] == value for name, value in wanted.items() if value))
         if which.since is not None:
-            asked = asked.where(messages.c.at >= which.since)
+            asked = asked.where(messages.c.id >= lowest_id(which.since), messages.c.at >= which.since)
+        if which.until is not None:
+            after_it = lowest_id(which.until + timedelta(milliseconds=1))
+            asked = asked.where(messages.c.id < after_it, messages.c.at < which.until)
         if after:
             asked = asked.where(messages.c.id < after)
         async with transaction(self._engine) as connection:
+            await connection.execute(_AS_ASKED)  # a plan for these values: which index is best depends on them
             rows = [MessageRow.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
         return MessagePage(messages=tuple(rows[:limit]), next=rows[limit - 1].id if len(rows) > limit else "")
 

@@ -125,7 +125,7 @@ class CaseDetail(CaseRow):
 
 
 class MessageQuery(Canonical):
-    """Which messages a list is about."""
+    """Which messages a list is about; ``since`` is in, ``until`` is not."""
 
     direction: str = ""
     door: str = ""
@@ -135,7 +135,12 @@ class MessageQuery(Canonical):
     control_number: str = ""
     state: str = ""
     case: str = ""
+    stream: str = ""
+    channel: str = ""
+    version_of: str = ""
+    replay_of: str = ""
     since: datetime | None = None
+    until: datetime | None = None
 
 
 class MessageRow(Canonical):
@@ -158,6 +163,12 @@ class MessageRow(Canonical):
     duplicate_of: str = ""
     answer: str = ""
     at: datetime
+    stream: str = ""
+    priority: int = 5
+    occurred: datetime | None = None
+    channel: str = ""
+    version_of: str = ""
+    replay_of: str = ""
 
 
 class MessagePage(Canonical):

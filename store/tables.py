@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -32,6 +34,13 @@ metadata = MetaData(
 )
 
 
+def fit(value: str) -> str:
+    """Text as PostgreSQL takes it."""
+    if value.isascii() and "\x00" not in value:
+        return value
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 class Words(TypeDecorator[str]):
     """Text from anywhere. PostgreSQL takes no NUL and no half characters: what a partner sent in their place is marked."""
 
@@ -39,9 +48,7 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        return None if value is None else fit(value)
 
 
 def words(name: str, **options: Any) -> Column[str]:
@@ -57,6 +64,9 @@ def serial() -> Column[int]:
 
 
 # ---- the journal ----------------------------------------------------------------------------------------------------
+
+# Partitioned by time (store/partitions.py): ids begin with their moment. A waiting message is not routed yet.
+_WAITING = "direction = 'in' AND state IN ('received', 'validated')"
 
 messages = Table(
     "messages",
@@ -79,31 +89,71 @@ messages = Table(
     words("conflicts_with"),
     words("answer"),
     moment("at"),
-    Column("data", LargeBinary, nullable=False),
-    Index(
-        "uq_messages_key",
-        "direction",
-        "key",
-        unique=True,
-        postgresql_where=text("key <> '' AND conflicts_with = ''"),
-    ),
-    Index("uq_messages_bytes", "direction", "key", "hash", unique=True, postgresql_where=text("key <> ''")),
-    Index(
-        "ix_messages_waiting", "at", postgresql_where=text("direction = 'in' AND state IN ('received', 'validated')")
-    ),
-    Index(None, "case"),
+    words("stream"),
+    Column("priority", SmallInteger, nullable=False, server_default=text("5")),
+    moment("occurred", nullable=True),
+    words("channel"),
+    words("version_of"),
+    words("replay_of"),
+    Column("slot", SmallInteger, nullable=False, server_default=text("0")),  # which router's it is (store/shards.py)
+    Column("parked", Boolean, nullable=False, server_default=text("false")),  # passed over quickly (store/streams.py)
+    Column("packing", SmallInteger, nullable=False),  # store/packing.py
+    Column("payload", LargeBinary, nullable=False),
+    Index("ix_messages_unordered", "at", "id", postgresql_where=text(f"{_WAITING} AND stream = ''")),
+    Index("ix_messages_next", "priority", "id", postgresql_where=text(f"{_WAITING} AND stream <> '' AND NOT parked")),
+    Index("ix_messages_behind", "stream", "id", postgresql_where=text(f"{_WAITING} AND stream <> ''")),
+    Index("ix_messages_state", "state", "id", postgresql_where=text("state <> 'routed'")),
+    Index("ix_messages_kind", "kind", "id"),
+    Index("ix_messages_sender", "sender", "id", postgresql_where=text("sender <> ''")),
+    Index("ix_messages_partner", "partner", "id", postgresql_where=text("partner <> ''")),
+    Index("ix_messages_stream", "stream", "id", postgresql_where=text("stream <> ''")),
+    Index("ix_messages_case", "case", "id", postgresql_where=text("\"case\" <> ''")),
+    Index("ix_messages_version_of", "version_of", postgresql_where=text("version_of <> ''")),
+    Index("ix_messages_replay_of", "replay_of", postgresql_where=text("replay_of <> ''")),
     Index("ix_messages_control", "partner", "control_number", postgresql_where=text("direction = 'out'")),
+    postgresql_partition_by="RANGE (id)",
 )
 
+# What happened to a message after it was kept; how it began is the message itself.
 message_states = Table(
     "message_states",
     metadata,
-    serial(),
-    words("message"),
+    Column("message", Words, primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
     words("state"),
     words("reason"),
     moment("at"),
-    Index(None, "message"),
+    postgresql_partition_by="RANGE (message)",
+)
+
+# The first message under each key, outside the partitions: a key is remembered longer than its message, or not as long.
+message_keys = Table(
+    "message_keys",
+    metadata,
+    Column("direction", Words, primary_key=True),
+    Column("key", Words(collation="C"), primary_key=True),  # so that keys that begin alike stand together
+    words("hash"),
+    words("message"),
+    moment("at"),
+    moment("until", nullable=True),
+    Index("ix_message_keys_until", "until", postgresql_using="brin"),
+)
+
+message_conflicts = Table(
+    "message_conflicts",
+    metadata,
+    Column("first", Words, primary_key=True),
+    Column("hash", Words, primary_key=True),
+    words("message"),
+)
+
+parked_streams = Table(
+    "parked_streams",
+    metadata,
+    Column("stream", Words, primary_key=True),
+    words("message"),
+    words("reason"),
+    moment("at"),
 )
 
 # ---- claims and numbers ---------------------------------------------------------------------------------------------

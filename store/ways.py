@@ -177,7 +177,9 @@ async def ways(connection: AsyncConnection, case: str) -> Sequence[LineWay]:
     ]
     wanted = {paper.ref.message for paper in papers} | {one.message or "" for one in of}
     letters = await connection.execute(
-        select(*(column for column in messages.c if column.name != "data")).where(messages.c.id.in_(wanted - {""}))
+        select(*(column for column in messages.c if column.name not in ("payload", "reason"))).where(
+            messages.c.id.in_(wanted - {""})
+        )
     )
     return _Family(
         of,

@@ -57,8 +57,11 @@ class TracedCases(StoredCases):
 class TracedJournal(StoredJournal):
     """What leaves us is in the trace of the step that sends it."""
 
-    async def keep(self, message: NewMessage) -> KeepResult:
-        return await super().keep(message.model_copy(update={"trace": message.trace or telemetry.trace_id()}))
+    async def keep_many(self, messages: Sequence[NewMessage]) -> list[KeepResult]:
+        trace = telemetry.trace_id()
+        return await super().keep_many(
+            [message.model_copy(update={"trace": message.trace or trace}) for message in messages]
+        )
 
 
 @dataclass

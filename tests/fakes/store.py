@@ -20,7 +20,7 @@ from canonical.cases import (
     seal_is_valid,
 )
 from canonical.errors import Rejected
-from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, NewMessage, Unmatched
+from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, Move, NewMessage, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.seals import document_seal_is_valid
 from canonical.steps import (
@@ -39,7 +39,9 @@ from store.claim_rules import FORGED, Held, Numbered, Start, judge, misfit, misn
 from store.claims import as_written
 from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
-from store.journal import STATES
+from store.kept import slot_of
+from store.moves import STATES
+from store.streams import in_order
 from tests.fakes.register import FakeRegister
 
 
@@ -53,20 +55,20 @@ class FakeJournal:
     def __init__(self) -> None:
         self.messages: dict[str, Kept] = {}
         self.history: dict[str, list[tuple[str, str]]] = {}
-        self._conflicts: set[str] = set()
+        self._keys: dict[tuple[str, str], tuple[str, datetime | None]] = {}
+        self._apart: dict[tuple[str, str], str] = {}
+        self.parked: dict[str, tuple[str, str]] = {}  # stream -> message, reason
 
     async def keep(self, message: NewMessage) -> KeepResult:
         content = hashlib.sha256(message.data).hexdigest()
-        same = [kept for kept in self.messages.values() if message.key and self._same_key(kept, message)]
-        first = next((kept for kept in same if kept.id not in self._conflicts), None)
+        at = message.at or _now()
+        first = self._first(message, at)
         if first is not None and first.hash == content:
             return KeepResult(outcome="duplicate", message=first, first=first)
-        again = next((kept for kept in same if kept.hash == content), None)
-        if again is not None:
-            return KeepResult(outcome="conflict", message=again, first=first)
-        at = message.at or _now()
+        if first is not None and (again := self._apart.get((first.id, content))):
+            return KeepResult(outcome="conflict", message=self.messages[again], first=first)
         kept = Kept(
-            **message.model_dump(exclude={"at", "data"}),
+            **message.model_dump(exclude={"at", "data", "remember"}),
             id=new_id(at),
             at=at,
             data=message.data,
@@ -78,13 +80,19 @@ class FakeJournal:
         self.messages[kept.id] = kept
         self.history[kept.id] = [(kept.state, kept.reason)]
         if first is not None:
-            self._conflicts.add(kept.id)
+            self._apart[first.id, content] = kept.id
             return KeepResult(outcome="conflict", message=kept, first=first)
+        if message.key:
+            until = at + message.remember if message.remember is not None else None
+            self._keys[message.direction, message.key] = (kept.id, until)
         return KeepResult(outcome="kept", message=kept)
 
-    @staticmethod
-    def _same_key(kept: Kept, message: NewMessage) -> bool:
-        return kept.key == message.key and kept.direction == message.direction
+    async def keep_many(self, messages: Sequence[NewMessage]) -> Sequence[KeepResult]:
+        return [await self.keep(message) for message in messages]
+
+    def _first(self, message: NewMessage, at: datetime) -> Kept | None:
+        name, until = self._keys.get((message.direction, message.key), ("", None))
+        return None if until is not None and until < at else self.messages.get(name)
 
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
@@ -102,6 +110,11 @@ class FakeJournal:
         if (kept.state, kept.reason) != (state, reason):
             self.history[message].append((state, reason))
 
+    async def mark_many(self, moves: Sequence[Move]) -> None:
+        missing = next((move.message for move in moves if move.message not in self.messages), None)
+        for move in moves:
+            await self.mark(missing or move.message, move.state, reason=move.reason, case=move.case, kind=move.kind)
+
     async def answered(self, message: str, answer: str) -> None:
         if message not in self.messages:
             raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
@@ -112,15 +125,30 @@ class FakeJournal:
 
     async def kept_under(self, prefix: str) -> Sequence[Kept]:
         found = [kept for kept in self.messages.values() if kept.direction == "in" and kept.key.startswith(prefix)]
-        return sorted((one for one in found if one.id not in self._conflicts), key=lambda one: (one.at, one.id))
+        return sorted((one for one in found if one.id not in self._apart.values()), key=lambda one: (one.at, one.id))
 
     async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
-        waiting = [
+        waiting = [kept for kept in self._waiting() if not kept.stream and kept.at < older_than]
+        return sorted(waiting, key=lambda kept: (kept.at, kept.id))[:limit]
+
+    async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
+        if not 0 <= shard < of:
+            raise ValueError(f"{of} shards have no shard {shard}")
+        ours = [kept for kept in self._waiting() if kept.stream and slot_of(kept.stream) % of == shard]
+        return in_order(kept for kept in ours if kept.stream not in self.parked)[:limit]
+
+    async def park(self, stream: str, message: str, reason: str) -> None:
+        self.parked.setdefault(stream, (message, reason))
+
+    async def unpark(self, stream: str) -> None:
+        self.parked.pop(stream, None)
+
+    def _waiting(self) -> list[Kept]:
+        return [
             kept
             for kept in self.messages.values()
-            if kept.direction == "in" and kept.state in ("received", "validated") and kept.at < older_than
+            if kept.direction == "in" and kept.state in ("received", "validated")
         ]
-        return sorted(waiting, key=lambda kept: (kept.at, kept.id))[:limit]
 
 
 class FakeNumbering:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from canonical.errors import Rejected
-from canonical.ports import Cases, Journal, NewMessage, Numbering
+from canonical.ports import Cases, Journal, Move, NewMessage, Numbering
 from tests.store.build import NOW
 
 
@@ -109,6 +109,127 @@ class JournalContract:
         found = await stores.journal.unrouted(NOW + timedelta(seconds=1))
         assert [message.id for message in found] == [kept[1].id, kept[0].id]
         assert await stores.journal.unrouted(NOW - timedelta(hours=1)) == []
+
+    async def test_many_are_kept_in_their_order_each_as_it_would_be_alone(self, stores: Stores) -> None:
+        first = (await stores.journal.keep(NewMessage(door="mllp", data=b"0", key="known"))).message
+        brought = [
+            NewMessage(door="mllp", data=b"1", key="a"),
+            NewMessage(door="mllp", data=b"1", key="a"),
+            NewMessage(door="mllp", data=b"other", key="a"),
+            NewMessage(door="mllp", data=b"2"),
+            NewMessage(door="mllp", data=b"0", key="known"),
+            NewMessage(door="mllp", data=b"3", key="b"),
+        ]
+        told = await stores.journal.keep_many(brought)
+        assert [one.outcome for one in told] == ["kept", "duplicate", "conflict", "kept", "duplicate", "kept"]
+        assert told[1].message.id == told[0].message.id and told[4].message.id == first.id
+        assert told[2].first is not None and told[2].first.id == told[0].message.id
+        new = [told[place].message.id for place in (0, 3, 5)]
+        assert new == sorted(new)
+        for one, message in zip(told, brought, strict=True):
+            read = await stores.journal.read(one.message.id)
+            assert read is not None and read.data == message.data == one.message.data
+        assert await stores.journal.keep_many([]) == []
+
+    async def test_what_a_message_says_of_itself_is_kept_with_it(self, stores: Stores) -> None:
+        told = await stores.journal.keep(
+            NewMessage(
+                door="mllp",
+                data=b"a",
+                stream="WARD/4711",
+                priority=2,
+                occurred=NOW,
+                channel="ward-out",
+                version_of="earlier",
+                replay_of="other",
+            )
+        )
+        read = await stores.journal.read(told.message.id)
+        for one in (told.message, read):
+            assert one is not None
+            found = (one.stream, one.priority, one.occurred, one.channel, one.version_of, one.replay_of)
+            assert found == ("WARD/4711", 2, NOW, "ward-out", "earlier", "other")
+
+    async def test_a_number_is_new_again_when_its_time_is_over(self, stores: Stores) -> None:
+        def brought(days: float, data: bytes = b"a", remember: timedelta | None = timedelta(days=7)) -> NewMessage:
+            return NewMessage(
+                door="mllp", data=data, key="hl7/WARD/1", at=NOW + timedelta(days=days), remember=remember
+            )
+
+        first = await stores.journal.keep(brought(0))
+        assert (await stores.journal.keep(brought(6.9))).outcome == "duplicate"
+        assert (await stores.journal.keep(brought(6.9, b"b"))).outcome == "conflict"
+        later = await stores.journal.keep(brought(7.1, b"b"))
+        assert later.outcome == "kept" and later.message.id != first.message.id
+        assert (await stores.journal.keep(brought(8, b"b"))).message.id == later.message.id
+        assert (await stores.journal.keep(brought(8, b"a"))).outcome == "conflict"
+
+    async def test_a_number_without_an_end_is_never_new_again(self, stores: Stores) -> None:
+        await stores.journal.keep(NewMessage(door="sftp", data=b"a", key="x12/1", at=NOW))
+        again = NewMessage(door="sftp", data=b"a", key="x12/1", at=NOW + timedelta(days=9000), remember=timedelta(1))
+        assert (await stores.journal.keep(again)).outcome == "duplicate"
+
+    async def test_many_moves_are_made_at_once_or_not_at_all(self, stores: Stores) -> None:
+        kept = [
+            one.message.id for one in await stores.journal.keep_many([_in_stream("s", b"1"), _in_stream("s", b"2")])
+        ]
+        await stores.journal.mark_many(
+            [
+                Move(message=kept[1], state="routed", case="c", kind="ADT^A01"),
+                Move(message=kept[0], state="validated"),
+                Move(message=kept[0], state="dead", reason="unreadable"),
+            ]
+        )
+        one, two = [await stores.journal.read(name) for name in kept]
+        assert one is not None and (one.state, one.reason) == ("dead", "unreadable")
+        assert two is not None and (two.state, two.case, two.kind) == ("routed", "c", "ADT^A01")
+        with pytest.raises(Rejected):
+            await stores.journal.mark_many([Move(message=kept[0], state="routed"), Move(message="no", state="routed")])
+        with pytest.raises(ValueError, match="lost"):
+            await stores.journal.mark_many([Move(message=kept[0], state="lost")])
+        still = await stores.journal.read(kept[0])
+        assert still is not None and still.state == "dead"
+        await stores.journal.mark_many([])
+
+    async def test_urgent_streams_come_first_and_each_keeps_its_order(self, stores: Stores) -> None:
+        brought = [
+            _in_stream("bulk", b"b1", 9),
+            _in_stream("usual", b"u1"),
+            _in_stream("urgent", b"x1", 0),
+            _in_stream("usual", b"u2"),
+            NewMessage(door="rest", data=b"no stream"),
+            _in_stream("bulk", b"urgent behind bulk", 0),
+        ]
+        await stores.journal.keep_many(brought)
+        found = await stores.journal.next_to_route(0, 1)
+        assert [one.data for one in found] == [b"b1", b"x1", b"urgent behind bulk", b"u1", b"u2"]
+        assert [one.data for one in await stores.journal.next_to_route(0, 1, 2)] == [b"b1", b"x1"]
+        await stores.journal.mark_many([Move(message=one.id, state="routed") for one in found])
+        assert await stores.journal.next_to_route(0, 1) == []
+        assert [one.data for one in await stores.journal.unrouted(NOW + timedelta(days=9000))] == [b"no stream"]
+
+    async def test_every_stream_is_in_one_shard(self, stores: Stores) -> None:
+        names = [f"WARD/{number}" for number in range(40)]
+        await stores.journal.keep_many([_in_stream(name, b"1") for name in names + names])
+        shards = [{one.stream for one in await stores.journal.next_to_route(shard, 3)} for shard in range(3)]
+        assert all(shards) and sorted(name for shard in shards for name in shard) == sorted(names)
+        with pytest.raises(ValueError, match="no shard 3"):
+            await stores.journal.next_to_route(3, 3)
+
+    async def test_a_parked_stream_waits_and_the_others_go_on(self, stores: Stores) -> None:
+        told = await stores.journal.keep_many([_in_stream("bad", b"1"), _in_stream("good", b"2")])
+        bad = told[0].message.id
+        await stores.journal.park("bad", bad, "unknown code")
+        await stores.journal.park("bad", bad, "again")
+        await stores.journal.keep(_in_stream("bad", b"3"))
+        assert [one.data for one in await stores.journal.next_to_route(0, 1)] == [b"2"]
+        await stores.journal.unpark("bad")
+        await stores.journal.unpark("never parked")
+        assert [one.data for one in await stores.journal.next_to_route(0, 1)] == [b"1", b"2", b"3"]
+
+
+def _in_stream(stream: str, data: bytes, priority: int = 5) -> NewMessage:
+    return NewMessage(door="mllp", data=data, stream=stream, priority=priority)
 
 
 class NumberingContract:

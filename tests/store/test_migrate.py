@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
+from canonical.ports import NewMessage
 from store import case_tables, migrate
 from store.cases import StoredCases
-from store.database import open_engine
+from store.database import open_engine, transaction
+from store.journal import StoredJournal
 from store.migrate import NotMigrated
 
 
@@ -60,9 +65,14 @@ async def test_a_database_expanded_for_a_later_version_is_fine(empty: str) -> No
     await engine.dispose()
 
 
+def _ours(name: str | None, kind: str, _: Any) -> bool:
+    """Partitions are made and dropped as time goes by; they have the form of their parents."""
+    return not (kind == "table" and re.search(r"_(default|w\d{8})$", name or ""))
+
+
 async def test_the_migrations_make_the_tables_we_use(migrated: AsyncEngine) -> None:
     def differences(connection: Connection) -> Any:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        context = MigrationContext.configure(connection, opts={"compare_type": False, "include_name": _ours})
         return compare_metadata(context, case_tables.cases.metadata)
 
     async with migrated.connect() as connection:
@@ -102,3 +112,42 @@ async def test_a_database_that_is_away_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="our own database"):
         await StoredCases(engine, b"").status("c")
     await engine.dispose()
+
+
+async def test_a_running_installation_keeps_everything_when_its_journal_goes_by_weeks(empty: str) -> None:
+    engine = open_engine(empty, pool=2)
+    async with transaction(engine) as connection:
+        await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), "0008"))
+        for statement in _BEFORE.split(";"):
+            await connection.exec_driver_sql(statement)
+    await migrate.upgrade(engine)
+    journal = StoredJournal(engine)
+    first, other, out, late, odd = [await journal.read(name) for name in (_FIRST, _OTHER, _OUT, _LATE, "odd")]
+    assert first is not None and (first.data, first.state, first.case, first.answer) == (b"a", "routed", "c", _OUT)
+    assert other is not None and (other.data, other.reason) == (b"b", "conflict: told apart")
+    assert out is not None and out.state == "sent" and late is not None and odd is not None and odd.data == b"odd"
+    assert [(state, why) for state, why, _ in await journal.history(_FIRST)] == [("received", ""), ("routed", "done")]
+    for data, outcome, name in ((b"a", "duplicate", _FIRST), (b"b", "conflict", _OTHER)):
+        again = await journal.keep(NewMessage(door="sftp", data=data, key="k"))
+        assert (again.outcome, again.message.id) == (outcome, name)
+    assert [one.id for one in await journal.unrouted(datetime(2099, 1, 1, tzinfo=UTC))] == [_LATE, "odd"]
+    assert [one.id for one in await journal.kept_under("k")] == [_FIRST]
+    async with engine.connect() as connection:
+        places = await connection.exec_driver_sql("SELECT tableoid::regclass::text AS place FROM messages")
+        assert list(places.scalars()).count("messages_default") == 1, "only what has no moment in its name"
+    await engine.dispose()
+
+
+_FIRST, _OTHER = "019c0000-0000-7000-8000-000000000001", "019c0000-0000-7000-8000-000000000002"
+_OUT, _LATE = "019c8000-0000-7000-8000-000000000003", "019d0000-0000-7000-8000-000000000004"
+_BEFORE = f"""
+    INSERT INTO messages (id, direction, door, key, state, reason, "case", hash, size, conflicts_with, answer, at, data) VALUES
+    ('{_FIRST}', 'in', 'sftp', 'k', 'routed', 'done', 'c', encode(sha256('a'), 'hex'), 1, '', '{_OUT}', now(), 'a'),
+    ('{_OTHER}', 'in', 'sftp', 'k', 'refused', 'conflict: told apart', '', encode(sha256('b'), 'hex'), 1, '{_FIRST}', '',
+        now(), 'b'),
+    ('{_OUT}', 'out', 'sftp', 'k', 'sent', '', '', encode(sha256('c'), 'hex'), 1, '', '', now(), 'c'),
+    ('{_LATE}', 'in', 'rest', '', 'received', '', '', encode(sha256('d'), 'hex'), 1, '', '', now(), 'd'),
+    ('odd', 'in', 'rest', '', 'received', '', '', encode(sha256('odd'), 'hex'), 3, '', '', now() + interval '1 s', 'odd');
+    INSERT INTO message_states (message, state, reason, at) VALUES
+    ('{_FIRST}', 'received', '', now()), ('{_OTHER}', 'received', '', now()), ('{_FIRST}', 'routed', 'done', now())
+"""

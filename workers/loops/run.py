@@ -10,10 +10,13 @@ import structlog
 
 from canonical.errors import FasciaError
 from store.database import open_engine
+from store.partitions import StoredPartitions
+from store.retention import StoredRetention
 from workers import telemetry
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
+from workers.loops.journal_upkeep import EVERY, JournalUpkeep
 from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
@@ -55,7 +58,13 @@ async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
+        group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
+
+
+def _upkeep(parts: Wiring) -> JournalUpkeep:
+    partitions = StoredPartitions(parts.database)
+    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal)
 
 
 async def _watch_erps(parts: Wiring, stop: asyncio.Event, turn: Turn, group: asyncio.TaskGroup) -> None:

@@ -1,0 +1,97 @@
+"""A message as the journal's rows hold it, and as everyone else sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import RowMapping
+
+from canonical.ports import CONFLICT, Kept, NewMessage
+from store.ids import IdsInOrder, new_id
+from store.packing import pack, unpack
+from store.tables import fit, messages
+
+LONGEST_KEY: Final = 500
+SLOTS: Final = 256  # of streams; a router takes the slots of its shard (store/shards.py)
+GONE: Final = "its bytes were deleted when their time was over"
+KEPT: Final = [column for column in messages.c if column.name not in ("conflicts_with", "slot", "parked")]
+
+_TEXTS: Final = ("door", "partner", "sender", "kind", "control_number", "case", "trace", "stream", "channel")
+_ids = IdsInOrder()
+
+
+def short_key(key: str) -> str:
+    """A key an index can hold: one that is too long keeps its beginning and a hash of all of it."""
+    data = key.encode("utf-8", "replace")
+    return key if len(data) <= LONGEST_KEY else f"{key[:100]}#{hashlib.sha256(data).hexdigest()}"
+
+
+def slot_of(stream: str) -> int:
+    """The slot of a stream, the same in every process and for ever."""
+    return zlib.crc32(stream.encode("utf-8", "replace")) % SLOTS
+
+
+def first_state(direction: str) -> str:
+    """What comes in starts as received, what goes out as validated (we made it)."""
+    return "received" if direction == "in" else "validated"
+
+
+def conflict_with(first: str) -> str:
+    """Why a message is kept apart."""
+    return f"{CONFLICT}: message {first} has this number with other content"
+
+
+def row_of(message: NewMessage) -> dict[str, Any]:
+    """A new message as a row: with its id and moment, which come after those of every row made here before."""
+    identity, at = (new_id(message.at), message.at) if message.at is not None else _ids.next()
+    packing, payload = pack(message.data)
+    row: dict[str, Any] = {name: fit(getattr(message, name)) for name in _TEXTS}
+    row["stream"] = short_key(row["stream"])
+    return row | {
+        "id": identity,
+        "at": at,
+        "direction": message.direction,
+        "key": fit(short_key(message.key)),
+        "hash": hashlib.sha256(message.data).hexdigest(),
+        "size": len(message.data),
+        "state": first_state(message.direction),
+        "reason": "",
+        "conflicts_with": "",
+        "priority": message.priority,
+        "occurred": message.occurred,
+        "version_of": message.version_of,
+        "replay_of": message.replay_of,
+        "slot": slot_of(row["stream"]),
+        "packing": packing,
+        "payload": payload,
+        "until": at + message.remember if message.remember is not None else None,
+    }
+
+
+def kept(row: RowMapping | Mapping[str, Any]) -> Kept:
+    """A row as a message, with the bytes that came."""
+    return _kept(row, unpack(row["packing"], row["payload"]))
+
+
+def kept_new(row: Mapping[str, Any], data: bytes) -> Kept:
+    """A row that was just written as a message: nothing has to be read back."""
+    return _kept(row, data)
+
+
+def without_bytes(direction: str, key: str, first: Mapping[str, Any]) -> Kept:
+    """What is left of a message whose key is remembered longer than its bytes."""
+    identity, at = str(first["message"]), first["at"]
+    return Kept(
+        id=identity, direction=direction, door="", key=key, hash=first["hash"], at=at, state="routed", reason=GONE
+    )
+
+
+_FIELDS: Final = frozenset(Kept.model_fields) - {"data"}
+_make: Final[Callable[..., Kept]] = Kept.model_construct  # our own rows: checked when they were written
+
+
+def _kept(row: RowMapping | Mapping[str, Any], data: bytes) -> Kept:
+    return _make(data=data, **{name: row[name] for name in _FIELDS if name in row})

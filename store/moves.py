@@ -1,0 +1,156 @@
+"""Moves messages from state to state, one or many in one statement, and notes each move that is news."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from canonical.errors import Rejected
+from canonical.ports import Move
+from store.ids import now
+from store.tables import Words, fit, message_states, messages
+
+STATES: Final = ("received", "validated", "routed", "refused", "dead", "sent", "acknowledged")
+_MOVED_WITH: Final = ("case", "kind", "control_number", "answer")
+
+
+def _word(name: str) -> ColumnElement[str]:
+    return bindparam(name, type_=Words)
+
+
+def moving(which: ColumnElement[Any] | None = None, *, only_if: ColumnElement[bool] | None = None) -> Any:
+    """Move a message and note it where that is news, as a part of a statement; for the values of :func:`moved`."""
+    named = messages.c.id == (_word("of_message") if which is None else which)
+    asked = select(messages.c.id, messages.c.state, messages.c.reason).where(named)
+    before = (asked if only_if is None else asked.where(only_if)).with_for_update().cte("before")
+    to_state, reason = _word("to_state"), _word("with_reason")
+    again = and_(
+        before.c.state == "acknowledged", to_state == "sent"
+    )  # a send repeated after the partner's answer came
+    given = {name: func.coalesce(func.nullif(_word(f"to_{name}"), ""), messages.c[name]) for name in _MOVED_WITH}
+    values = {
+        "state": case((again, before.c.state), else_=to_state),
+        "reason": case((and_(again, reason == ""), before.c.reason), else_=reason),
+    }
+    # Named once more, so that the planner looks into one partition only.
+    changed = update(messages).where(messages.c.id == before.c.id, named).values(values | given)
+    after = changed.returning(
+        messages.c.id, messages.c.state, messages.c.reason, before.c.state.label("was"), before.c.reason.label("why")
+    ).cte("after")
+    news = select(after.c.id, after.c.state, after.c.reason, bindparam("moved_at", type_=DateTime(timezone=True)))
+    news = news.where(or_(after.c.was != after.c.state, after.c.why != after.c.reason))
+    return insert(message_states).from_select(["message", "state", "reason", "at"], news).cte("noted")
+
+
+def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[str, Any]:
+    """The values of :func:`moving`."""
+    _known_state(state)
+    values = {f"to_{name}": given.get(name, "") for name in _MOVED_WITH}
+    return values | {"of_message": message, "to_state": state, "with_reason": reason, "moved_at": now()}
+
+
+MOVE: Final = select(messages.c.id).where(messages.c.id == _word("of_message")).add_cte(moving())
+
+# Rows are locked in the order of their ids by everybody who moves many. The bounds let the planner leave out partitions.
+_MANY: Final = text("""
+    WITH given AS (SELECT * FROM unnest(:ids, :states, :reasons, :cases, :kinds) AS g (id, state, reason, "case", kind)),
+    before AS (
+        SELECT m.id, m.state, m.reason FROM messages m
+        WHERE m.id = ANY (:ids) AND m.id BETWEEN :lowest AND :highest ORDER BY m.id FOR UPDATE),
+    after AS (
+        UPDATE messages m SET
+            state = CASE WHEN b.state = 'acknowledged' AND g.state = 'sent' THEN b.state ELSE g.state END,
+            reason = CASE WHEN b.state = 'acknowledged' AND g.state = 'sent' AND g.reason = '' THEN b.reason
+                ELSE g.reason END,
+            "case" = coalesce(nullif(g.case, ''), m.case), kind = coalesce(nullif(g.kind, ''), m.kind)
+        FROM before b JOIN given g ON g.id = b.id
+        WHERE m.id = b.id AND m.id BETWEEN :lowest AND :highest
+        RETURNING m.id, m.state, m.reason, b.state AS was, b.reason AS why),
+    noted AS (
+        INSERT INTO message_states (message, state, reason, at)
+        SELECT id, state, reason, :at FROM after WHERE was <> state OR why <> reason)
+    SELECT id FROM after
+""").bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("ids", "states", "reasons", "cases", "kinds")),
+    *(bindparam(name, type_=Text) for name in ("lowest", "highest")),
+    bindparam("at", type_=DateTime(timezone=True)),
+)
+
+
+def _known_state(state: str) -> None:
+    if state not in STATES:
+        raise ValueError(f"{state} is not a state of a message")
+
+
+def unknown(message: str) -> Rejected:
+    """There is no such message."""
+    return Rejected(f"the journal has no message {message}", code="not-found", system="store")
+
+
+async def mark_in(
+    connection: AsyncConnection,
+    message: str,
+    state: str,
+    *,
+    reason: str = "",
+    case: str = "",
+    kind: str = "",
+    control_number: str = "",
+    answer: str = "",
+) -> None:
+    """Move a message in a transaction of the caller's; see :meth:`StoredJournal.mark`."""
+    values = moved(message, state, reason=reason, case=case, kind=kind, control_number=control_number, answer=answer)
+    if await connection.scalar(MOVE, values) is None:
+        raise unknown(message)
+
+
+async def mark_many_in(connection: AsyncConnection, moves: Sequence[Move]) -> None:
+    """Move many messages in a transaction of the caller's; see :meth:`StoredJournal.mark_many`."""
+    for move in moves:
+        _known_state(move.state)
+    left = list(moves)
+    while left:  # a message that moves twice takes its moves one after the other
+        now_moved: dict[str, Move] = {}
+        later = []
+        for move in left:
+            if move.message in now_moved:
+                later.append(move)
+            else:
+                now_moved[move.message] = move
+        await _move(connection, [now_moved[name] for name in sorted(now_moved)])
+        left = later
+
+
+async def _move(connection: AsyncConnection, moves: Sequence[Move]) -> None:
+    ids = [fit(move.message) for move in moves]
+    values = {
+        "ids": ids,
+        "states": [move.state for move in moves],
+        "reasons": [fit(move.reason) for move in moves],
+        "cases": [fit(move.case) for move in moves],
+        "kinds": [fit(move.kind) for move in moves],
+        "lowest": ids[0],
+        "highest": ids[-1],
+        "at": now(),
+    }
+    found = set(await connection.scalars(_MANY, values))
+    missing = next((one for one in ids if one not in found), None)
+    if missing is not None:
+        raise unknown(missing)
