@@ -217,8 +217,8 @@ class Wiring:
 
 
 @asynccontextmanager
-async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
-    """The parts of a process, with a database of the right shape behind them; closed when the block ends.
+async def our_store(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """A database of the right shape, closed when the block ends; all that a door needs which only keeps.
 
     Raises:
         FasciaError: no address, no answer, or a database of another shape, with what to do about it.
@@ -229,11 +229,22 @@ async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
     database = open_engine(address, pool=settings.database_pool)
     try:
         await migrate.check_head(database)
+        yield database
+    finally:
+        await database.dispose()
+
+
+@asynccontextmanager
+async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
+    """The parts of a process, with our store behind them; closed when the block ends.
+
+    Raises:
+        FasciaError: no address, no answer, or a database of another shape, with what to do about it.
+    """
+    async with our_store(settings) as database:
         client = await temporal.connect(settings, interceptors=[telemetry.through_temporal()], lazy=lazy)
         wiring = Wiring(settings, database, client)
         try:
             yield wiring
         finally:
             await wiring.close()
-    finally:
-        await database.dispose()
