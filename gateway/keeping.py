@@ -16,7 +16,7 @@ import structlog
 from canonical.errors import FasciaError, Throttled, Unavailable
 from canonical.ports import KeepResult, NewMessage
 
-MOST_AT_ONCE: Final = 500  # messages in one commit
+MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
 PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away
 BURST_OF_A_MINUTE: Final = 12  # a quota's part that may come at once: five seconds' worth
 
@@ -38,11 +38,12 @@ class NotKept(FasciaError):
 class Place:
     """What is in line together, in its order."""
 
-    __slots__ = ("done", "given_up", "kept_for", "messages")
+    __slots__ = ("done", "given_up", "kept_for", "messages", "size")
 
     def __init__(self, messages: Sequence[NewMessage], kept_for: str) -> None:
         self.messages = tuple(messages)
         self.kept_for = kept_for
+        self.size = sum(len(message.data) for message in messages)
         self.done: asyncio.Future[Sequence[KeepResult]] = asyncio.get_running_loop().create_future()
         self.given_up = False
 
@@ -123,12 +124,16 @@ class Line:
 
     def _next(self) -> list[Place]:
         batch: list[Place] = []
-        count = 0
+        count = size = 0
         while self._waiting and count < MOST_AT_ONCE:
-            place = self._waiting.popleft()
+            place = self._waiting[0]
+            if batch and size + place.size > MOST_BYTES:
+                break
+            self._waiting.popleft()
             if not place.given_up:
                 batch.append(place)
                 count += len(place.messages)
+                size += place.size
         return batch
 
     async def _one_by_one(self, batch: Sequence[Place], bug: Exception) -> None:

@@ -79,7 +79,6 @@ class Settings(BaseSettings):
     mllp_held_bytes: int = Field(default=128 * 1024 * 1024, ge=2048)
     mllp_patience: float = Field(default=20.0, gt=0, description="how long a message may wait to be kept, before AE")
     mllp_shared_port: bool = Field(default=False, description="let several listeners of this machine share the port")
-    mllp_readers: int = Field(default=4, ge=1, le=64, description="shards that route what was kept, one at a time each")
 
     # The ERP; which facility it serves is a row of the register.
     erp_kind: str = "tryton"
@@ -98,6 +97,7 @@ class Settings(BaseSettings):
     # The loops beside the workers.
     poll_interval: float = Field(default=2.0, gt=0)
     sweep_interval: float = Field(default=20.0, gt=0)
+    route_interval: float = Field(default=1.0, gt=0)
 
     # Traces leave the house only when an address is set.
     otlp_endpoint: str = ""

@@ -25,11 +25,14 @@ from canonical.base import FacilityCode
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
 from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
+from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.directory import Directory
 from gateway.files import FilesDoor
 from gateway.intake import Intake
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
+from gateway.routing import Routing, requisitions
 from store import migrate
 from store.cases import StoredCases
 from store.database import open_engine
@@ -125,6 +128,15 @@ class Wiring:
         settle_decisions(self.intake)
         assert self.mailbox_door
         return self.intake
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Who sends HL7 messages; read for the first time when somebody looks."""
+        return Directory(self.register)
+
+    def routing(self) -> Routing:
+        """Where kept messages of streams go, by what they say."""
+        return Routing(self.journal, self.intake, self.directory, {Requisition: requisitions(self.intake)})
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
