@@ -44,6 +44,7 @@ from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
+from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.settings import SECRETS, Settings
@@ -133,6 +134,10 @@ class Wiring:
     def directory(self) -> Directory:
         """Who sends HL7 messages; read for the first time when somebody looks."""
         return Directory(self.register)
+
+    async def keep_for(self) -> Sequence[KeepFor]:
+        """How long each sender's messages are kept, by its row."""
+        return [KeepFor(sender=sender.code, days=sender.keep_for) for sender in await self.register.senders()]
 
     def routing(self) -> Routing:
         """Where kept messages of streams go, by what they say."""

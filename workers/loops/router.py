@@ -1,6 +1,7 @@
 """Routes what was kept in streams: urgent messages first, each stream in its own order, no stream waiting for another.
 
-Streams are dealt out to shards, and a shard is one process's at a time (``store/shards.py``), so no two route one stream at once. What a router did and could not write down before it was killed is done again, with the effect of once.
+Streams are dealt out to shards, and a shard is one process's at a time (``store/shards.py``), so no two route one stream at once. What
+a router did and could not write down before it was killed is done again, with the effect of once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Router:
         self,
         journal: Journal,
         routing: Routing,
-        shard: int, of: int,
+        shard: int,
+        of: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal

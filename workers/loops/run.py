@@ -81,7 +81,7 @@ async def _route(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None
 
 def _upkeep(parts: Wiring) -> JournalUpkeep:
     partitions = StoredPartitions(parts.database)
-    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal)
+    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal, rules=parts.keep_for)
 
 
 async def _watch_erps(parts: Wiring, stop: asyncio.Event, turn: Turn, group: asyncio.TaskGroup) -> None:
