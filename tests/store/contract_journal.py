@@ -76,7 +76,9 @@ class JournalContract:
         found = (read.state, read.reason, read.case, read.kind, read.answer)
         assert found == ("refused", "unknown facility", "c", "requisition", "another")
 
-    async def test_what_its_door_refuses_is_refused_from_the_start_and_waits_for_no_router(self, stores: Stores) -> None:
+    async def test_what_its_door_refuses_is_refused_from_the_start_and_waits_for_no_router(
+        self, stores: Stores
+    ) -> None:
         new = NewMessage(door="mllp", data=b"a", key="k", stream="s", refused="AR: no")
         kept = (await stores.journal.keep(new)).message
         read = await stores.journal.read(kept.id)
