@@ -17,6 +17,7 @@ SHOWN = {
     "worker": "worker",
     "temporal": "Temporal",
     "api": "REST door",
+    "mllp": "MLLP door",
 }
 
 

@@ -167,6 +167,7 @@ class NewMessage(Canonical):
     ``stream``: what must stay in order with it (a sender and a subject); empty: its door and the sweep route it, in any order.
     ``priority``: 0 is urgent, 9 is bulk. ``occurred``: when it says it was made. ``remember``: how long the key makes it the
     same message; None is for ever. ``version_of``: the message it corrects; ``replay_of``: the message it repeats.
+    ``refused``: why its door refuses it; such a message is refused from the start, whatever happens to its door.
     """
 
     direction: str = Field(default="in", pattern="^(in|out)$")
@@ -187,6 +188,7 @@ class NewMessage(Canonical):
     version_of: str = ""
     replay_of: str = ""
     remember: timedelta | None = None
+    refused: str = ""
 
 
 class Move(Canonical):

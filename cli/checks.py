@@ -89,6 +89,29 @@ async def partner_sftp(settings: Settings) -> Finding:
     return Finding("partner_sftp", "ok", address, f"{len(hosted)} mailboxes answer")
 
 
+async def mllp(settings: Settings) -> Finding:
+    """The MLLP door takes connections, and there is somebody it would know."""
+    found = await doctor.mllp(settings)
+    if found.state != "ok" or (await doctor.database(settings)).state != "ok":
+        return found
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.register_reading import RegisterReading
+
+        known = [
+            sender for sender in await RegisterReading(engine).senders() if sender.active and sender.dialect == "hl7"
+        ]
+    except FasciaError as error:
+        return replace(found, state="fail", text=f"the register cannot be read: {error.message}", fix=MIGRATE)
+    finally:
+        await engine.dispose()
+    if not known:
+        return replace(
+            found, state="warn", text=f"{found.text}; no sender is known", fix="fascia register load --kind sender"
+        )
+    return replace(found, text=f"{found.text}; {len(known)} senders known")
+
+
 CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
@@ -96,5 +119,6 @@ CHECKS: Mapping[str, Check] = {
     "erp": doctor.erp,
     "partner_sftp": partner_sftp,
     "api": doctor.api,
+    "mllp": mllp,
     "workers": doctor.workers,
 }

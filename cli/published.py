@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, invoicing, parties, purchasing, supply
+from canonical import calendar, cases, invoicing, parties, purchasing, senders, supply
 from canonical.events import EVENTS
 from cli.compatibility import Break, breaks
 
@@ -49,6 +49,9 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("partner", 1, parties.Partner),
     ("policy", 1, parties.Policy),
     ("business_calendar", 1, calendar.BusinessCalendar),
+    ("sender", 1, senders.Sender),
+    ("channel", 1, senders.Channel),
+    ("mapping", 1, senders.Mapping),
     ("decision", 1, cases.Decision),
     ("answer", 1, cases.Answer),
     ("case_change", 1, cases.CaseChange),

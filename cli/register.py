@@ -18,7 +18,9 @@ from cli.views import LoadReport
 app = noun("The register: items, suppliers, people, cost centres, rules.")
 
 Facility = Annotated[str, typer.Option("--facility", "-f", help="The facility it is for.")]
-Kind = Annotated[str, typer.Option("--kind", "-k", help="item, supplier, cost_centre, employee, partner, policy ...")]
+Kind = Annotated[
+    str, typer.Option("--kind", "-k", help="item, supplier, cost_centre, employee, partner, sender, policy ...")
+]
 
 
 @command(app, "load")
@@ -61,7 +63,9 @@ def _report(report: LoadReport, *, everything: bool) -> list[RenderableType]:
 @command(app, "show")
 async def show(
     out: Output,
-    kind: Annotated[str, typer.Argument(help="item, supplier, cost_centre, employee, partner, policy ...")],
+    kind: Annotated[
+        str, typer.Argument(help="item, supplier, cost_centre, employee, partner, policy, sender, channel, mapping ...")
+    ],
     code: Annotated[str, typer.Argument(help="One record; without it, all of the kind.")] = "",
     facility: Facility = "",
     limit: Limit = 50,

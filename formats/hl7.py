@@ -8,7 +8,7 @@ Messaging Standard 2.3 to 2.8.2, chapters 2 and 2A. ``docs/adr/0011-hl7.md`` say
 from __future__ import annotations
 
 from formats.hl7_acknowledge import Acknowledgement, Code, Error, acknowledge, read_acknowledgement
-from formats.hl7_batch import Batch, File, is_batch, split
+from formats.hl7_batch import Batch, File, is_batch, respond, split
 from formats.hl7_faults import Fault, Unreadable, place
 from formats.hl7_header import VERSIONS, Header, header, structure_of, wanted
 from formats.hl7_message import Message, Part, Segment, read
@@ -49,6 +49,7 @@ __all__ = [
     "prepare",
     "read",
     "read_acknowledgement",
+    "respond",
     "segment",
     "split",
     "structure_of",

@@ -6,10 +6,13 @@ HL7 v2 chapter 2.10.3: [FHS] { [BHS] { message } [BTS] } [FTS]. The messages are
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from formats.hl7_faults import DATA_TYPE, SEGMENT_SEQUENCE, Fault, Unreadable, place
-from formats.hl7_text import wide
+from formats.hl7_text import CONTROL, wide
+from formats.hl7_values import as_moment
 
 _ENVELOPE = re.compile(r"(?:^|(?<=[\r\n]))(FHS|BHS|MSH|BTS|FTS)(?![A-Za-z0-9 \t])")
 _TRAILING = "\r\n\t \x00\x1a"  # what programs and old transfers put after the end
@@ -73,6 +76,41 @@ def split(data: bytes) -> File:
         piece = text[at:end].rstrip(_TRAILING if end == len(text) else "\r\n")
         builder.add(text[at : at + 3], piece, codec)
     return builder.finished()
+
+
+def respond(file: File, batches: Sequence[Sequence[bytes]], *, control: str, when: datetime) -> bytes:
+    """The answer to a file: for each of its batches the answers to its messages, in envelopes that name the ones they answer.
+
+    HL7 v2 chapter 2.10.3.3 and 2.15.2 (BHS-12: the batch that is answered). A batch that came without an envelope is answered in one.
+    """
+    parts = []
+    for at, (batch, answers) in enumerate(zip(file.batches, batches, strict=True), start=1):
+        parts.append(_envelope("BHS", batch.header, f"{control}-{at}" if len(batches) > 1 else control, when))
+        parts += [answer if answer.endswith(b"\r") else answer + b"\r" for answer in answers]
+        parts.append(f"BTS{_mark(batch.header)}{len(answers)}\r".encode())
+    if file.header:
+        trailer = f"FTS{_mark(file.header)}{len(file.batches)}\r".encode()
+        parts = [_envelope("FHS", file.header, control, when), *parts, trailer]
+    return b"".join(parts)
+
+
+def _envelope(name: str, header: str, control: str, when: datetime) -> bytes:
+    """BHS or FHS back to where ``header`` came from."""
+    mark = _mark(header)
+    asked = [CONTROL.sub("", _field(header, number)) for number in range(13)] if header else [""] * 13
+    fields = [
+        f"{name}{mark}{asked[2] or '^~' + chr(92) + '&'}",
+        asked[5],
+        asked[6],
+        asked[3],
+        asked[4],
+        as_moment(when),
+    ]
+    return (mark.join([*fields, "", "", "", control, asked[11]]) + "\r").encode("latin-1", "replace")
+
+
+def _mark(header: str) -> str:
+    return header[3:4] or "|"
 
 
 def _text(data: bytes, *, strict: bool) -> tuple[str, str]:

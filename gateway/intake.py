@@ -150,8 +150,10 @@ class Intake:
 
     # ---- requisitions -------------------------------------------------------------------------------------------------
 
-    async def requisition(self, message: Kept, requisition: Requisition) -> Started:
+    async def requisition(self, message: Kept, requisition: Requisition, data: bytes | None = None) -> Started:
         """Announce and start the case of a requisition that was read; other content under its number is a conflict.
+
+        ``data`` is the requisition in JSON, where the message says it in other words.
 
         Raises:
             Conflict: the number is known with other content; the message is refused and listed for a person.
@@ -160,7 +162,7 @@ class Intake:
         announced = await self._announced(message, requisition)
         if announced.outcome == "same" and announced.started:
             await self._not_ended(message, requisition)
-        return await self._started(message, announced)
+        return await self._started(message, announced, data)
 
     async def _announced(self, message: Kept, requisition: Requisition) -> Announcement:
         announced = await self._cases.announce(requisition.case_id, content_hash(requisition), message.id)
@@ -184,12 +186,13 @@ class Intake:
         await self.refused(message, ended, case=case)
         raise ended
 
-    async def _started(self, message: Kept, announced: Announcement) -> Started:
+    async def _started(self, message: Kept, announced: Announcement, data: bytes | None = None) -> Started:
         if announced.outcome == "same" and announced.started:
             await self.journal.mark(message.id, "routed", reason="the case has this content", case=announced.case)
             return Started("started", announced.case)
         try:
-            run = await self._engine.start_requisition(announced.case, message.data, trace=message.trace)
+            content = message.data if data is None else data
+            run = await self._engine.start_requisition(announced.case, content, trace=message.trace)
         except (Unavailable, Throttled) as away:
             log.warning("requisition kept, its case starts later", case=announced.case, problem=away.message)
             return Started("kept", announced.case)

@@ -170,8 +170,9 @@ class Connection(asyncio.Protocol):
         while self._turns and self._turns[0].done and not failed:
             turn = self._turns.popleft()
             failed = turn.failed
-            if turn.answer is not None and not failed:
-                answers.append(wrap(turn.answer))
+            if turn.answer and not failed:
+                several = turn.answer if isinstance(turn.answer, tuple) else (turn.answer,)
+                answers.append(b"".join(map(wrap, several)))
         if answers and self._writable and self.transport:
             self.transport.write(b"".join(answers))
             self._flow.counts.answered += len(answers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from gateway.mllp_peer import Corridor, Limits
+from gateway.mllp_peer import Answer, Corridor, Limits
 
 if TYPE_CHECKING:
     from gateway.mllp_connection import Connection
@@ -109,7 +109,7 @@ class Turn:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self.answer: bytes | None = None
+        self.answer: Answer = None
         self.done = False
         self.task: asyncio.Task[None] | None = None
         self.failed = True  # until there is an answer, or the word that there is none

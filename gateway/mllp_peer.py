@@ -41,14 +41,18 @@ class Peer:
     certificate: Certificate | None = None
 
 
+Answer = bytes | tuple[bytes, ...] | None
+"""What answers a frame: one message, several in their order (each in a frame of its own), or nothing."""
+
+
 class Corridor(Protocol):
     """What a frame is given to. Whatever it raises, the sender gets no answer and the connection is closed: it sends again."""
 
-    async def take(self, frame: bytes, peer: Peer) -> bytes | None:
+    async def take(self, frame: bytes, peer: Peer) -> Answer:
         """Keep a frame and say what answers it, or that nothing does. What must be in order happens before the first await."""
         ...
 
-    async def broken(self, broken: Broken, peer: Peer) -> bytes | None:
+    async def broken(self, broken: Broken, peer: Peer) -> Answer:
         """The same for what is no whole frame; it has its place in the order too."""
         ...
 

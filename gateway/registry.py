@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from canonical.base import Canonical
 from canonical.errors import Malformed
 from canonical.invoicing import Invoice
 from canonical.parties import Partner
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
+from canonical.senders import Mappings, Sender
+from formats.hl7 import Message
 from formats.x12 import Document, Interchange
 from gateway.feeds import x12_810, x12_855, x12_856, x12_865, x12_997, x12_ta1
 
@@ -34,6 +37,16 @@ X12_KINDS = frozenset(kind for dialect, kind in FEEDS if dialect == "x12" and ki
 # A sender that breaks its standard gets a feed of its own: (dialect, kind, partner) -> feed.
 OVERRIDES: dict[tuple[str, str, str], Feed] = {}
 
+# What reads an HL7 message: its text, whose it is, and what that sender's own codes mean.
+Hl7Feed = Callable[[Message, Sender, Mappings], tuple[Canonical, ...]]
+HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {}
+HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
+
+
+def hl7_feed(kind: str, sender: str = "") -> Hl7Feed | None:
+    """The feed for a kind of HL7 message (``OMS^O05``) from a sender, None where nobody reads it."""
+    return HL7_OVERRIDES.get(("hl7", kind, sender)) or HL7_FEEDS.get(("hl7", kind))
+
 
 def feed_for(dialect: str, kind: str, partner: str = "") -> Feed | None:
     """The feed for a kind of message from a partner, None where nobody reads it."""
@@ -53,9 +66,25 @@ def read_x12(interchange: Interchange, document: Document, partner: Partner) -> 
     try:
         return feed(document, partner.supplier or partner.code)
     except ValidationError as wrong:
-        problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in (wrong.title, *problem["loc"]))
-        raise Malformed(f"{path}: {problem['msg']}", path=path, code="data-invalid") from None
+        raise _no_place(wrong) from None
+
+
+def read_hl7(feed: Hl7Feed, message: Message, sender: Sender, mappings: Mappings) -> tuple[Canonical, ...]:
+    """What a checked message says, in our language.
+
+    Raises:
+        Malformed: a value in it has no place in our language; with its path.
+    """
+    try:
+        return feed(message, sender, mappings)
+    except ValidationError as wrong:
+        raise _no_place(wrong) from None
+
+
+def _no_place(wrong: ValidationError) -> Malformed:
+    problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
+    path = ".".join(str(part) for part in (wrong.title, *problem["loc"]))
+    return Malformed(f"{path}: {problem['msg']}", path=path, code="data-invalid")
 
 
 def read_x12_ta1(interchange: Interchange, partner: Partner) -> tuple[FunctionalAcknowledgement, ...]:

@@ -127,6 +127,17 @@ async def api(settings: Settings) -> Finding:
     return Finding("api", "ok", url, "answers")
 
 
+async def mllp(settings: Settings) -> Finding:
+    """The MLLP door takes connections."""
+    address = f"{settings.mllp_host}:{settings.mllp_port}"
+    if not await questions.port_listens(settings.mllp_host, settings.mllp_port)():
+        return Finding("mllp", "fail", address, "nobody listens", UP)
+    asked = "who must show a certificate" if settings.mllp_client_authority else "who need show no certificate"
+    return Finding(
+        "mllp", "ok", address, f"listens, TLS, for senders {asked}" if settings.mllp_certificate else "listens, no TLS"
+    )
+
+
 async def workers(settings: Settings) -> Finding:
     """Somebody asks Temporal for work on each of our task queues."""
     from temporalio.service import RPCError

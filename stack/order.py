@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Prepare = Callable[["Stack"], Coroutine[Any, Any, None]]
 
-OUR_PROGRAMS: Final = ("worker", "loops", "api")
+OUR_PROGRAMS: Final = ("worker", "loops", "api", "mllp")
 PARTS: Final = (pg.NAME, temporal.NAME, temporal.WEB_UI, *OUR_PROGRAMS)
 OWN_STOP: Final = 6.0  # what a worker may take to end its steps; a step cut short is repeated under its key
 
@@ -42,6 +42,9 @@ async def start_ours(stack: Stack, parts: Collection[str]) -> None:
         named = stack.named.api_port if "api_port" in stack.named.model_fields_set else None
         port = stack.home.port("api", named)
         stack.publish(FASCIA_API_PORT=str(port), FASCIA_API_URL=f"http://{stack.named.api_host}:{port}")
+    if "mllp" in parts:
+        named = stack.named.mllp_port if "mllp_port" in stack.named.model_fields_set else None
+        stack.publish(FASCIA_MLLP_PORT=str(stack.home.port("mllp", named)))
     async with _together() as group:
         for name in OUR_PROGRAMS:
             if name in parts:
@@ -52,8 +55,13 @@ def own_part(stack: Stack, name: str) -> Part:
     """One of our programs as a part: ``python -m workers <name>``."""
     settings = stack.settings
     ready: Ready | None = None
+    address = ""
     if name == "api":
-        ready = questions.page_answers(f"{settings.api_url}/healthz")
+        address = settings.api_url
+        ready = questions.page_answers(f"{address}/healthz")
+    elif name == "mllp":
+        address = f"mllp://{settings.mllp_host}:{settings.mllp_port}"
+        ready = questions.port_listens(settings.mllp_host, settings.mllp_port)
     elif name == "worker":
         ready = questions.WorkerPolls(settings)
     return Part(
@@ -61,7 +69,7 @@ def own_part(stack: Stack, name: str) -> Part:
         argv=own_program("-m", "workers", name),
         env={"PYTHONUNBUFFERED": "1"},  # the last words of a program that dies must be in its log
         ready=ready,
-        address=settings.api_url if name == "api" else "",
+        address=address,
         stop_within=OWN_STOP,
     )
 

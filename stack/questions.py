@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,23 @@ async def first_words(host: str, port: int) -> str:
                 writer.close()
     except (OSError, TimeoutError):
         return ""
+
+
+def port_listens(host: str, port: int) -> Callable[[], Awaitable[bool]]:
+    """Whether somebody takes connections at an address; nothing is said to them."""
+
+    async def ask() -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return True
+
+    return ask
 
 
 def page_answers(url: str) -> Callable[[], Awaitable[bool]]:

@@ -110,12 +110,15 @@ class StoredJournal(StoredStreams):
     async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]:
         """Every state the message had: which, why, since when. It began as its direction says."""
         asked = select(message_states).where(message_states.c.message == message).order_by(message_states.c.id)
-        began = select(messages.c.direction, messages.c.at, messages.c.conflicts_with).where(messages.c.id == message)
+        first = (messages.c.direction, messages.c.at, messages.c.conflicts_with, messages.c.state, messages.c.reason)
+        began = select(*first).where(messages.c.id == message)
         async with transaction(self._engine) as connection:
             found = [(row.state, row.reason, row.at) for row in await connection.execute(asked)]
             row = (await connection.execute(began)).one_or_none()
         if row is None:
             return found
+        if not found:  # it never moved: also where its door refused it from the start
+            return [(row.state, row.reason, row.at)]
         why = conflict_with(row.conflicts_with) if row.conflicts_with else ""
         return [(first_state(row.direction), why, row.at), *found]
 

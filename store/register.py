@@ -16,6 +16,8 @@ from canonical.calendar import BusinessCalendar
 from canonical.errors import Malformed, Rejected
 from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Policy, Supplier
 from canonical.ports import MasterData
+from canonical.senders import Channel, Sender
+from canonical.senders import Mapping as CodeMapping
 from canonical.steps import CostCentreActual
 from canonical.supply import ContractPrice, Item
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
@@ -33,7 +35,14 @@ PERSONS_WORD = {
 ALWAYS = date(2000, 1, 1)  # since when the first version of a record holds, where nobody says
 
 
-_NAMES = {"contract_price": ("item", "supplier"), "facility": ("calendar",), "partner": ("calendar",)}
+_NAMES = {
+    "contract_price": ("item", "supplier"),
+    "facility": ("calendar",),
+    "partner": ("calendar",),
+    "sender": ("facility",),
+    "channel": ("facility",),
+    "mapping": ("sender",),
+}
 
 
 class LoadedRecord(Canonical):
@@ -307,6 +316,10 @@ class _Load:
                 raise _Refused("calendar", f"no calendar {code} in the register")
         elif isinstance(record, Item):
             _check_units(record)
+        elif isinstance(record, Sender | Channel) and record.facility not in self._known["facility"]:
+            raise _Refused("facility", f"no facility {record.facility} in the register")
+        elif isinstance(record, CodeMapping) and record.sender not in self._known["sender"]:
+            raise _Refused("sender", f"no sender {record.sender} in the register")
         if isinstance(record, ContractPrice | Policy) and record.valid_to and record.valid_to < record.valid_from:
             raise _Refused("valid_to", "it ends before it begins")
 

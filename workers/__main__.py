@@ -1,4 +1,5 @@
-"""The processes we run: ``python -m workers worker`` (cases and steps), ``loops`` (watchers and sweeps), ``api`` (the REST door).
+"""The processes we run: ``python -m workers worker`` (cases and steps), ``loops`` (watchers and sweeps), ``api`` (the REST door),
+``mllp`` (the door of departments' systems).
 
 Each stops within seconds of SIGTERM or SIGINT, ending what it has begun, and leaves nothing behind.
 """
@@ -71,7 +72,16 @@ async def api(given: Settings, stop: asyncio.Event) -> None:
         await serve(parts, stop)
 
 
-PROGRAMS: Mapping[str, Program] = {"worker": worker, "loops": loops, "api": api}
+async def mllp(given: Settings, stop: asyncio.Event) -> None:
+    """Open the MLLP door."""
+    from workers.mllp import serve
+    from workers.wiring import our_store
+
+    async with our_store(given) as database:
+        await serve(given, database, stop)
+
+
+PROGRAMS: Mapping[str, Program] = {"worker": worker, "loops": loops, "api": api, "mllp": mllp}
 
 
 async def _run(program: Program, given: Settings) -> None:

@@ -64,6 +64,22 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_url: str = ""
 
+    # The MLLP door. TLS where a certificate and its key are named, mutual TLS where an authority for senders' is, too.
+    mllp_host: str = "127.0.0.1"
+    mllp_port: int = Field(default=2575, ge=1, le=65535)
+    mllp_certificate: Path | None = None
+    mllp_key: Path | None = None
+    mllp_client_authority: Path | None = None
+    mllp_connections: int = Field(default=500, ge=1)
+    mllp_frame_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    mllp_frame_seconds: float = Field(default=60.0, gt=0)
+    mllp_idle_seconds: float = Field(default=3600.0, gt=0)
+    mllp_in_work: int = Field(default=2000, ge=1, description="messages in work at once, of all connections")
+    mllp_in_work_per_connection: int = Field(default=64, ge=1)
+    mllp_held_bytes: int = Field(default=128 * 1024 * 1024, ge=2048)
+    mllp_patience: float = Field(default=20.0, gt=0, description="how long a message may wait to be kept, before AE")
+    mllp_shared_port: bool = Field(default=False, description="let several listeners of this machine share the port")
+
     # The ERP; which facility it serves is a row of the register.
     erp_kind: str = "tryton"
     erp_url: str = ""
@@ -81,6 +97,7 @@ class Settings(BaseSettings):
     # The loops beside the workers.
     poll_interval: float = Field(default=2.0, gt=0)
     sweep_interval: float = Field(default=20.0, gt=0)
+    route_interval: float = Field(default=1.0, gt=0)
 
     # Traces leave the house only when an address is set.
     otlp_endpoint: str = ""
@@ -89,6 +106,14 @@ class Settings(BaseSettings):
     database_port: int | None = Field(default=None, ge=1, le=65535)
     temporal_port: int | None = Field(default=None, ge=1, le=65535)
     temporal_ui_port: int | None = Field(default=None, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.mllp_certificate is None) != (self.mllp_key is None):
+            raise ValueError("mllp_certificate and mllp_key go together")
+        if self.mllp_client_authority is not None and self.mllp_certificate is None:
+            raise ValueError("mllp_client_authority needs mllp_certificate and mllp_key")
+        return self
 
     @field_validator("home", "cache")
     @classmethod

@@ -25,11 +25,14 @@ from canonical.base import FacilityCode
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
 from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
+from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.directory import Directory
 from gateway.files import FilesDoor
 from gateway.intake import Intake
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
+from gateway.routing import Routing, requisitions
 from store import migrate
 from store.cases import StoredCases
 from store.database import open_engine
@@ -41,6 +44,7 @@ from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
+from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.settings import SECRETS, Settings
@@ -125,6 +129,19 @@ class Wiring:
         settle_decisions(self.intake)
         assert self.mailbox_door
         return self.intake
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Who sends HL7 messages; read for the first time when somebody looks."""
+        return Directory(self.register)
+
+    async def keep_for(self) -> Sequence[KeepFor]:
+        """How long each sender's messages are kept, by its row."""
+        return [KeepFor(sender=sender.code, days=sender.keep_for) for sender in await self.register.senders()]
+
+    def routing(self) -> Routing:
+        """Where kept messages of streams go, by what they say."""
+        return Routing(self.journal, self.intake, self.directory, {Requisition: requisitions(self.intake)})
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
@@ -217,8 +234,8 @@ class Wiring:
 
 
 @asynccontextmanager
-async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
-    """The parts of a process, with a database of the right shape behind them; closed when the block ends.
+async def our_store(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """A database of the right shape, closed when the block ends; all that a door needs which only keeps.
 
     Raises:
         FasciaError: no address, no answer, or a database of another shape, with what to do about it.
@@ -229,11 +246,22 @@ async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
     database = open_engine(address, pool=settings.database_pool)
     try:
         await migrate.check_head(database)
+        yield database
+    finally:
+        await database.dispose()
+
+
+@asynccontextmanager
+async def wired(settings: Settings, *, lazy: bool) -> AsyncIterator[Wiring]:
+    """The parts of a process, with our store behind them; closed when the block ends.
+
+    Raises:
+        FasciaError: no address, no answer, or a database of another shape, with what to do about it.
+    """
+    async with our_store(settings) as database:
         client = await temporal.connect(settings, interceptors=[telemetry.through_temporal()], lazy=lazy)
         wiring = Wiring(settings, database, client)
         try:
             yield wiring
         finally:
             await wiring.close()
-    finally:
-        await database.dispose()

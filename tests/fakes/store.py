@@ -68,14 +68,14 @@ class FakeJournal:
         if first is not None and (again := self._apart.get((first.id, content))):
             return KeepResult(outcome="conflict", message=self.messages[again], first=first)
         kept = Kept(
-            **message.model_dump(exclude={"at", "data", "remember"}),
+            **message.model_dump(exclude={"at", "data", "remember", "refused"}),
             id=new_id(at),
             at=at,
             data=message.data,
             hash=content,
             size=len(message.data),
-            state="received" if message.direction == "in" else "validated",
-            reason=f"{CONFLICT}: message {first.id} has this number with other content" if first else "",
+            state="refused" if message.refused else "received" if message.direction == "in" else "validated",
+            reason=f"{CONFLICT}: message {first.id} has this number with other content" if first else message.refused,
         )
         self.messages[kept.id] = kept
         self.history[kept.id] = [(kept.state, kept.reason)]

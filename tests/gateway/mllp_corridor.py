@@ -9,7 +9,7 @@ from ssl import SSLContext
 
 from formats.mllp import Broken, Fault
 from gateway.mllp import MllpDoor
-from gateway.mllp_peer import Limits, Peer
+from gateway.mllp_peer import Corridor, Limits, Peer
 
 
 class NotingCorridor:
@@ -48,7 +48,7 @@ class NotingCorridor:
 
 @asynccontextmanager
 async def door(
-    corridor: NotingCorridor, *, limits: Limits | None = None, tls: SSLContext | None = None
+    corridor: Corridor, *, limits: Limits | None = None, tls: SSLContext | None = None
 ) -> AsyncIterator[MllpDoor]:
     """A listener on loopback until the block ends."""
     opened = MllpDoor(corridor, limits=limits or Limits(), tls=tls, name="test")

@@ -16,7 +16,7 @@ from tests.stack.test_keeper import is_running, wait_for
 
 pytestmark = pytest.mark.server
 
-EVERY_PART = {"database", "temporal", "temporal_ui", "worker", "loops", "api"}
+EVERY_PART = {"database", "temporal", "temporal_ui", "worker", "loops", "api", "mllp"}
 
 
 def _fascia(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,6 +56,7 @@ def test_two_commands_start_and_stop_everything_and_a_crash_leaves_nothing(tmp_p
         assert {
             name: states[name] for name in ("database", "temporal", "temporal_ui", "api", "workers")
         } == dict.fromkeys(("database", "temporal", "temporal_ui", "api", "workers"), "ok")
+        assert states["mllp"] == "warn"  # it listens, and nobody is known yet
 
         supervisor = json.loads((home / "stack.json").read_text(encoding="utf-8"))["pid"]
         os.kill(supervisor, signal.SIGKILL)

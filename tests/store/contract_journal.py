@@ -76,6 +76,17 @@ class JournalContract:
         found = (read.state, read.reason, read.case, read.kind, read.answer)
         assert found == ("refused", "unknown facility", "c", "requisition", "another")
 
+    async def test_what_its_door_refuses_is_refused_from_the_start_and_waits_for_no_router(
+        self, stores: Stores
+    ) -> None:
+        new = NewMessage(door="mllp", data=b"a", key="k", stream="s", refused="AR: no")
+        kept = (await stores.journal.keep(new)).message
+        read = await stores.journal.read(kept.id)
+        assert read is not None and (read.state, read.reason) == ("refused", "AR: no")
+        assert not await stores.journal.next_to_route(0, 1)
+        await stores.journal.mark(kept.id, "received", reason="taken after all")
+        assert [one.id for one in await stores.journal.next_to_route(0, 1)] == [kept.id]
+
     async def test_sent_again_does_not_undo_acknowledged(self, stores: Stores) -> None:
         kept = (await stores.journal.keep(NewMessage(direction="out", door="sftp", data=b"a"))).message
         for state in ("sent", "acknowledged", "sent"):

@@ -85,7 +85,7 @@ async def test_a_partner_has_one_mailbox_until_its_row_changes(tmp_path: Path) -
         parts.channel_for(row.changed(dialect="edifact"))
 
 
-@pytest.mark.parametrize("program", ["worker", "loops", "api"])
+@pytest.mark.parametrize("program", ["worker", "loops", "api", "mllp"])
 def test_a_program_that_cannot_run_says_what_to_do(tmp_path: Path, program: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("FASCIA_", "TEMPORAL_"))}
     ended = subprocess.run(

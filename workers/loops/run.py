@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import httpx
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import FasciaError
 from store.database import open_engine
 from store.partitions import StoredPartitions
 from store.retention import StoredRetention
+from store.shards import StoredShards
 from workers import telemetry
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
@@ -21,11 +23,13 @@ from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
+from workers.loops.router import Routers
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
 from workers.wiring import Wiring
 
 REGISTER_EVERY = 60.0
+SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
 NEW_FACILITIES_EVERY = 30.0
 LOCKS = 20
@@ -39,13 +43,13 @@ async def run(parts: Wiring, stop: asyncio.Event) -> None:
     # A turn holds its connection for a whole round; from the pool of those who work in it, rounds could block each other.
     locks = open_engine(given.database_url.get_secret_value(), pool=LOCKS)
     try:
-        await _run(parts, stop, turns(locks))
+        await _run(parts, stop, locks)
     finally:
         await locks.dispose()
 
 
-async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
-    given = parts.settings
+async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
+    given, turn = parts.settings, turns(locks)
     poller = MailboxPoller(parts.register, parts.mailbox_for, parts.mailbox_door, turn)
     sweep = RoutingSweep(parts.journal, parts.corridor())
     engine = EngineSweep(parts.cases, TemporalRuns(parts.client), parts.marks)
@@ -60,11 +64,24 @@ async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
+        group.create_task(_route(parts, stop, locks))
+
+
+async def _route(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
+    """Route what was kept in streams, for our fair part of the shards."""
+    shards = StoredShards(locks)
+    routers = Routers(shards, parts.journal, parts.routing())
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forever("senders", SENDERS_EVERY, parts.directory.refresh, stop))
+            group.create_task(forever("router", parts.settings.route_interval, routers.once, stop))
+    finally:
+        await shards.release()
 
 
 def _upkeep(parts: Wiring) -> JournalUpkeep:
     partitions = StoredPartitions(parts.database)
-    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal)
+    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal, rules=parts.keep_for)
 
 
 async def _watch_erps(parts: Wiring, stop: asyncio.Event, turn: Turn, group: asyncio.TaskGroup) -> None:

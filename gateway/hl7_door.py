@@ -1,0 +1,295 @@
+"""The corridor of HL7 messages over MLLP: each is known by its sender, checked, kept, and answered once that is durable.
+
+Nothing here knows what a message is for: that is read and routed later (``gateway/routing.py``). ``docs/gateway.md`` says what is
+answered when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from canonical.errors import FasciaError, Malformed
+from canonical.ports import KeepResult, Kept, NewMessage, Unmatched
+from canonical.senders import Sender
+from formats import hl7, mllp
+from formats.hl7 import Fault, Header, Unreadable
+from formats.hl7_faults import DATA_TYPE, SEGMENT_SEQUENCE, TOO_LONG, UNKNOWN_KEY
+from gateway import hl7_answers, registry
+from gateway.directory import Directory
+from gateway.hl7_verdict import Verdict, answered_no, judge, kind_of, occurred, read_header, subject
+from gateway.keeping import Keeper, Line, NotKept
+from gateway.mllp_peer import Peer
+
+DOOR: Final = "mllp"
+BATCH: Final = "BATCH"
+BROKEN: Final = "broken"
+UNKNOWN_PER_MINUTE: Final = 600  # messages of nobody we know that one address may have kept
+STRANGERS_REMEMBERED: Final = timedelta(days=7)
+ANSWERED_FRAMES: Final = (mllp.Fault.TOO_LARGE, mllp.Fault.UNTERMINATED, mllp.Fault.NOISE)
+
+log = structlog.get_logger(__name__)
+
+
+class DoorJournal(Keeper, Protocol):
+    """The journal as a door needs it."""
+
+    async def mark(
+        self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
+    ) -> None: ...
+
+
+class Listing(Protocol):
+    """The list of what a person must look at."""
+
+    async def put_unmatched(self, document: Unmatched) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message as the door sees it; ``listed`` names the kind of list entry it needs, empty for none."""
+
+    head: Header | None
+    sender: Sender | None
+    verdict: Verdict
+    new: NewMessage
+    listed: str = ""
+
+    @property
+    def gate(self) -> tuple[str, int]:
+        """Whose quota counts, and how much it is a minute."""
+        if self.sender is not None:
+            return self.sender.code, self.sender.per_minute
+        return f"?{self.new.key.split('/')[2]}", UNKNOWN_PER_MINUTE
+
+
+class Hl7Door:
+    """Takes frames in. ``patience``: seconds a message may wait to be kept; ``secret`` keys the hash of who it is about."""
+
+    def __init__(
+        self,
+        journal: DoorJournal,
+        directory: Directory,
+        listing: Listing,
+        *,
+        secret: bytes = b"",
+        patience: float = 20.0,
+        feed_for: Callable[[str, str], registry.Hl7Feed | None] = registry.hl7_feed,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._journal = journal
+        self._directory = directory
+        self._listing = listing
+        self._secret = secret
+        self._line = Line(journal, patience=patience)
+        self._feed_for = feed_for
+        self._clock = clock
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._line.close()
+
+    async def take(self, frame: bytes, peer: Peer) -> tuple[bytes, ...]:
+        """Keep a message, or a batch of them, and say what answers it."""
+        if hl7.is_batch(frame):
+            return await self._batch(frame, peer)
+        return await self._one(self._look(frame, peer))
+
+    async def broken(self, broken: mllp.Broken, peer: Peer) -> tuple[bytes, ...]:
+        """Keep what is no whole frame, as far as it came, and list it; its sender hears of it where it can wait for a word."""
+        code = TOO_LONG if broken.fault is mllp.Fault.TOO_LARGE else SEGMENT_SEQUENCE
+        fault = Fault(code, "frame", f"The frame is broken ({broken.fault.value})")
+        head = _header(broken.data)
+        named = self._directory.find(peer, head) if head else None
+        sender = named if isinstance(named, Sender) else None
+        verdict = Verdict("R", (fault,))
+        new = _nobodys(broken.data, peer, verdict, kind=BROKEN, sender=sender.code if sender else "")
+        answers = await self._one(Seen(head, None, verdict, new, "broken_frame"))
+        return answers if head and broken.fault in ANSWERED_FRAMES else ()
+
+    # ---- one message --------------------------------------------------------------------------------------------------
+
+    async def _one(self, seen: Seen) -> tuple[bytes, ...]:
+        sender, per_minute = seen.gate
+        place = self._line.join([seen.new], sender=sender, per_minute=per_minute)
+        try:
+            (result,) = await self._line.kept(place)
+        except NotKept as failed:
+            return self._not_kept(seen.head, failed)
+        return await self._answers(seen, result)
+
+    def _look(self, data: bytes, peer: Peer) -> Seen:
+        """Who sends it and whether it may be taken; asks nothing of anybody."""
+        try:
+            head = hl7.header(data)
+        except Unreadable as broken:
+            verdict = Verdict("R", (broken.fault,))
+            return Seen(None, None, verdict, _nobodys(data, peer, verdict), "unreadable")
+        found = self._directory.find(peer, head)
+        if not isinstance(found, Sender):
+            verdict = Verdict(
+                "R", (Fault(UNKNOWN_KEY, "unknown-sender", f"Not from you: {found.reason}", "MSH", 1, 3),)
+            )
+            return Seen(head, None, verdict, _nobodys(data, peer, verdict, kind=kind_of(head)), "unknown_sender")
+        return self._of(found, data, head)
+
+    def _of(self, sender: Sender, data: bytes, head: Header) -> Seen:
+        head = read_header(data, sender, head)
+        verdict = judge(data, head, sender, lambda kind, code: self._feed_for(kind, code) is not None)
+        # What has no number of its own is the same message again where its bytes are.
+        same = head.control if head.control.strip(" ") else f"#{hashlib.sha256(data).hexdigest()}"
+        new = NewMessage(
+            door=DOOR,
+            data=data,
+            sender=sender.code,
+            kind=kind_of(head),
+            control_number=head.control,
+            key=f"hl7/{sender.code}/{same}",
+            stream=f"hl7/{sender.code}/{subject(head, verdict.message, self._secret)}",
+            priority=sender.priority,
+            occurred=occurred(head),
+            remember=timedelta(days=sender.duplicates_for),
+            refused=verdict.reason,
+        )
+        return Seen(head, sender, verdict, new)
+
+    async def _answers(self, seen: Seen, result: KeepResult) -> tuple[bytes, ...]:
+        kept, verdict = result.message, seen.verdict
+        if result.outcome == "conflict":
+            verdict = hl7_answers.KNOWN_OTHERWISE
+            if kept.state != "refused" or not answered_no(kept.reason):
+                reason = f"{verdict.reason} (message {result.first.id if result.first else ''})"
+                await self._list("conflict", seen, kept, reason)
+                await self._journal.mark(kept.id, "refused", reason=reason)
+        elif result.outcome == "duplicate":
+            verdict = await self._as_before(seen, kept)
+        elif seen.listed:
+            await self._list(seen.listed, seen, kept, seen.new.refused)
+        elif not verdict.ok:
+            log.warning("message refused", message=kept.id, sender=kept.sender, kind=kept.kind, reason=seen.new.refused)
+        read = self._read(seen) if verdict.ok and hl7_answers.asks_for_reading(seen.head) else None
+        return hl7_answers.told(seen.head, verdict, kept, read)
+
+    async def _as_before(self, seen: Seen, kept: Kept) -> Verdict:
+        """What its first coming was answered. What was refused then and would be taken today is taken: nothing had come of it."""
+        no = kept.state == "refused" and answered_no(kept.reason)
+        if seen.verdict.ok and no:
+            await self._journal.mark(kept.id, "received", reason="sent again, and taken by today's rules")
+        return seen.verdict if seen.verdict.ok or no else Verdict()
+
+    def _read(self, seen: Seen) -> Verdict:
+        """What became of it when it was read: a feed changes nothing, so it may be read here and again by the router."""
+        sender, message = seen.sender, seen.verdict.message
+        feed = self._feed_for(seen.new.kind, seen.new.sender)
+        if sender is None or message is None or feed is None:
+            return Verdict()
+        try:
+            registry.read_hl7(feed, message, sender, self._directory.mappings(sender.code))
+        except Unreadable as wrong:
+            return Verdict("E", (wrong.fault,))
+        except Malformed as wrong:
+            return Verdict("E", (Fault(DATA_TYPE, wrong.code, wrong.message),))
+        except Exception as bug:
+            log.error("message could not be read", sender=sender.code, kind=seen.new.kind, error=type(bug).__name__)
+            return Verdict("E", (Fault("207", "internal", "We could not read it; a person looks at it"),))
+        return Verdict()
+
+    def _not_kept(self, head: Header | None, failed: NotKept) -> tuple[bytes, ...]:
+        log.warning("message not kept", code=failed.code, problem=failed.message)
+        answers = hl7_answers.not_kept(head, failed.message, self._clock())
+        if not answers:
+            raise failed  # who wants no answer at all can only be told by closing
+        return answers
+
+    async def _list(self, kind: str, seen: Seen, kept: Kept, reason: str) -> None:
+        """For a person; of nobody's messages one entry an address and day, so that a flood is no flood of entries."""
+        about = kept.id if kind == "conflict" else f"{seen.gate[0]}/{reason}/{self._clock():%Y-%m-%d}"
+        row = Unmatched(
+            id=f"{kind}-{hashlib.sha256(about.encode()).hexdigest()[:20]}",
+            kind=kind,
+            number=kept.control_number[:80] if kind == "conflict" else "",
+            supplier=kept.sender,
+            facility=seen.sender.facility if seen.sender else "",
+            reason=reason + (f" [owner: {seen.sender.owner}]" if seen.sender and seen.sender.owner else ""),
+            message=kept.id,
+            at=self._clock(),
+        )
+        log.warning("message listed", kind=kind, message=kept.id, sender=kept.sender, reason=reason)
+        try:
+            await self._listing.put_unmatched(row)
+        except FasciaError as away:  # it is kept and refused with its reason: the list is a help
+            log.warning("not listed", message=kept.id, problem=away.message)
+
+    # ---- batches ------------------------------------------------------------------------------------------------------
+
+    async def _batch(self, frame: bytes, peer: Peer) -> tuple[bytes, ...]:
+        """The messages of a batch are kept one by one, by one commit, and the batch as it came beside them."""
+        try:
+            file = hl7.split(frame)
+        except Unreadable as broken:
+            return await self._one(_cut(frame, peer, (broken.fault,)))
+        if file.faults or not file.messages:
+            empty = Fault(SEGMENT_SEQUENCE, "empty-batch", "There is no message in this batch", "BHS", 1)
+            return await self._one(_cut(frame, peer, tuple(file.faults) or (empty,)))
+        seen = [self._look(message, peer) for message in file.messages]
+        known = next((one for one in seen if one.sender is not None), seen[0])
+        code = known.new.sender
+        digest = hashlib.sha256(frame).hexdigest()
+        whole = NewMessage(
+            door=DOOR,
+            data=frame,
+            sender=code,
+            kind=BATCH,
+            key=f"hl7/{code or '?' + peer.host}/batch/{digest}",
+            stream=f"hl7/{code or '?'}/-/batch/{digest[:32]}",
+            remember=STRANGERS_REMEMBERED,
+        )
+        sender, per_minute = known.gate
+        place = self._line.join([whole, *(one.new for one in seen)], sender=sender, per_minute=per_minute)
+        try:
+            first, *results = await self._line.kept(place)
+        except NotKept as failed:
+            return self._batch_not_kept(file, seen, failed)
+        answers = [await self._answers(one, result) for one, result in zip(seen, results, strict=True)]
+        if known.sender is not None and known.sender.batch == "single":
+            return tuple(one for said in answers for one in said)
+        return (hl7_answers.of_batch(file, answers, first.message),)
+
+    def _batch_not_kept(self, file: hl7.File, seen: Sequence[Seen], failed: NotKept) -> tuple[bytes, ...]:
+        answers = [self._not_kept(one.head, failed) for one in seen]
+        known = next((one.sender for one in seen if one.sender is not None), None)
+        if known is not None and known.batch == "single":
+            return tuple(one for said in answers for one in said)
+        now = self._clock()
+        return (hl7_answers.of_batch(file, answers, Kept(id=now.isoformat(), direction="in", door=DOOR, at=now)),)
+
+
+def _header(data: bytes) -> Header | None:
+    try:
+        return hl7.header(data)
+    except Unreadable:
+        return None
+
+
+def _nobodys(data: bytes, peer: Peer, verdict: Verdict, *, kind: str = "unknown", sender: str = "") -> NewMessage:
+    """A message without a sender whose number could make it known again: its bytes do."""
+    return NewMessage(
+        door=DOOR,
+        data=data,
+        sender=sender,
+        kind=kind,
+        key=f"hl7/?/{peer.host}/{hashlib.sha256(data).hexdigest()}",
+        remember=STRANGERS_REMEMBERED,
+        refused=f"{verdict.reason} (from {peer.host})",
+    )
+
+
+def _cut(frame: bytes, peer: Peer, faults: tuple[Fault, ...]) -> Seen:
+    """A batch that is not whole: none of it is taken, so that it can come again whole."""
+    verdict = Verdict("R", faults)
+    return Seen(None, None, verdict, _nobodys(frame, peer, verdict, kind=BATCH), "unreadable")

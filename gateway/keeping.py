@@ -1,0 +1,208 @@
+"""Lines messages up for keeping: in the order they came, many by one commit, and none told kept before it is.
+
+Whoever brings a message is in line before it first waits, so the order is that of the connection. While one commit is on its way the
+next ones gather. A sender over its quota waits at its own gate, and holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from canonical.errors import FasciaError, Throttled, Unavailable
+from canonical.ports import KeepResult, NewMessage
+
+MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
+PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away
+BURST_OF_A_MINUTE: Final = 12  # a quota's part that may come at once: five seconds' worth
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper(Protocol):
+    """The journal, as far as keeping goes."""
+
+    async def keep_many(self, messages: Sequence[NewMessage]) -> Sequence[KeepResult]: ...
+
+
+class NotKept(FasciaError):
+    """It could not be kept in time: its sender must send it again. ``code`` says whether we or its quota are to blame."""
+
+    code = "not-kept"
+
+
+class Place:
+    """What is in line together, in its order."""
+
+    __slots__ = ("done", "given_up", "kept_for", "messages", "size")
+
+    def __init__(self, messages: Sequence[NewMessage], kept_for: str) -> None:
+        self.messages = tuple(messages)
+        self.kept_for = kept_for
+        self.size = sum(len(message.data) for message in messages)
+        self.done: asyncio.Future[Sequence[KeepResult]] = asyncio.get_running_loop().create_future()
+        self.given_up = False
+
+
+class Line:
+    """The one way into the journal of a listening process."""
+
+    def __init__(self, journal: Keeper, *, patience: float = 20.0) -> None:
+        self._journal = journal
+        self._patience = patience
+        self._waiting: deque[Place] = deque()
+        self._gates: dict[str, Gate] = {}
+        self._work: asyncio.Task[None] | None = None
+
+    def join(self, messages: Sequence[NewMessage], *, sender: str = "", per_minute: int = 0) -> Place:
+        """Take a place, now; wait for it by :meth:`kept`."""
+        place = Place(messages, sender)
+        if per_minute:
+            gate = self._gates.get(sender)
+            if gate is None or gate.per_minute != per_minute:
+                gate = self._gates[sender] = Gate(per_minute, self._admit, gate)
+            gate.enter(place)
+        else:
+            self._admit(place)
+        return place
+
+    async def kept(self, place: Place) -> Sequence[KeepResult]:
+        """What became of each message of a place, once that is durable.
+
+        Raises:
+            NotKept: our database, or the sender's quota, made it wait longer than patience lasts.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.shield(place.done)
+        except TimeoutError:
+            place.given_up = True
+            gate = self._gates.get(place.kept_for)
+            if gate is not None and gate.leave(place):
+                raise NotKept("more messages than were agreed", code="over-quota") from None
+            raise NotKept("our database does not answer", system="store") from None
+        except asyncio.CancelledError:
+            place.given_up = True
+            raise
+
+    async def close(self) -> None:
+        """End what is under way; who is still in line hears nothing."""
+        for gate in self._gates.values():
+            gate.close()
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+
+    def _admit(self, place: Place) -> None:
+        self._waiting.append(place)
+        if self._work is None or self._work.done():
+            self._work = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _keep(self) -> None:
+        pause = PAUSE_FIRST
+        while batch := self._next():
+            try:
+                results = await self._journal.keep_many([message for place in batch for message in place.messages])
+            except (Unavailable, Throttled) as away:
+                if pause == PAUSE_FIRST:
+                    log.warning(
+                        "messages wait to be kept", waiting=len(self._waiting) + len(batch), problem=away.message
+                    )
+                self._waiting.extendleft(reversed(batch))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_LONGEST)
+                continue
+            except Exception as bug:  # one of them, perhaps: alone, each fails for itself
+                await self._one_by_one(batch, bug)
+                continue
+            pause = PAUSE_FIRST
+            _tell(batch, results)
+
+    def _next(self) -> list[Place]:
+        batch: list[Place] = []
+        count = size = 0
+        while self._waiting and count < MOST_AT_ONCE:
+            place = self._waiting[0]
+            if batch and size + place.size > MOST_BYTES:
+                break
+            self._waiting.popleft()
+            if not place.given_up:
+                batch.append(place)
+                count += len(place.messages)
+                size += place.size
+        return batch
+
+    async def _one_by_one(self, batch: Sequence[Place], bug: Exception) -> None:
+        for place in batch:
+            if len(batch) > 1:
+                try:
+                    _tell([place], await self._journal.keep_many(place.messages))
+                    continue
+                except Exception as own:
+                    bug = own
+            if not place.done.done():
+                place.done.set_exception(bug)
+                place.done.exception()  # somebody who gave up must not leave an unheard failure
+
+
+def _tell(batch: Sequence[Place], results: Sequence[KeepResult]) -> None:
+    at = 0
+    for place in batch:
+        end = at + len(place.messages)
+        if not place.done.done():
+            place.done.set_result(results[at:end])
+        at = end
+
+
+class Gate:
+    """Lets a sender's messages through as fast as its quota says, in their order; a token a message, in this process."""
+
+    def __init__(self, per_minute: int, through: Callable[[Place], None], before: Gate | None = None) -> None:
+        self.per_minute = per_minute
+        self._through = through
+        self._most = max(1.0, per_minute / BURST_OF_A_MINUTE)
+        self._tokens = self._most
+        self._seen = asyncio.get_running_loop().time()
+        self._waiting: deque[Place] = before.close() if before is not None else deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._let_through()
+
+    def enter(self, place: Place) -> None:
+        """Go through now, or wait behind those who came before."""
+        self._waiting.append(place)
+        self._let_through()
+
+    def leave(self, place: Place) -> bool:
+        """Wait no longer; False for who is through already."""
+        try:
+            self._waiting.remove(place)
+        except ValueError:
+            return False
+        return True
+
+    def close(self) -> deque[Place]:
+        """Let nobody through any more; gives who waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return self._waiting
+
+    def _let_through(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._tokens = min(self._most, self._tokens + (now - self._seen) * self.per_minute / 60)
+        self._seen = now
+        # What comes in one frame goes through together: it may overdraw, and those behind it wait the longer.
+        while self._waiting and self._tokens >= 1:
+            place = self._waiting.popleft()
+            self._tokens -= len(place.messages)
+            self._through(place)
+        if self._waiting and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later((1 - self._tokens) * 60 / self.per_minute, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._let_through()

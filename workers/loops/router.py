@@ -1,0 +1,126 @@
+"""Routes what was kept in streams: urgent messages first, each stream in its own order, no stream waiting for another.
+
+Streams are dealt out to shards, and a shard is one process's at a time (``store/shards.py``), so no two route one stream at once. What
+a router did and could not write down before it was killed is done again, with the effect of once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from canonical.errors import Throttled, Unavailable
+from canonical.ports import Journal, Kept, Move
+from gateway.routing import Routing
+
+AT_MOST: Final = 500  # messages in a round, besides those that wait
+MOST_LOOKED_AT: Final = 10_000
+STREAMS_AT_ONCE: Final = 16
+ROUND: Final = 2.0  # seconds a router works on before it looks whether its shard is still its own
+PAUSE_FIRST, PAUSE_LONGEST = 1.0, 30.0  # seconds a stream waits for what is away
+
+log = structlog.get_logger(__name__)
+
+
+class Router:
+    """One shard's router."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        routing: Routing,
+        shard: int,
+        of: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._routing = routing
+        self._shard, self._of = shard, of
+        self._clock = clock
+        self._waits: dict[str, tuple[float, int]] = {}  # stream -> until when, after how many tries
+        self._behind = 0  # messages seen that wait with their streams
+
+    async def once(self) -> None:
+        """Route until nothing is left that can go on."""
+        began = self._clock()
+        while self._clock() - began < ROUND:
+            limit = min(AT_MOST + self._behind, MOST_LOOKED_AT)
+            found = await self._journal.next_to_route(self._shard, self._of, limit)
+            now = self._clock()
+            able = [one for one in found if self._waits.get(one.stream, (now, 0))[0] <= now]
+            self._behind = len(found) - len(able)
+            if not found:
+                self._waits.clear()
+            if not able:
+                return
+            await self._route(able)
+
+    async def _route(self, messages: Sequence[Kept]) -> None:
+        streams: dict[str, list[Kept]] = {}
+        for message in messages:
+            streams.setdefault(message.stream, []).append(message)
+        moves: list[Move] = []
+        waiting = iter(streams.items())
+
+        async def work() -> None:
+            for stream, own in waiting:
+                await self._stream(stream, own, moves)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(STREAMS_AT_ONCE, len(streams))):
+                    group.create_task(work())
+        finally:
+            await self._journal.mark_many(moves)
+
+    async def _stream(self, stream: str, messages: Sequence[Kept], moves: list[Move]) -> None:
+        for message in messages:
+            try:
+                move = await self._routing.route(message)
+            except (Unavailable, Throttled) as away:
+                tries = self._waits.get(stream, (0.0, 0))[1] + 1
+                pause = min(PAUSE_FIRST * 2 ** min(tries - 1, 10), PAUSE_LONGEST)
+                if isinstance(away, Throttled):
+                    pause = max(pause, away.retry_after)
+                self._waits[stream] = (self._clock() + pause, tries)
+                if tries in (1, 5) or tries % 50 == 0:
+                    log.warning(
+                        "stream waits", message=message.id, kind=message.kind, tries=tries, problem=away.message
+                    )
+                return
+            moves.append(move)
+            self._waits.pop(stream, None)
+            if move.state != "routed":  # its stream may be parked now: what is behind it is asked for again
+                return
+
+
+class Shards(Protocol):
+    """Which shards this process has."""
+
+    of: int
+
+    async def hold(self) -> Sequence[int]: ...
+
+
+class Routers:
+    """The routers of the shards this process has at the time."""
+
+    def __init__(self, shards: Shards, journal: Journal, routing: Routing) -> None:
+        self._shards, self._journal, self._routing = shards, journal, routing
+        self._routers: dict[int, Router] = {}
+
+    async def once(self) -> None:
+        """A round of each."""
+        held = await self._shards.hold()
+        self._routers = {
+            shard: self._routers.get(shard) or Router(self._journal, self._routing, shard, self._shards.of)
+            for shard in held
+        }
+        failed = await asyncio.gather(*(one.once() for one in self._routers.values()), return_exceptions=True)
+        for one in failed:
+            if isinstance(one, BaseException):
+                raise one
