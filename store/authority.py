@@ -2,7 +2,7 @@
 
 | kind | made by | the hospital's own fields in it |
 | --- | --- | --- |
-| facility, department, calendar, partner, policy, contract_price | hospital | all |
+| facility, department, calendar, partner, policy, contract_price, sender, channel, mapping | hospital | all |
 | item | ERP | tracking, bulk, stocked_at_par, capital |
 | supplier | ERP | status_reason |
 | cost_centre | ERP | budget, period_from, period_to |
@@ -22,6 +22,7 @@ from typing import Any
 from canonical.base import Canonical
 from canonical.calendar import BusinessCalendar
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.senders import Channel, Mapping, Sender
 from canonical.supply import ContractPrice, Item
 
 ERP, HOSPITAL = "erp", "hospital"
@@ -66,5 +67,8 @@ KINDS: dict[str, Kind] = {
     "employee": Kind(Employee, lambda person: person.id, frozenset(SOURCES), _PERSON),
     "partner": Kind(Partner, lambda partner: partner.supplier or partner.code, of_all=True),
     "policy": Kind(Policy, lambda policy: policy.facility, dated=True),
+    "sender": Kind(Sender, lambda sender: sender.code, of_all=True),
+    "channel": Kind(Channel, lambda channel: channel.code, of_all=True),
+    "mapping": Kind(Mapping, lambda mapping: mapping.code, of_all=True, dated=True),
 }
 """Every kind, in the order a folder of files is loaded: what others name comes first."""

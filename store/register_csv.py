@@ -32,13 +32,22 @@ FILES = {
     "employees": "employee",
     "partners": "partner",
     "policies": "policy",
+    "senders": "sender",
+    "channels": "channel",
+    "mappings": "mapping",
 }
 _NESTED = {"packaging": "packagings", "supplier_item": "suppliers"}  # part of an item, a row each
 ORDER = [*KINDS]
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
-LISTS = {"roles", "cost_centres", "unverified_verbs"}
-BOOLEANS = {"active", "bulk", "stocked_at_par", "capital", "preferred", "line_break", "allow_unknown"}
+LISTS = {
+    *("roles", "cost_centres", "unverified_verbs"),
+    *("applications", "facilities", "addresses", "certificates", "kinds"),
+}
+BOOLEANS = {
+    *("active", "bulk", "stocked_at_par", "capital", "preferred", "line_break", "allow_unknown"),
+    *("z_segments", "later_version", "tls", "enhanced"),
+}
 MONEY = {"budget", "actual", "price"}
 TERMS = {"net_days", "discount_percent", "discount_days", "net_seconds", "discount_seconds"}
 # Columns a file has for others (the ERP's own loading); the register takes no notice of them.
@@ -77,6 +86,8 @@ def read(path: Path, kind: str | None = None) -> tuple[str, list[tuple[int, Fiel
     except UnicodeDecodeError:
         raise Malformed(f"{path.name} is not UTF-8 text", path=path.name) from None
     rows = _from_json(text, path.name) if path.suffix == ".json" else list(from_csv(text, kind, path.name))
+    if kind == "mapping" and path.suffix == ".csv":
+        return kind, tables(rows)
     return target(kind), grouped(rows, kind) if kind in _NESTED else rows
 
 
@@ -174,3 +185,21 @@ def grouped(rows: list[tuple[int, Fields]], kind: str) -> list[tuple[int, Fields
         item[part].append(content)
         items[code] = (first, item)
     return list(items.values())
+
+
+def tables(rows: list[tuple[int, Fields]]) -> list[tuple[int, Fields]]:
+    """Rows ``from`` -> ``to`` as one mapping per sender, table and day; an error names the mapping's first row.
+
+    Raises:
+        Malformed: a row without its codes, or one code twice in a mapping.
+    """
+    found: dict[tuple[str, ...], tuple[int, Fields]] = {}
+    for row, content in rows:
+        ours, theirs = content.pop("to", ""), content.pop("from", "")
+        if not ours or not theirs:
+            raise Malformed(f"row {row} says no code: a mapping has the columns from and to", path=f"row {row}")
+        key = tuple(str(content.get(name, "")) for name in ("sender", "table", "valid_from"))
+        _, mapping = found.setdefault(key, (row, content | {"rows": {}}))
+        if mapping["rows"].setdefault(theirs, ours) != ours:
+            raise Malformed(f"row {row} has a code of this mapping a second time", path=f"row {row}")
+    return list(found.values())

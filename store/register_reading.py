@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.base import Canonical, Money
 from canonical.calendar import BusinessCalendar
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
+from canonical.senders import Channel, Mapping, Sender
 from canonical.supply import ContractPrice, Item
 from store.database import transaction
 from store.tables import commitments, order_numbers, register, register_keys
@@ -153,6 +154,21 @@ class RegisterReading:
         """Everyone we exchange with."""
         async with transaction(self._engine) as connection:
             return await all_current(connection, Partner, "partner", [""], self._today())
+
+    async def senders(self) -> Sequence[Sender]:
+        """Every system that sends to us."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Sender, "sender", [""], self._today())
+
+    async def channels(self) -> Sequence[Channel]:
+        """Every target we send to."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Channel, "channel", [""], self._today())
+
+    async def mappings(self) -> Sequence[Mapping]:
+        """Every sender's tables of codes as in force today."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, Mapping, "mapping", [""], self._today())
 
     async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
         """The contract prices of an item in force on a day: the facility's own before those of all facilities."""

@@ -10,7 +10,7 @@ import structlog
 
 from canonical.errors import FasciaError
 from store.database import open_engine
-from workers import telemetry
+from workers import channels, telemetry
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
@@ -55,6 +55,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
+        group.create_task(channels.send(parts, stop))
         group.create_task(_watch_erps(parts, stop, turn, group))
 
 

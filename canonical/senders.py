@@ -1,0 +1,156 @@
+"""Who sends to us and whom we send to, on which terms: a sender, the channel to a target, and a sender's own codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Rows
+from datetime import date
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from canonical.base import CODE, Canonical, CostCentreCode, DepartmentCode, FacilityCode, SourceSystem, Text
+
+SenderCode = Annotated[str, CODE]
+ChannelCode = Annotated[str, CODE]
+Fingerprint = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9A-Fa-f]{64}$")]
+KindPattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=227)]
+
+
+class Sender(Canonical):
+    """A system that sends to us on one dialect: how it is known, what it may send, and who answers for it.
+
+    It is known by ``certificates`` (SHA-256 of the whole certificate, hex) or ``addresses`` (CIDR), and by ``applications`` (MSH-3)
+    and ``facilities`` (MSH-4): every one that is given must fit. ``kinds`` are patterns (``OMS^O05``, ``ADT^*``); a kind in scope
+    that no feed reads is answered ``unrouted``, and so is a structure its version has no table of. ``check``: what is wrong with a
+    message's structure refuses it, is only noted, or is not looked for; ``later_version`` tolerates what a version later than MSH-12
+    would allow. ``per_minute`` 0 is no quota; ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days;
+    ``on_dead``: a dead letter parks its own stream, or the stream goes on. ``batch``: one answer to a batch, or one to each message.
+    ``source``, ``department`` and ``cost_centre`` are those of the requisitions it sends where they say none.
+    """
+
+    code: SenderCode
+    facility: FacilityCode
+    name: Text = ""
+    dialect: Literal["hl7", "fhir", "rest", "file"] = "hl7"
+    applications: tuple[Name, ...] = ()
+    facilities: tuple[Name, ...] = ()
+    addresses: tuple[str, ...] = ()
+    certificates: tuple[Fingerprint, ...] = ()
+    kinds: tuple[KindPattern, ...] = ("*",)
+    unrouted: Literal["AA", "AR"] = "AA"
+    check: Literal["refuse", "warn", "off"] = "refuse"
+    z_segments: bool = True
+    later_version: bool = False
+    character_set: str = Field(default="", max_length=40)
+    batch: Literal["batch", "single"] = "batch"
+    per_minute: int = Field(default=0, ge=0)
+    priority: int = Field(default=5, ge=0, le=9)
+    duplicates_for: int = Field(default=7, ge=1)
+    keep_for: int = Field(default=400, ge=1)
+    on_dead: Literal["park", "go on"] = "park"
+    owner: Text = ""
+    contact: Text = ""
+    source: SourceSystem | None = None
+    department: DepartmentCode | None = None
+    cost_centre: CostCentreCode | None = None
+    active: bool = True
+
+    @field_validator("addresses")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(one.strip())) for one in given)
+        except ValueError:
+            raise ValueError("an address is an IP address or a network (10.2.0.0/16)") from None
+
+    @model_validator(mode="after")
+    def _known_by_something(self) -> Sender:
+        if self.dialect == "hl7" and not (self.addresses or self.certificates):
+            raise ValueError("an HL7 sender is known by its addresses or certificates")
+        return self
+
+    def takes(self, kind: str) -> bool:
+        """Whether a kind of message is in its scope."""
+        return any(fnmatchcase(kind, pattern) for pattern in self.kinds)
+
+    def comes_from(self, host: str) -> bool:
+        """Whether a connection from this IP address may be its; true where it names none."""
+        if not self.addresses:
+            return True
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in ip_network(one) for one in self.addresses)
+
+
+class Channel(Canonical):
+    """The way to one target: where it listens, how long it is waited for, and what follows when it does not take a message.
+
+    Certificates and authority are names of files among our secrets, never keys themselves. Times are seconds. ``on_dead``: after a
+    message that cannot be delivered the stream goes on, or stands still until a person decides. ``open_after`` failures in a row
+    the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit.
+    """
+
+    code: ChannelCode
+    facility: FacilityCode
+    name: Text = ""
+    kind: Literal["mllp", "webhook", "fhir", "file"] = "mllp"
+    host: str = ""
+    port: int = Field(default=0, ge=0, le=65535)
+    tls: bool = False
+    authority_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    sending_application: str = Field(default="", max_length=227)
+    sending_facility: str = Field(default="", max_length=227)
+    receiving_application: str = Field(default="", max_length=227)
+    receiving_facility: str = Field(default="", max_length=227)
+    enhanced: bool = False
+    answer_within: float = Field(default=30.0, gt=0)
+    attempts: int = Field(default=5, ge=1)
+    pause_first: float = Field(default=1.0, gt=0)
+    pause_longest: float = Field(default=300.0, gt=0)
+    on_dead: Literal["go on", "stand still"] = "stand still"
+    per_second: float = Field(default=0.0, ge=0)
+    open_after: int = Field(default=5, ge=1)
+    half_open_after: float = Field(default=30.0, gt=0)
+    owner: Text = ""
+    contact: Text = ""
+    active: bool = True
+
+
+class Mapping(Canonical):
+    """What a sender's own codes of one table mean in ours, from a day on; a later one replaces it whole."""
+
+    sender: SenderCode
+    table: Literal["item", "unit", "location", "cost_centre", "priority", "department", "account"]
+    rows: dict[str, str] = Field(default_factory=dict)
+    valid_from: date = date(2000, 1, 1)
+
+    @property
+    def code(self) -> str:
+        """Its name in the register."""
+        return f"{self.sender}/{self.table}"
+
+
+class Mappings:
+    """All of a sender's tables in force on a day: what feeds look codes up in."""
+
+    def __init__(self, tables: Rows[str, Rows[str, str]] | None = None) -> None:
+        self._tables = dict(tables or {})
+
+    def __contains__(self, table: str) -> bool:
+        return table in self._tables
+
+    def find(self, table: str, code: str) -> str | None:
+        """Our code for the sender's; None where the table has no such row."""
+        return self._tables.get(table, {}).get(code)
+
+    def of(self, table: str, code: str) -> str:
+        """Our code for the sender's; the same code where the sender has no such table, or no such row in it."""
+        return self._tables.get(table, {}).get(code, code)
