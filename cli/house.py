@@ -11,6 +11,7 @@ from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
+from cli.channel_views import Channels
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -150,6 +151,11 @@ class House(Protocol):
         ...
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]: ...
+
+    @property
+    def channels(self) -> Channels:
+        """The ways out to other systems."""
+        ...
 
 
 Opener = Callable[[], AbstractAsyncContextManager[House]]
