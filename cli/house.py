@@ -72,6 +72,7 @@ class SubscriberRequest(Canonical):
     url: str = Field(pattern=r"^https?://[^\s@]+$", max_length=500)  # a user and password in it would be shown in lists
     types: tuple[str, ...] = ("*",)
     facilities: tuple[FacilityCode, ...] = ()
+    per_second: int = Field(default=0, ge=0, le=100_000)
 
 
 class DeliveryFilter(Canonical):

@@ -201,6 +201,7 @@ subscribers = Table(
     words("secret_file"),
     words("types"),
     words("facilities"),
+    Column("per_second", Integer, nullable=False, server_default=text("0")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     moment("at"),
 )

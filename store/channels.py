@@ -22,7 +22,7 @@ from store.case_tables import channel_states, outbound
 from store.database import at_once, transaction
 from store.ids import now
 from store.journal import StoredJournal, keep_in, mark_in
-from store.standing import Standing, holds, lease_until, take_lease
+from store.standing import Standing, free_lease, holds, lease_until, take_lease
 from store.tables import message_states, messages
 
 DOOR = "channel"
@@ -123,9 +123,8 @@ class StoredChannels:
 
     async def release(self, channel: str, holder: str) -> None:
         """Let another send."""
-        mine = (channel_states.c.channel == channel) & (channel_states.c.holder == holder)
         async with at_once(self._engine) as connection:
-            await connection.execute(update(channel_states).where(mine).values(holder="", held_until=None))
+            await free_lease(connection, channel, holder)
 
     # ---- what became of it -----------------------------------------------------------------------------------------
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import field_validator
-from sqlalchemy import ColumnElement, RowMapping, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, literal, or_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -83,53 +82,31 @@ async def take_lease(connection: AsyncConnection, channel: str, holder: str, lea
     return standing_of(row) if row is not None else None
 
 
+async def free_lease(connection: AsyncConnection, channel: str, holder: str) -> None:
+    """Send for a channel no longer."""
+    mine = (channel_states.c.channel == channel) & (channel_states.c.holder == holder)
+    await connection.execute(update(channel_states).where(mine).values(holder="", held_until=None))
+
+
 class StoredStandings:
-    """Standings in our own database; for targets nobody holds a lease of (webhooks), and for whoever looks."""
+    """Standings and leases in our own database, for targets whose queue is elsewhere (webhooks)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def standing(self, channel: str) -> Standing:
-        """How a channel stands; one that was never used stands open."""
+    async def lease(self, channel: str, holder: str, lease: timedelta) -> Standing | None:
+        """Become, or remain, who sends to a target, and see how it stands; None where another sends."""
         async with transaction(self._engine) as connection:
-            asked = select(channel_states).where(channel_states.c.channel == channel)
-            row = (await connection.execute(asked)).mappings().one_or_none()
-        return standing_of(row) if row is not None else Standing(channel=channel)
+            return await take_lease(connection, channel, holder, lease)
 
-    async def standings(self) -> Sequence[Standing]:
-        """How every channel stands that was ever used."""
+    async def say(self, standing: Standing, holder: str) -> bool:
+        """What a call finds out about its target, or that one begins; False where another sends now, or it was paused."""
+        mine = holds(standing.channel, holder) & channel_states.c.paused_at.is_(None)
         async with transaction(self._engine) as connection:
-            rows = await connection.execute(select(channel_states).order_by(channel_states.c.channel))
-            return [standing_of(row) for row in rows.mappings()]
+            asked = update(channel_states).where(mine).values(standing.said())
+            return bool((await connection.execute(asked)).rowcount)
 
-    async def probe(self, channel: str, at: datetime, again_at: datetime) -> bool:
-        """Be the one call that finds out whether an open breaker may close; who does not report back lets another try then."""
-        due = (channel_states.c.breaker.in_((OPEN, HALF_OPEN))) & (channel_states.c.probe_at <= at)
-        asked = update(channel_states).where(channel_states.c.channel == channel, due)
+    async def release(self, channel: str, holder: str) -> None:
+        """Let another send."""
         async with transaction(self._engine) as connection:
-            changed = await connection.execute(asked.values(breaker=HALF_OPEN, probe_at=again_at))
-            return bool(changed.rowcount)
-
-    async def slot(self, channel: str, at: datetime, spacing: timedelta) -> datetime:
-        """When the next call may be made; whoever asks after that gets a later moment. All workers share the one row."""
-        values = {"channel": channel, "free_at": at + spacing}
-        asked = upsert(channel_states).values(values)
-        later = func.greatest(func.coalesce(channel_states.c.free_at, at), at) + literal(spacing)
-        taken = asked.on_conflict_do_update(index_elements=["channel"], set_={"free_at": later})
-        async with transaction(self._engine) as connection:
-            free: datetime = (await connection.execute(taken.returning(channel_states.c.free_at))).scalar_one()
-        return free - spacing
-
-    async def not_before(self, channel: str, at: datetime) -> None:
-        """The target asked not to be called before then."""
-        asked = upsert(channel_states).values(channel=channel, free_at=at)
-        later = func.greatest(func.coalesce(channel_states.c.free_at, at), at)
-        async with transaction(self._engine) as connection:
-            await connection.execute(asked.on_conflict_do_update(index_elements=["channel"], set_={"free_at": later}))
-
-    async def say(self, standing: Standing) -> None:
-        """What a call has found out about the target; its rate is kept elsewhere, and a pause is a person's word."""
-        said = {name: value for name, value in standing.said().items() if name != "free_at"}
-        asked = upsert(channel_states).values(channel=standing.channel, **said)
-        async with transaction(self._engine) as connection:
-            await connection.execute(asked.on_conflict_do_update(index_elements=["channel"], set_=said))
+            await free_lease(connection, channel, holder)

@@ -13,7 +13,6 @@ from secrets import token_hex
 from adapters.mllp import Answer, MllpSender, MllpTarget, OnAnswer, Stray, client_tls
 from adapters.mllp_accept import accept
 from canonical.senders import Channel
-from store.channels import StoredChannels
 from store.ids import new_id
 from workers.loops.channel_sender import Way
 from workers.loops.channels import ChannelSenders
@@ -24,12 +23,15 @@ from workers.wiring import Wiring
 EVERY = 1.0  # seconds between looks for what is due; a lease must outlast several
 
 
-def senders(parts: Wiring, holder: str = "") -> ChannelSenders:
-    """The loop of this process. ``holder`` is its name in leases: no two processes, nor two lives of one, share it."""
-    named = holder or f"{socket.gethostname()}/{os.getpid()}/{new_id()}"
-    store = StoredChannels(parts.database)
+def own_name() -> str:
+    """The name of this process in leases: no two processes, nor two lives of one, share it."""
+    return f"{socket.gethostname()}/{os.getpid()}/{new_id()}"
+
+
+def senders(parts: Wiring) -> ChannelSenders:
+    """The loop of this process."""
     secrets = parts.settings.home / SECRETS
-    return ChannelSenders(parts.register, store, mllp(secrets), named, accept=_accept)
+    return ChannelSenders(parts.register, parts.channels, mllp(secrets), own_name(), accept=_accept)
 
 
 async def send(parts: Wiring, stop: asyncio.Event) -> None:

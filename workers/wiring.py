@@ -32,6 +32,7 @@ from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from store import migrate
 from store.cases import StoredCases
+from store.channels import StoredChannels
 from store.database import open_engine
 from store.journal import StoredJournal
 from store.keys import StoredKeys
@@ -103,6 +104,11 @@ class Wiring:
     @cached_property
     def outbox(self) -> StoredOutbox:
         return StoredOutbox(self.database)
+
+    @cached_property
+    def channels(self) -> StoredChannels:
+        """What leaves us by channels."""
+        return StoredChannels(self.database)
 
     @cached_property
     def engine(self) -> temporal.TemporalEngine:

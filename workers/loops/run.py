@@ -10,6 +10,7 @@ import structlog
 
 from canonical.errors import FasciaError
 from store.database import open_engine
+from store.standing import StoredStandings
 from workers import channels, telemetry
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
@@ -50,7 +51,8 @@ async def _run(parts: Wiring, stop: asyncio.Event, turn: Turn) -> None:
         httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
         asyncio.TaskGroup() as group,
     ):
-        outbox = OutboxSender(parts.outbox, client, given.home / SECRETS)
+        standings = StoredStandings(parts.database)
+        outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, channels.own_name())
         group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))

@@ -26,6 +26,7 @@ def _count(name: str) -> sa.Column[int]:
 
 
 def upgrade() -> None:
+    op.add_column("subscribers", _count("per_second"))
     op.create_table(
         "channel_states",
         sa.Column("channel", sa.Text(), nullable=False),
