@@ -13,7 +13,7 @@ from canonical.base import Canonical
 
 class ChannelRow(Canonical):
     """One channel in a list. ``state``: ``open``, ``paused``, ``stands still``, ``breaker open``, ``breaker half-open``, ``off`` (its
-    row says so) or ``no row`` (the register has none, so nobody sends)."""
+    row says so), ``no sender`` (nobody sends its kind) or ``no row`` (the register has none)."""
 
     channel: str
     kind: str = ""

@@ -102,7 +102,7 @@ async def channels(settings: Settings) -> Finding:
         rows = [one.code for one in await RegisterReading(engine).channels() if one.active]
         keeping = StoredChannelKeeping(engine)
         standings, backlogs = await keeping.standings(), await keeping.backlogs()
-    except SQLAlchemyError:
+    except (FasciaError, SQLAlchemyError):
         return Finding("channels", "fail", "", "the channels cannot be read", MIGRATE)
     finally:
         await engine.dispose()

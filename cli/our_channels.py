@@ -14,6 +14,8 @@ from store.standing import CLOSED, Standing
 from store.subscriptions import StoredSubscriptions
 from workers.wiring import Wiring
 
+SENT = "mllp"  # the kind of channel that has a sender today
+
 
 class OurChannels:
     """:class:`cli.channel_views.Channels` over our own store."""
@@ -105,7 +107,8 @@ def _row(name: str, backlog: Backlog, stands: Standing, held: Channel | None) ->
     if held is None:
         return row.model_copy(update={"state": "no row"})
     terms = {"kind": held.kind, "address": f"{held.host}:{held.port}", "facility": held.facility, "owner": held.owner}
-    return row.model_copy(update=terms | {"state": _state(row, backlog) if held.active else "off"})
+    state = _state(row, backlog) if held.kind == SENT else "no sender"
+    return row.model_copy(update=terms | {"state": state if held.active else "off"})
 
 
 def _state(row: ChannelRow, backlog: Backlog) -> str:

@@ -131,7 +131,7 @@ class StoredChannels:
     async def sending(self, head: Queued, standing: Standing, holder: str, at: datetime, lease: timedelta) -> bool:
         """Write down that a message is about to leave, before it does: a worker killed now has sent it, or has not.
 
-        False where it must not leave: the channel is another worker's, or was paused.
+        False where it must not leave: the channel is another worker's, or was paused, or the message has its answer.
         """
         said = standing.said() | {"held_until": lease_until(lease)}
         mine = holds(head.channel, holder) & channel_states.c.paused_at.is_(None)
@@ -139,7 +139,9 @@ class StoredChannels:
             if not (await connection.execute(update(channel_states).where(mine).values(said))).rowcount:
                 return False
             values = {"state": "sent", "attempts": head.attempts + 1, "changed_at": at}
-            await connection.execute(update(outbound).where(outbound.c.id == head.id).values(values))
+            still = (outbound.c.id == head.id) & outbound.c.state.in_(("waiting", "sent"))
+            if not (await connection.execute(update(outbound).where(still).values(values))).rowcount:
+                return False  # its application has answered since we looked
             again = f"sent again, the {head.attempts + 1}. time: {head.said}" if head.attempts else ""
             await mark_in(connection, head.message, "sent", reason=again[:LONGEST_WORD])
         return True
@@ -220,7 +222,8 @@ class StoredChannels:
             if row is None or not row["attempts"]:
                 return None, False
             message = str(row["message"])
-            if row["application"] == word.code:
+            doubled = row["state"] in ("waiting", "sent") and row["answer"] == word.code
+            if doubled or row["application"] == word.code:
                 return message, False
             answer = await _keep_answer(connection, channel, control_id, word, at, "routed")
             if row["application"]:

@@ -17,9 +17,10 @@ from structlog.testing import capture_logs
 from canonical.cases import Actor
 from canonical.senders import Channel
 from store.acts import Act
+from store.channels import Word
 from tests.adapters.mllp_server import Call, MllpServer, Script, ack, message, mllp_server, says_yes
 from tests.store.channel import Lane, Terms, lane
-from workers.loops.channel_sender import ChannelSender
+from workers.loops.channel_sender import LEASE, ChannelSender
 from workers.loops.channels import ChannelSenders
 
 IDS = [f"M{number}" for number in range(1, 6)]
@@ -441,6 +442,19 @@ async def test_an_application_that_answers_before_its_accept_answer_is_noted_sti
             await one.drain(sender)
             await settled(one, f"M{number}", "AR")
         assert set((await one.states()).values()) == {"dead"}
+
+
+async def test_what_was_answered_while_its_turn_came_again_does_not_leave_a_second_time(engine: AsyncEngine) -> None:
+    script = scripted("CE")
+    async with lane(engine, script, enhanced=True, pause_first=60.0) as one:
+        await one.put("M1")
+        sender = one.sender()
+        await sender.drain(asyncio.Event())
+        turn = await one.store.turn("LAB", "one", LEASE)
+        assert turn is not None and turn.head is not None
+        assert (await one.store.application("LAB", "M1", Word(code="AA"), one.clock()))[1]
+        assert not await one.store.sending(turn.head, turn.standing, "one", one.clock(), LEASE)
+        assert await one.states() == {"M1": "answered"} and one.server.ids == ["M1"]
 
 
 async def test_an_accept_answer_that_was_lost_does_not_send_again_what_the_application_has(engine: AsyncEngine) -> None:

@@ -95,10 +95,13 @@ class ChannelSender:
     async def tell_strays(self) -> None:
         """Write down what answered nothing."""
         while self._strays:
-            one = self._strays[0]
+            one = self._strays.popleft()
             word = Word(code=one.code, data=one.data)
-            message = await self._store.stray(self.channel.code, one.control_id, one.reason, word, self._clock())
-            self._strays.popleft()
+            try:
+                message = await self._store.stray(self.channel.code, one.control_id, one.reason, word, self._clock())
+            except FasciaError:
+                self._strays.appendleft(one)
+                raise
             log.warning("answer to nothing kept", channel=self.channel.code, reason=one.reason, message=message or "")
         if self._not_kept:
             log.error("answers to nothing not kept: too many", channel=self.channel.code, count=self._not_kept)
