@@ -20,6 +20,8 @@ from store.outbox import StoredOutbox, Subscriber
 from store.register import StoredRegister
 from tests.adapters.mllp_server import Call, ack
 from tests.store.channel import Lane, lane
+from workers import channels
+from workers.loops.channel_sender import LEASE
 from workers.settings import Settings
 from workers.wiring import Wiring
 
@@ -131,3 +133,19 @@ async def test_the_doctor_warns_of_channels_that_do_not_send(engine: AsyncEngine
         await commands.pause("LAB", "they update")
         found = await doctor_asks(settings)
         assert found.state == "warn" and "LAB is paused (they update)" in found.text and "stands still" in found.text
+
+
+async def test_the_loop_of_our_processes_sends_by_the_registers_rows_until_it_is_told_to_stop(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    async with lane(engine) as one:
+        await ours(engine, one, tmp_path)
+        await one.put("M1", "M2")
+        stop = asyncio.Event()
+        loop = asyncio.create_task(channels.send(Wiring(Settings(home=tmp_path), engine, cast(Any, None)), stop))
+        async with asyncio.timeout(20):
+            while one.server.ids != ["M1", "M2"] or set((await one.states()).values()) != {"answered"}:
+                await asyncio.sleep(0.05)
+            stop.set()
+            await loop
+        assert await one.store.turn("LAB", "another", LEASE) is not None, "its lease was given back"

@@ -322,6 +322,28 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "tests.store.one_sender", *arguments])
 
 
+async def test_every_word_of_a_worker_holds_only_while_the_lease_is_its_own_and_nothing_leaves_after_a_pause(
+    engine: AsyncEngine,
+) -> None:
+    async with lane(engine) as one:
+        await one.put("M1")
+        turn = await one.store.turn("LAB", "one", LEASE)
+        assert turn is not None and turn.head is not None
+        assert await one.store.turn("LAB", "two", LEASE) is None
+        await one.keeping.pause("LAB", Act(verb="channel pause", about="channel/LAB", actor=ME, reason="they update"))
+        assert not await one.store.sending(turn.head, turn.standing, "one", one.clock(), LEASE)
+        await one.keeping.resume("LAB", Act(verb="channel resume", about="channel/LAB", actor=ME))
+        await one.end_lease()
+        other = await one.store.turn("LAB", "two", LEASE)
+        assert other is not None and await one.store.renew("one", LEASE) == []
+        broken = turn.standing.changed(failures=9)
+        assert not await one.store.sending(turn.head, broken, "one", one.clock(), LEASE)
+        assert not await one.store.unreached(turn.head, broken, "one", one.clock(), one.clock())
+        assert not await one.store.ended(turn.head, broken, "one", one.clock(), "dead", Word(code="AR"))
+        assert await one.states() == {"M1": "waiting"} and (await one.keeping.standings())[0].failures == 0
+        assert await one.history("M1") == [("validated", "")]
+
+
 async def test_a_sender_killed_before_it_noted_the_answer_repeats_the_same_bytes_at_most(
     engine: AsyncEngine, server: str
 ) -> None:
