@@ -507,6 +507,7 @@ async def test_a_changed_row_is_used_from_then_on_and_a_bad_one_stops_no_other(e
         assert [entry["channel"] for entry in logs if entry["event"] == "channel cannot be used"] == ["BAD"]
         host, port = elsewhere.address[:2]
         terms.rows = (one.channel.changed(host=host, port=port),)
+        await loop.once()  # from here on it is known
         await one.put("M2")
         async with asyncio.timeout(5):
             while not elsewhere.ids:
