@@ -37,7 +37,7 @@ def check(response: httpx.Response, *, system: str) -> None:
     if response.is_success:
         return
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise Throttled(f"{system} asks us to slow down", retry_after=_retry_after(response), system=system)
+        raise Throttled(f"{system} asks us to slow down", retry_after=retry_after(response), system=system)
     if status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise Unavailable(f"{system} is in trouble (HTTP {status})", system=system)
     if status == httpx.codes.UNAUTHORIZED:
@@ -53,7 +53,7 @@ def cut(text: str) -> str:
     return plain if len(plain) <= LONGEST_REASON else plain[: LONGEST_REASON - 1] + "…"
 
 
-def _retry_after(response: httpx.Response) -> float:
+def retry_after(response: httpx.Response) -> float:
     told = response.headers.get("Retry-After", "")
     if told.isdecimal():
         return float(told)

@@ -139,6 +139,15 @@ class MllpSender:
                 )
             return answer
 
+    async def connect(self) -> None:
+        """Open the connection unless it stands: whether anybody is there, before a message is said to have been sent.
+
+        Raises:
+            Unavailable, Rejected: as :meth:`send`, and nothing was sent.
+        """
+        async with self._turn:
+            await self._open(b"")
+
     async def close(self) -> None:
         """Give the connection back, once what came by it is taken."""
         async with self._turn:

@@ -267,6 +267,14 @@ class Journal(Protocol):
         ...
 
 
+class Outbound(Protocol):
+    """What leaves us by channels: kept and queued, sent in order by whoever sends for the channel."""
+
+    async def put(self, channel: str, message: NewMessage) -> KeepResult:
+        """Keep a message and queue it, once under its key; ``control_number`` is its MSH-10, unlike any other's there."""
+        ...
+
+
 class Announcement(Canonical):
     """What a door learnt when it announced a case: new, same (content seen before) or conflict; has a run taken it yet?"""
 

@@ -12,6 +12,7 @@ from typer.main import get_command
 from cli import (
     audit,
     case,
+    channel,
     completion,
     config,
     decide,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 stack.add_to(app)
 demo.add_to(app)
-for noun in (case, unmatched, journal, register, key, subscriber, outbox, audit, schema, config, dev):
+for noun in (case, unmatched, journal, register, key, subscriber, outbox, channel, audit, schema, config, dev):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 

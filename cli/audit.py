@@ -19,7 +19,7 @@ app = noun("What operators did to the platform itself.")
 async def list_acts(
     out: Output,
     about: Annotated[
-        str, typer.Option("--about", help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID.")
+        str, typer.Option("--about", help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID, channel/CODE.")
     ] = "",
     limit: Limit = 50,
 ) -> None:

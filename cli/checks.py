@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
@@ -112,6 +113,34 @@ async def mllp(settings: Settings) -> Finding:
     return replace(found, text=f"{found.text}; {len(known)} senders known")
 
 
+async def channels(settings: Settings) -> Finding:
+    """Every channel sends: none is paused, stands still or waits for a target that does not answer."""
+    if (await doctor.database(settings)).state != "ok":
+        return Finding("channels", "fail", "", "the channels cannot be read", "see database")
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.channel_keeping import StoredChannelKeeping
+        from store.register_reading import RegisterReading
+
+        rows = [one.code for one in await RegisterReading(engine).channels() if one.active]
+        keeping = StoredChannelKeeping(engine)
+        standings, backlogs = await keeping.standings(), await keeping.backlogs()
+    except (FasciaError, SQLAlchemyError):
+        return Finding("channels", "fail", "", "the channels cannot be read", MIGRATE)
+    finally:
+        await engine.dispose()
+    ill = [f"{one.channel} is paused ({one.paused_why})" for one in standings if one.paused]
+    ill += [f"{one.channel}: {one.error}" for one in standings if one.breaker != "closed" and not one.paused]
+    ill += [f"{one.channel} stands still behind {one.head}" for one in backlogs if one.stands_still]
+    dead = sum(one.dead for one in backlogs)
+    if dead:
+        ill.append(f"{dead} dead letters")
+    waiting = sum(one.waiting for one in backlogs)
+    if ill:
+        return Finding("channels", "warn", "", "; ".join(ill), "fascia channel list --trouble (docs/runbook.md)")
+    return Finding("channels", "ok", "", f"{len(rows)} channels send, {waiting} messages wait")
+
+
 CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
@@ -121,4 +150,5 @@ CHECKS: Mapping[str, Check] = {
     "api": doctor.api,
     "mllp": mllp,
     "workers": doctor.workers,
+    "channels": channels,
 }

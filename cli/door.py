@@ -12,6 +12,7 @@ import httpx
 from canonical.base import case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.views import (
@@ -196,6 +197,10 @@ class DoorHouse:
         self._elsewhere()
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
+        self._elsewhere()
+
+    @property
+    def channels(self) -> Channels:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

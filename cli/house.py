@@ -11,6 +11,7 @@ from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
+from cli.channel_views import Channels
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -71,6 +72,7 @@ class SubscriberRequest(Canonical):
     url: str = Field(pattern=r"^https?://[^\s@]+$", max_length=500)  # a user and password in it would be shown in lists
     types: tuple[str, ...] = ("*",)
     facilities: tuple[FacilityCode, ...] = ()
+    per_second: int = Field(default=0, ge=0, le=100_000)
 
 
 class DeliveryFilter(Canonical):
@@ -150,6 +152,11 @@ class House(Protocol):
         ...
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]: ...
+
+    @property
+    def channels(self) -> Channels:
+        """The ways out to other systems."""
+        ...
 
 
 Opener = Callable[[], AbstractAsyncContextManager[House]]

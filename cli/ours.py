@@ -24,6 +24,7 @@ from cli import again, banking, loading, outgoing, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
+from cli.our_channels import OurChannels
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -226,6 +227,10 @@ class OurHouse:
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         return await outgoing.acts(self._wiring, about, limit)
+
+    @property
+    def channels(self) -> OurChannels:
+        return OurChannels(self._wiring, self._operator)
 
     # ---- the register and keys -----------------------------------------------------------------------------------
 

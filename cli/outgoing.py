@@ -105,7 +105,9 @@ async def acts(wiring: Wiring, about: str, limit: int) -> Sequence[ActView]:
 
 
 def _terms(request: SubscriberRequest) -> str:
-    return f"{request.url}: {' '.join(request.types)} at {' '.join(request.facilities) or 'every facility'}"
+    where = " ".join(request.facilities) or "every facility"
+    rate = f", {request.per_second} a second" if request.per_second else ""
+    return f"{request.url}: {' '.join(request.types)} at {where}{rate}"
 
 
 def _secret_file(wiring: Wiring, name: str) -> Path:

@@ -57,6 +57,7 @@ async def add(
     facility: Annotated[
         list[str] | None, typer.Option("--facility", "-f", help="Of this facility only; may be repeated.")
     ] = None,
+    per_second: Annotated[int, typer.Option("--per-second", min=0, help="Call it no more often; 0: no limit.")] = 0,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help=f"Read its secret from stdin (or set {SECRET}).")
     ] = False,
@@ -65,7 +66,7 @@ async def add(
     dry_run: DryRun = False,
 ) -> None:
     """Let a system hear of what happens from now on. A secret we make is printed this once; the same again changes nothing."""
-    told = {"name": name, "url": url, "types": event or ["*"], "facilities": facility or []}
+    told = {"name": name, "url": url, "types": event or ["*"], "facilities": facility or [], "per_second": per_second}
     request = read_strictly(SubscriberRequest, as_json(told))
     secret = _secret(secret_stdin)
     if secret and new_secret:

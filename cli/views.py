@@ -196,6 +196,7 @@ class SubscriberRow(Canonical):
     url: str
     types: tuple[str, ...] = ("*",)
     facilities: tuple[str, ...] = ()
+    per_second: int = 0
     active: bool = True
 
 

@@ -201,6 +201,7 @@ subscribers = Table(
     words("secret_file"),
     words("types"),
     words("facilities"),
+    Column("per_second", Integer, nullable=False, server_default=text("0")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     moment("at"),
 )
@@ -218,6 +219,53 @@ deliveries = Table(
     moment("changed_at"),
     UniqueConstraint("event", "subscriber"),
     Index("ix_deliveries_waiting", "next_at", postgresql_where=text("state = 'waiting'")),
+)
+
+# ---- what leaves us by channels -------------------------------------------------------------------------------------
+
+# Where each channel stands, seen by all workers; webhooks have a row too (``webhook/<subscriber>``), with no lease.
+channel_states = Table(
+    "channel_states",
+    metadata,
+    Column("channel", Words, primary_key=True),
+    words("paused_by"),
+    words("paused_known_by"),
+    words("paused_why"),
+    moment("paused_at", nullable=True),
+    words("breaker"),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("openings", Integer, nullable=False, server_default=text("0")),
+    Column("given_up", Integer, nullable=False, server_default=text("0")),
+    moment("opened_at", nullable=True),
+    moment("probe_at", nullable=True),
+    words("error"),
+    moment("error_at", nullable=True),
+    moment("free_at", nullable=True),
+    words("holder"),
+    moment("held_until", nullable=True),
+)
+
+# What is sent by a channel, in the order of ``id``. ``blocks``: a dead letter behind which the channel stands still.
+outbound = Table(
+    "outbound",
+    metadata,
+    serial(),
+    words("channel"),
+    words("message"),
+    words("control_id"),
+    words("state"),
+    Column("blocks", Boolean, nullable=False, server_default=text("false")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    words("answer"),
+    words("application"),
+    words("said"),
+    moment("next_at"),
+    moment("put_at"),
+    moment("changed_at"),
+    UniqueConstraint("channel", "control_id"),
+    Index(None, "message"),
+    Index("ix_outbound_open", "channel", "id", postgresql_where=text("state IN ('waiting', 'sent') OR blocks")),
+    Index("ix_outbound_dead", "channel", "id", postgresql_where=text("state = 'dead'")),
 )
 
 # ---- what operators did ---------------------------------------------------------------------------------------------

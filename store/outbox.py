@@ -7,7 +7,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from pydantic import Field
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -20,13 +20,14 @@ from store.ids import now
 
 class Subscriber(Canonical):
     """Who wants to hear of what: a webhook, the file its secret is in, event types (``order.*`` takes all of them), and
-    facilities (none: all of them)."""
+    facilities (none: all of them). ``per_second``: the most it is called, 0 for no limit."""
 
     name: str = Field(min_length=1, max_length=80)
     url: str = Field(pattern=r"^https?://")
     secret_file: str = ""
     types: tuple[str, ...] = ("*",)
     facilities: tuple[str, ...] = ()
+    per_second: int = Field(default=0, ge=0)
     active: bool = True
 
     def wants(self, event_type: str, facility: str) -> bool:
@@ -100,14 +101,36 @@ class StoredOutbox:
         async with transaction(self._engine) as connection:
             return await _subscribers(connection)
 
-    async def claim(self, at: datetime, until: datetime, limit: int = 50) -> Sequence[Delivery]:
-        """Take deliveries that are due, oldest event first; who does not report back by ``until`` loses them again."""
+    async def due(self, at: datetime) -> Sequence[str]:
+        """The subscribers with something to send now."""
+        asked = (
+            select(deliveries.c.subscriber)
+            .join(subscribers, subscribers.c.name == deliveries.c.subscriber)
+            .where(deliveries.c.state == "waiting", deliveries.c.next_at <= at, subscribers.c.active)
+            .distinct()
+        )
+        async with transaction(self._engine) as connection:
+            return list(await connection.scalars(asked))
+
+    async def claim(
+        self, at: datetime, until: datetime, limit: int = 50, *, subscriber: str = ""
+    ) -> Sequence[Delivery]:
+        """Take deliveries that are due, oldest event first; who does not report back by ``until`` loses them again.
+
+        What is behind a delivery of the same subscriber that waits for another try waits with it.
+        """
+        before = deliveries.alias("before")
+        waits = before.c.state == "waiting", before.c.next_at > at, before.c.event < deliveries.c.event
+        behind = exists().where(before.c.subscriber == deliveries.c.subscriber, *waits)
+        whose = true() if not subscriber else deliveries.c.subscriber == subscriber
         async with transaction(self._engine) as connection:
             rows = await connection.execute(
                 select(deliveries.c.id, deliveries.c.attempts, events.c.content, subscribers)
                 .join(events, events.c.id == deliveries.c.event)
                 .join(subscribers, subscribers.c.name == deliveries.c.subscriber)
-                .where(deliveries.c.state == "waiting", deliveries.c.next_at <= at, subscribers.c.active)
+                .where(
+                    deliveries.c.state == "waiting", deliveries.c.next_at <= at, subscribers.c.active, whose, ~behind
+                )
                 .order_by(deliveries.c.event, deliveries.c.id)
                 .limit(limit)
                 .with_for_update(of=deliveries, skip_locked=True)
@@ -139,6 +162,11 @@ class StoredOutbox:
             await self._mark(delivery, state="dead", error=error[:2000], changed_at=at)
         else:
             await self._mark(delivery, error=error[:2000], changed_at=at, next_at=again_at)
+
+    async def put_off(self, delivery: int, error: str, at: datetime, again_at: datetime) -> None:
+        """The subscriber asked us to wait, or was not asked at all: try again then, and count no try."""
+        tries = deliveries.c.attempts - 1
+        await self._mark(delivery, error=error[:2000], changed_at=at, next_at=again_at, attempts=tries)
 
     async def _mark(self, delivery: int, **values: object) -> None:
         async with transaction(self._engine) as connection:

@@ -35,6 +35,7 @@ from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, requisitions
 from store import migrate
 from store.cases import StoredCases
+from store.channels import StoredChannels
 from store.database import open_engine
 from store.journal import StoredJournal
 from store.keys import StoredKeys
@@ -110,6 +111,11 @@ class Wiring:
     @cached_property
     def outbox(self) -> StoredOutbox:
         return StoredOutbox(self.database)
+
+    @cached_property
+    def channels(self) -> StoredChannels:
+        """What leaves us by channels."""
+        return StoredChannels(self.database)
 
     @cached_property
     def engine(self) -> temporal.TemporalEngine:

@@ -12,6 +12,7 @@ from typing import Any
 from canonical.base import Money
 from canonical.cases import Actor, Answer, Attention, Decision, LineState, Trouble
 from canonical.errors import FasciaError, Rejected
+from cli.channel_views import ChannelRow, ChannelView, OutboundView
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
     ActView,
@@ -103,6 +104,46 @@ def order(**changes: object) -> CaseView:
         "links": {"Temporal UI": "http://127.0.0.1:8233/namespaces/fascia/workflows/purchase_order%2FNGH%2FPO000001"},
     }
     return CaseView.model_validate({**values, **changes})
+
+
+class FakeChannels:
+    """Channels in memory: one that is paused, one whose target does not answer, one that sends."""
+
+    def __init__(self, house: FakeHouse) -> None:
+        self.house = house
+
+    async def rows(self) -> Sequence[ChannelRow]:
+        paused = {"state": "paused", "paused_by": "mito", "paused_why": "they update", "paused_at": NOON}
+        broken = {"state": "breaker open", "breaker": "open", "failures": 5, "error": "LAB cannot be reached"}
+        waits = {"kind": "mllp", "address": "lab:2575", "waiting": 3, "oldest": NOON, "dead": 1}
+        return [
+            ChannelRow.model_validate({"channel": "LAB", **waits, **broken, "probe_at": NOON}),
+            ChannelRow(channel="OR", kind="mllp"),
+            ChannelRow.model_validate({"channel": "PHARM", **paused}),
+        ]
+
+    async def show(self, channel: str, limit: int) -> ChannelView | None:
+        found = next((row for row in await self.rows() if row.channel == channel), None)
+        if found is None:
+            return None
+        one = OutboundView(message="m-9", control_id="C9", state="dead", blocks=True, said="AR: no such order")
+        return ChannelView(**found.model_dump(), terms={"per_second": "5.0"}, dead_letters=(one,))
+
+    async def pause(self, channel: str, why: str) -> ChannelRow:
+        self.house.asked_for.append(("pause", channel, why))
+        return (await self.rows())[2]
+
+    async def resume(self, channel: str, why: str) -> ChannelRow:
+        self.house.asked_for.append(("resume", channel, why))
+        return (await self.rows())[1]
+
+    async def retry(self, messages: Sequence[str], channel: str, why: str, dry_run: bool) -> Sequence[OutboundView]:
+        self.house.asked_for.append((tuple(messages), channel, why, dry_run))
+        return [OutboundView(message=one, channel="LAB", state="waiting") for one in messages or ("m-9",)]
+
+    async def skip(self, message: str, why: str) -> OutboundView:
+        self.house.asked_for.append(("skip", message, why))
+        return OutboundView(message=message, channel="LAB", state="dead")
 
 
 class FakeHouse:
@@ -250,6 +291,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def channels(self) -> FakeChannels:
+        return FakeChannels(self)
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         return [ActView(at=NOON, actor="mito", known_by="os_user", verb="outbox retry", about=about or "delivery/7")]

@@ -10,10 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
-from canonical.cases import BusinessEvent, LineState, Trouble
+from canonical.cases import Actor, BusinessEvent, LineState, Trouble
 from canonical.errors import Rejected
 from canonical.ports import NewMessage, Unmatched
+from store.acts import Act
 from store.cases import StoredCases
+from store.channel_keeping import StoredChannelKeeping
 from store.ids import now
 from store.journal import StoredJournal
 from store.keys import NewKey, StoredKeys
@@ -22,6 +24,7 @@ from store.numbering import StoredNumbering
 from store.open_cases import ClaimPlace
 from store.outbox import StoredOutbox, Subscriber
 from store.queries import StoredQueries
+from store.standing import StoredStandings
 from tests.store.build import NOW, SEAL_KEY, change, opened, order, requisition, start
 
 LATER = NOW + timedelta(hours=1)
@@ -268,6 +271,46 @@ async def test_an_event_goes_to_each_who_wants_it_until_it_is_taken(cases: Store
     assert (again.id, again.attempts) == (taken[1].id, 2)
     await outbox.failed(again.id, "HTTP 500", future, None)
     assert await outbox.claim(future + timedelta(days=9), future) == []
+
+
+async def test_what_is_behind_an_event_that_waits_for_another_try_waits_with_it(
+    cases: StoredCases, engine: AsyncEngine
+) -> None:
+    outbox = StoredOutbox(engine)
+    await outbox.subscribe(Subscriber(name="stock", url="https://stock.test", per_second=5))
+    await outbox.subscribe(Subscriber(name="money", url="https://money.test"))
+    await cases.record(change("c", events=(_event(1), _event(2))))
+    future, soon = LATER + timedelta(days=36500), timedelta(minutes=1)
+    assert sorted(await outbox.due(future)) == ["money", "stock"]
+    (first,) = await outbox.claim(future, future + soon, 1, subscriber="stock")
+    assert (first.event.key, first.subscriber.per_second) == ("k1", 5)
+    await outbox.failed(first.id, "HTTP 500", future, future + 9 * soon)
+    assert await outbox.claim(future, future + soon, 1, subscriber="stock") == []
+    assert len(await outbox.claim(future, future + soon)) == 2, "another subscriber's go on"
+    (again,) = await outbox.claim(future + 9 * soon, future + 10 * soon, 1, subscriber="stock")
+    assert (again.id, again.attempts) == (first.id, 2)
+    await outbox.put_off(again.id, "HTTP 429", future, future + 12 * soon)
+    (asked_later,) = await outbox.claim(future + 12 * soon, future + 13 * soon, 1, subscriber="stock")
+    assert (asked_later.id, asked_later.attempts) == (first.id, 2), "to be asked to wait is no try"
+
+
+async def test_a_target_is_called_by_one_worker_at_a_time_and_a_pause_stops_it_before_its_next_call(
+    engine: AsyncEngine,
+) -> None:
+    standings, lease = StoredStandings(engine), timedelta(minutes=5)
+    held = await standings.lease("webhook/stock", "one", lease)
+    assert held is not None and await standings.lease("webhook/stock", "two", lease) is None
+    assert await standings.say(held.changed(failures=2, error="HTTP 500"), "one")
+    assert not await standings.say(held, "two")
+    await standings.release("webhook/stock", "two")
+    assert await standings.lease("webhook/stock", "two", lease) is None, "one cannot give away another's"
+    await standings.release("webhook/stock", "one")
+    taken = await standings.lease("webhook/stock", "two", lease)
+    assert taken is not None and (taken.failures, taken.error) == (2, "HTTP 500")
+    actor = Actor(id="mito", known_by="os_user")
+    act = Act(verb="channel pause", about="channel/webhook/stock", actor=actor, reason="they move")
+    await StoredChannelKeeping(engine).pause("webhook/stock", act)
+    assert not await standings.say(taken, "two")
 
 
 async def test_senders_at_once_take_no_delivery_twice(cases: StoredCases, engine: AsyncEngine) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -19,13 +19,20 @@ from urllib.parse import quote
 import httpx
 import structlog
 
+from adapters.http import retry_after
+from store.channel_keeping import WEBHOOK
 from store.outbox import Delivery, Subscriber
+from store.standing import CLOSED, Standing
+from workers.loops.breaker import Breaker, Rate
 
 PATIENCE = timedelta(seconds=10)  # for one answer
-HELD = timedelta(minutes=2)  # a sender that dies with deliveries in hand gives them back after that
+HELD = timedelta(seconds=30)  # a sender that dies with a delivery in hand gives it back after that
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
+ASKED_TO_WAIT = 30.0  # seconds, where a 429 does not say how long
 MOST_ATTEMPTS = 15  # over about seven hours; then a person
+LONGEST_WAIT = 2.0  # seconds waited for a moment; for what is further off the next rounds look
+BREAKER = Breaker(open_after=5, wait=timedelta(seconds=60))
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +40,30 @@ log = structlog.get_logger(__name__)
 class Outbox(Protocol):
     """Deliveries that wait."""
 
-    async def claim(self, at: datetime, until: datetime, limit: int = 50) -> Sequence[Delivery]: ...
+    async def due(self, at: datetime) -> Sequence[str]: ...
+    async def claim(
+        self, at: datetime, until: datetime, limit: int = 50, *, subscriber: str = ""
+    ) -> Sequence[Delivery]: ...
     async def delivered(self, delivery: int, at: datetime) -> None: ...
     async def failed(self, delivery: int, error: str, at: datetime, again_at: datetime | None) -> None: ...
+    async def put_off(self, delivery: int, error: str, at: datetime, again_at: datetime) -> None: ...
+
+
+class Standings(Protocol):
+    """How each webhook stands, for all workers."""
+
+    async def lease(self, channel: str, holder: str, lease: timedelta) -> Standing | None: ...
+    async def say(self, standing: Standing, holder: str) -> bool: ...
+    async def release(self, channel: str, holder: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a webhook answered: ``trouble`` is empty where it took the event; ``wait``: it asks for that many seconds."""
+
+    trouble: str = ""
+    wait: float | None = None
+    silent: bool = False  # no answer, or an error of its own
 
 
 def signature(secret: bytes, body: bytes, at: datetime) -> str:
@@ -45,40 +73,92 @@ def signature(secret: bytes, body: bytes, at: datetime) -> str:
 
 
 class OutboxSender:
-    """Sends what is due; subscribers side by side, each one's events in the order they happened."""
+    """Sends what is due; subscribers side by side, each from one worker, one event at a time in the order they happened.
+
+    A subscriber is never called more often than its row says, nor before the time its last 429 or 503 asked for; one that fails
+    again and again is left in peace by its breaker. ``holder`` names this process.
+    """
 
     def __init__(
         self,
         outbox: Outbox,
+        standings: Standings,
         client: httpx.AsyncClient,
         secrets: Path,
+        holder: str,
+        *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._outbox = outbox
+        self._standings = standings
         self._client = client
         self._secrets = secrets
+        self._holder = holder
         self._clock = clock
+        self._sleep = sleep
 
     async def once(self) -> None:
         """Send everything that is due."""
-        while due := await self._outbox.claim(self._clock(), self._clock() + HELD):
-            by_subscriber: dict[str, list[Delivery]] = defaultdict(list)
-            for delivery in due:
-                by_subscriber[delivery.subscriber.name].append(delivery)
-            await asyncio.gather(*(self._send_all(deliveries) for deliveries in by_subscriber.values()))
+        names = await self._outbox.due(self._clock())
+        ended = await asyncio.gather(*(self._send_all(name) for name in names), return_exceptions=True)
+        for failed in ended:
+            if isinstance(failed, BaseException):
+                raise failed
 
-    async def _send_all(self, deliveries: Sequence[Delivery]) -> None:
-        trouble = ""
-        for delivery in deliveries:
-            # One that fails stops those after it: they wait as long, and come in order.
-            trouble = trouble or await self._send(delivery)
-            if trouble:
-                await self._again(delivery, trouble)
-            else:
-                await self._outbox.delivered(delivery.id, self._clock())
+    async def _send_all(self, name: str) -> None:
+        channel = WEBHOOK + name
+        try:
+            while (standing := await self._standings.lease(channel, self._holder, HELD)) is not None:
+                wait = self._wait(standing)
+                if wait is None or wait > LONGEST_WAIT:
+                    return
+                if wait > 0:
+                    await self._sleep(wait)
+                elif not await self._send_next(name, standing):
+                    return
+        finally:
+            await self._standings.release(channel, self._holder)
 
-    async def _send(self, delivery: Delivery) -> str:
-        """Send one event; gives what went wrong, empty when it was taken."""
+    def _wait(self, standing: Standing) -> float | None:
+        """Seconds until it may be called; None: nobody knows."""
+        if standing.paused:
+            return None
+        at = self._clock()
+        moments = [BREAKER.due(standing), standing.free_at]
+        return max(0.0, (max([at, *(one for one in moments if one is not None)]) - at).total_seconds())
+
+    async def _send_next(self, name: str, standing: Standing) -> bool:
+        """Send the next event; False where nothing more goes for now."""
+        at = self._clock()
+        claimed = await self._outbox.claim(at, at + HELD, 1, subscriber=name)
+        if not claimed:
+            return False
+        delivery = claimed[0]
+        standing = Rate(delivery.subscriber.per_second).calling(BREAKER.calling(standing, at, HELD), at)
+        if not await self._standings.say(standing, self._holder):
+            await self._outbox.put_off(delivery.id, "", at, at)
+            return False
+        answer = await self._send(delivery)
+        at = self._clock()
+        if answer.silent:
+            was, standing = standing.breaker, BREAKER.failed(standing, at, answer.trouble)
+            if was == CLOSED != standing.breaker:
+                log.error("webhook's breaker opens", alert=True, subscriber=name, problem=answer.trouble)
+        else:
+            standing = BREAKER.answered(standing)
+        if answer.wait is not None:
+            free_at = at + timedelta(seconds=answer.wait)
+            standing = standing.model_copy(update={"free_at": free_at, "error": answer.trouble, "error_at": at})
+            await self._outbox.put_off(delivery.id, answer.trouble, at, free_at)
+        elif answer.trouble:
+            await self._again(delivery, answer.trouble, standing)
+        else:
+            await self._outbox.delivered(delivery.id, at)
+        return await self._standings.say(standing, self._holder) and not answer.trouble
+
+    async def _send(self, delivery: Delivery) -> _Answer:
+        """Send one event."""
         body = delivery.event.model_dump_json().encode()
         try:
             headers = {
@@ -91,10 +171,17 @@ class OutboxSender:
                 delivery.subscriber.url, content=body, headers=headers, timeout=PATIENCE.total_seconds()
             )
         except (httpx.HTTPError, httpx.InvalidURL) as lost:
-            return f"no answer ({type(lost).__name__})"
+            return _Answer(f"no answer ({type(lost).__name__})", silent=True)
         except OSError as unreadable:
-            return f"the subscriber's secret cannot be read ({type(unreadable).__name__})"
-        return "" if answer.is_success else f"HTTP {answer.status_code}"
+            return _Answer(f"the subscriber's secret cannot be read ({type(unreadable).__name__})")
+        if answer.is_success:
+            return _Answer()
+        trouble = f"HTTP {answer.status_code}"
+        if answer.status_code == 429 or (answer.status_code == 503 and "Retry-After" in answer.headers):
+            told = "Retry-After" in answer.headers
+            seconds = retry_after(answer) if told else ASKED_TO_WAIT
+            return _Answer(trouble, wait=min(seconds, LONGEST_PAUSE.total_seconds()))
+        return _Answer(trouble, silent=answer.status_code >= 500)
 
     def _signed(self, subscriber: Subscriber, body: bytes) -> dict[str, str]:
         if not subscriber.secret_file:
@@ -102,11 +189,12 @@ class OutboxSender:
         secret = (self._secrets / subscriber.secret_file).read_bytes().strip()
         return {"Fascia-Signature": signature(secret, body, self._clock())}
 
-    async def _again(self, delivery: Delivery, trouble: str) -> None:
+    async def _again(self, delivery: Delivery, trouble: str, standing: Standing) -> None:
         now = self._clock()
         dead = delivery.attempts >= MOST_ATTEMPTS
         pause = min(FIRST_PAUSE * 2 ** min(delivery.attempts - 1, 20), LONGEST_PAUSE)
-        await self._outbox.failed(delivery.id, trouble, now, None if dead else now + pause)
+        again_at = max(now + pause, BREAKER.due(standing) or now)
+        await self._outbox.failed(delivery.id, trouble, now, None if dead else again_at)
         about = {"subscriber": delivery.subscriber.name, "event_type": delivery.event.type, "problem": trouble}
         if dead:
             log.error("event not delivered, given up", alert=True, attempts=delivery.attempts, **about)

@@ -14,7 +14,8 @@ from store.database import open_engine
 from store.partitions import StoredPartitions
 from store.retention import StoredRetention
 from store.shards import StoredShards
-from workers import telemetry
+from store.standing import StoredStandings
+from workers import channels, telemetry
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
@@ -57,12 +58,14 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         httpx.AsyncClient(event_hooks={"request": [telemetry.passes_trace_on()]}, follow_redirects=False) as client,
         asyncio.TaskGroup() as group,
     ):
-        outbox = OutboxSender(parts.outbox, client, given.home / SECRETS)
+        standings = StoredStandings(parts.database)
+        outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, channels.own_name())
         group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
+        group.create_task(channels.send(parts, stop))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 
