@@ -136,7 +136,7 @@ class StoredClaims:
             "of_hash": start.hash,
             "of_run": request.run,
             "of_trace": request.trace,
-            **moved("", "routed", case=request.case, kind="requisition"),
+            **moved("", "routed", case=request.case),
         }
         async with at_once(self._engine) as connection:
             return await connection.scalar(_TAKE, values) or ""
@@ -169,7 +169,7 @@ class StoredClaims:
         self, connection: AsyncConnection, request: ClaimRequest, start: Start, held: RowMapping, outcome: str
     ) -> Claimed:
         message = held["message"] or await _journalled(connection, request)
-        await mark_in(connection, message, "routed", case=request.case, kind="requisition")
+        await mark_in(connection, message, "routed", case=request.case)  # its kind stays: it may be of another dialect
         content = {"hash": start.hash} if start.hash and not held["hash"] else {}
         trace = held["trace"] or request.trace
         await connection.execute(
