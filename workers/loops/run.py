@@ -63,6 +63,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
+        group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 
