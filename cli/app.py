@@ -17,6 +17,8 @@ from cli import (
     decide,
     demo,
     dev,
+    drift,
+    feed,
     journal,
     key,
     outbox,
@@ -41,11 +43,11 @@ app = typer.Typer(
 )
 stack.add_to(app)
 demo.add_to(app)
-for noun in (case, unmatched, journal, register, key, subscriber, outbox, audit, schema, config, dev):
+for noun in (case, unmatched, journal, feed, register, key, subscriber, outbox, audit, schema, config, dev):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 
-VERBS_OF_CASE = (decide, resume)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

@@ -70,6 +70,16 @@ class StoredClaims:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
+    async def foreseen(self, case: str, content_hash: str) -> Announcement:
+        """What announcing a case would say; nothing is claimed."""
+        asked = select(claims.c.hash, claims.c.run, claims.c.generation).where(claims.c.case == case)
+        async with transaction(self._engine) as connection:
+            held = (await connection.execute(asked)).one_or_none()
+        if held is None:
+            return Announcement(outcome="new", case=case)
+        outcome = "same" if held.hash in ("", content_hash) else "conflict"
+        return Announcement(outcome=outcome, case=case, started=held.run is not None or held.generation > 1)
+
     async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
         """A door says it will start this case: the claim is there, and waits for the run; its message is validated."""
         marked = moved(message, "validated", case=case)
