@@ -10,7 +10,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from canonical.base import CODE, Canonical, CostCentreCode, DepartmentCode, FacilityCode, SourceSystem, Text
+from canonical.base import (
+    CODE,
+    Canonical,
+    CostCentreCode,
+    Currency,
+    DepartmentCode,
+    EmployeeId,
+    FacilityCode,
+    LocationCode,
+    SourceSystem,
+    Text,
+)
 
 SenderCode = Annotated[str, CODE]
 ChannelCode = Annotated[str, CODE]
@@ -28,7 +39,8 @@ class Sender(Canonical):
     message's structure refuses it, is only noted, or is not looked for; ``later_version`` tolerates what a version later than MSH-12
     would allow. ``per_minute`` 0 is no quota; ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days;
     ``on_dead``: a dead letter parks its own stream, or the stream goes on. ``batch``: one answer to a batch, or one to each message.
-    ``source``, ``department`` and ``cost_centre`` are those of the requisitions it sends where they say none.
+    ``source``, ``department``, ``cost_centre``, ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends
+    where they say none; ``reply_channel`` is the channel that brings it what became of them.
     """
 
     code: SenderCode
@@ -56,6 +68,10 @@ class Sender(Canonical):
     source: SourceSystem | None = None
     department: DepartmentCode | None = None
     cost_centre: CostCentreCode | None = None
+    deliver_to: LocationCode | None = None
+    requester: EmployeeId | None = None
+    currency: Currency = "USD"
+    reply_channel: ChannelCode | None = None
     active: bool = True
 
     @field_validator("addresses")

@@ -18,6 +18,8 @@ from cli import (
     decide,
     demo,
     dev,
+    drift,
+    feed,
     journal,
     key,
     outbox,
@@ -42,11 +44,25 @@ app = typer.Typer(
 )
 stack.add_to(app)
 demo.add_to(app)
-for noun in (case, unmatched, journal, register, key, subscriber, outbox, channel, audit, schema, config, dev):
+for noun in (
+    case,
+    unmatched,
+    journal,
+    feed,
+    register,
+    key,
+    subscriber,
+    outbox,
+    channel,
+    audit,
+    schema,
+    config,
+    dev,
+):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 
-VERBS_OF_CASE = (decide, resume)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

@@ -43,10 +43,10 @@ def leave_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Run], Run]:
+def command(app: typer.Typer, name: str, *, lists: bool = False, **settings: Any) -> Callable[[Run], Run]:
     """Make a function a command. Its first argument is the :class:`Output`; the options for that are added here, and
     ``--csv`` where it lists."""
-    shared_here = _SHARED | ({"as_csv": Csv} if name == "list" else {})
+    shared_here = _SHARED | ({"as_csv": Csv} if lists or name == "list" else {})
 
     def register(run: Run) -> Run:
         @functools.wraps(run)

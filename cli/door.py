@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import httpx
 
-from canonical.base import case_parts
+from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from cli.channel_views import Channels
@@ -23,6 +24,8 @@ from cli.views import (
     DecisionView,
     DeliveryView,
     DocumentView,
+    DriftRow,
+    Foreseen,
     KeyRow,
     LoadReport,
     MessageRow,
@@ -35,6 +38,9 @@ from cli.views import (
     SubscriberRow,
     UnmatchedRow,
 )
+
+if TYPE_CHECKING:
+    from gateway.simulate import Book
 
 PAGE = 200
 LISTS = {"procure_to_pay": "requisitions", "purchase_order": "orders"}
@@ -160,6 +166,18 @@ class DoorHouse:
         self._elsewhere()
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
+        self._elsewhere()
+
+    async def drift(self, facility: str, state: str, limit: int) -> Sequence[DriftRow]:
+        self._elsewhere()
+
+    async def settle_drift(self, verb: str, drift: str, why: str, dry_run: bool) -> DriftRow:
+        self._elsewhere()
+
+    async def book(self, as_of: date) -> Book:
+        self._elsewhere()
+
+    async def foresee(self, noun: Canonical, facility: str, as_of: date) -> Foreseen:
         self._elsewhere()
 
     async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
@@ -18,6 +19,8 @@ from cli.views import (
     CaseRow,
     CaseView,
     DeliveryView,
+    DriftRow,
+    Foreseen,
     KeyRow,
     LoadReport,
     MessageRow,
@@ -30,6 +33,9 @@ from cli.views import (
     SubscriberRow,
     UnmatchedRow,
 )
+
+if TYPE_CHECKING:  # the commands that need it load it
+    from gateway.simulate import Book
 
 
 class CaseFilter(Canonical):
@@ -124,6 +130,19 @@ class House(Protocol):
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport: ...
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport: ...
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
+
+    async def drift(self, facility: str, state: str, limit: int) -> Sequence[DriftRow]: ...
+    async def settle_drift(self, verb: str, drift: str, why: str, dry_run: bool) -> DriftRow:
+        """Accept what a master file says into the register, or dismiss it."""
+        ...
+
+    async def book(self, as_of: date) -> Book:
+        """Who sends to us and how each is understood on a day."""
+        ...
+
+    async def foresee(self, noun: Canonical, facility: str, as_of: date) -> Foreseen:
+        """What taking a noun would do; nothing is changed."""
+        ...
 
     async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
         """Confirm a supplier's bank details, as they are now or of this fingerprint, and let the cases go on that wait."""

@@ -10,17 +10,17 @@ import os
 import pwd
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
 from temporalio.service import RPCError, RPCStatusCode
 
-from canonical.base import case_parts
+from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.parties import Employee
-from cli import again, banking, loading, outgoing, reading, successor
+from cli import again, banking, foresight, loading, outgoing, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
@@ -31,6 +31,8 @@ from cli.views import (
     CaseRow,
     CaseView,
     DeliveryView,
+    DriftRow,
+    Foreseen,
     KeyRow,
     LoadReport,
     MessageRow,
@@ -45,6 +47,7 @@ from cli.views import (
 )
 from gateway.decisions import without_reason
 from gateway.rest_decisions import MAY_SETTLE
+from gateway.simulate import Book
 from store import keys as stored_keys
 from store.ids import now
 from workers.settings import Settings, load
@@ -244,6 +247,20 @@ class OurHouse:
 
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
         return await reading.register(self._wiring, kind, facility, code, limit)
+
+    async def drift(self, facility: str, state: str, limit: int) -> Sequence[DriftRow]:
+        return await foresight.drift(self._wiring, facility, state, limit)
+
+    async def settle_drift(self, verb: str, drift: str, why: str, dry_run: bool) -> DriftRow:
+        facility = (await self._wiring.drift.row(drift)).facility
+        person = await self._person(facility)
+        return await foresight.settle(self._wiring, verb, drift, why, person, dry_run=dry_run)
+
+    async def book(self, as_of: date) -> Book:
+        return await foresight.book(self._wiring, as_of)
+
+    async def foresee(self, noun: Canonical, facility: str, as_of: date) -> Foreseen:
+        return await foresight.foresee(self._wiring, noun, facility, as_of)
 
     async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
         return await banking.confirm(self._wiring, supplier, fingerprint, login(), dry_run=dry_run)

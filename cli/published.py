@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, invoicing, parties, purchasing, senders, supply
+from canonical import calendar, cases, catalogue, invoicing, parties, purchasing, senders, supply
 from canonical.events import EVENTS
 from cli.compatibility import Break, breaks
 
@@ -52,6 +52,7 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("sender", 1, senders.Sender),
     ("channel", 1, senders.Channel),
     ("mapping", 1, senders.Mapping),
+    ("master_file", 1, catalogue.MasterFile),
     ("decision", 1, cases.Decision),
     ("answer", 1, cases.Answer),
     ("case_change", 1, cases.CaseChange),

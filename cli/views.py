@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import Field
@@ -299,3 +299,31 @@ class RegisterRow(Canonical):
     valid_from: str = ""
     source: str = ""
     record: dict[str, Any] = Field(default_factory=dict)
+
+
+class DriftRow(Canonical):
+    """Where a master file says otherwise than the register."""
+
+    id: str
+    facility: str = ""
+    kind: str = ""
+    code: str = ""
+    field: str = ""
+    ours: str = ""
+    theirs: str = ""
+    since: date | None = None
+    source: str = ""
+    state: str = "open"
+    message: str = ""
+    path: str = ""
+    decided_by: str = ""
+    decided_why: str = ""
+
+
+class Foreseen(Canonical):
+    """What taking a noun would do: ``new``, ``same`` or ``conflict`` for a case; ``drift`` for a master file, with what differs."""
+
+    outcome: str
+    case: str = ""
+    detail: str = ""
+    differ: tuple[DriftRow, ...] = ()

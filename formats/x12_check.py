@@ -18,6 +18,8 @@ from formats.x12_values import calendar_day, clock
 GOOD, NOTED, PARTLY, REFUSED = "A", "E", "P", "R"
 USAGES = ("P", "T", "I")  # production, test, information
 TOLERABLE = frozenset({"7"})  # out of order, but nothing is missing
+# Lists of rows that say nothing of each other: elements in error are noted (E), and the reader keeps the bad rows apart.
+ROW_BY_ROW = frozenset({"832"})
 STRANGE = frozenset({"1", "2", "6"})  # segments we do not expect: refused unless the partner's row allows them
 
 
@@ -236,6 +238,8 @@ def _document(document: Document, group: Group, seen: Collection[str], rules: _R
         problems.append("7")
     errors = tuple(examine(document)) if fits and document.code in rules.kinds else ()
     tolerable = TOLERABLE | STRANGE if rules.allow_unknown else TOLERABLE
+    if document.code in ROW_BY_ROW:
+        tolerable = tolerable | {"8"}
     grave = any(error.code not in tolerable for error in errors)
     if grave:
         problems.append("5")

@@ -64,6 +64,10 @@ _TEXT = {
     "820": """ST! BPR! NTE* TRN CUR REF* DTM* (N1* N2 N3 N4 REF* PER*)
         (ENT* (N1* N2 N3 N4 REF* PER*) (ADX* REF* DTM*) (RMR* REF* DTM* (IT1* REF* SAC*) (ADX* REF* DTM*)))
         (RMR* REF* DTM* (ADX* REF* DTM*)) SE!""",
+    "832": f"""ST! BCT! CTP*100 REF* PER* DTM*10 CTB*25 CUR*5 ITD* TD5*12 MSG* {_N1}
+        (LIN*500000 G53 DTM*10 REF* PER*3 CTB*25 PID*200 MEA*40 PKG*25 PO4* TD4*5 LDT* SAC*25 FOB ITD* MSG*
+         (CTP* CUR*5 DTM*10 SAC*25 CTB*25))
+        CTT SE!""",
     "997": "ST! AK1! (AK2*999999 (AK3*999999 AK4*99) AK5!) AK9! SE!",
 }
 
@@ -75,6 +79,7 @@ FUNCTIONAL_IDS = {
     "860": "PC",
     "865": "CA",
     "820": "RA",
+    "832": "SC",
     "997": "FA",
 }
 

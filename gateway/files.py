@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from canonical.base import content_hash
+from canonical.catalogue import MasterFile
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.invoicing import Invoice
 from canonical.parties import Partner
@@ -23,12 +24,14 @@ from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement
 from canonical.steps import SupplierDocument
 from formats import x12
 from gateway.intake import Intake
+from gateway.master_files import MasterFiles
 from gateway.registry import X12_KINDS, Noun, read_x12, read_x12_ta1
 
 DOOR = "mailbox"
 X12 = "x12"
 FILE = "x12_file"
 LONGEST_REASON = 2000
+OrdersNoun = OrderAcknowledgement | FunctionalAcknowledgement | ShipNotice | Invoice  # what an order's case takes
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +60,10 @@ class FilesDoor:
         numbering: Numbering,
         partners: Partners,
         mailbox_for: Callable[[Partner], Mailbox],
+        master_files: MasterFiles | None = None,
     ) -> None:
         self._intake = intake
+        self._master_files = master_files
         self._journal = journal
         self._numbering = numbering
         self._partners = partners
@@ -171,8 +176,9 @@ class FilesDoor:
             await self._journal.mark(whole.id, "refused", reason=refused)
             return
         await self._journal.mark(whole.id, "validated", reason=refused)
-        cases = await self._documents(whole, interchange, report, partner)
-        await self._journal.mark(whole.id, "routed", reason=refused, case=cases[0] if len(cases) == 1 else "")
+        cases, words = await self._documents(whole, interchange, report, partner)
+        said = "; ".join(filter(None, (refused, *words)))[:LONGEST_REASON]
+        await self._journal.mark(whole.id, "routed", reason=said, case=cases[0] if len(cases) == 1 else "")
 
     def _judge(self, interchange: x12.Interchange, partner: Partner, message: Kept) -> x12.EnvelopeReport:
         if message.reason.startswith(CONFLICT):
@@ -214,9 +220,13 @@ class FilesDoor:
 
     async def _documents(
         self, message: Kept, interchange: x12.Interchange, report: x12.EnvelopeReport, partner: Partner
-    ) -> list[str]:
-        """Bring every accepted document to its case; one that no feed can read is listed, the others go on."""
+    ) -> tuple[list[str], list[str]]:
+        """Bring every accepted document to its case, and a catalogue to the list of what differs from the register.
+
+        One that no feed can read is listed, the others go on. Gives the cases, and what is to be said of catalogues.
+        """
         cases: dict[str, None] = {}
+        words: list[str] = []
         facility = partner.facility or ""
         nouns: list[Noun] = [*read_x12_ta1(interchange, partner)]
         for group, document in report.accepted:
@@ -227,11 +237,19 @@ class FilesDoor:
                 reason, about = f"{place}: {unread.message}", {"number": place, "facility": facility}
                 await self._intake.listed("unreadable", message, reason, None, place, **about)
         for noun in nouns:
+            if isinstance(noun, MasterFile):
+                words.append(await self._catalogue(message, noun, facility))
+                continue
             if await self._only_settles(noun, partner, message):
                 continue
             if case := await self._intake.document(message, wrapped(noun, message.id), facility=facility):
                 cases[case] = None
-        return list(cases)
+        return list(cases), words
+
+    async def _catalogue(self, message: Kept, file: MasterFile, facility: str) -> str:
+        if self._master_files is None:
+            raise Unavailable("nothing here holds catalogues against the register", system="store")
+        return await self._master_files.listed(message, file, facility=facility)
 
     async def _only_settles(self, noun: Noun, partner: Partner, message: Kept) -> bool:
         """A 997 or TA1 settles the message of ours that it answers; a good one of what is no case's (a 997) is all it is."""
@@ -245,7 +263,7 @@ class FilesDoor:
         return noun.accepted and answered is not None and not answered.case
 
 
-def wrapped(noun: Noun, message: str) -> SupplierDocument:
+def wrapped(noun: OrdersNoun, message: str) -> SupplierDocument:
     """A noun as its order's case takes it, under the key that makes it the same document again."""
     key = document_key(noun, message)
     match noun:
@@ -259,7 +277,7 @@ def wrapped(noun: Noun, message: str) -> SupplierDocument:
             return SupplierDocument(message=message, key=key, functional=noun)
 
 
-def document_key(noun: Noun, message: str) -> str:
+def document_key(noun: OrdersNoun, message: str) -> str:
     """What makes a document the same one again, whatever interchange it came in: kind, supplier, number and content.
 
     An invoice keeps its message in the key: the same bill in another interchange must reach the match and be refused

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from canonical.base import Canonical
+from canonical.catalogue import MasterFile
 from canonical.errors import Malformed
 from canonical.invoicing import Invoice
 from canonical.parties import Partner
@@ -17,9 +18,21 @@ from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement
 from canonical.senders import Mappings, Sender
 from formats.hl7 import Message
 from formats.x12 import Document, Interchange
-from gateway.feeds import x12_810, x12_855, x12_856, x12_865, x12_997, x12_ta1
+from gateway.feeds import (
+    hl7_mfn_m05,
+    hl7_mfn_m16,
+    hl7_omn_o07,
+    hl7_oms_o05,
+    x12_810,
+    x12_832,
+    x12_855,
+    x12_856,
+    x12_865,
+    x12_997,
+    x12_ta1,
+)
 
-Noun = OrderAcknowledgement | FunctionalAcknowledgement | ShipNotice | Invoice
+Noun = OrderAcknowledgement | FunctionalAcknowledgement | ShipNotice | Invoice | MasterFile
 Feed = Callable[[Document, str], tuple[Noun, ...]]
 
 FEEDS: dict[tuple[str, str], Feed] = {
@@ -28,6 +41,7 @@ FEEDS: dict[tuple[str, str], Feed] = {
     ("x12", "810"): x12_810.read,
     ("x12", "865"): x12_865.read,
     ("x12", "997"): x12_997.read,
+    ("x12", "832"): x12_832.read,
     ("x12", "TA1"): x12_ta1.read,
 }
 
@@ -39,7 +53,12 @@ OVERRIDES: dict[tuple[str, str, str], Feed] = {}
 
 # What reads an HL7 message: its text, whose it is, and what that sender's own codes mean.
 Hl7Feed = Callable[[Message, Sender, Mappings], tuple[Canonical, ...]]
-HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {}
+HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
+    ("hl7", "OMS^O05"): hl7_oms_o05.read,
+    ("hl7", "OMN^O07"): hl7_omn_o07.read,
+    ("hl7", "MFN^M05"): hl7_mfn_m05.read,
+    ("hl7", "MFN^M16"): hl7_mfn_m16.read,
+}
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
 

@@ -256,7 +256,9 @@ class StoredChannels:
 
 async def put_in(connection: AsyncConnection, channel: str, message: NewMessage) -> KeepResult:
     """Keep and queue a message in a transaction of the caller's; see :meth:`StoredChannels.put`."""
-    given = message.model_copy(update={"direction": "out", "door": DOOR, "partner": message.partner or channel})
+    given = message.model_copy(
+        update={"direction": "out", "door": DOOR, "channel": channel, "partner": message.partner or channel}
+    )
     kept = await keep_in(connection, given)
     if kept.outcome == "conflict":
         raise Rejected("another message has its key and other content", code="conflict", system="store")

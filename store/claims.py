@@ -70,6 +70,16 @@ class StoredClaims:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
+    async def foreseen(self, case: str, content_hash: str) -> Announcement:
+        """What announcing a case would say; nothing is claimed."""
+        asked = select(claims.c.hash, claims.c.run, claims.c.generation).where(claims.c.case == case)
+        async with transaction(self._engine) as connection:
+            held = (await connection.execute(asked)).one_or_none()
+        if held is None:
+            return Announcement(outcome="new", case=case)
+        outcome = "same" if held.hash in ("", content_hash) else "conflict"
+        return Announcement(outcome=outcome, case=case, started=held.run is not None or held.generation > 1)
+
     async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
         """A door says it will start this case: the claim is there, and waits for the run; its message is validated."""
         marked = moved(message, "validated", case=case)
@@ -136,7 +146,7 @@ class StoredClaims:
             "of_hash": start.hash,
             "of_run": request.run,
             "of_trace": request.trace,
-            **moved("", "routed", case=request.case, kind="requisition"),
+            **moved("", "routed", case=request.case),
         }
         async with at_once(self._engine) as connection:
             return await connection.scalar(_TAKE, values) or ""
@@ -169,7 +179,7 @@ class StoredClaims:
         self, connection: AsyncConnection, request: ClaimRequest, start: Start, held: RowMapping, outcome: str
     ) -> Claimed:
         message = held["message"] or await _journalled(connection, request)
-        await mark_in(connection, message, "routed", case=request.case, kind="requisition")
+        await mark_in(connection, message, "routed", case=request.case)  # its kind stays: it may be of another dialect
         content = {"hash": start.hash} if start.hash and not held["hash"] else {}
         trace = held["trace"] or request.trace
         await connection.execute(

@@ -16,6 +16,7 @@ from canonical.cases import BusinessEvent
 from store.case_tables import deliveries, events, subscribers
 from store.database import transaction
 from store.ids import now
+from store.replies import due_in
 
 
 class Subscriber(Canonical):
@@ -70,6 +71,8 @@ async def put_events(connection: AsyncConnection, what: Sequence[BusinessEvent])
             "occurred_at": event.occurred_at,
         }
         new = await connection.scalar(upsert(events).values(row).on_conflict_do_nothing().returning(events.c.id))
+        if new is not None:
+            await due_in(connection, int(new), event)
         to = [subscriber.name for subscriber in listening if subscriber.wants(event.type, event.facility)]
         if new is None or not to:
             continue

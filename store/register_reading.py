@@ -165,10 +165,10 @@ class RegisterReading:
         async with transaction(self._engine) as connection:
             return await all_current(connection, Channel, "channel", [""], self._today())
 
-    async def mappings(self) -> Sequence[Mapping]:
-        """Every sender's tables of codes as in force today."""
+    async def mappings(self, as_of: date | None = None) -> Sequence[Mapping]:
+        """Every sender's tables of codes as in force on a day; without one, today."""
         async with transaction(self._engine) as connection:
-            return await all_current(connection, Mapping, "mapping", [""], self._today())
+            return await all_current(connection, Mapping, "mapping", [""], as_of or self._today())
 
     async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
         """The contract prices of an item in force on a day: the facility's own before those of all facilities."""

@@ -21,7 +21,8 @@ from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
-from canonical.base import FacilityCode
+from canonical.base import Canonical, FacilityCode
+from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Partner
 from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
@@ -30,13 +31,15 @@ from canonical.steps import Claimed, ClaimRequest
 from gateway.directory import Directory
 from gateway.files import FilesDoor
 from gateway.intake import Intake
+from gateway.master_files import MasterFiles
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
-from gateway.routing import Routing, requisitions
+from gateway.routing import Routing, Taker, requisitions
 from store import migrate
 from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.database import open_engine
+from store.drift import StoredDrift
 from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
@@ -45,9 +48,11 @@ from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
+from store.replies import StoredReplies
 from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
+from workers.loops.replies import ReplyWriter
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
 
@@ -128,7 +133,16 @@ class Wiring:
     @cached_property
     def mailbox_door(self) -> FilesDoor:
         """The door of partners' mailboxes; its kept messages have their way on from here."""
-        return FilesDoor(self.intake, self.journal, self.numbering, self.register, self.mailbox_for)
+        return FilesDoor(self.intake, self.journal, self.numbering, self.register, self.mailbox_for, self.master_files)
+
+    @cached_property
+    def drift(self) -> StoredDrift:
+        return StoredDrift(self.database, self.register)
+
+    @cached_property
+    def master_files(self) -> MasterFiles:
+        """Where catalogues and location files go."""
+        return MasterFiles(self.intake, self.drift)
 
     def corridor(self) -> Intake:
         """The corridor with the way on of every door's messages, as the routing sweep and a replay need it."""
@@ -147,7 +161,11 @@ class Wiring:
 
     def routing(self) -> Routing:
         """Where kept messages of streams go, by what they say."""
-        return Routing(self.journal, self.intake, self.directory, {Requisition: requisitions(self.intake)})
+        takers: dict[type[Canonical], Taker] = {
+            Requisition: requisitions(self.intake),
+            MasterFile: self.master_files.take,
+        }
+        return Routing(self.journal, self.intake, self.directory, takers)
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
@@ -183,6 +201,10 @@ class Wiring:
                 f"nobody speaks {partner.dialect} to {partner.code}", code="configuration", system="supplier"
             )
         return SUPPLIERS[partner.dialect](self.numbering, self.journal, self.mailbox_for)
+
+    def reply_writer(self) -> ReplyWriter:
+        """Writes what departments are to hear of their orders."""
+        return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
 
     async def facilities(self) -> list[str]:
         """The facilities the register has."""

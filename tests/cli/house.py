@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from canonical.base import Money
+from canonical.base import Canonical, Money
 from canonical.cases import Actor, Answer, Attention, Decision, LineState, Trouble
 from canonical.errors import FasciaError, Rejected
+from canonical.purchasing import Requisition
 from cli.channel_views import ChannelRow, ChannelView, OutboundView
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
@@ -23,6 +24,8 @@ from cli.views import (
     DecisionView,
     DeliveryView,
     DocumentView,
+    DriftRow,
+    Foreseen,
     KeyRow,
     LineWay,
     LoadedRecord,
@@ -39,6 +42,7 @@ from cli.views import (
     UnmatchedRow,
     WayStep,
 )
+from gateway.simulate import Book
 
 NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 REQUISITION = "procure_to_pay/NGH/or-desk/R-1"
@@ -163,6 +167,10 @@ class FakeHouse:
         self.asked_for: list[Any] = []
         self.made: list[KeyRequest] = []
         self.failing: FasciaError | None = None
+        self.the_drift = DriftRow(
+            id="drift-1", facility="NGH", kind="contract_price", code="ITM-1001", field="price.BX", source="ALPINE",
+            ours="18.75 USD per BX", theirs="19.1 USD per BX", since=date(2027, 1, 1),
+        )  # fmt: skip
         self.report = LoadReport(source="items.csv", loaded=2, unchanged=1)
         self.bytes = "ISA*00*~"
 
@@ -241,6 +249,23 @@ class FakeHouse:
             )
         ]
         return [row for row in rows if code in ("", row.code)]
+
+    async def drift(self, facility: str, state: str, limit: int) -> Sequence[DriftRow]:
+        self.asked_for.append((facility, state))
+        return [self.the_drift][:limit]
+
+    async def settle_drift(self, verb: str, drift: str, why: str, dry_run: bool) -> DriftRow:
+        self.fail()
+        self.handed.append((verb, drift, "dry" if dry_run else why))
+        return self.the_drift.changed(state="accepted" if verb == "accept" else "dismissed")
+
+    async def book(self, as_of: date) -> Book:
+        self.fail()
+        return Book(as_of)
+
+    async def foresee(self, noun: Canonical, facility: str, as_of: date) -> Foreseen:
+        case = noun.case_id if isinstance(noun, Requisition) else ""
+        return Foreseen(outcome="new", case=case, detail="a case would start")
 
     async def confirm_bank(self, supplier: str, fingerprint: str, dry_run: bool) -> BankConfirmed:
         self.fail()

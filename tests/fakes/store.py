@@ -260,7 +260,7 @@ class FakeCases:
         self.claims[request.case] = Held(run=request.run, generation=held.generation, hash=held.hash or start.hash)
         message = self.claim_messages.get(request.case) or await self._journalled(request, "routed")
         self.claim_messages[request.case] = message
-        await self.journal.mark(message, "routed", case=request.case, kind="requisition")
+        await self.journal.mark(message, "routed", case=request.case)
         return self._claimed(request.case, held, outcome, message, start, again=held.run == request.run)
 
     def _claimed(

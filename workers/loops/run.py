@@ -66,6 +66,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
+        group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

@@ -1,0 +1,168 @@
+"""``fascia feed``: which messages we read, and what a message would become and do if its sender sent it today."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from canonical.base import Canonical
+from canonical.errors import FasciaError
+from cli.command import Limit, command, noun
+from cli.drift import drawn as drift_drawn
+from cli.exits import Exit
+from cli.house import House, first, open_house
+from cli.output import Output, plain, table
+from cli.views import Foreseen
+
+app = noun("Feeds: which messages we read, and what one would become.")
+LARGEST = 64 * 1024 * 1024
+
+
+class FeedRow(Canonical):
+    """A feed: which kind of message it reads, in which dialect, and whose, where it is one sender's own."""
+
+    dialect: str
+    kind: str
+    sender: str = ""
+    feed: str
+    reads: str = ""
+
+
+class Effect(Canonical):
+    """One noun a message would become, and what taking it would do; without a store to ask, nothing is said of that."""
+
+    noun: str
+    content: dict[str, object]
+    would: Foreseen | None = None
+
+
+class SimulatedRow(Canonical):
+    """One message of the file."""
+
+    kind: str
+    control: str = ""
+    sender: str = ""
+    facility: str = ""
+    known: bool = False
+    outcome: str
+    problems: tuple[dict[str, object], ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+@command(app, "list")
+def list_feeds(out: Output, limit: Limit = 200) -> None:
+    """List the kinds of messages that are read."""
+    from gateway import registry
+
+    found = [_feed(*key, "", feed) for key, feed in registry.FEEDS.items()]
+    found += [_feed(*key, feed) for key, feed in registry.OVERRIDES.items()]
+    found += [_feed(*key, "", feed) for key, feed in registry.HL7_FEEDS.items()]
+    found += [_feed(*key, feed) for key, feed in registry.HL7_OVERRIDES.items()]
+    rows, more = first(found, limit)
+
+    def show() -> list[RenderableType]:
+        shown = table("dialect", "kind", "sender", "feed", "reads")
+        for row in rows:
+            shown.add_row(row.dialect, row.kind, row.sender, row.feed, row.reads)
+        return [shown]
+
+    out.rows(FeedRow, rows, show, more=more)
+
+
+def _feed(dialect: str, kind: str, sender: str, feed: object) -> FeedRow:
+    module = str(getattr(feed, "__module__", ""))
+    said = __import__(module, fromlist=["__doc__"]).__doc__ or ""
+    return FeedRow(
+        dialect=dialect, kind=kind, sender=sender, feed=module.rpartition(".")[2], reads=said.strip().split("\n")[0]
+    )
+
+
+@command(app, "simulate")
+async def simulate(
+    out: Output,
+    file: Annotated[Path, typer.Argument(help="HL7 (messages, batches, MLLP frames) or X12.", exists=True)],
+    sender: Annotated[str, typer.Option("--sender", "-s", help="Read it as this sender's or partner's.")] = "",
+    facility: Annotated[str, typer.Option("--facility", "-f", help="Where the sender has no row.")] = "",
+    as_of: Annotated[str, typer.Option("--as-of", help="The day its mapping tables hold (YYYY-MM-DD); today.")] = "",
+) -> None:
+    """Show what each message would become and do; nothing is kept, nothing is sent.
+
+    Without a database each sender is read as one that speaks our codes, and nothing is said of what is there already.
+    """
+    day = _day(as_of)
+    data = file.read_bytes()[: LARGEST + 1]
+    try:
+        async with open_house() as house:
+            rows = await _rows(house, data, sender, facility, day)
+    except FasciaError as away:
+        if away.code not in ("unavailable", "not-allowed"):
+            raise
+        out.say(
+            f"without the register and the store ({away.message}): each sender is read as one that speaks our codes"
+        )
+        rows = await _rows(None, data, sender, facility, day)
+    _shown(out, rows)
+    refused = sum(1 for row in rows if row.outcome == "refused")
+    if refused:
+        raise typer.Exit(Exit.PARTLY if refused < len(rows) else Exit.FAILED)
+
+
+def _day(text: str) -> date:
+    from cli.exits import wrong_usage
+
+    try:
+        return date.fromisoformat(text) if text else datetime.now(UTC).date()
+    except ValueError:
+        raise wrong_usage("--as-of is a date YYYY-MM-DD") from None
+
+
+async def _rows(house: House | None, data: bytes, sender: str, facility: str, day: date) -> list[SimulatedRow]:
+    from gateway.simulate import Book, Simulated
+    from gateway.simulate import simulate as simulated
+
+    book = await house.book(day) if house else Book(day)
+
+    async def row(one: Simulated) -> SimulatedRow:
+        effects = []
+        for each in one.nouns:
+            would = await house.foresee(each, one.facility or facility, day) if house and not one.refused else None
+            content = json.loads(each.model_dump_json(exclude_defaults=True))
+            effects.append(Effect(noun=type(each).__name__, content=content, would=would))
+        return SimulatedRow(
+            **one.model_dump(include={"kind", "control", "sender", "facility", "known"}),
+            outcome="refused" if one.refused else "read" if one.nouns else "kept, nothing reads it",
+            problems=tuple(problem.model_dump() for problem in one.problems),
+            effects=tuple(effects),
+        )
+
+    return [await row(one) for one in simulated(data, book, sender=sender, facility=facility)]
+
+
+def _shown(out: Output, rows: Sequence[SimulatedRow]) -> None:
+    def show() -> list[RenderableType]:
+        return [line for row in rows for line in _drawn(row)]
+
+    out.data({"messages": [row.model_dump(mode="json") for row in rows]}, show)
+
+
+def _drawn(row: SimulatedRow) -> list[RenderableType]:
+    who = f"{row.sender}{'' if row.known else ' (no row in the register)'}"
+    lines: list[RenderableType] = [f"{row.kind} {row.control} of {who}: {row.outcome}"]
+    for problem in row.problems:
+        path, reason = str(problem["path"]), str(problem["reason"])
+        where = "" if not path or path in reason else f"{path}: "
+        lines.append(f"  {'refused' if problem['refuses'] else 'noted'}: {where}{reason}")
+    for effect in row.effects:
+        lines.append(json.dumps(plain(effect.content), indent=2, ensure_ascii=False))
+        if effect.would is not None:
+            said = f"{effect.would.case}: {effect.would.detail}" if effect.would.case else effect.would.detail
+            lines.append(f"  {effect.noun} -> {effect.would.outcome}: {said}")
+            if effect.would.differ:
+                lines.append(drift_drawn(effect.would.differ))
+    return lines

@@ -1,0 +1,71 @@
+"""What our own store says of a message that has not come yet, and of what master files say otherwise than the register."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from canonical.base import Canonical, content_hash
+from canonical.cases import Actor
+from canonical.catalogue import MasterFile
+from canonical.invoicing import Invoice
+from canonical.parties import Employee
+from canonical.purchasing import OrderAcknowledgement, Requisition, ShipNotice
+from cli.views import DriftRow, Foreseen
+from gateway.simulate import Book
+from store import drift as stored
+from store.claims import StoredClaims
+from workers.wiring import Wiring
+
+
+async def book(wiring: Wiring, as_of: date) -> Book:
+    """Who sends to us and how each is understood on a day."""
+    register = wiring.register
+    return Book(as_of, await register.senders(), await register.mappings(as_of), await register.partners())
+
+
+async def foresee(wiring: Wiring, noun: Canonical, facility: str, as_of: date) -> Foreseen:
+    """What taking a noun would do; nothing is changed."""
+    if isinstance(noun, Requisition):
+        return await _case(wiring, noun)
+    if isinstance(noun, MasterFile):
+        file = noun if noun.facility or not facility else noun.model_copy(update={"facility": facility})
+        report = await wiring.drift.compare(file, "", as_of, dry_run=True)
+        detail = f"{len(report.differ)} of {report.compared} things differ from the register"
+        return Foreseen(outcome="drift", detail=detail, differ=tuple(_row(one) for one in report.differ))
+    if isinstance(noun, OrderAcknowledgement | ShipNotice | Invoice):
+        order = getattr(noun, "order", "") or ""
+        case = await wiring.cases.order_case(order, noun.supplier) if order else None
+        detail = (
+            "" if case else f"no order {order or '(none named)'} to {noun.supplier}: it would be listed as unmatched"
+        )
+        return Foreseen(outcome="document" if case else "unmatched", case=case or "", detail=detail)
+    return Foreseen(outcome="answer", detail="it settles what we sent")
+
+
+async def _case(wiring: Wiring, requisition: Requisition) -> Foreseen:
+    said = await StoredClaims(wiring.database).foreseen(requisition.case_id, content_hash(requisition))
+    details = {
+        "new": "a case would start",
+        "same": "its case has this content already: nothing would change",
+        "conflict": "its case has other content: a person would decide",
+    }
+    status = await wiring.cases.status(requisition.case_id) if said.outcome != "new" else None
+    where = f" ({status.business_state})" if status else ""
+    return Foreseen(outcome=said.outcome, case=said.case, detail=details[said.outcome] + where)
+
+
+async def drift(wiring: Wiring, facility: str, state: str, limit: int) -> Sequence[DriftRow]:
+    """Differences, the newest first."""
+    return [_row(one) for one in await wiring.drift.rows(facility, state, limit)]
+
+
+async def settle(wiring: Wiring, verb: str, name: str, why: str, person: Employee, *, dry_run: bool) -> DriftRow:
+    """Accept or dismiss a difference in the name of a person."""
+    by = Actor(id=person.id, known_by="os_user")
+    settled = wiring.drift.accept if verb == "accept" else wiring.drift.dismiss
+    return _row(await settled(name, by, why, dry_run=dry_run))
+
+
+def _row(one: stored.DriftRow) -> DriftRow:
+    return DriftRow.model_validate(one.model_dump())

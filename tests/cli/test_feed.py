@@ -1,0 +1,76 @@
+"""``fascia feed`` and ``fascia register drift``: what a message would become, and where others say otherwise than the register."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from canonical.errors import Rejected, Unavailable
+from tests.cli.conftest import Fascia
+from tests.cli.house import FakeHouse
+from tests.formats.hl7_files import SAMPLES
+from tests.gateway.feeds.hl7_senders import LINE, order
+
+OMS = str(SAMPLES / "oms_o05.hl7")
+M16 = str(SAMPLES / "mfn_m16.hl7")
+
+
+def test_every_feed_is_listed_with_what_it_reads(fascia: Fascia) -> None:
+    rows = {row["kind"]: row for row in fascia("feed", "list", "--json").json["items"]}
+    assert {"OMS^O05", "OMN^O07", "MFN^M05", "MFN^M16", "832", "855", "810"} <= rows.keys()
+    assert rows["OMS^O05"]["feed"] == "hl7_oms_o05" and "stock" in rows["OMS^O05"]["reads"]
+    assert fascia("feed", "list", "--csv").out.startswith("dialect,kind,sender,feed,reads\n")
+
+
+def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> None:
+    ended = fascia("feed", "simulate", M16, "--json")
+    (message,) = ended.json["messages"]
+    assert (ended.code, message["kind"], message["outcome"]) == (0, "MFN^M16", "read")
+    assert message["effects"][0]["content"]["entries"][0]["item"] == "ITM-1001"
+    assert message["effects"][0]["would"]["outcome"] == "new"
+    assert "ITM-1001" in fascia("feed", "simulate", M16).out
+
+
+def test_what_is_refused_is_told_with_its_place_and_ends_as_a_failure(fascia: Fascia, tmp_path: Path) -> None:
+    file = tmp_path / "order.hl7"
+    file.write_bytes(order("ORC|CA|R-1", LINE))
+    ended = fascia("feed", "simulate", str(file))
+    assert ended.code == 1 and "ORC-1" in ended.out and "a person decides" in ended.out
+    file.write_bytes(b"hello")
+    assert fascia("feed", "simulate", str(file)).code == 2
+    assert fascia("feed", "simulate", OMS, "--as-of", "soon").code == 2
+
+
+def test_without_a_database_it_is_read_all_the_same_and_nothing_is_said_of_what_is_there(
+    fascia: Fascia, house: FakeHouse
+) -> None:
+    house.failing = Unavailable("our own database does not answer")
+    ended = fascia("feed", "simulate", M16, "--json")
+    assert (ended.code, ended.json["messages"][0]["effects"][0]["would"]) == (0, None)
+    assert "our own database does not answer" in ended.err
+
+
+def test_differences_are_listed_for_people_and_programs(fascia: Fascia, house: FakeHouse) -> None:
+    shown = fascia("register", "drift", "--facility", "NGH")
+    assert shown.code == 0 and "19.1 USD" in shown.out and house.asked_for[-1] == ("NGH", "open")
+    assert fascia("register", "drift", "--all", "--json").json["items"][0]["id"] == "drift-1"
+    assert house.asked_for[-1] == ("", "")
+    header, row = fascia("register", "drift", "--csv").out.splitlines()
+    assert header.startswith("id,facility,kind,code,field,ours,theirs,since") and row.startswith("drift-1,NGH")
+
+
+def test_a_difference_is_accepted_or_dismissed_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:
+    assert "accepted" in fascia("register", "drift", "accept", "drift-1").out
+    assert fascia("register", "drift", "dismiss", "drift-1").code == 2
+    assert fascia("register", "drift", "dismiss", "drift-1", "--reason", "old list").code == 0
+    assert "would be" in fascia("register", "drift", "accept", "drift-1", "--dry-run").out
+    assert house.handed == [("accept", "drift-1", ""), ("dismiss", "drift-1", "old list"), ("accept", "drift-1", "dry")]
+    for wrong in (("forget", "drift-1"), ("accept",)):
+        assert fascia("register", "drift", *wrong).code == 2
+
+
+def test_what_the_erp_has_the_say_over_is_told_to_be_changed_there(fascia: Fascia, house: FakeHouse) -> None:
+    house.failing = Rejected(
+        "the ERP is the authority for item ITM-1001: change packagings.BX there", code="not-allowed"
+    )
+    ended = fascia("register", "drift", "accept", "drift-1")
+    assert ended.code == 4 and "change packagings.BX there" in ended.err

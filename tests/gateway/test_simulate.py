@@ -1,0 +1,111 @@
+"""What a file would become is shown message by message, for every sample: read, kept, or refused with its place."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from canonical.catalogue import MasterFile
+from canonical.errors import Malformed
+from canonical.parties import Partner
+from canonical.purchasing import Requisition
+from canonical.senders import Mapping
+from gateway.simulate import Book, simulate
+from tests.formats.hl7_files import ALL, PUBLIC, message, sample
+from tests.gateway.feeds.hl7_senders import LINE, WARD
+
+X12 = Path(__file__).parents[1] / "samples" / "x12"
+PUBLIC_X12 = Path(os.environ.get("FASCIA_SAMPLES", "/nowhere")) / "x12"
+TODAY = date(2026, 11, 21)
+BOOK = Book(TODAY, senders=[WARD], partners=[Partner(code="ALPINE", id="ALPINEMED", our_id="FASCIANGH")])
+
+
+def test_a_message_is_read_as_its_senders_row_and_tables_have_it() -> None:
+    tables = [
+        Mapping(sender="WARD", table="item", rows={"ITM-1001": "ITM-7", "ITM-2050": "ITM-8"}),
+        Mapping(sender="WARD", table="item", rows={"X": "Y"}, valid_from=date(2026, 12, 1)),
+    ]
+    (found,) = simulate(sample("oms_o05"), Book(TODAY, senders=[WARD], mappings=tables))
+    assert (found.kind, found.control, found.sender, found.known, found.refused) == (
+        *("OMS^O05", "WARD-000017", "WARD", True),
+        False,
+    )
+    assert [noun.lines[0].item for noun in found.nouns if isinstance(noun, Requisition)] == ["ITM-7", "ITM-8"]
+    (later,) = simulate(sample("oms_o05"), Book(date(2026, 12, 1), senders=[WARD], mappings=tables))
+    assert later.refused and later.problems[0].reason == "RQD-4: no item for code ITM-1001 of sender WARD"
+
+
+def test_a_sender_nobody_knows_is_read_as_one_that_speaks_our_codes() -> None:
+    (found,) = simulate(sample("mfn_m16"), Book(TODAY))
+    assert (found.sender, found.facility, found.known) == ("ITEMFILE", "NGH", False)
+    assert isinstance(found.nouns[0], MasterFile)
+
+
+def test_a_name_that_is_in_no_row_is_refused() -> None:
+    for data in (sample("oms_o05"), (X12 / "810_freight_and_tax.x12").read_bytes()):
+        with pytest.raises(Malformed, match="NOBODY"):
+            simulate(data, BOOK, sender="NOBODY")
+
+
+def test_what_the_door_would_refuse_is_said_with_its_place() -> None:
+    (found,) = simulate(message("RQD|1|||ITM-1|4|BX", "ORC|NW|R-1"), BOOK)
+    assert found.refused and all(problem.path and problem.reason for problem in found.problems)
+    narrow = WARD.changed(kinds=("ADT^*",))
+    (out_of_scope,) = simulate(message("ORC|NW|R-1", LINE), Book(TODAY, senders=[narrow]))
+    assert [problem.path for problem in out_of_scope.problems] == ["MSH-9"] and out_of_scope.refused
+
+
+def test_a_kind_nobody_reads_is_kept_and_nothing_more() -> None:
+    (found,) = simulate(sample("siu_s12"), Book(TODAY))
+    assert not found.reads and not found.refused and found.nouns == ()
+
+
+def test_batches_and_mllp_captures_hold_many() -> None:
+    assert len(simulate(sample("batch_of_three"), Book(TODAY))) == 3
+    framed = b"\x0b" + sample("oms_o05") + b"\x1c\r\x0b" + sample("omn_o07") + b"\x1c\r"
+    assert [one.kind for one in simulate(framed, Book(TODAY))] == ["OMS^O05", "OMN^O07"]
+
+
+def test_a_catalogue_shows_its_good_rows_and_its_bad_ones() -> None:
+    (found,) = simulate((X12 / "832_three_bad_rows.x12").read_bytes(), BOOK)
+    (file,) = found.nouns
+    assert isinstance(file, MasterFile) and (found.sender, found.refused) == ("ALPINE", False)
+    assert (len(file.entries), len(file.bad_rows)) == (3, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x0bMSH|no end", b"ISA*"])
+def test_what_is_neither_is_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        assert not simulate(data, BOOK)
+
+
+OWN = [*(f"hl7/{name}.hl7" for name in ALL), *sorted(f"x12/{path.name}" for path in X12.glob("*.x12"))]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_sample_of_ours_is_read_or_refused_with_a_reason(name: str) -> None:
+    _judged((X12.parent / name).read_bytes())
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="FASCIA_SAMPLES names no folder with samples")
+def test_every_public_sample_is_read_or_refused_with_a_reason() -> None:
+    files = [*PUBLIC.glob("*.hl7"), *PUBLIC_X12.glob("*.edi")]
+    assert len(files) > 10
+    for path in files:
+        _judged(path.read_bytes())
+
+
+def _judged(data: bytes) -> None:
+    try:
+        found = simulate(data, Book(TODAY))
+    except Malformed as refused:
+        assert refused.message
+        return
+    assert found
+    for one in found:
+        assert all(problem.reason for problem in one.problems)
+        if one.reads and not one.refused and one.kind != "ISA":
+            assert one.nouns or one.problems
