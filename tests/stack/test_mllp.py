@@ -177,11 +177,12 @@ async def test_a_door_killed_under_load_loses_nothing_it_acknowledged_and_double
 ) -> None:
     async with second_gateway(stack) as port:
         ports = (stack.settings.mllp_port, port)
-        departments = [Department(f"D{n}", 300, ports[n % 2 :] + ports[: n % 2]) for n in range(6)]
+        departments = [Department(f"D{n}", 400, ports[n % 2 :] + ports[: n % 2]) for n in range(6)]
 
         async def kill() -> None:
-            for _ in range(3):
-                await _until(_more_than(departments, sum(len(one.acknowledged) for one in departments) + 150))
+            for acknowledged in (300, 900, 1500):
+                await _until(_more_than(departments, acknowledged))
+                await stack.ready("mllp")
                 await stack.kill("mllp")
 
         async with asyncio.timeout(120), asyncio.TaskGroup() as group:
