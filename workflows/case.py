@@ -317,12 +317,12 @@ class CaseWorkflow(Reminded):
             return done
         return None
 
-    def _set_apart(self, reason: str, document: str, verbs: tuple[str, ...]) -> None:
+    def _set_apart(self, reason: str, document: str, verbs: tuple[str, ...], *, kind: str = "partner-rejected") -> None:
         """Park a step by itself: the case goes on with whatever else there is to do."""
         self._answered_by_hand.pop(document, None)
         self._refused_steps.add(document)
         self._apart.add(document)
-        self._park(Attention(kind="partner-rejected", reason=reason, document=document, verbs=verbs))
+        self._park(Attention(kind=kind, reason=reason, document=document, verbs=verbs))
 
     async def _refused(
         self, reason: str, document: str, verbs: tuple[str, ...], *, back: bool, moot: Callable[[], bool]
