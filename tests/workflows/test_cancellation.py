@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
+from canonical.base import Money
 from canonical.cases import State
 from canonical.parties import Terms
 from canonical.purchasing import OrderAcknowledgement, PurchaseOrder
+from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
 from tests.workflows.conftest import PATIENCE, Case
 
@@ -295,6 +298,26 @@ async def test_cancelled_in_the_temporal_ui_a_requisition_takes_back_its_orders(
         await case.handle.result()
     assert (await case.handle.describe()).status == WorkflowExecutionStatus.CANCELED
     assert (case.state(), case.change().closed) == ("cancelled", True)
+
+
+async def test_a_requisition_cancelled_after_its_orders_were_numbered_leaves_its_budget_free(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbered = case.cases.order_numbers
+
+    async def numbered_but_not_heard_of(
+        request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]
+    ) -> OrderNumbers:
+        await numbered(request, groups, contents)
+        return OrderNumbers(budget_left=build.usd("1"))
+
+    monkeypatch.setattr(case.cases, "order_numbers", numbered_but_not_heard_of)
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    await case.until("needs attention")
+    assert [amount != build.usd("0") for _, amount in case.register.commitments.values()] == [True]
+    await case.decide("cancel")
+    assert (await case.result()).business_state == "cancelled"
+    assert [amount for _, amount in case.register.commitments.values()] == [build.usd("0")]
 
 
 @pytest.mark.parametrize("state", ["needs attention", "pending approval"])
