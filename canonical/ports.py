@@ -325,7 +325,8 @@ class Cases(Protocol):
         """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
 
         ``contents``: of each group, the hash of the order it becomes, its number left out
-        (:func:`canonical.purchasing.numbered_content`); asked again, the last word holds.
+        (:func:`canonical.purchasing.numbered_content`); asked again, the last word holds, and where the amounts are others
+        too, the budget is asked again, for as long as the order's case has not begun.
 
         Of two requisitions that ask for the last money at once one gets it; the other hears what is left, and nothing is
         numbered or reserved.
@@ -333,7 +334,10 @@ class Cases(Protocol):
         ...
 
     async def record(self, change: CaseChange) -> None:
-        """Write the case as it stands, its documents, lineage and outbox events, in one transaction."""
+        """Write the case as it stands, its documents, lineage and outbox events, in one transaction.
+
+        A requisition that ends without orders frees what it had reserved of its budget.
+        """
         ...
 
     async def status(self, case: str) -> CaseStatus | None:

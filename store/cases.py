@@ -15,11 +15,12 @@ from canonical.base import Canonical
 from canonical.cases import Attention, CaseChange, CaseStatus, LineState, Trouble
 from canonical.steps import OrderEnded
 from store.case_tables import STOPPED, case_attention, case_changes, case_lines, case_troubles, cases
+from store.claim_rules import ends_without_orders
 from store.claims import StoredClaims, as_written
 from store.database import transaction
 from store.decisions import StoredDecisions
 from store.ids import now
-from store.money import StoredMoney
+from store.money import StoredMoney, release
 from store.open_cases import StoredOpenCases
 from store.record import write
 from store.register_reading import utc_today
@@ -45,9 +46,11 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
 
         Within a run the revision must grow or the word be later (steps a dead worker took are taken again); another run of
         the same or a higher generation replaces what is there; what an earlier generation still writes is passed over.
+        A requisition that ends without orders frees what it had reserved of its budget.
         """
         async with transaction(self._engine) as connection:
-            await write(connection, change)
+            if await write(connection, change) and ends_without_orders(change):
+                await release(connection, change.case, change.changed_at)
 
     async def status(self, case: str) -> CaseStatus | None:
         """The case as the read model has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from canonical.base import Money, content_hash, read_strictly
-from canonical.cases import Attention
+from canonical.cases import Attention, CaseChange
 from canonical.errors import Malformed
 from canonical.purchasing import PurchaseOrder, Requisition, numbered_content
 from canonical.steps import ClaimRequest, OpenOrder
@@ -104,6 +104,11 @@ def _amount(order: PurchaseOrder) -> Money | None:
         return order.amount
     except (ValueError, Malformed):  # its lines are in several currencies, or beyond counting
         return None
+
+
+def ends_without_orders(change: CaseChange) -> bool:
+    """Whether a requisition is over and none of its lines is on an order: whatever was numbered for it will not leave."""
+    return change.closed and change.process == "procure_to_pay" and not any(line.order for line in change.lines)
 
 
 def judge(held: Held, run: str, content: str) -> str:

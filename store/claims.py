@@ -20,7 +20,7 @@ from store.claim_rules import Held, Start, judge, misnamed, read_start
 from store.database import at_once, transaction
 from store.ids import now
 from store.journal import keep_in, read_in
-from store.money import budget_left, reserve
+from store.money import budget_left, release, reserve, reserved
 from store.moves import mark_in, moved, moving
 from store.numbering import hold, take
 from store.order_starts import conflict, forged, may_not_begin
@@ -219,7 +219,8 @@ class StoredClaims:
         """A number for each group of lines, and the group's amount reserved of the budget, in one step; once, when asked again.
 
         With the number goes the hash of the order it is for. A step a dead worker took is taken again, perhaps on another day
-        and at other prices: the orders that leave are those it makes last.
+        and at other prices, or for a requisition corrected since: the orders that leave are those it makes last, what they come to
+        is asked of the budget again where it differs, and what was reserved for others is free.
         """
         facility = request.requisition.facility
         scope = f"orders/{facility}"
@@ -228,13 +229,23 @@ class StoredClaims:
             await hold(connection, scope)  # whoever asks for this facility meanwhile waits, and then sees what we took
             numbers = {row.part: row.number for row in await connection.execute(asked)}
             new = [group for group in groups if group not in numbers]
-            left = await budget_left(connection, request) if new and not request.above_budget else None
+            before = await reserved(connection, request.case) if numbers else {}
+            other = [
+                group
+                for group, amount in groups.items()
+                if group in numbers and before[numbers[group]] not in (None, amount)
+            ]
+            left = await budget_left(connection, request) if (new or other) and not request.above_budget else None
             needed = request.amount or total(list(groups.values()), request.currency)
             if left is not None and needed.amount > left.amount:
                 return OrderNumbers(budget_left=left)
             for group in groups.keys() & numbers.keys():
                 number = and_(order_numbers.c.case == request.case, order_numbers.c.part == group)
                 await connection.execute(update(order_numbers).where(number).values(content=contents[group]))
+            if gone := [number for group, number in numbers.items() if group not in groups]:
+                await release(connection, request.case, request.as_of or now(), gone)
+            for group in other:
+                await reserve(connection, request, numbers[group], groups[group])
             for group in new:
                 numbers[group] = f"PO{await take(connection, scope):06d}"
                 row = {"case": request.case, "part": group, "facility": facility, "number": numbers[group]}

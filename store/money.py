@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -12,7 +15,7 @@ from canonical.steps import BudgetMove, InvoiceCheck, InvoiceSeen, OrdersRequest
 from store.database import transaction
 from store.ids import now
 from store.register_reading import current, of_others
-from store.tables import commitments, invoices
+from store.tables import commitments, invoices, order_numbers, orders
 
 
 async def budget_left(connection: AsyncConnection, request: OrdersRequest) -> Money | None:
@@ -35,7 +38,10 @@ async def budget_left(connection: AsyncConnection, request: OrdersRequest) -> Mo
 
 
 async def reserve(connection: AsyncConnection, request: OrdersRequest, order: str, amount: Money) -> None:
-    """What an order will promise of the budget, from the moment it has its number; opening it finds this there."""
+    """What an order will promise of the budget, from the moment it has its number; opening it finds this there.
+
+    Asked again with another amount, that holds, until the order's case has begun.
+    """
     asked = request.requisition
     promised = {
         "facility": asked.facility,
@@ -43,10 +49,62 @@ async def reserve(connection: AsyncConnection, request: OrdersRequest, order: st
         "cost_centre": asked.cost_centre,
         "amount": amount.amount,
         "currency": amount.currency,
-        "key": f"{request.case}/reserve",
+        "key": _reserved(request.case),
         "as_of": request.as_of or now(),
     }
-    await connection.execute(upsert(commitments).values(promised).on_conflict_do_nothing())
+    new = upsert(commitments).values(promised)
+    keys = ["facility", "order"]
+    await connection.execute(
+        new.on_conflict_do_update(index_elements=keys, set_=promised, where=_not_begun(request.case))
+    )
+
+
+async def reserved(connection: AsyncConnection, case: str) -> dict[str, Money | None]:
+    """What a requisition has reserved under each of its order numbers; None where the order's case has begun, and decides."""
+    asked = (
+        select(order_numbers.c.number, commitments.c.amount, commitments.c.currency, _begun().label("begun"))
+        .join(
+            commitments,
+            and_(
+                commitments.c.facility == order_numbers.c.facility,
+                commitments.c.order == order_numbers.c.number,
+                commitments.c.key == _reserved(case),
+            ),
+            isouter=True,
+        )
+        .where(order_numbers.c.case == case)
+    )
+    return {
+        row.number: None if row.begun else Money(amount=row.amount or 0, currency=row.currency or zero().currency)
+        for row in await connection.execute(asked)
+    }
+
+
+async def release(connection: AsyncConnection, case: str, at: datetime, numbers: Collection[str] | None = None) -> None:
+    """Free what a requisition reserved for orders that will not be: all whose case has not begun, or those of ``numbers``."""
+    freed = update(commitments).where(_not_begun(case), commitments.c.amount != 0)
+    if numbers is not None:
+        freed = freed.where(commitments.c.order.in_(numbers))
+    await connection.execute(freed.values(amount=0, as_of=at))
+
+
+def _reserved(case: str) -> str:
+    return f"{case}/reserve"
+
+
+def _begun() -> ColumnElement[bool]:
+    """Whether the case of a numbered order has begun."""
+    return exists().where(orders.c.facility == order_numbers.c.facility, orders.c.number == order_numbers.c.number)
+
+
+def _not_begun(case: str) -> ColumnElement[bool]:
+    """Of a requisition's commitments those that are only reserved yet."""
+    own = select(order_numbers.c.number).where(
+        order_numbers.c.case == case,
+        order_numbers.c.facility == commitments.c.facility,
+        ~_begun(),
+    )
+    return and_(commitments.c.key == _reserved(case), commitments.c.order.in_(own))
 
 
 class StoredMoney:

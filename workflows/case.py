@@ -289,12 +289,14 @@ class CaseWorkflow(Reminded):
         verbs: tuple[str, ...] = ("retry", "cancel"),
         back: bool = False,
         apart: tuple[str, ...] = (),
+        moot: Callable[[], bool] = lambda: False,
     ) -> Result | None:
         """Run a step; when the other side refuses, park the case until a person says what to do.
 
         Retry runs it again. None comes back when the case is taken back, or the person says accept (settled by hand).
         ``back``: the step undoes something, so there is nothing left to give up and a hold does not stop it.
         ``apart``: the case does not wait; the step is parked by itself with these verbs and None comes back (``_apart``).
+        ``moot``: something else comes first now; a step that was refused is left, and None comes back.
         """
         while back or not self._giving_up():
             if not back:
@@ -308,22 +310,24 @@ class CaseWorkflow(Reminded):
                 if apart and workflow.patched("an-invoice-waits-by-itself"):
                     self._set_apart(reason, document, apart)
                     return None
-                if await self._refused(reason, document, verbs, back=back) == "accept":
+                if await self._refused(reason, document, verbs, back=back, moot=moot) == "accept" or moot():
                     return None
                 continue
             self._parked_before = [a for a in self._parked_before if a.document != document]
             return done
         return None
 
-    def _set_apart(self, reason: str, document: str, verbs: tuple[str, ...]) -> None:
+    def _set_apart(self, reason: str, document: str, verbs: tuple[str, ...], *, kind: str = "partner-rejected") -> None:
         """Park a step by itself: the case goes on with whatever else there is to do."""
         self._answered_by_hand.pop(document, None)
         self._refused_steps.add(document)
         self._apart.add(document)
-        self._park(Attention(kind="partner-rejected", reason=reason, document=document, verbs=verbs))
+        self._park(Attention(kind=kind, reason=reason, document=document, verbs=verbs))
 
-    async def _refused(self, reason: str, document: str, verbs: tuple[str, ...], *, back: bool) -> str:
-        """Park until a person's word on this document (returned), or until the case is taken back."""
+    async def _refused(
+        self, reason: str, document: str, verbs: tuple[str, ...], *, back: bool, moot: Callable[[], bool]
+    ) -> str:
+        """Park until a person's word on this document (returned), the case is taken back, or the step is moot."""
         was = (self.business_state, self.owner, self.due, self.next_action)
         self._answered_by_hand.pop(document, None)
         self._refused_steps.add(document)
@@ -335,7 +339,7 @@ class CaseWorkflow(Reminded):
             self._say(
                 "needs attention", owner="buyer", next_action=f"{reason} (correct what was refused, then {words})"
             )
-        await self._heard_of(document, lambda: not back and self._giving_up())
+        await self._heard_of(document, lambda: (not back and self._giving_up()) or moot())
         self._refused_steps.discard(document)
         self._unpark(document=document)
         self._say(was[0], owner=was[1], due=was[2], next_action=was[3])

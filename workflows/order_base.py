@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.calendar import BusinessCalendar
     from canonical.cases import DocumentRef, State
     from canonical.purchasing import GoodsReturn, LineChange, OrderChange, ReceivedLine
-    from canonical.steps import BudgetMove, OrderContext, SendOrder, SentDocument
+    from canonical.steps import BudgetMove, ErpReceipt, OrderContext, SendOrder, SentDocument
     from workflows.decisions import DecidedCase
     from workflows.order_state import LineProgress, OrderProgress, PendingChange
     from workflows.policies import ask_erp, ask_supplier, own_store
@@ -46,6 +46,10 @@ class OrderBase(DecidedCase):
 
     def _give_up(self, reason: str) -> None:
         self.progress.cancelling = reason
+
+    def _to_undo(self) -> bool:
+        """Whether there is something to undo before the order can be cancelled in the ERP."""
+        raise NotImplementedError
 
     def _calendar(self) -> BusinessCalendar:
         return self.context.calendar
@@ -202,17 +206,34 @@ class OrderBase(DecidedCase):
         return True
 
     async def _cancel_in_erp(self, *, back: bool) -> None:
-        """Cancel the order in the ERP: what has not come is not expected any more."""
+        """Cancel the order in the ERP: what has not come is not expected any more.
+
+        Taking the order back, it is left where it was refused and there is more to undo first: it is not cancelled then.
+        """
         change = self._change(
             self.progress.lines, cancel=True, reason=self.progress.cancelling or self.progress.rejected
         )
+        asked = 0
+
+        async def cancel() -> ErpReceipt:
+            nonlocal asked
+            asked += 1
+            return await ask_erp(ErpActivities.cancel_purchase_order, change, "cancel order in ERP", self._seconds)
+
+        def moot() -> bool:
+            # A name for each refusal: a run that was parked before this was mended is let go by its next one.
+            return back and self._to_undo() and workflow.patched(f"undone-before-cancelled-{change.sequence}-{asked}")
+
         done = await self._until_done(
-            lambda: ask_erp(ErpActivities.cancel_purchase_order, change, "cancel order in ERP", self._seconds),
+            cancel,
             "the ERP does not cancel the order",
             document=f"ERP cancellation {change.sequence}",
             verbs=("retry", "accept"),
             back=back,
+            moot=moot,
         )
+        if done is None and moot():
+            return
         self.progress.changes = change.sequence
         self.progress.cancelled_in_erp = done is not None or back or not self._giving_up()
 

@@ -11,7 +11,9 @@
 | 850 sent                         | 860 (BCH01 01, cancel); the 865 is waited for: taken, go on; refused or none    |
 |                                  | within the partner's time: a person says retry (send again) or accept (go on);  |
 |                                  | goods and invoices that came meanwhile are undone as above                      |
-| order in the ERP                 | cancelled there                                                                 |
+| order in the ERP                 | cancelled there; goods and invoices that come before it is, also while its      |
+|                                  | refusal is parked or after a person's word, are undone first, and it is asked   |
+|                                  | again, until nothing new came                                                   |
 | budget committed                 | the commitment is set to nothing                                                |
 
 A step the other side refuses waits for a person: retry, or accept when it was done by hand.
@@ -46,15 +48,33 @@ class Cancellation(Documents):
         if self._supplier_must_know():
             await self._cancel_at_supplier()
         progress.supplier_free = True
-        self._read_documents()
-        await self._undo_what_came()
-        for line in progress.lines:
-            line.ended = line.ended or "cancelled"
-        if (progress.placed or progress.placing) and not progress.cancelled_in_erp:
-            await self._cancel_in_erp(back=True)
+        await self._undo_the_rest()
         progress.cancelled = True
         await self._commit_budget()
         self._tell("order.cancelled", progress.order.number, reason=progress.cancelling)
+
+    async def _undo_the_rest(self) -> None:
+        """Undo what came and cancel in the ERP, until nothing new came.
+
+        The ERP may have goods, and refuse for them, before we hear of them: its cancellation is then left, and asked again.
+        """
+        progress, again = self.progress, 0
+        while True:
+            self._read_documents()
+            await self._undo_what_came()
+            for line in progress.lines:
+                line.ended = line.ended or "cancelled"
+            if (progress.placed or progress.placing) and not progress.cancelled_in_erp:
+                await self._cancel_in_erp(back=True)
+            again += 1
+            if not (self._inbox or self._to_undo()) or not workflow.patched(f"undone-until-nothing-comes-{again}"):
+                return
+
+    def _to_undo(self) -> bool:
+        """Whether goods are here, or an invoice is not settled, that came after the last was undone."""
+        paid = ("paid", "reconciled")
+        bills = any(not i.final or (i.state in paid and not i.claimed_back) for i in self.progress.invoices)
+        return bills or any(line.kept > 0 for line in self.progress.lines)
 
     async def _undo_what_came(self) -> None:
         """Invoices first, newest first: goods that are billed are not returned before the bill is taken back."""

@@ -51,7 +51,7 @@ class Decisions(Cancellation):
             held = self.progress.invoice(document)
             if held is not None and held.state == "held":
                 return bool(_may_let_through(held) & set(checked.roles))
-            if document.startswith(MONEY):
+            if document.startswith(MONEY) or self._payment_named(document) is not None:
                 return bool({"finance", "admin"} & set(checked.roles))
         return super()._role_fits(checked)
 

@@ -83,6 +83,9 @@ class Inbox(InvoiceSteps):
                 self._unsealed.append(document)
                 self._stirred += 1
 
+    def _receipt_waits(self) -> bool:
+        return any(document.receipt is not None for document in self._inbox)
+
     def _arrived(self, document: SupplierDocument) -> None:
         if all(document.key != waiting.key for waiting in self._inbox):
             self._inbox.append(document)

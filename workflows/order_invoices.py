@@ -6,6 +6,9 @@ its own way: one that is held, or whose step was refused, waits by itself, and w
 | the other side refused | what a person may say                                                                              |
 |------------------------|----------------------------------------------------------------------------------------------------|
 | the posting            | retry; refuse: what the ERP may hold of it is taken back there first, then it is set aside; cancel |
+| (nothing: goods it     | not posted yet: as for the posting, and retry looks again whether they are here. In the books: not  |
+| bills were taken back  | paid until they are here again, by itself; retry; accept: finance pays without them, once another  |
+| since it was matched)  | person releases it; cancel                                                                         |
 | that taking back       | retry; accept: it was taken back by hand                                                           |
 | the payment            | retry; cancel. Not refuse: the invoice is in the books, and only taking the order back undoes that |
 | the remittance         | retry; accept: the supplier was told by hand                                                       |
@@ -13,18 +16,21 @@ its own way: one that is held, or whose step was refused, waits by itself, and w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.erp import ErpActivities
-    from canonical.base import zero
+    from canonical.base import LineId, zero
     from canonical.cases import Attention, CheckedDecision, DocumentRef, State
     from canonical.invoicing import Invoice, InvoicePosting, PostedLine
-    from canonical.matching import HEADER_HOLD, PAY, Match, match
+    from canonical.matching import HEADER_HOLD, PAY, Match, Progress, match
     from canonical.steps import ErpReceipt, InvoiceCheck
-    from workflows.order_payments import PaymentSteps, payment_of, posting_of, remittance_of
+    from workflows.order_payments import PaymentSteps, payment_of, posting_of, remittance_of, taken_back
     from workflows.order_state import InvoiceProgress
     from workflows.policies import ask_erp, own_store
 
@@ -41,10 +47,12 @@ class InvoiceSteps(PaymentSteps):
                 await self._check_duplicate(held)
             if held.state in ("matching", "held"):
                 self._match(held)
-            if held.state == "to_post" and not self._giving_up() and not self._waits(posting_of(held)):
+            if held.state == "to_post" and not self._giving_up() and self._may_post(held):
                 await self._post(held)
             if held.state == "refusing" and not self._waits(posting_of(held)):
                 await self._take_back_posting(held)
+            if held.state in ("posted", "unreceived"):
+                self._hold_for_goods(held)
             if held.state == "posted" and not self._waits(payment_of(held)):
                 await self._pay_if_due(held)
             if held.state in ("paid", "reconciled") and not held.remitted and not self._waits(remittance_of(held)):
@@ -99,6 +107,7 @@ class InvoiceSteps(PaymentSteps):
             others = []
         before = self.progress.before(self.context.packs, others)
         found = match(order, held.invoice, before, self.context.policy.tolerances)
+        held.goods = _here_for(found, before)
         was, held.match = (held.state, held.outcome, held.match.reasons if held.match else ()), found
         if found.outcome == PAY:
             held.state, held.outcome = "to_post", PAY
@@ -157,11 +166,24 @@ class InvoiceSteps(PaymentSteps):
         self._unpark(document=name)
         return message
 
-    @staticmethod
-    def _who(checked: CheckedDecision) -> str:
-        return checked.employee or checked.decision.actor.known_by
-
     # -- into the books ------------------------------------------------------------------------------------------
+
+    def _may_post(self, held: InvoiceProgress) -> bool:
+        """Not what was refused and waits, nor for goods that were taken back since the match.
+
+        What the ERP was asked then waits for a person; anything else is matched again.
+        """
+        if self._waits(posting_of(held)):
+            return False
+        lacking = self.progress.lacking(held)
+        if not lacking or not workflow.patched(f"goods-of-{held.name}-to-post"):
+            return True
+        if held.asked is None:
+            self._match(held)
+            return held.state == "to_post"
+        reason = f"invoice {held.name} is not posted: {taken_back(lacking)}"
+        self._set_apart(reason, posting_of(held), ("retry", "refuse", "cancel"), kind="match-exception")
+        return False
 
     async def _post(self, held: InvoiceProgress) -> None:
         posting = await self._asked(held)
@@ -282,3 +304,12 @@ class InvoiceSteps(PaymentSteps):
     def _item(self, line_id: str) -> str:
         line = self.progress.line(line_id)
         return line.line.item if line else "unknown"
+
+
+def _here_for(found: Match, before: Mapping[LineId, Progress]) -> dict[LineId, Decimal]:
+    """Of what an invoice bills, how much is here and not billed yet, by line in the order unit."""
+    here: dict[LineId, Decimal] = {}
+    for one in found.lines:
+        left = before[one.line].received - before[one.line].invoiced - here.get(one.line, Decimal(0))
+        here[one.line] = here.get(one.line, Decimal(0)) + max(min(one.billed.value, left), Decimal(0))
+    return here

@@ -124,6 +124,9 @@ class Outlook(Decisions):
             return blocked, owner, None, _act(parked)
         if any((a.document or "").startswith("receipt ") for a in self.attention):
             return "receipt unmatched", "receiving", None, _act(first)
+        unreceived = next((a for a in self.attention if (a.document or "").endswith("/goods")), None)
+        if unreceived is not None:
+            return "payment blocked", "finance", None, _act(unreceived)
         if "release" in verbs:
             return "payment to release", "finance", None, _act(first)
         if any((a.document or "").endswith("/bank") for a in self.attention):

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.invoicing import Payment, PaymentOrder, Remittance
     from canonical.steps import SupplierQuestion
     from workflows.order_base import OrderBase
-    from workflows.order_state import InvoiceProgress
+    from workflows.order_state import InvoiceProgress, LineProgress
     from workflows.policies import ask_erp, ask_supplier, own_store
 
 UTC = ZoneInfo("UTC")
@@ -39,6 +39,17 @@ def remittance_of(held: InvoiceProgress) -> str:
     return f"820 {held.name}"
 
 
+def goods_of(payment: PaymentOrder) -> str:
+    """The name under which a payment waits for goods that were taken back."""
+    return f"{payment.key}/goods"
+
+
+def taken_back(lines: list[LineProgress]) -> str:
+    """What is said of goods that were here when an invoice was matched."""
+    here = "; ".join(f"line {x.line.number}: {x.kept.normalize():f} {x.line.quantity.unit} here" for x in lines)
+    return f"receipt taken back, or goods returned, since it was matched ({here})"
+
+
 class PaymentSteps(OrderBase):
     """From a posted invoice to the bank's word."""
 
@@ -48,6 +59,10 @@ class PaymentSteps(OrderBase):
         self._round_began = 0  # of the work that is being done: what stirred since waits for the next
 
     def _invoice_document(self, held: InvoiceProgress, state: State) -> DocumentRef:
+        raise NotImplementedError
+
+    def _receipt_waits(self) -> bool:
+        """Whether a receipt has come that is not taken in yet."""
         raise NotImplementedError
 
     def _waits(self, document: str) -> bool:
@@ -113,7 +128,28 @@ class PaymentSteps(OrderBase):
             return
         self._no_late_discount(held, held.payment)
         if workflow.now() >= held.pay_at and await self._supplier_may_be_paid(held, held.payment):
+            if (self.held_by or self._receipt_waits()) and workflow.patched("news-before-a-payment"):
+                return  # a hold, or a receipt taken back, that came while other steps were waited for
             await self._pay(held, held.payment)
+
+    def _hold_for_goods(self, held: InvoiceProgress) -> None:
+        """Do not pay for goods that were taken back since the match; when they come again it goes on by itself."""
+        if held.payment is None:
+            return
+        lacking, name = self.progress.lacking(held), goods_of(held.payment)
+        if held.state == "unreceived":
+            if not lacking:
+                held.state = "posted"
+                self._unpark(document=name)
+            return
+        # Asked under another name once it is due: a run that passed over it before this was mended stops there.
+        when = "due" if held.pay_at is not None and workflow.now() >= held.pay_at else "posted"
+        if not lacking or not workflow.patched(f"goods-of-{held.name}-{when}"):
+            return
+        held.state = "unreceived"
+        reason = f"payment of invoice {held.name}, {held.payment.amount}: {taken_back(lacking)}"
+        verbs = ("retry", "accept", "cancel")
+        self._park(Attention(kind="match-exception", reason=reason, document=name, verbs=verbs))
 
     def _no_late_discount(self, held: InvoiceProgress, payment: PaymentOrder) -> None:
         """Once the discount's day is over the whole is owed, at the end of the terms; what the ERP was asked stays as asked."""
@@ -228,17 +264,26 @@ class PaymentSteps(OrderBase):
                 held.state = "posted"
 
     def _decide_payment(self, held: InvoiceProgress, parked: Attention, checked: CheckedDecision) -> str:
-        """Release a payment, confirm a supplier's new bank details, or try again."""
+        """Release a payment, confirm a supplier's new bank details, pay without the goods, or try again."""
         verb = checked.decision.verb
         self._unpark(document=parked.document)
         if verb == "release":
             held.released = True
             return f"the payment of invoice {held.name} is released"
         held.state = "posted"
+        if verb == "accept":
+            held.goods, held.released = {}, False
+            held.decided_by.append(self._who(checked))
+            self._ask_release(held)
+            return f"invoice {held.name} is paid although goods are missing, once another person releases it"
         if verb == "confirm_bank":
             self.progress.bank_confirmed = self.progress.bank_seen
             return "the supplier's bank details are confirmed"
         return "the payment is tried again"
+
+    @staticmethod
+    def _who(checked: CheckedDecision) -> str:
+        return checked.employee or checked.decision.actor.known_by
 
     def _read_payment(self, payment: Payment) -> None:
         """The bank's word, as the ERP reports it; about an attempt that is over it says nothing new."""
@@ -252,6 +297,7 @@ class PaymentSteps(OrderBase):
         if payment.state == "succeeded":
             held.state = "reconciled"
             self._unpark(document=f"{payment.key}/bank")
+            self._unpark(document=goods_of(held.payment))
             self._unpark(document=f"bank {held.name}")
             if self._waits(payment_of(held)):  # the ERP had taken it after all
                 self._apart.discard(payment_of(held))
@@ -274,5 +320,8 @@ class PaymentSteps(OrderBase):
 
     def _payment_named(self, document: str | None) -> InvoiceProgress | None:
         """The invoice a parked payment is of."""
-        name = (document or "").removesuffix("/bank")
-        return next((i for i in self.progress.invoices if i.payment is not None and i.payment.key == name), None)
+        return next((i for i in self.progress.invoices if i.payment and document in _payment_names(i.payment)), None)
+
+
+def _payment_names(payment: PaymentOrder) -> tuple[str, ...]:
+    return payment.key, f"{payment.key}/bank", goods_of(payment)

@@ -15,6 +15,9 @@ from canonical.matching import Match, Progress
 from canonical.purchasing import OrderLine, PurchaseOrder, Receipt
 from canonical.steps import SupplierDocument
 
+PAID = ("paid", "reconciled")
+LET_THROUGH = ("to_post", "posted", "unreceived", "blocked")
+
 
 class Held(BaseModel):
     """State of a running case: mutable, tolerant, written as JSON with every change."""
@@ -66,10 +69,12 @@ class LineProgress(Held):
 
 
 class InvoiceProgress(Held):
-    """One invoice. ``state``: new, matching, held, to_post, posted, blocked, paid, reconciled, refusing, refused, cancelled.
+    """One invoice. ``state``: new, matching, held, to_post, posted, unreceived, blocked, paid, reconciled, refusing, refused,
+    cancelled.
 
     ``name`` is its number, or a number of its own where the supplier used one twice. ``asked``: what the ERP was asked to
-    post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay.
+    post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay. ``goods``: of what it
+    bills, how much was here when it was matched, by line in the order unit; None: matched by a run that did not keep it.
     """
 
     invoice: Invoice
@@ -78,6 +83,7 @@ class InvoiceProgress(Held):
     state: str = "new"
     outcome: str = ""
     match: Match | None = None
+    goods: dict[LineId, Decimal] | None = None
     short: bool = False
     decided_by: list[str] = Field(default_factory=list)
     asked: InvoicePosting | None = None
@@ -110,6 +116,10 @@ class InvoiceProgress(Held):
         """How much of a line it bills and we accept, in the order unit."""
         lines = [line for line in self.match.lines if line.line == line_id] if self.match else []
         return sum(((line.accepted if self.short else line.billed).value for line in lines), Decimal(0))
+
+    def needs(self, line_id: LineId) -> Decimal:
+        """How much of a line must be here for it to be posted and paid, in the order unit."""
+        return self.accepted(line_id) if self.goods is None else self.goods.get(line_id, Decimal(0))
 
 
 class PendingChange(Held):
@@ -204,6 +214,21 @@ class OrderProgress(Held):
             )
             for line in self.lines
         }
+
+    def lacking(self, held: InvoiceProgress) -> list[LineProgress]:
+        """The lines of which less is here than when the invoice was matched: a receipt was taken back, or goods returned.
+
+        What is here counts for paid invoices first, then for the others in the order they came, as far as it goes.
+        """
+        left = {line.line.id: line.kept for line in self.lines}
+        asking = [one for one in self.invoices if one is held or one.state in (*LET_THROUGH, *PAID)]
+        for one in sorted(asking, key=lambda one: one.state not in PAID):
+            lacking = [line for line in self.lines if one.needs(line.line.id) > max(left[line.line.id], Decimal(0))]
+            if one is held:
+                return lacking
+            if not lacking or one.state in PAID:
+                left = {line_id: count - one.needs(line_id) for line_id, count in left.items()}
+        return []
 
     def settled(self) -> bool:
         """Whether every line has come or ended, and everything that came is billed and paid."""

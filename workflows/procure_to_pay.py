@@ -1,6 +1,7 @@
 """Get what a department asks for approved, ordered, delivered and paid. One case per requisition.
 
-Taking a requisition back: before its orders exist it simply ends; afterwards each of its orders is taken back by its own
+Taking a requisition back: before its orders exist it simply ends, and whatever was reserved of the budget for orders that were
+numbered meanwhile is free again, in the step that records its end; afterwards each of its orders is taken back by its own
 case (see ``order_cancellation``), and this case ends when they have.
 """
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from canonical.base import Money, content_hash, total, zero
+from canonical.base import Money, case_id, content_hash, total, zero
 from canonical.cases import (
     BusinessEvent,
     CaseChange,
@@ -35,7 +35,7 @@ from canonical.steps import (
     OrderNumbers,
     OrdersRequest,
 )
-from store.claim_rules import FORGED, Held, Numbered, Start, judge, misfit, misnamed, read_start
+from store.claim_rules import FORGED, Held, Numbered, Start, ends_without_orders, judge, misfit, misnamed, read_start
 from store.claims import as_written
 from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
@@ -358,12 +358,18 @@ class FakeCases:
         promised = await self.register.committed(asked.facility, asked.cost_centre, request.case)
         committed = promised or zero(request.currency)
         new = [group for group in groups if (request.case, group) not in self.numbers]
+        known = {group: number for (owner, group), number in self.numbers.items() if owner == request.case}
+        open_yet = {g: (asked.facility, n) for g, n in known.items() if not self._begun(asked.facility, n)}
+        new += [g for g, key in open_yet.items() if g in groups and self.reserved.get(key) != groups[g]]
         if new and not request.above_budget and centre and centre.budget and centre.budget.currency == request.currency:
             left = centre.budget - (centre.actual or zero(request.currency)) - committed
             if (request.amount or total(list(groups.values()), request.currency)).amount > left.amount:
                 return OrderNumbers(budget_left=left)
+        for group, key in open_yet.items():
+            if group not in groups:
+                self._release(*key)
         for group in new:
-            number = self.numbers[request.case, group] = self.next_number()
+            number = self.numbers[request.case, group] = known.get(group) or self.next_number()
             self.register.commitments[asked.facility, number] = (asked.cost_centre, groups[group])
             self.register.ordered_by[asked.facility, number] = request.case
             self.reserved[asked.facility, number] = groups[group]
@@ -371,6 +377,14 @@ class FakeCases:
         for group in groups:
             self.contents[asked.facility, self.numbers[request.case, group]] = contents[group]
         return OrderNumbers(numbers=tuple(self.numbers[request.case, group] for group in groups))
+
+    def _begun(self, facility: str, number: str) -> bool:
+        return case_id("purchase_order", facility, number) in self.orders
+
+    def _release(self, facility: str, number: str) -> None:
+        centre, amount = self.register.commitments[facility, number]
+        self.register.commitments[facility, number] = (centre, zero(amount.currency))
+        self.reserved[facility, number] = zero(amount.currency)
 
     def next_number(self) -> str:
         """The number of the next order."""
@@ -401,6 +415,10 @@ class FakeCases:
             self.carried[change.case] = change.carried
         for event in change.events:
             self.events.setdefault(event.key, event)
+        if ends_without_orders(change):
+            for key, requisition in self.register.ordered_by.items():
+                if requisition == change.case and not self._begun(*key):
+                    self._release(*key)
         if change.closed:
             self.in_trouble = {key: value for key, value in self.in_trouble.items() if key[0] != change.case}
 

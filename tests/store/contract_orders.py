@@ -177,6 +177,41 @@ class OrderContract:
         assert await stores.committed("NGH", "CC-4100", ask.case) in (None, usd("0"))
         assert await stores.committed("NGH", "CC-4100", "another") == usd("50")
 
+    async def test_a_requisition_that_ends_without_orders_frees_its_budget(self, stores: Stores) -> None:
+        """Its orders were numbered in a step nobody heard of, and then it was cancelled; nothing of it is left in another's way."""
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100")))
+        one, two = _split("R-1"), _split("R-2")
+        given = await stores.cases.order_numbers(one, *amounts(a="50", b="30"))
+        await stores.cases.record(change(one.case, 1, business_state="ordering"))
+        assert await stores.committed("NGH", "CC-4100") == usd("80"), "while it is open"
+        await stores.cases.record(change(one.case, 2, business_state="cancelled", closed=True))
+        assert await stores.committed("NGH", "CC-4100") == usd("0")
+        assert (await stores.cases.order_numbers(two, *amounts(a="90"))).numbers
+        again = await stores.cases.order_numbers(one, *amounts(a="50", b="30"))
+        assert (again.numbers, again.budget_left) == ((), usd("10")), "it comes back, and the money is another's"
+        accepted = one.model_copy(update={"above_budget": True})
+        assert await stores.cases.order_numbers(accepted, *amounts(a="50", b="30")) == given
+        assert await stores.committed("NGH", "CC-4100") == usd("170")
+
+    async def test_what_an_order_that_has_begun_promises_stays(self, stores: Stores) -> None:
+        case = requisition().case_id
+        await opened(stores.cases, order())
+        await stores.cases.record(change(case, 1, business_state="cancelled", closed=True))
+        await stores.cases.order_numbers(_split("R-1"), *amounts(other="7"))
+        assert await stores.committed("NGH", "CC-4100") == order().amount + usd("7")
+
+    async def test_a_requisition_corrected_after_it_was_numbered_asks_its_budget_again(self, stores: Stores) -> None:
+        await stores.budget(CostCentre(code="CC-4100", facility="NGH", budget=usd("100")))
+        one, two = _split("R-1"), _split("R-2")
+        given = await stores.cases.order_numbers(one, *amounts(a="50"))
+        await stores.cases.order_numbers(two, *amounts(a="30"))
+        refused = await stores.cases.order_numbers(one, *amounts(a="80"))
+        assert (refused.numbers, refused.budget_left) == ((), usd("70"))
+        assert await stores.cases.order_numbers(one, *amounts(a="60")) == given, "the same number"
+        assert await stores.committed("NGH", "CC-4100") == usd("90")
+        await stores.cases.order_numbers(one, *amounts(b="20"))
+        assert await stores.committed("NGH", "CC-4100") == usd("50"), "what is not bought any more is free"
+
     async def test_a_reply_finds_its_order_as_the_supplier_writes_it(self, stores: Stores) -> None:
         await opened(stores.cases, order())
         find = stores.cases.order_case

@@ -314,6 +314,12 @@ class Case:
             while not any(e.type == kind and e.data.items() >= data.items() for e in self.cases.events.values()):
                 await asyncio.sleep(0.02)
 
+    async def until_received(self, order: PurchaseOrder, count: int) -> None:
+        """Wait until the order's one line shows so many received."""
+        async with asyncio.timeout(PATIENCE):
+            while self.change(order.case_id).lines[0].received != count:
+                await asyncio.sleep(0.02)
+
     async def on_hold(self, order: PurchaseOrder) -> int:
         """Wait until the order is on hold; the revision that shows it."""
         await self.until("on hold", order.case_id)

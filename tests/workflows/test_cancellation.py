@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
+from canonical.base import Money
+from canonical.cases import State
 from canonical.parties import Terms
 from canonical.purchasing import OrderAcknowledgement, PurchaseOrder
+from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.conftest import PATIENCE, Case
 
 DAY = timedelta(days=1)
 
@@ -108,6 +114,61 @@ async def test_goods_received_go_back(case: Case) -> None:
     returns = [what for name, what in case.outside.documents[order.number] if name.startswith("return")]
     assert [str(one.lines[0].quantity) for one in returns] == ["4 BX", "2 BX"]
     assert [one.key.rsplit("/", 1)[1] for one in returns] == ["1", "2"]
+
+
+async def cancelled_but_in_the_erp(case: Case) -> PurchaseOrder:
+    """The supplier has taken the cancellation, the ERP refuses it."""
+    order = await case.approved_order()
+    await case.decide("cancel", case=order.case_id)
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    case.outside.refuse["cancel"] = "goods have come and were not returned"
+    await case.say(order, acknowledgement=taken(order))
+    parked = await case.parked("partner-rejected", order.case_id, document="ERP cancellation")
+    assert "goods have come" in parked.reason
+    return order
+
+
+async def shown_returned(case: Case, order: PurchaseOrder, times: int) -> None:
+    """Wait until so many returns are shown, and that the ERP refuses its cancellation again."""
+    async with asyncio.timeout(PATIENCE):
+        while sum(d.kind == "goods_return" for c in case.cases.changes for d in c.documents) < times:
+            await asyncio.sleep(0.02)
+    await case.parked("partner-rejected", order.case_id, document="ERP cancellation")
+
+
+async def test_goods_the_erp_had_before_us_go_back_and_the_order_is_cancelled_without_a_word(case: Case) -> None:
+    order = await cancelled_but_in_the_erp(case)
+    del case.outside.refuse["cancel"]
+    await case.say(order, receipt=build.receipt(order, "4"))
+    status = await case.ended(order)
+    assert case.outside.steps(order.number) == ["create", "850", "860", "return", "cancel"]
+    assert status.business_state == "cancelled" and status.lines[0].received == 0
+
+
+async def test_an_invoice_that_comes_while_the_erp_does_not_cancel_is_refused(case: Case) -> None:
+    order = await cancelled_but_in_the_erp(case)
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.parked("partner-rejected", order.case_id, document="ERP cancellation")
+    del case.outside.refuse["cancel"]
+    with contextlib.suppress(WorkflowUpdateFailedError):  # the bill alone may have let it go on already
+        await case.decide("retry", case=order.case_id)
+    assert (await case.ended(order)).business_state == "cancelled"
+    recorded = [d for change in case.cases.changes for d in change.documents if d.number == bill.number]
+    assert recorded[-1].state == State.FAILED
+
+
+async def test_a_cancellation_done_by_hand_in_the_erp_leaves_no_goods_behind(case: Case) -> None:
+    order = await cancelled_but_in_the_erp(case)
+    await case.say(order, receipt=build.receipt(order, "4"))
+    await shown_returned(case, order, 1)
+    await case.say(order, receipt=build.receipt(order, "3"))
+    await shown_returned(case, order, 2)
+    await case.decide("accept", case=order.case_id)
+    status = await case.ended(order)
+    assert status.business_state == "cancelled" and status.lines[0].received == 0
+    returns = [what for name, what in case.outside.documents[order.number] if name.startswith("return")]
+    assert [str(one.lines[0].quantity) for one in returns] == ["4 BX", "3 BX"]
 
 
 async def test_all_received_is_returned_without_asking_the_supplier(case: Case) -> None:
@@ -237,6 +298,26 @@ async def test_cancelled_in_the_temporal_ui_a_requisition_takes_back_its_orders(
         await case.handle.result()
     assert (await case.handle.describe()).status == WorkflowExecutionStatus.CANCELED
     assert (case.state(), case.change().closed) == ("cancelled", True)
+
+
+async def test_a_requisition_cancelled_after_its_orders_were_numbered_leaves_its_budget_free(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbered = case.cases.order_numbers
+
+    async def numbered_but_not_heard_of(
+        request: OrdersRequest, groups: Mapping[str, Money], contents: Mapping[str, str]
+    ) -> OrderNumbers:
+        await numbered(request, groups, contents)
+        return OrderNumbers(budget_left=build.usd("1"))
+
+    monkeypatch.setattr(case.cases, "order_numbers", numbered_but_not_heard_of)
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    await case.until("needs attention")
+    assert [amount != build.usd("0") for _, amount in case.register.commitments.values()] == [True]
+    await case.decide("cancel")
+    assert (await case.result()).business_state == "cancelled"
+    assert [amount for _, amount in case.register.commitments.values()] == [build.usd("0")]
 
 
 @pytest.mark.parametrize("state", ["needs attention", "pending approval"])
