@@ -213,6 +213,7 @@ class PaymentSteps(OrderBase):
         elif supplier.bank_changed_unseen and supplier.bank_fingerprint != self.progress.bank_confirmed:
             reason = f"the bank details of {supplier.code} have changed and nobody has confirmed them with the supplier"
             verbs, self.progress.bank_seen = ("confirm_bank", "retry"), supplier.bank_fingerprint
+            held.bank_changed_by = supplier.bank_changed_by
         else:
             return True
         held.state = "blocked"

@@ -69,7 +69,8 @@ class InvoiceProgress(Held):
     """One invoice. ``state``: new, matching, held, to_post, posted, blocked, paid, reconciled, refusing, refused, cancelled.
 
     ``name`` is its number, or a number of its own where the supplier used one twice. ``asked``: what the ERP was asked to
-    post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay.
+    post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay. ``bank_changed_by``: who,
+    where known, changed the bank details its payment was parked for.
     """
 
     invoice: Invoice
@@ -94,6 +95,7 @@ class InvoiceProgress(Held):
     paid_as: str = ""
     remitted: bool = False
     claimed_back: bool = False
+    bank_changed_by: str = ""
     several: bool = False
 
     @property

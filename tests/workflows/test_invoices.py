@@ -195,6 +195,21 @@ async def test_bank_details_that_changed_unseen_are_confirmed_first(case: Case) 
     await case.documents(order, "pay", 1)
 
 
+@pytest.mark.parametrize("changed_by", ["E-FIN", "fin-login"], ids=["by employee", "by login"])
+async def test_who_changed_the_bank_details_may_not_confirm_them(case: Case, changed_by: str) -> None:
+    order = await received(case)
+    case.register.put(build.employee("E-FIN", "finance", os_user="fin-login"))
+    details = {"bank_fingerprint": "new", "bank_changed_by": changed_by}
+    case.register.put(Supplier(code="ALPINE", terms=Terms(net_seconds=0), **details))
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("payment blocked", order.case_id)
+    kind, why = await case.refused("confirm_bank", "E-FIN", order.case_id)
+    assert (kind, why) == ("NotAllowed", "who changed the bank details may not confirm them")
+    assert "pay" not in case.outside.steps(order.number)
+    await case.decide("confirm_bank", by="E-FIN2", case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
 async def test_bank_details_confirmed_in_the_register_let_the_waiting_payment_go_on(case: Case) -> None:
     order = await received(case)
     supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="new")
