@@ -210,6 +210,26 @@ async def test_who_changed_the_bank_details_may_not_confirm_them(case: Case, cha
     await case.documents(order, "pay", 1)
 
 
+async def test_of_two_changes_of_bank_details_only_the_one_shown_is_confirmed(case: Case) -> None:
+    order = await received(case)
+    supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="one")
+    first, second = build.invoice(order, "4"), build.invoice(order, "6")
+    parked_as = {bill.number: f"{order.case_id}/payment/{bill.number}/bank" for bill in (first, second)}
+    case.register.put(supplier)
+    await case.say(order, invoice=first)
+    assert "now one" in (await case.parked("business-rule", order.case_id, document=parked_as[first.number])).reason
+    case.register.put(supplier.changed(bank_fingerprint="two"))
+    await case.say(order, invoice=second)
+    assert "now two" in (await case.parked("business-rule", order.case_id, document=parked_as[second.number])).reason
+    said = await case.decide("confirm_bank", by="E-FIN", case=order.case_id, document=parked_as[first.number])
+    assert said.message == "the supplier's bank details one are confirmed"
+    assert "now two" in (await case.parked("business-rule", order.case_id, document=parked_as[first.number])).reason
+    assert "pay" not in case.outside.steps(order.number)
+    for name in parked_as.values():
+        await case.decide("confirm_bank", by="E-FIN", case=order.case_id, document=name)
+    await case.documents(order, "pay", 2)
+
+
 async def test_bank_details_confirmed_in_the_register_let_the_waiting_payment_go_on(case: Case) -> None:
     order = await received(case)
     supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="new")
