@@ -89,6 +89,7 @@ class PaymentSteps(OrderBase):
             discount=discount,
             debit_memo=posting.debit_memo,
             pay_on=held.pay_at.astimezone(zone).date(),
+            encoded="/" in held.name and workflow.patched("payment-keys-encode-slashes"),
         )
 
     def _ask_release(self, held: InvoiceProgress) -> None:

@@ -144,6 +144,8 @@ class FakeErp:
         lost = self._asked("pay_invoice")
         held = self.payments.get(payment.key)
         already = held is not None
+        if held is not None and held.asked.amount != payment.amount:
+            raise Rejected(f"a payment of {held.asked.amount} is there", code="amount-differs", system="erp")
         if held is None:
             bill = self.bills.get(payment.invoice_key)
             if bill is None or bill.state != "posted":

@@ -304,6 +304,27 @@ async def test_a_discount_that_was_missed_is_not_taken(case: Case) -> None:
     assert (payment.amount, payment.discount) == (build.usd("1200"), build.usd("0"))
 
 
+async def test_a_second_attempt_never_shares_its_key_with_another_invoice(case: Case) -> None:
+    order = await received(case)
+    plain = build.invoice(order, "4")
+    slashed = build.invoice(order, "6", number=f"{plain.number}/2")
+    await case.say(order, invoice=plain)
+    await case.documents(order, "820", 1)
+    await case.say(order, payment=build.payment(order, plain, "failed"))
+    await case.parked("partner-rejected", order.case_id)
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 2)
+    await case.say(order, invoice=slashed)
+    await case.documents(order, "pay", 3)
+    paid = [payment for name, payment in case.outside.documents[order.number] if name.startswith("pay ")]
+    base = f"{order.case_id}/payment/{plain.number}"
+    assert [payment.key for payment in paid] == [base, f"{base}/2", f"{base}%2F2"]
+    for payment in paid[1:]:
+        said = build.payment(order, plain).changed(key=payment.key, amount=payment.amount)
+        await case.say(order, payment=said)
+    assert (await case.result()).business_state == "closed"
+
+
 async def test_a_payment_the_bank_refuses_is_tried_again_under_another_key(case: Case) -> None:
     order = await received(case)
     bill = build.invoice(order)

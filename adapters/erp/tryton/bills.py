@@ -101,6 +101,9 @@ class Bills:
         """Send the payment of a posted invoice to the bank, net of its debit memo and of the discount."""
         made = await self._records.find_keyed(PAYMENT, payment.key, PAYMENT_FIELDS)
         already = made is not None
+        if made is not None and made["amount"] != cents(payment.amount.amount):
+            why = f"the ERP holds a payment of {made['amount']} under this key, not of {payment.amount.amount}"
+            raise Rejected(why, code="amount-differs", system=SYSTEM)
         if made is None:
             line = await self._line_to_pay(payment)
             values = {

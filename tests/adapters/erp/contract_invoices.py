@@ -108,6 +108,33 @@ class InvoiceContract(Suite):
         assert refused.value.code == "amount-differs"
         assert (await self.stands(erp, order)).payments == ()
 
+    async def test_a_payment_of_another_amount_under_the_same_key_is_not_taken_for_ours(self, erp: Erp) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order)
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting))
+        with pytest.raises(Rejected) as refused:
+            await erp.pay_invoice(a_payment(posting, amount=usd("100.00")))
+        assert refused.value.code == "amount-differs"
+        assert [one.amount for one in (await self.stands(erp, order)).payments] == [usd("155.20")]
+
+    async def test_a_second_attempt_and_an_invoice_number_that_ends_like_it_are_two_payments(
+        self, erp: Erp, people: People
+    ) -> None:
+        order, number = an_order(), unique("INV-")
+        await erp.create_purchase_order(order)
+        plain = a_posting(order, posted_line(order, "1.a"), number=number)
+        slashed = a_posting(order, posted_line(order, "2"), number=f"{number}/2")
+        for posting in (plain, slashed):
+            await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(plain))
+        people.bank_refuses(order.number)
+        for payment in (a_payment(plain, attempt=2, encoded=True), a_payment(slashed, encoded=True)):
+            assert not (await erp.pay_invoice(payment)).already
+        assert people.bank_confirms(order.number) == 2
+        assert states((await self.stands(erp, order)).invoices) == [("erp_invoice", "paid")] * 2
+
     async def test_an_invoice_never_posted_is_not_paid(self, erp: Erp) -> None:
         order = an_order()
         await erp.create_purchase_order(order)
