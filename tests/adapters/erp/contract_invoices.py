@@ -98,6 +98,28 @@ class InvoiceContract(Suite):
         assert states(found.payments) == [("erp_payment", "failed"), ("erp_payment", "succeeded")]
         assert ("erp_invoice", "paid") in states(found.invoices)
 
+    async def test_a_discount_the_bank_made_us_miss_is_taken_back_and_the_whole_is_paid(
+        self, erp: Erp, people: People
+    ) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order, posted_line(order, "1.a", "10", "9"), memo="8.40")
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting, discount="2.00"))
+        assert ("erp_credit_note", "posted") in states((await self.stands(erp, order)).invoices)
+        people.bank_refuses(order.number)
+        whole = a_payment(posting, attempt=2)
+        assert (await erp.pay_invoice(whole)).amount == usd("87.60")
+        assert (await erp.pay_invoice(whole)).already
+        assert people.bank_confirms(order.number) == 1
+        found = await self.stands(erp, order)
+        assert states(found.payments) == [("erp_payment", "failed"), ("erp_payment", "succeeded")]
+        assert states(found.invoices) == [
+            ("erp_credit_note", "cancelled"),
+            ("erp_debit_memo", "paid"),
+            ("erp_invoice", "paid"),
+        ]
+
     async def test_no_other_amount_is_paid_than_the_erp_has_open(self, erp: Erp) -> None:
         order = an_order()
         await erp.create_purchase_order(order)
@@ -169,3 +191,23 @@ class InvoiceContract(Suite):
             ("erp_invoice", "cancelled"),
             ("erp_invoice", "posted"),
         ]
+
+    @pytest.mark.parametrize(("memo", "discount"), [("8.40", "0"), ("0", "2.00"), ("8.40", "2.00")])
+    async def test_an_invoice_paid_net_is_taken_back_whole_once_the_bank_has_refused(
+        self, erp: Erp, people: People, memo: str, discount: str
+    ) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order, posted_line(order, "1.a", "10", "9" if memo != "0" else "10"), memo=memo)
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting, discount=discount))
+        with pytest.raises(Rejected) as refused:
+            await erp.cancel_invoice(posting)
+        assert refused.value.code == "in-payment"
+        assert {state for _, state in states((await self.stands(erp, order)).invoices)} == {"posted"}
+        people.bank_refuses(order.number)
+        assert (await erp.cancel_invoice(posting)).state == "cancelled"
+        assert (await erp.cancel_invoice(posting)).already
+        kept = (await self.stands(erp, order)).invoices
+        assert {state for _, state in states(kept)} == {"cancelled"}
+        assert len(kept) == 1 + (memo != "0") + (discount != "0")
