@@ -174,8 +174,13 @@ class CaseActivities:
 
     @activity.defn
     async def supplier_now(self, question: SupplierQuestion) -> Supplier:
-        """The supplier's row as it stands: blocked since, bank details changed since?"""
-        return await self._supplier(question.supplier)
+        """The supplier's row as it stands: blocked since, bank details changed since? Who changed them by a login of the
+        facility is named by their employee id, as decisions name people.
+        """
+        supplier = await self._supplier(question.supplier)
+        changed_by = supplier.bank_changed_by
+        person = await self._register.employee_by_login(question.facility, changed_by) if changed_by else None
+        return supplier if person is None else supplier.changed(bank_changed_by=person.id)
 
     @activity.defn
     async def move_budget(self, move: BudgetMove) -> None:

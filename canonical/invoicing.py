@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 from canonical.base import (
     Canonical,
@@ -91,7 +92,11 @@ class InvoicePosting(Canonical):
 
 
 class PaymentOrder(Canonical):
-    """An instruction to pay one posted invoice. ``discount`` is what the terms let us keep."""
+    """An instruction to pay one posted invoice. ``discount`` is what the terms let us keep.
+
+    ``encoded``: its key carries the invoice's number percent-encoded where that has a slash; those of cases that were under
+    way before keep their key.
+    """
 
     facility: FacilityCode
     case: str
@@ -104,12 +109,14 @@ class PaymentOrder(Canonical):
     debit_memo: Money
     pay_on: date
     attempt: int = 1
+    encoded: bool = False
 
     @property
     def key(self) -> str:
         """Our idempotency key outward; a payment the bank refused is tried again under the next attempt."""
         again = f"/{self.attempt}" if self.attempt > 1 else ""
-        return f"{self.case}/payment/{self.invoice}{again}"
+        encoded = self.encoded and "/" in self.invoice
+        return f"{self.case}/payment/{quote(self.invoice, safe='') if encoded else self.invoice}{again}"
 
 
 class Payment(Canonical):

@@ -27,15 +27,22 @@ class Decisions(Cancellation):
         return verbs | {"short_close"} if any(line.open for line in self.progress.lines) else verbs
 
     def _separate_duties(self, checked: CheckedDecision) -> None:
-        """Who let an invoice through does not release its payment; nor does somebody nobody knows.
+        """Who let an invoice through does not release its payment, who changed a supplier's bank details does not confirm
+        them; nor does somebody nobody knows.
 
         What Temporal's tools brought is not taken in by Temporal's tools, whatever the policy lets them say.
         """
         if checked.decision.verb == "accept" and not checked.verified and _unsealed(self._target(checked)):
             raise ApplicationError("a document without a seal needs a person we know", type="NotAllowed")
-        if checked.decision.verb != "release":
+        if checked.decision.verb not in ("release", "confirm_bank"):
             return
         held = self._payment_named(self._target(checked).document)
+        if checked.decision.verb == "confirm_bank":
+            changed_by = held.bank_changed_by if held is not None else ""
+            theirs = changed_by and checked.employee in (None, changed_by)
+            if theirs and workflow.patched("who-changed-bank-details-does-not-confirm"):
+                raise ApplicationError("who changed the bank details may not confirm them", type="NotAllowed")
+            return
         if held is not None and held.decided_by and checked.employee in (None, *held.decided_by):
             raise ApplicationError("who let the invoice through may not release its payment", type="NotAllowed")
 

@@ -104,6 +104,7 @@ class PaymentSteps(OrderBase):
             discount=discount,
             debit_memo=posting.debit_memo,
             pay_on=held.pay_at.astimezone(zone).date(),
+            encoded="/" in held.name and workflow.patched("payment-keys-encode-slashes"),
         )
 
     def _ask_release(self, held: InvoiceProgress) -> None:
@@ -247,8 +248,10 @@ class PaymentSteps(OrderBase):
         if supplier.status != "active":
             reason = f"supplier {supplier.code} is {supplier.status}: invoice {payment.invoice} is not paid"
         elif supplier.bank_changed_unseen and supplier.bank_fingerprint != self.progress.bank_confirmed:
-            reason = f"the bank details of {supplier.code} have changed and nobody has confirmed them with the supplier"
-            verbs, self.progress.bank_seen = ("confirm_bank", "retry"), supplier.bank_fingerprint
+            seen = supplier.bank_fingerprint
+            reason = f"the bank details of {supplier.code} have changed (now {seen}); nobody has confirmed them with it"
+            verbs, self.progress.bank_seen = ("confirm_bank", "retry"), seen
+            held.bank_seen, held.bank_changed_by = seen, supplier.bank_changed_by
         else:
             return True
         held.state = "blocked"
@@ -277,8 +280,11 @@ class PaymentSteps(OrderBase):
             self._ask_release(held)
             return f"invoice {held.name} is paid although goods are missing, once another person releases it"
         if verb == "confirm_bank":
-            self.progress.bank_confirmed = self.progress.bank_seen
-            return "the supplier's bank details are confirmed"
+            newest = self.progress.bank_seen
+            if held.bank_seen != newest and workflow.patched("bank-details-confirmed-as-shown"):
+                newest = held.bank_seen  # what this payment was parked for, whatever another was parked for since
+            self.progress.bank_confirmed = newest
+            return f"the supplier's bank details {newest} are confirmed"
         return "the payment is tried again"
 
     @staticmethod

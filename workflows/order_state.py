@@ -75,6 +75,8 @@ class InvoiceProgress(Held):
     ``name`` is its number, or a number of its own where the supplier used one twice. ``asked``: what the ERP was asked to
     post, and may hold whatever it answered. ``paying``: the attempt the ERP was last asked to pay. ``goods``: of what it
     bills, how much was here when it was matched, by line in the order unit; None: matched by a run that did not keep it.
+    ``bank_seen``: the fingerprint of the bank details its payment was parked for; ``bank_changed_by``: who, where known,
+    changed them.
     """
 
     invoice: Invoice
@@ -100,6 +102,8 @@ class InvoiceProgress(Held):
     paid_as: str = ""
     remitted: bool = False
     claimed_back: bool = False
+    bank_seen: str = ""
+    bank_changed_by: str = ""
     several: bool = False
 
     @property
@@ -166,7 +170,7 @@ class OrderProgress(Held):
     cancelled: bool = False
     cancelled_in_erp: bool = False
     rejected: str = ""
-    bank_seen: str = ""
+    bank_seen: str = ""  # the newest any payment was parked for
     bank_confirmed: str = ""
     held_by: str = ""
     attention: list[Attention] = Field(default_factory=list)

@@ -23,6 +23,7 @@ from tests.fakes.erp_books import (
     HeldOrder,
     HeldPayment,
     bill_receipt,
+    discount_key,
     document,
     memo_key,
     order_receipt,
@@ -136,14 +137,17 @@ class FakeErp:
             raise Rejected("the invoice is being paid", code="in-payment", system="erp")
         bill = self._bill("erp_invoice", posting, posting.key, posting.invoice.number, posting.invoice.total)
         already, bill.state = bill.state == "cancelled", "cancelled"
-        if memo := self.bills.get(memo_key(posting)):
-            memo.state = "cancelled"
+        for key in (memo_key(posting), discount_key(posting.key)):
+            if key in self.bills:
+                self.bills[key].state = "cancelled"
         return self._answer(lost, bill_receipt(bill, already=already))
 
     async def pay_invoice(self, payment: PaymentOrder) -> ErpReceipt:
         lost = self._asked("pay_invoice")
         held = self.payments.get(payment.key)
         already = held is not None
+        if held is not None and held.asked.amount != payment.amount:
+            raise Rejected(f"a payment of {held.asked.amount} is there", code="amount-differs", system="erp")
         if held is None:
             bill = self.bills.get(payment.invoice_key)
             if bill is None or bill.state != "posted":
@@ -152,6 +156,7 @@ class FakeErp:
             left = bill.amount.amount + (memo.amount.amount if memo else 0) - payment.discount.amount
             if left != payment.amount.amount:
                 raise Rejected(f"the ERP has {left} open", code="amount-differs", system="erp")
+            self._discount(payment, bill)
             held = HeldPayment(payment, self._number(), "processing", self._clock())
             self.payments[payment.key] = held
         receipt = ErpReceipt(
@@ -294,8 +299,9 @@ class FakeErp:
         for payment in waiting:
             payment.state, payment.changed_at = state, self._clock()
             if state == "succeeded":
-                for key in (payment.asked.invoice_key, f"{payment.asked.invoice_key}/debit-memo"):
-                    if key in self.bills:
+                invoice = payment.asked.invoice_key
+                for key in (invoice, f"{invoice}/debit-memo", discount_key(invoice)):
+                    if key in self.bills and self.bills[key].state == "posted":
                         self.bills[key].state = "paid"
         return len(waiting)
 
@@ -351,6 +357,20 @@ class FakeErp:
             number, day = self._number(), posting.posted_on
             self.bills[key] = HeldBill(kind, posting.order, key, number, reference, amount.rounded(), "posted", day)
         return self.bills[key]
+
+    def _discount(self, payment: PaymentOrder, invoice: HeldBill) -> None:
+        """Book what the terms let us keep, or take that back where the whole is paid after all."""
+        key, amount = discount_key(payment.invoice_key), zero(payment.discount.currency) - payment.discount
+        note = self.bills.get(key)
+        if payment.discount.amount == 0:
+            if note is not None:
+                note.state = "cancelled"
+        elif note is None:
+            number, reference = self._number(), f"{payment.invoice}-DISC"
+            day = payment.pay_on
+            self.bills[key] = HeldBill("erp_credit_note", invoice.order, key, number, reference, amount, "posted", day)
+        elif note.state == "cancelled":
+            raise Rejected("this discount was taken back in the ERP", code="cancelled", system="erp")
 
     def _number(self) -> str:
         self._numbers += 1

@@ -92,6 +92,10 @@ def bill_receipt(bill: HeldBill, *, already: bool, related: tuple[str, ...] = ()
     )
 
 
+def discount_key(invoice_key: str) -> str:
+    return f"{invoice_key}/discount"
+
+
 def memo_key(posting: InvoicePosting) -> str:
     return f"{posting.key}/debit-memo"
 

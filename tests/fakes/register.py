@@ -87,6 +87,10 @@ class FakeRegister:
     async def employee(self, facility: str, person: str) -> Employee | None:
         return self.person(facility, person, by_login=False)
 
+    async def employee_by_login(self, facility: str, login: str) -> Employee | None:
+        found = self.person(facility, login, by_login=True)
+        return found if found is not None and found.active else None
+
     def person(self, facility: str, name: str, *, by_login: bool) -> Employee | None:
         """An employee by id or by shell login."""
         found = self._of(Employee, facility=facility, **({"os_user": name} if by_login else {"id": name}))

@@ -195,6 +195,41 @@ async def test_bank_details_that_changed_unseen_are_confirmed_first(case: Case) 
     await case.documents(order, "pay", 1)
 
 
+@pytest.mark.parametrize("changed_by", ["E-FIN", "fin-login"], ids=["by employee", "by login"])
+async def test_who_changed_the_bank_details_may_not_confirm_them(case: Case, changed_by: str) -> None:
+    order = await received(case)
+    case.register.put(build.employee("E-FIN", "finance", os_user="fin-login"))
+    details = {"bank_fingerprint": "new", "bank_changed_by": changed_by}
+    case.register.put(Supplier(code="ALPINE", terms=Terms(net_seconds=0), **details))
+    await case.say(order, invoice=build.invoice(order))
+    await case.until("payment blocked", order.case_id)
+    kind, why = await case.refused("confirm_bank", "E-FIN", order.case_id)
+    assert (kind, why) == ("NotAllowed", "who changed the bank details may not confirm them")
+    assert "pay" not in case.outside.steps(order.number)
+    await case.decide("confirm_bank", by="E-FIN2", case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
+async def test_of_two_changes_of_bank_details_only_the_one_shown_is_confirmed(case: Case) -> None:
+    order = await received(case)
+    supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="one")
+    first, second = build.invoice(order, "4"), build.invoice(order, "6")
+    parked_as = {bill.number: f"{order.case_id}/payment/{bill.number}/bank" for bill in (first, second)}
+    case.register.put(supplier)
+    await case.say(order, invoice=first)
+    assert "now one" in (await case.parked("business-rule", order.case_id, document=parked_as[first.number])).reason
+    case.register.put(supplier.changed(bank_fingerprint="two"))
+    await case.say(order, invoice=second)
+    assert "now two" in (await case.parked("business-rule", order.case_id, document=parked_as[second.number])).reason
+    said = await case.decide("confirm_bank", by="E-FIN", case=order.case_id, document=parked_as[first.number])
+    assert said.message == "the supplier's bank details one are confirmed"
+    assert "now two" in (await case.parked("business-rule", order.case_id, document=parked_as[first.number])).reason
+    assert "pay" not in case.outside.steps(order.number)
+    for name in parked_as.values():
+        await case.decide("confirm_bank", by="E-FIN", case=order.case_id, document=name)
+    await case.documents(order, "pay", 2)
+
+
 async def test_bank_details_confirmed_in_the_register_let_the_waiting_payment_go_on(case: Case) -> None:
     order = await received(case)
     supplier = Supplier(code="ALPINE", terms=Terms(net_seconds=0), bank_fingerprint="new")
@@ -267,6 +302,27 @@ async def test_a_discount_that_was_missed_is_not_taken(case: Case) -> None:
     await case.documents(order, "pay", 1)
     payment = case.outside.last(order.number, "pay")
     assert (payment.amount, payment.discount) == (build.usd("1200"), build.usd("0"))
+
+
+async def test_a_second_attempt_never_shares_its_key_with_another_invoice(case: Case) -> None:
+    order = await received(case)
+    plain = build.invoice(order, "4")
+    slashed = build.invoice(order, "6", number=f"{plain.number}/2")
+    await case.say(order, invoice=plain)
+    await case.documents(order, "820", 1)
+    await case.say(order, payment=build.payment(order, plain, "failed"))
+    await case.parked("partner-rejected", order.case_id)
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 2)
+    await case.say(order, invoice=slashed)
+    await case.documents(order, "pay", 3)
+    paid = [payment for name, payment in case.outside.documents[order.number] if name.startswith("pay ")]
+    base = f"{order.case_id}/payment/{plain.number}"
+    assert [payment.key for payment in paid] == [base, f"{base}/2", f"{base}%2F2"]
+    for payment in paid[1:]:
+        said = build.payment(order, plain).changed(key=payment.key, amount=payment.amount)
+        await case.say(order, payment=said)
+    assert (await case.result()).business_state == "closed"
 
 
 async def test_a_payment_the_bank_refuses_is_tried_again_under_another_key(case: Case) -> None:

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.erp.tryton.records import Records, cents, expense, line_id, money, target
+from adapters.erp.tryton.records import KEY, Records, cents, expense, line_id, money, target
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Money
 from canonical.errors import Rejected
@@ -25,8 +25,14 @@ FIELDS: Final = ("number", "state", "total_amount", "currency.code", "reference"
 PAYMENT_FIELDS: Final = ("number", "state", "amount", "currency.code")
 # Dates are the supplier's and the platform's; that Tryton's own day is earlier is no reason to stop.
 DATES_AHEAD: Final = ("invoice_date_future",)
+NETTED: Final = ("cancel_delegated",)  # that netted lines are open again is what we want
 POSTED: Final = ("posted", "paid")
 SENT: Final = ("processing", "succeeded", "failed")
+
+
+def discount_key(invoice_key: str) -> str:
+    """The key of the credit note for a discount taken on an invoice."""
+    return f"{invoice_key}/discount"
 
 
 def memo_key(invoice_key: str) -> str:
@@ -83,15 +89,9 @@ class Bills:
         return self._receipt("erp_invoice", invoice, posting.key, already=already, related=related)
 
     async def cancel(self, posting: InvoicePosting) -> ErpReceipt:
-        """Take a posted invoice back with its debit memo, unless it is being paid."""
-        moves = [
-            found["move"]
-            for key in (posting.key, memo_key(posting.key))
-            if (found := await self._records.find_keyed(INVOICE, key, FIELDS)) and found["move"]
-        ]
-        paying = [["line.move", "in", moves], ["state", "!=", "failed"]]
-        if await self._rpc.search(PAYMENT, paying, []):
-            raise Rejected("the invoice is being paid", code="in-payment", system=SYSTEM)
+        """Take a posted invoice back with its debit memo and the discount taken on it, unless it is being paid."""
+        await self._take_apart(posting.key)
+        await self._no_discount(posting.key)
         if posting.debit_memo.amount > 0:
             await self._once(memo_key(posting.key), await self._not_accepted(posting), ("cancelled",))
         invoice, already = await self._once(posting.key, await self._billed(posting), ("cancelled",))
@@ -101,6 +101,9 @@ class Bills:
         """Send the payment of a posted invoice to the bank, net of its debit memo and of the discount."""
         made = await self._records.find_keyed(PAYMENT, payment.key, PAYMENT_FIELDS)
         already = made is not None
+        if made is not None and made["amount"] != cents(payment.amount.amount):
+            why = f"the ERP holds a payment of {made['amount']} under this key, not of {payment.amount.amount}"
+            raise Rejected(why, code="amount-differs", system=SYSTEM)
         if made is None:
             line = await self._line_to_pay(payment)
             values = {
@@ -258,8 +261,12 @@ class Bills:
             raise Rejected(f"invoice {payment.invoice} is not posted and open", code="wrong-state", system=SYSTEM)
         moves = [invoice["move"]]
         memo = await self._records.find_keyed(INVOICE, memo_key(payment.invoice_key), FIELDS)
+        whole = invoice["total_amount"]
         if memo is not None and memo["state"] == "posted":
             moves.append(memo["move"])
+            whole += memo["total_amount"]
+        if payment.discount.amount == 0 and whole == cents(payment.amount.amount):
+            await self._without_discount(payment.invoice_key)
         if payment.discount.amount > 0:
             moves.append((await self._discount(payment, payment.pay_on))["move"])
         open_lines = await self._open_lines([["move", "in", moves]], invoice["account"])
@@ -301,6 +308,47 @@ class Bills:
         net = {row["reconciliation."]["delegate_to"] for row in rows} - {None}
         return await self._open_lines([["id", "in", sorted(net)]], invoice["account"])
 
+    async def _without_discount(self, invoice_key: str) -> None:
+        """The whole is paid: the note of a discount that an earlier payment was to keep is taken back."""
+        note = await self._records.find_keyed(INVOICE, discount_key(invoice_key), FIELDS)
+        if note is not None and note["state"] != "cancelled":
+            await self._take_apart(invoice_key)
+            await self._no_discount(invoice_key)
+
+    async def _no_discount(self, invoice_key: str) -> None:
+        note = await self._records.find_keyed(INVOICE, discount_key(invoice_key), FIELDS)
+        if note is not None and note["state"] != "cancelled":
+            await self._records.press_once(INVOICE, note["id"], "cancel", reached=("cancelled",), accept=DATES_AHEAD)
+
+    async def _take_apart(self, invoice_key: str) -> None:
+        """Open the lines of an invoice, its memo and discount again, where they were netted; not while it is being paid.
+
+        Raises:
+            Rejected: a payment of it is under way or done (``in-payment``).
+        """
+        keys = [invoice_key, memo_key(invoice_key), discount_key(invoice_key)]
+        bills = await self._rpc.search(INVOICE, [[KEY, "in", keys], ["move", "!=", None]], ["move"])
+        moves = [bill["move"] for bill in bills]
+        nets = await self._nets(moves)
+        # After netting a payment hangs on the line that stands for them all.
+        paying = [["line.move", "in", [*moves, *nets]], ["state", "!=", "failed"]]
+        if await self._rpc.search(PAYMENT, paying, []):
+            raise Rejected("the invoice is being paid", code="in-payment", system=SYSTEM)
+        if not nets:
+            return
+        try:
+            steps = ({"default": {"description": None, "reversal": True}}, "cancel")
+            await self._rpc.wizard("account.move.cancel", "account.move", nets, steps, accept=NETTED)
+        except Rejected:  # an earlier try of ours may have come through meanwhile
+            if await self._nets(moves):
+                raise
+
+    async def _nets(self, moves: list[int]) -> list[int]:
+        """The moves by which lines of these were netted into one."""
+        netted = [["move", "in", moves], ["reconciliation.delegate_to", "!=", None]]
+        rows = await self._rpc.search("account.move.line", netted, ["reconciliation.delegate_to.move"])
+        return sorted({row["reconciliation."]["delegate_to."]["move"] for row in rows})
+
     async def _discount(self, payment: PaymentOrder, on: date) -> Record:
         """What the terms let us keep, booked as a credit note of our own."""
         purchase = await self._records.find_keyed(
@@ -314,7 +362,7 @@ class Bills:
             "description": f"Discount taken on invoice {payment.invoice}",
         }
         bill.add(await self._account("DISCOUNT"), -cents(payment.discount.amount), text="Early payment discount")
-        made, _ = await self._once(f"{payment.invoice_key}/discount", bill, POSTED)
+        made, _ = await self._once(discount_key(payment.invoice_key), bill, POSTED)
         return made
 
     async def _send_to_bank(self, payment: int) -> None:

@@ -35,6 +35,10 @@ class AsksFirst(Rejected):
         super().__init__(f"the ERP asks first: {http.cut(text)}", code="warning", system=SYSTEM)
         self.name = name
 
+    def is_about(self, name: str) -> bool:
+        """Whether it is the question of that name; Tryton puts a hash of the records before some names, the records after others."""
+        return self.name.startswith(name) or self.name.endswith(f".{name}")
+
 
 class TrytonRpc:
     """One user's session with one Tryton database, opened at the first call and again once when it was dropped."""
@@ -100,25 +104,32 @@ class TrytonRpc:
 
     async def press(self, model: str, button: str, ids: Sequence[int], *, accept: Sequence[str] = ()) -> None:
         """Press a button of a form, answering yes to the questions named in ``accept`` and to no other."""
+        await self._answering(accept, f"model.{model}.{button}", list(ids))
+
+    async def _answering(
+        self, accept: Sequence[str], method: str, *arguments: Any, context: Record | None = None
+    ) -> None:
         for _ in range(len(accept) + 1):
             try:
-                await self.call(f"model.{model}.{button}", list(ids))
+                await self.call(method, *arguments, context=context)
             except AsksFirst as question:
-                if not question.name.startswith(tuple(accept) or ("-",)):
+                if not any(question.is_about(name) for name in accept):
                     raise
                 await self.call("model.res.user.warning.skip", question.name, False)
             else:
                 return
 
-    async def wizard(self, name: str, model: str, ids: Sequence[int], *steps: tuple[Record, str]) -> None:
-        """Walk through a wizard on these records."""
+    async def wizard(
+        self, name: str, model: str, ids: Sequence[int], *steps: tuple[Record, str], accept: Sequence[str] = ()
+    ) -> None:
+        """Walk through a wizard on these records, answering yes to the questions named in ``accept`` and to no other."""
         context = {"active_model": model, "active_ids": list(ids), "active_id": ids[0]}
         session, *_ = await self.call(f"wizard.{name}.create")
         entered: Record = {}
         for data, step in steps:
             entered |= data
             # When the answer is lost the step may still be at work: it keeps its session, which Tryton clears by itself.
-            await self.call(f"wizard.{name}.execute", session, entered, step, context=context)
+            await self._answering(accept, f"wizard.{name}.execute", session, entered, step, context=context)
         await self.call(f"wizard.{name}.delete", session)
 
     async def _sign_in(self, dropped: str) -> None:

@@ -98,6 +98,28 @@ class InvoiceContract(Suite):
         assert states(found.payments) == [("erp_payment", "failed"), ("erp_payment", "succeeded")]
         assert ("erp_invoice", "paid") in states(found.invoices)
 
+    async def test_a_discount_the_bank_made_us_miss_is_taken_back_and_the_whole_is_paid(
+        self, erp: Erp, people: People
+    ) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order, posted_line(order, "1.a", "10", "9"), memo="8.40")
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting, discount="2.00"))
+        assert ("erp_credit_note", "posted") in states((await self.stands(erp, order)).invoices)
+        people.bank_refuses(order.number)
+        whole = a_payment(posting, attempt=2)
+        assert (await erp.pay_invoice(whole)).amount == usd("87.60")
+        assert (await erp.pay_invoice(whole)).already
+        assert people.bank_confirms(order.number) == 1
+        found = await self.stands(erp, order)
+        assert states(found.payments) == [("erp_payment", "failed"), ("erp_payment", "succeeded")]
+        assert states(found.invoices) == [
+            ("erp_credit_note", "cancelled"),
+            ("erp_debit_memo", "paid"),
+            ("erp_invoice", "paid"),
+        ]
+
     async def test_no_other_amount_is_paid_than_the_erp_has_open(self, erp: Erp) -> None:
         order = an_order()
         await erp.create_purchase_order(order)
@@ -107,6 +129,33 @@ class InvoiceContract(Suite):
             await erp.pay_invoice(a_payment(posting, amount=usd("999.00")))
         assert refused.value.code == "amount-differs"
         assert (await self.stands(erp, order)).payments == ()
+
+    async def test_a_payment_of_another_amount_under_the_same_key_is_not_taken_for_ours(self, erp: Erp) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order)
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting))
+        with pytest.raises(Rejected) as refused:
+            await erp.pay_invoice(a_payment(posting, amount=usd("100.00")))
+        assert refused.value.code == "amount-differs"
+        assert [one.amount for one in (await self.stands(erp, order)).payments] == [usd("155.20")]
+
+    async def test_a_second_attempt_and_an_invoice_number_that_ends_like_it_are_two_payments(
+        self, erp: Erp, people: People
+    ) -> None:
+        order, number = an_order(), unique("INV-")
+        await erp.create_purchase_order(order)
+        plain = a_posting(order, posted_line(order, "1.a"), number=number)
+        slashed = a_posting(order, posted_line(order, "2"), number=f"{number}/2")
+        for posting in (plain, slashed):
+            await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(plain))
+        people.bank_refuses(order.number)
+        for payment in (a_payment(plain, attempt=2, encoded=True), a_payment(slashed, encoded=True)):
+            assert not (await erp.pay_invoice(payment)).already
+        assert people.bank_confirms(order.number) == 2
+        assert states((await self.stands(erp, order)).invoices) == [("erp_invoice", "paid")] * 2
 
     async def test_an_invoice_never_posted_is_not_paid(self, erp: Erp) -> None:
         order = an_order()
@@ -142,3 +191,23 @@ class InvoiceContract(Suite):
             ("erp_invoice", "cancelled"),
             ("erp_invoice", "posted"),
         ]
+
+    @pytest.mark.parametrize(("memo", "discount"), [("8.40", "0"), ("0", "2.00"), ("8.40", "2.00")])
+    async def test_an_invoice_paid_net_is_taken_back_whole_once_the_bank_has_refused(
+        self, erp: Erp, people: People, memo: str, discount: str
+    ) -> None:
+        order = an_order()
+        await erp.create_purchase_order(order)
+        posting = a_posting(order, posted_line(order, "1.a", "10", "9" if memo != "0" else "10"), memo=memo)
+        await erp.post_invoice(posting)
+        await erp.pay_invoice(a_payment(posting, discount=discount))
+        with pytest.raises(Rejected) as refused:
+            await erp.cancel_invoice(posting)
+        assert refused.value.code == "in-payment"
+        assert {state for _, state in states((await self.stands(erp, order)).invoices)} == {"posted"}
+        people.bank_refuses(order.number)
+        assert (await erp.cancel_invoice(posting)).state == "cancelled"
+        assert (await erp.cancel_invoice(posting)).already
+        kept = (await self.stands(erp, order)).invoices
+        assert {state for _, state in states(kept)} == {"cancelled"}
+        assert len(kept) == 1 + (memo != "0") + (discount != "0")

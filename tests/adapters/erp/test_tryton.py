@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
@@ -153,6 +154,30 @@ async def test_an_order_is_taken_back_whole_when_every_change_loses_its_answer(
     assert states(found.invoices) == [("erp_invoice", "cancelled")]
     assert running_erp.people.orders()[order.number] == 1
     assert running_erp.people.documents(order.number).ordered == {"ITM-1001": 0, "ITM-1005": 0}
+
+
+@pytest.mark.parametrize("late", [None, 0.1], ids=["answer lost", "committed after our time-out"])
+async def test_an_invoice_netted_is_paid_whole_or_taken_back_when_every_change_loses_its_answer(
+    running_erp: RunningErp, over: Connect, late: float | None
+) -> None:
+    people, line, orders = running_erp.people, UnreliableLine(late), (an_order(), an_order())
+    erp, short = over(line, running_erp.access), {}
+    for order in orders:
+        await until_answered(partial(erp.create_purchase_order, order))
+        short[order.number] = a_posting(order, posted_line(order, "1.a", "10", "9"), memo="8.40")
+        await until_answered(partial(erp.post_invoice, short[order.number]))
+        await until_answered(partial(erp.pay_invoice, a_payment(short[order.number], discount="2.00")))
+        await line.quiet()
+        assert people.bank_refuses(order.number) == 1
+    paid, back = (short[order.number] for order in orders)
+    await until_answered(lambda: erp.pay_invoice(a_payment(paid, attempt=2)))
+    await until_answered(lambda: erp.cancel_invoice(back))
+    await line.quiet()
+    assert people.bank_confirms(orders[0].number) == 1
+    found = [states((await erp.purchase_order(FACILITY, order.number)).invoices) for order in orders]
+    assert found[0] == [("erp_credit_note", "cancelled"), ("erp_debit_memo", "paid"), ("erp_invoice", "paid")]
+    assert found[1] == [(kind, "cancelled") for kind in ("erp_credit_note", "erp_debit_memo", "erp_invoice")]
+    assert "wizard.account.move.cancel.execute" in line.lost
 
 
 async def test_a_create_held_up_until_after_the_cancellation_makes_no_order(
