@@ -54,7 +54,10 @@ class StoredQuotas:
 
 def _wait(step: int, calls: list[int], now: float, per_minute: int) -> float:
     """Seconds until enough steps have passed out of the minute."""
-    left = sum(calls)
+    left, passes_at = (
+        sum(calls),
+        int(now),
+    )  # the count may have moved on before it was read: then the next one passes now
     for age in reversed(range(len(calls))):
         if left < per_minute:
             break

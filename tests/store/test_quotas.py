@@ -67,3 +67,8 @@ async def test_a_clock_that_was_set_back_shuts_nobody_out(engine: AsyncEngine) -
 )
 def test_the_wait_is_until_enough_calls_are_a_minute_old(calls: list[int], per_minute: int, wait: float) -> None:
     assert _wait(1000, calls, 1000.0, per_minute) == wait
+
+
+def test_a_count_that_another_call_moved_on_before_it_was_read_lets_the_next_one_pass() -> None:
+    """Counting and reading are two statements: a minute may begin anew in between."""
+    assert _wait(100, [1] + [0] * (STEPS - 1), 100.5, 60) == 1.0
