@@ -246,8 +246,8 @@ class Journal(Protocol):
         """What came in under keys that begin so, in the order it was kept; conflicts left out."""
         ...
 
-    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
-        """What was kept outside any stream but not yet routed, oldest first, for the sweep."""
+    async def unrouted(self, older_than: datetime, limit: int = 100, *, after: Kept | None = None) -> Sequence[Kept]:
+        """What was kept outside any stream and is not routed, oldest first, for the sweep; ``after``: the page before's last."""
         ...
 
     async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:

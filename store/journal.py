@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Text, and_, cast, exists, func, or_, select, update
+from sqlalchemy import Text, and_, cast, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.ports import KeepResult, Kept, Move, NewMessage
@@ -162,13 +162,15 @@ class StoredJournal(StoredStreams):
         async with transaction(self._engine) as connection:
             return [kept(row) for row in (await connection.execute(asked)).mappings()]
 
-    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
-        """What was kept outside any stream but not yet routed, oldest first, for the sweep."""
+    async def unrouted(self, older_than: datetime, limit: int = 100, *, after: Kept | None = None) -> Sequence[Kept]:
+        """What was kept outside any stream and is not routed, oldest first, for the sweep; ``after``: the page before's last."""
         asked = (
             select(*KEPT)
             .where(WAITS, messages.c.stream == "", messages.c.at < older_than)
             .order_by(messages.c.at, messages.c.id)
             .limit(limit)
         )
+        if after is not None:
+            asked = asked.where(tuple_(messages.c.at, messages.c.id) > (after.at, after.id))
         async with transaction(self._engine) as connection:
             return [kept(row) for row in (await connection.execute(asked)).mappings()]

@@ -127,9 +127,10 @@ class FakeJournal:
         found = [kept for kept in self.messages.values() if kept.direction == "in" and kept.key.startswith(prefix)]
         return sorted((one for one in found if one.id not in self._apart.values()), key=lambda one: (one.at, one.id))
 
-    async def unrouted(self, older_than: datetime, limit: int = 100) -> Sequence[Kept]:
+    async def unrouted(self, older_than: datetime, limit: int = 100, *, after: Kept | None = None) -> Sequence[Kept]:
         waiting = [kept for kept in self._waiting() if not kept.stream and kept.at < older_than]
-        return sorted(waiting, key=lambda kept: (kept.at, kept.id))[:limit]
+        beyond = [kept for kept in waiting if after is None or (kept.at, kept.id) > (after.at, after.id)]
+        return sorted(beyond, key=lambda kept: (kept.at, kept.id))[:limit]
 
     async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
         if not 0 <= shard < of:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from canonical.errors import Rejected
-from canonical.ports import Cases, Journal, Move, NewMessage, Numbering
+from canonical.ports import Cases, Journal, Kept, Move, NewMessage, Numbering
 from tests.store.build import NOW
 
 
@@ -237,6 +237,17 @@ class JournalContract:
         await stores.journal.unpark("bad")
         await stores.journal.unpark("never parked")
         assert [one.data for one in await stores.journal.next_to_route(0, 1)] == [b"1", b"2", b"3"]
+
+    async def test_what_is_not_routed_is_read_page_by_page_each_once(self, stores: Stores) -> None:
+        ids = []
+        for number in range(7):  # two of one moment each
+            new = NewMessage(door="rest", data=b"a", at=NOW - timedelta(hours=4 - number // 2))
+            ids.append((await stores.journal.keep(new)).message.id)
+        found: list[Kept] = []
+        while page := await stores.journal.unrouted(NOW, 3, after=found[-1] if found else None):
+            found += page
+        assert sorted(one.id for one in found) == sorted(ids)
+        assert [(one.at, one.id) for one in found] == sorted((one.at, one.id) for one in found)
 
 
 def _in_stream(stream: str, data: bytes, priority: int = 5) -> NewMessage:

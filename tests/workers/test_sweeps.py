@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from canonical.errors import Unavailable
-from canonical.ports import NewMessage
+from canonical.ports import Kept, NewMessage
 from canonical.steps import OrderEnded
 from gateway.intake import REQUISITION, Intake
 from store.cases import EndedChild
@@ -87,9 +88,57 @@ async def test_a_message_that_cannot_go_on_never_stands_in_the_way_of_others() -
     await house.kept(GIVE_UP_AFTER, kind="stuck")
     await house.kept(1, age=30)
     await house.sweep.once()
-    assert house.states()[-1] == "received"
-    await house.sweep.once()
     assert house.states()[-1] == "routed"
+
+
+async def stuck(house: Routing, count: int, *, age: float = 7200) -> None:
+    """As many messages that cannot go on."""
+
+    async def never(message: object) -> None:
+        raise Unavailable("its partner has no row")
+
+    house.intake.add_route("stuck", never)
+    await house.kept(count, kind="stuck", age=age)
+
+
+async def test_however_many_cannot_go_on_what_comes_after_them_is_routed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loops.routing_sweep.PAGE", 5)
+    house = Routing()
+    await stuck(house, 23)
+    await house.kept(1)
+    for _ in range(5):  # pages
+        await house.sweep.once()
+        house.now += timedelta(seconds=5)
+    assert house.states()[-1] == "routed"
+
+
+async def test_what_was_passed_over_is_tried_again_and_goes_on_when_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loops.routing_sweep.PAGE", 5)
+    house = Routing()
+    await stuck(house, 23)
+    for _ in range(20):
+        await house.sweep.once()
+        house.now += timedelta(seconds=5)
+
+    async def goes_on(message: Kept) -> None:
+        await house.journal.mark(message.id, "routed")
+
+    house.intake.add_route("stuck", goes_on)
+    for _ in range(6):  # pages, and one that was begun
+        house.now += timedelta(minutes=5)
+        await house.sweep.once()
+    assert house.states() == ["routed"] * 23
+
+
+async def test_a_message_that_waits_for_hours_is_told_once() -> None:
+    house = Routing()
+    await stuck(house, 1, age=3000)
+    with structlog.testing.capture_logs() as told:
+        for _ in range(120):
+            await house.sweep.once()
+            house.now += timedelta(minutes=1)
+    (alert,) = [one for one in told if one.get("alert")]
+    assert (alert["event"], alert["kind"]) == ("message waits long", "stuck")
 
 
 async def test_a_kind_nobody_reads_becomes_a_dead_letter_for_a_person() -> None:
