@@ -281,12 +281,16 @@ def document_key(noun: OrdersNoun, message: str) -> str:
     """What makes a document the same one again, whatever interchange it came in: kind, supplier, number and content.
 
     An invoice keeps its message in the key: the same bill in another interchange must reach the match and be refused
-    there as a duplicate, where finance sees it.
+    there as a duplicate, where finance sees it. So does an answer that may be given twice in the same words: one to a
+    change without its sequence (BCA05), since it answers the change sent last, and a hold (BAK02 AH) of an order that
+    was released in between.
     """
     digest = content_hash(noun)[:16]
     match noun:
         case OrderAcknowledgement():
-            return f"{'865' if noun.to_change else '855'}/{noun.supplier}/{noun.order}/{digest}"
+            again = not noun.change_sequence.isdecimal() if noun.to_change else noun.code == "AH"
+            kind = "865" if noun.to_change else "855"
+            return f"{kind}/{noun.supplier}/{noun.order}/{digest}" + (f"/{message}" if again else "")
         case ShipNotice():
             return f"856/{noun.supplier}/{noun.number}/{digest}"
         case Invoice():

@@ -228,7 +228,13 @@ class Intake:
             reason = "it answers nothing we sent" if document.functional else "no order of this number to this supplier"
             await self.listed(kind, message, reason, document, **about)
             return ""
-        if not await self._engine.deliver(case, document):
+        try:
+            delivered = await self._engine.deliver(case, document)
+        except Rejected as never:
+            about |= {"case": case, "facility": _of_case(case)}
+            await self.listed(kind, message, f"its case cannot take it: {never.message}", document, **about)
+            return case
+        if not delivered:
             if await self._should_run(case):
                 raise Unavailable("its case was stopped from outside: the document waits until it is resumed")
             if not (document.functional and document.functional.accepted):  # a good one is settled in the journal

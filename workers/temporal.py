@@ -51,6 +51,7 @@ DECISION_WAIT = 10.0  # seconds a person waits at a door before we say "not deci
 SIGNAL_WAIT = 10.0
 GRACE = 10.0  # seconds a step may take to end when a worker stops
 REFUSALS = {"Changed": "changed", "NotOpen": "not-open", "NotAllowed": "not-allowed", "Malformed": "data-invalid"}
+LARGEST_CALL = 4 * 1024 * 1024  # bytes; gRPC's own limit, refused with the status of a server that is busy
 PASSED_THROUGH = ("canonical", "pydantic", "pydantic_core", "annotated_types", "tzdata", "opentelemetry", "structlog")
 
 _runtime: Runtime | None = None
@@ -194,7 +195,7 @@ class TemporalEngine:
             await self.look_again(case)
             return ""
         except (RPCError, RPCTimeoutOrCancelledError, RuntimeError) as away:
-            raise _unavailable(away) from away
+            raise _named(away, size=len(data)) from away
         return handle.result_run_id or ""
 
     async def look_again(self, case: str) -> bool:
@@ -206,9 +207,9 @@ class TemporalEngine:
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 return False
-            raise _unavailable(refused) from refused
+            raise _named(refused) from refused
         except (RPCTimeoutOrCancelledError, RuntimeError) as away:
-            raise _unavailable(away) from away
+            raise _named(away) from away
         return True
 
     async def deliver(self, case: str, document: SupplierDocument) -> bool:
@@ -216,6 +217,7 @@ class TemporalEngine:
 
         Raises:
             Unavailable: Temporal does not answer, or there is no key to seal with: the document waits.
+            Rejected: Temporal will never take it, as when it is too large.
         """
         if not self._seal_key:
             where = self._settings.secret_path("seal_key")
@@ -228,9 +230,9 @@ class TemporalEngine:
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 return False
-            raise _unavailable(refused) from refused
+            raise _named(refused, size=len(sealed.model_dump_json())) from refused
         except (RPCTimeoutOrCancelledError, RuntimeError) as away:
-            raise _unavailable(away) from away
+            raise _named(away) from away
         return True
 
     async def decide(self, case: str, decision: Decision) -> Answer:
@@ -251,12 +253,17 @@ class TemporalEngine:
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 raise Rejected("this case is not open in Temporal", code="not-open") from refused
-            raise _unavailable(refused, "not decided, safe to repeat") from refused
+            raise _named(refused, "not decided, safe to repeat") from refused
         except (RPCTimeoutOrCancelledError, RuntimeError) as away:
-            raise _unavailable(away, "not decided, safe to repeat") from away
+            raise _named(away, "not decided, safe to repeat") from away
         return answer
 
 
-def _unavailable(problem: BaseException, message: str = "Temporal does not answer") -> Unavailable:
-    status = getattr(getattr(problem, "status", None), "name", "")
-    return Unavailable(f"{message} ({status.lower()})" if status else message, system="temporal")
+def _named(problem: BaseException, message: str = "Temporal does not answer", size: int = 0) -> Unavailable | Rejected:
+    """What keeps Temporal from doing as asked: it is away, or it will never take what we sent (``size``: its bytes)."""
+    status = getattr(problem, "status", None)
+    too_large = status is RPCStatusCode.RESOURCE_EXHAUSTED and size > LARGEST_CALL
+    if too_large or status is RPCStatusCode.INVALID_ARGUMENT:
+        return Rejected(f"Temporal does not take it: {str(problem)[:200]}", code="data-invalid", system="temporal")
+    name = getattr(status, "name", "")
+    return Unavailable(f"{message} ({name.lower()})" if name else message, system="temporal")

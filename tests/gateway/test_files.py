@@ -111,6 +111,33 @@ async def test_the_same_document_in_another_interchange_has_the_same_key_so_its_
     assert len(set(keys)) == 1
 
 
+async def test_an_answer_that_may_be_given_twice_in_the_same_words_reaches_its_order_each_time() -> None:
+    """A change asked again is refused again on the same day; an order is held, released and held again."""
+    without_sequence = sample("865_change_answered").replace(b"BCA*00*AC*PO-20001**1*", b"BCA*00*RJ*PO-20001***")
+    held = sample(ANSWER).replace(b"BAK*00*AD*", b"BAK*00*AH*")
+    for data, control in ((without_sequence, b"000000104"), (held, b"000000101")):
+        house = House()
+        await house.leave(data)
+        await house.leave(data.replace(control, b"000000999"))
+        assert len({document.key for _, document in house.engine.delivered}) == 2
+    numbered = House()
+    await numbered.leave(sample("865_change_answered"))
+    await numbered.leave(sample("865_change_answered").replace(b"000000104", b"000000999"))
+    assert len({document.key for _, document in numbered.engine.delivered}) == 1, "BCA05 tells that it is the same"
+
+
+async def test_what_a_case_can_never_take_is_listed_and_the_rest_of_its_file_goes_on() -> None:
+    house = House()
+    data = sample(ANSWER)
+    house.engine.breaks = Rejected("Temporal does not take it: too large", code="data-invalid")
+    await house.leave(data)
+    (message,) = house.received()
+    assert message.state == "routed", "the sweep has nothing to repeat"
+    (listed,) = house.cases.unmatched.values()
+    assert (listed.case, listed.kind, listed.message) == (ORDER_CASE, "order_acknowledgement", message.id)
+    assert "too large" in listed.reason and listed.document
+
+
 async def test_the_same_bill_in_another_interchange_reaches_the_match_to_be_refused_there() -> None:
     house = House()
     await house.leave(sample("810_freight_and_tax"))

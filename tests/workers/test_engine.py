@@ -177,6 +177,19 @@ async def test_without_a_key_a_document_waits(stack: Stack, client: Client) -> N
         await TemporalEngine(client, stack.settings, b"").deliver(case(), SupplierDocument(key="k"))
 
 
+@pytest.mark.parametrize("lines", [25_000, 60_000])  # more than a payload may be; more than a call may be
+async def test_a_document_too_large_for_temporal_is_refused_and_not_tried_for_ever(
+    engine: TemporalEngine, lines: int
+) -> None:
+    name = case()
+    await engine.start_requisition(name, DATA)
+    large = RECEIPT.model_copy(update={"lines": RECEIPT.lines * lines})
+    with pytest.raises(Rejected) as refused:
+        await engine.deliver(name, SupplierDocument(key="k", receipt=large))
+    assert refused.value.code == "data-invalid"
+    assert await engine.deliver(name, SupplierDocument(key="k", receipt=RECEIPT))
+
+
 async def test_a_case_says_at_once_why_it_refuses_a_decision(engine: TemporalEngine) -> None:
     name = case()
     await engine.start_requisition(name, DATA)
