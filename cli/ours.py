@@ -18,8 +18,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
-from canonical.errors import FasciaError, Rejected, Unavailable
+from canonical.errors import Rejected, Unavailable
 from canonical.parties import Employee
+from canonical.ports import Unmatched
 from cli import again, banking, foresight, loading, outgoing, reading, successor
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
@@ -155,13 +156,11 @@ class OurHouse:
             raise not_found("unmatched document", document, "see `fascia unmatched list`")
         person = await self._person(case_parts(case)[1])
         if not dry_run:
-            taken = await self._wiring.cases.attach(document, case, by=person.id, why=why)
-            try:
-                await self._wiring.intake.attach(held, case, person.id)
-            except FasciaError:
-                await self._wiring.cases.reopen(held, case)
-                raise
-            held = taken
+
+            async def give(as_held: Unmatched) -> None:
+                await self._wiring.intake.attach(as_held, case, person.id)
+
+            held = await self._wiring.cases.attach(document, case, by=person.id, give=give, why=why)
         return UnmatchedRow.model_validate(held.model_dump())
 
     async def dismiss(self, document: str, why: str, dry_run: bool) -> UnmatchedRow:

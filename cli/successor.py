@@ -1,7 +1,8 @@
 """A case that was stopped goes on in a new run: from what our own store kept of it, and without making any document twice.
 
-The claim's generation is raised first, so that whatever an earlier run still writes is passed over. A run that is still there
-is terminated. The successor claims the case, finds what was carried, and repeats its steps under the keys of the first.
+A run that is still there is terminated first: what it told a person is taken until then is kept. Then the claim's generation is
+raised, so that whatever it still writes is passed over, and what the case carried is read. The successor claims the case, goes
+on from there, and repeats its steps under the keys of the first.
 Documents that reached the run that ended are brought again: it may never have looked at them, and what was seen counts once.
 """
 
@@ -49,9 +50,10 @@ async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
         Unavailable: Temporal or our own store does not answer; repeating is harmless.
     """
     start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
-    begin = await start(wiring, case)
-    generation = await wiring.cases.raise_generation(case)
+    await start(wiring, case)  # nothing is ended that could not go on
     terminated = await _terminated(wiring, case)
+    generation = await wiring.cases.raise_generation(case)
+    begin = await start(wiring, case)
     await wiring.cases.keep_resumed(case, generation, reason)
     await wiring.journal.route_again(case)  # by the routing sweep, which waits until the case runs
     run = await begin()

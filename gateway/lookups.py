@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -189,12 +189,10 @@ class UnmatchedList(Protocol):
         """One of them."""
         ...
 
-    async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
-        """Note that a person gave it to a case."""
-        ...
-
-    async def reopen(self, held: Unmatched, case: str) -> None:
-        """Put it back on the list as it was held: the case did not take it."""
+    async def attach(
+        self, document: str, case: str, *, by: str, give: Callable[[Unmatched], Awaitable[None]], why: str = ""
+    ) -> Unmatched:
+        """Note that a person gave it to a case, once ``give`` has brought it there."""
         ...
 
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:

@@ -161,16 +161,14 @@ async def unmatched(
 )
 async def attach(request: Request, document: str, who: Who, behind: Behind) -> Unmatched:
     """The case takes it as if it had come for it; who attached it goes with it."""
-    held = await _open(behind, who, document)
+    await _open(behind, who, document)
     given = read_strictly(AttachIn, await body_of(request))
     await _of_facility(behind, who, given.case)
-    taken = await behind.unmatched.attach(document, given.case, by=who.person, why=given.reason)
-    try:
-        await behind.intake.attach(held, given.case, who.person)
-    except FasciaError:
-        await behind.unmatched.reopen(held, given.case)
-        raise
-    return taken
+
+    async def give(as_held: Unmatched) -> None:
+        await behind.intake.attach(as_held, given.case, who.person)
+
+    return await behind.unmatched.attach(document, given.case, by=who.person, give=give, why=given.reason)
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -12,6 +12,8 @@ from canonical.errors import Rejected
 from canonical.ports import Unmatched
 from store.case_tables import unmatched
 from store.database import transaction
+
+Give = Callable[[Unmatched], Awaitable[None]]  # brings a document to its case, or raises
 
 _SHOWN = [column for column in unmatched.c if column.name not in ("decided_by", "decided_why")]
 
@@ -49,22 +51,16 @@ class StoredUnmatched:
             row = (await connection.execute(asked)).mappings().one_or_none()
         return Unmatched.model_validate(dict(row)) if row is not None else None
 
-    async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
-        """Note that a person gave the document to a case (the same again is no other deed).
+    async def attach(self, document: str, case: str, *, by: str, give: Give, why: str = "") -> Unmatched:
+        """Note that a person gave the document to a case, once ``give`` has brought it there.
+
+        Until then it stays on the list, whatever ends a door in between; a case takes it once under its key, and who
+        gives it elsewhere meanwhile waits. The same again is no other deed, and is brought again.
 
         Raises:
-            Rejected: no such document, or it was given to another case or set aside.
+            Rejected: no such document, it was given to another case or set aside, or the case does not take it.
         """
-        return await self._decide(document, "attached", case, by, why)
-
-    async def reopen(self, held: Unmatched, case: str) -> None:
-        """Put a document back on the list as it was held: the case it was given to did not take it."""
-        async with transaction(self._engine) as connection:
-            await connection.execute(
-                update(unmatched)
-                .where(unmatched.c.id == held.id, unmatched.c.state == "attached", unmatched.c.case == case)
-                .values(state=held.state, case=held.case, decided_by="", decided_why="")
-            )
+        return await self._decide(document, "attached", case, by, why, give)
 
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
         """Note that a person decided that nothing follows from the document.
@@ -74,7 +70,9 @@ class StoredUnmatched:
         """
         return await self._decide(document, "set_aside", None, by, why)
 
-    async def _decide(self, document: str, state: str, case: str | None, by: str, why: str) -> Unmatched:
+    async def _decide(
+        self, document: str, state: str, case: str | None, by: str, why: str, give: Give | None = None
+    ) -> Unmatched:
         async with transaction(self._engine) as connection:
             asked = select(*_SHOWN).where(unmatched.c.id == document).with_for_update()
             row = (await connection.execute(asked)).mappings().one_or_none()
@@ -82,11 +80,13 @@ class StoredUnmatched:
                 raise Rejected(f"no unmatched document {document}", code="not-found", system="store")
             held = Unmatched.model_validate(dict(row))
             wanted = held.model_copy(update={"state": state, "case": held.case if case is None else case})
-            if held == wanted:
-                return held
-            if held.state != "open":
+            if held != wanted and held.state != "open":
                 what = f"attached to {held.case}" if held.state == "attached" else "set aside"
                 raise Rejected(f"document {document} was {what}", code="conflict", system="store")
+            if give is not None:
+                await give(held)
+            if held == wanted:
+                return held
             values = {"state": state, "case": wanted.case, "decided_by": by, "decided_why": why}
             await connection.execute(update(unmatched).where(unmatched.c.id == document).values(values))
         return wanted

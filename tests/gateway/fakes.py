@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from canonical.base import Money
@@ -128,11 +128,11 @@ class FakeUnmatched:
     async def unmatched_document(self, document: str) -> Unmatched | None:
         return self._held.get(document)
 
-    async def attach(self, document: str, case: str, *, by: str, why: str = "") -> Unmatched:
+    async def attach(
+        self, document: str, case: str, *, by: str, give: Callable[[Unmatched], Awaitable[None]], why: str = ""
+    ) -> Unmatched:
+        await give(self._held[document])
         return self._set(document, state="attached", case=case)
-
-    async def reopen(self, held: Unmatched, case: str) -> None:
-        self._held[held.id] = held
 
     async def set_aside(self, document: str, *, by: str, why: str) -> Unmatched:
         return self._set(document, state="set_aside")

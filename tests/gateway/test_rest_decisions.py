@@ -104,6 +104,26 @@ async def test_a_person_attaches_a_document_to_an_open_case_or_sets_it_aside(hou
     assert (await house.get("/v1/unmatched", by="person")).json()["documents"] == []
 
 
+async def test_a_document_leaves_the_list_only_once_its_case_has_it(house: House) -> None:
+    kept = house.journal.messages[(await house.post(wire())).json()["message"]]
+    document = SupplierDocument(key="a", cancelled_in_erp=True)
+    await house.intake.listed("invoice", kept, "no order of this number", document, supplier="ALPINE")
+    await house.cases.record(stands(ORDER_CASE))
+    (listed,) = house.cases.unmatched.values()
+    house.engine.open.add(ORDER_CASE)
+    states = []
+    deliver = house.engine.deliver
+
+    async def looked_at(case: str, document: SupplierDocument) -> bool:
+        states.append(house.cases.unmatched[listed.id].state)
+        return await deliver(case, document)
+
+    house.engine.deliver = looked_at  # type: ignore[method-assign]
+    await house.post({"case": ORDER_CASE}, by="person", path=f"/v1/unmatched/{listed.id}/attach")
+    assert states == ["open"], "a door that stops here leaves it on the list"
+    assert house.cases.unmatched[listed.id].state == "attached"
+
+
 async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: House) -> None:
     await house.cases.record(stands(ORDER_CASE))
     answer = await house.post(

@@ -180,23 +180,46 @@ async def test_trouble_ends_with_the_case(cases: StoredCases) -> None:
     assert await cases.troubles("c") == []
 
 
+async def test_of_two_people_who_give_a_document_away_at_once_one_does(cases: StoredCases) -> None:
+    await cases.put_unmatched(Unmatched(id="u1", kind="invoice", at=NOW, document="{}", facility="NGH"))
+    brought: list[str] = []
+
+    async def attach(case: str) -> Unmatched:
+        async def give(held: Unmatched) -> None:
+            await asyncio.sleep(0.1)
+            brought.append(case)
+
+        return await cases.attach("u1", case, by="E-1", give=give)
+
+    done = await asyncio.gather(attach("a"), attach("b"), return_exceptions=True)
+    assert len(brought) == 1
+    assert sorted(type(one).__name__ for one in done) == ["Rejected", "Unmatched"]
+
+
 async def test_an_unmatched_document_is_given_to_one_case_or_set_aside(cases: StoredCases) -> None:
     for name in ("u1", "u2"):
         await cases.put_unmatched(Unmatched(id=name, kind="invoice", at=NOW, document="{}", facility="NGH"))
-    given = await cases.attach("u1", "c", by="E-1", why="theirs")
+    brought: list[str] = []
+
+    async def give(held: Unmatched) -> None:
+        brought.append(held.id)
+
+    async def fails(held: Unmatched) -> None:
+        raise Rejected("this case is not open", code="not-open")
+
+    with pytest.raises(Rejected, match="not open"):
+        await cases.attach("u1", "closed", by="E-1", give=fails)
+    listed = await cases.unmatched_document("u1")
+    assert listed is not None and (listed.state, listed.case) == ("open", ""), "what no case took stays on the list"
+    given = await cases.attach("u1", "c", by="E-1", give=give, why="theirs")
     assert (given.state, given.case) == ("attached", "c")
-    assert await cases.attach("u1", "c", by="E-1") == given
-    listed = given.changed(state="open", case="")
-    await cases.reopen(listed, "another")
-    assert await cases.unmatched_document("u1") == given, "given to c, it is c's to give back"
-    await cases.reopen(listed, "c")
-    assert await cases.unmatched_document("u1") == listed
-    await cases.attach("u1", "c", by="E-1")
+    assert await cases.attach("u1", "c", by="E-1", give=give) == given
     with pytest.raises(Rejected, match="attached to c"):
-        await cases.attach("u1", "another", by="E-1")
+        await cases.attach("u1", "another", by="E-1", give=give)
+    assert brought == ["u1", "u1"], "to c, and again; to no other"
     assert (await cases.set_aside("u2", by="E-1", why="advertising")).state == "set_aside"
     with pytest.raises(Rejected, match="set aside"):
-        await cases.attach("u2", "c", by="E-1")
+        await cases.attach("u2", "c", by="E-1", give=give)
     with pytest.raises(Rejected, match="no unmatched"):
         await cases.set_aside("u3", by="E-1", why="gone")
     assert await cases.unmatched() == [] and len(await cases.unmatched("")) == 2
