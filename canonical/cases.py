@@ -270,7 +270,7 @@ class CaseStatus(Canonical):
 
 
 class Trouble(Canonical):
-    """An outside system fails (``since`` set) or answers again (``since`` None) for a case."""
+    """An outside system (empty: whichever it was) fails (``since`` set) or answers again (``since`` None) for a case's step."""
 
     case: str
     system: str

@@ -361,7 +361,7 @@ class Cases(Protocol):
         ...
 
     async def trouble(self, trouble: Trouble) -> None:
-        """Show (or clear) on the case that an outside system does not answer."""
+        """Show (or clear: without a system's name, of any) on the case that an outside system does not answer."""
         ...
 
     async def move_budget(self, move: BudgetMove) -> None:

@@ -251,7 +251,9 @@ class Intake:
     async def _should_run(self, case: str) -> bool:
         """Whether only something from outside can have ended its run: the case itself never said that it is closed."""
         status = await self._cases.status(case)
-        return status is not None and status.revision > 0 and not status.closed
+        if status is not None:
+            return not status.closed
+        return await self._cases.order_case(case_parts(case)[-1]) == case  # ended before it said its first word
 
     async def attach(self, held: Unmatched, case: str, person: str) -> None:
         """Bring an unmatched document to the case a person names.

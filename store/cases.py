@@ -79,15 +79,12 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
             )
 
     async def trouble(self, trouble: Trouble) -> None:
-        """Show (or clear) on the case that an outside system does not answer; the first moment stays."""
+        """Show (or clear: without a system's name, of any) that an outside system does not answer; the first moment stays."""
         c = case_troubles.c
         async with transaction(self._engine) as connection:
             if trouble.since is None:
-                await connection.execute(
-                    delete(case_troubles).where(
-                        c.case == trouble.case, c.system == trouble.system, c.step == trouble.step
-                    )
-                )
+                over = delete(case_troubles).where(c.case == trouble.case, c.step == trouble.step)
+                await connection.execute(over.where(c.system == trouble.system) if trouble.system else over)
                 return
             await _show_claimed(
                 connection, trouble.case

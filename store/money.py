@@ -150,7 +150,10 @@ class StoredMoney:
             .where(invoices.c.supplier == invoice.supplier, invoices.c.number == invoice.number)
             .order_by(invoices.c.at, invoices.c.key)
         )
+        # One at a time for a number, so that two that come at once see each other.
+        alone = func.pg_advisory_xact_lock(func.hashtextextended(f"invoice/{invoice.supplier}/{invoice.number}", 0))
         async with transaction(self._engine) as connection:
+            await connection.execute(select(alone))
             await connection.execute(upsert(invoices).values(row | {"at": now()}).on_conflict_do_nothing())
             seen = {found.key: found for found in await connection.execute(same_number)}
         first = seen.pop(invoice.key)

@@ -96,12 +96,13 @@ class Failures(Interceptor):
         """Clear what we showed. A later attempt may follow another worker's failure, so it clears too."""
         if info.workflow_id is None or info.task_queue not in OUTSIDE or info.is_local:
             return
-        troubled = [key for key in self._troubled if key[0] == info.workflow_id]
-        if info.attempt > 1 and not troubled:
-            troubled = [(info.workflow_id, info.task_queue, info.activity_type)]
-        for key in troubled:
-            if await self._tell(Trouble(case=key[0], system=key[1], step=key[2])):
-                self._troubled.discard(key)
+        shown = {key for key in self._troubled if key[0] == info.workflow_id}
+        steps = {step for _, _, step in shown}
+        if info.attempt > 1:  # the worker before may have named any system
+            steps.add(info.activity_type)
+        for step in sorted(steps):
+            if await self._tell(Trouble(case=info.workflow_id, system="", step=step)):
+                self._troubled -= {key for key in shown if key[2] == step}
 
     async def _tell(self, trouble: Trouble) -> bool:
         """Write it; the step's own outcome matters more than this note, so a store that is away is only logged."""

@@ -7,6 +7,7 @@ checked in our own store, for all that arrived meanwhile at once (docs/adr/0009-
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
 
 NO_SEAL = "no valid seal, given by Temporal's tools"
 UNSEALED = "unsealed "  # begins the name under which such a document waits
+LONGEST_NAME = 200
 MOST_UNSEALED = 20  # wait on a case at once; what comes beyond is kept with the case, and listed nowhere else
 
 
@@ -128,7 +130,7 @@ class Inbox(InvoiceSteps):
             return
         name = document.key if kind == "late" else _name(document)
         listed = Unmatched(
-            id=f"{kind}/{self.case}/{name}"[:200],
+            id=_listed_as(f"{kind}/{self.case}/{name}"),
             kind=kind,
             supplier=order.supplier,
             order=order.number,
@@ -145,6 +147,13 @@ class Inbox(InvoiceSteps):
 def _name(document: SupplierDocument) -> str:
     """One name for one content, whatever key it claims."""
     return f"{UNSEALED}{content_hash(document, without=frozenset({'seal'}))[:12]}"
+
+
+def _listed_as(name: str) -> str:
+    """The name in the list of unmatched documents: short enough to show and to ask for, and of one document only."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 33]}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _described(document: SupplierDocument) -> str:

@@ -462,7 +462,10 @@ class FakeCases:
     async def trouble(self, trouble: Trouble) -> None:
         key = (trouble.case, trouble.system, trouble.step)
         if trouble.since is None:
-            self.in_trouble.pop(key, None)
+            over = (trouble.case, trouble.system, trouble.step)
+            gone = [one for one in self.in_trouble if over in (one, (one[0], "", one[2]))]
+            for one in gone:
+                del self.in_trouble[one]
         else:
             since = self.in_trouble[key].since if key in self.in_trouble else trouble.since
             self.in_trouble[key] = trouble.model_copy(update={"since": since})

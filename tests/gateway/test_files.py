@@ -240,6 +240,7 @@ async def test_a_997_is_never_answered_and_goes_to_the_case_whose_group_it_names
 async def test_a_good_997_that_comes_after_its_case_has_closed_bothers_nobody() -> None:
     house = House()
     house.engine.open.clear()
+    await house.cases.record(stands(ORDER_CASE, closed=True))
     for number in range(17):
         await house.numbering.control_numbers("ALPINE", f"order/{number}", case=ORDER_CASE, kind="850")
     good = sample("997_order_rejected").replace(b"AK9*R*1*1*0", b"AK9*A*1*1*1")
@@ -318,6 +319,18 @@ async def test_a_document_for_a_closed_case_goes_to_the_list_naming_the_case() -
     assert (row.case, row.reason) == (ORDER_CASE, "its case is closed")
     with pytest.raises(Rejected, match="not open"):
         await house.intake.attach(row, ORDER_CASE, "E-BUY")
+
+
+async def test_a_document_for_an_order_stopped_before_its_first_word_waits_until_it_is_resumed() -> None:
+    house = House()
+    house.engine.open.clear()
+    await house.leave(sample(ANSWER))
+    assert not house.cases.unmatched
+    (message,) = house.received()
+    assert message.state == "validated"
+    house.engine.open.add(ORDER_CASE)
+    await house.intake.route(message)
+    assert [case for case, _ in house.engine.delivered] == [ORDER_CASE]
 
 
 async def test_a_document_for_a_case_stopped_from_outside_waits_until_it_is_resumed() -> None:

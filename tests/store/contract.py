@@ -231,6 +231,12 @@ class ReadModelContract:
         await stores.cases.trouble(trouble.model_copy(update={"since": None}))
         assert await stores.extra["troubles"]("c") == []
 
+    async def test_a_step_that_went_well_clears_its_trouble_with_whatever_system(self, stores: Stores) -> None:
+        for system, step in (("erp", "create"), ("store", "create"), ("erp", "pay")):
+            await stores.cases.trouble(Trouble(case="c", system=system, step=step, since=NOW))
+        await stores.cases.trouble(Trouble(case="c", system="", step="create"))
+        assert [one.step for one in await stores.extra["troubles"]("c")] == ["pay"]
+
     async def test_an_unmatched_document_is_listed_once(self, stores: Stores) -> None:
         document = Unmatched(id="u1", kind="invoice", number="INV-9", at=NOW, document="{}")
         await stores.cases.put_unmatched(document)

@@ -108,6 +108,18 @@ async def test_an_order_opened_twice_at_once_is_one_case(engine: AsyncEngine) ->
     assert Counter(one.outcome for one in found) == {"claimed": 1, "duplicate": 9}
 
 
+async def test_of_two_invoices_of_one_number_that_come_at_once_one_is_said_to_come_after_the_other(
+    engine: AsyncEngine,
+) -> None:
+    cases = StoredCases(engine, SEAL_KEY)
+    for number in range(20):
+        first = invoice().changed(number=f"INV-{number}")
+        other = first.changed(total=first.total + first.total)
+        pair = [InvoiceCheck(case="c", invoice=one, message=one.key) for one in (first, other)]
+        found = await asyncio.gather(*(cases.check_invoice(check) for check in pair))
+        assert sorted(bool(seen.reason) for seen in found) == [False, True]
+
+
 async def test_of_one_invoice_in_many_messages_at_once_one_is_the_first(engine: AsyncEngine) -> None:
     cases = StoredCases(engine, SEAL_KEY)
     checks = [InvoiceCheck(case=f"case-{n}", invoice=invoice(), message=f"m{n}") for n in range(10)]
