@@ -207,6 +207,14 @@ class RegisterReading:
         """A person of a facility, by id."""
         return await self._one(Employee, "employee", facility, person)
 
+    async def employee_by_login(self, facility: str, login: str) -> Employee | None:
+        """The active person of a facility behind a shell login."""
+        async with transaction(self._engine) as connection:
+            found = await all_current(
+                connection, Employee, "employee", [facility], self._today(), key=f"os_user:{login}"
+            )
+        return next((person for person in found if person.active and person.os_user == login), None)
+
     async def employees(self, facility: str, role: str) -> Sequence[Employee]:
         """The active people of a facility with a role."""
         async with transaction(self._engine) as connection:
