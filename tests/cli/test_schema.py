@@ -66,7 +66,9 @@ def test_an_event_says_only_what_its_schema_knows() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [pytest.param(model, id=name) for name, _, model in NOUNS if name != "channel"],  # it has seconds and calls a second
+    [
+        pytest.param(model, id=name) for name, _, model in NOUNS if name != "channel"
+    ],  # it has seconds and calls a second
 )
 def test_no_schema_lets_a_binary_fraction_stand_for_an_amount(model: type[BaseModel]) -> None:
     assert '"type": "number"' not in json.dumps(schema_of(model))
