@@ -54,10 +54,7 @@ class StoredQuotas:
 
 def _wait(step: int, calls: list[int], now: float, per_minute: int) -> float:
     """Seconds until enough steps have passed out of the minute."""
-    left, passes_at = (
-        sum(calls),
-        int(now),
-    )  # the count may have moved on before it was read: then the next one passes now
+    left, passes_at = sum(calls), now  # where the count moved on before it was read, the next one passes at once
     for age in reversed(range(len(calls))):
         if left < per_minute:
             break
