@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-HOSPITAL = "tests/journeys/"
-ERP = "tests/adapters/erp/"
+SHARED = ("tests/journeys/", "tests/adapters/erp/")  # each has one costly server, which one process starts
 
 
-@pytest.hookimpl(tryfirst=True)  # before the processes read the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a costly server goes to one process; a file's tests stay together and in their order."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        shared = next((folder for folder in (HOSPITAL, ERP) if file.startswith(folder)), file)
-        item.add_marker(pytest.mark.xdist_group(shared))
+def together(test: str) -> str:
+    """What goes to one process as a whole: a file's tests in their order, and the files that share a costly server."""
+    file = test.partition("::")[0]
+    return next((folder for folder in SHARED if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How tests are given to processes; groups by mark are not read by this xdist under this pytest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it is not typed
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    return Scheduling(config, log)
