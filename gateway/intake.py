@@ -110,7 +110,9 @@ class Intake:
         return True
 
     async def refused(self, message: Kept, why: FasciaError, *, case: str = "") -> None:
-        """Its sender is told; it goes no further."""
+        """Its sender is told; it goes no further. A message in a stream is settled by its router alone, see :meth:`_routed`."""
+        if message.stream:
+            return
         path = getattr(why, "path", "")
         reason = (
             f"{why.code}: {why.message}" if not path or path in why.message else f"{why.code} at {path}: {why.message}"
@@ -168,7 +170,11 @@ class Intake:
         announced = await self._cases.announce(requisition.case_id, content_hash(requisition), message.id)
         if announced.outcome == "conflict":
             reason = f"requisition {requisition.number} of {requisition.source} is known with other content"
-            await self.listed("requisition", message, reason, facility=requisition.facility, number=requisition.number)
+            part = (
+                requisition.number if message.stream else ""
+            )  # it may ask for several, each of which stands in the list
+            facility, number = requisition.facility, requisition.number
+            await self.listed("requisition", message, reason, part=part, facility=facility, number=number)
             conflict = Conflict(reason, announced.case)
             await self.refused(message, conflict, case=announced.case)
             raise conflict
@@ -188,7 +194,7 @@ class Intake:
 
     async def _started(self, message: Kept, announced: Announcement, data: bytes | None = None) -> Started:
         if announced.outcome == "same" and announced.started:
-            await self.journal.mark(message.id, "routed", reason="the case has this content", case=announced.case)
+            await self._routed(message, announced.case, "the case has this content")
             return Started("started", announced.case)
         try:
             content = message.data if data is None else data
@@ -198,8 +204,13 @@ class Intake:
             return Started("kept", announced.case)
         if not run:  # a run that is there takes it, or ends: the sweep looks which, and nothing is lost meanwhile
             return Started("kept", announced.case)
-        await self.journal.mark(message.id, "routed", case=announced.case)
+        await self._routed(message, announced.case)
         return Started("started", announced.case)
+
+    async def _routed(self, message: Kept, case: str, reason: str = "") -> None:
+        """One case of it has begun. A message in a stream may ask for several: its router says when all of them have."""
+        if not message.stream:
+            await self.journal.mark(message.id, "routed", reason=reason, case=case)
 
     async def _requisition_again(self, message: Kept) -> None:
         announced = await self._announced(message, read_strictly(Requisition, message.data))

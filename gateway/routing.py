@@ -87,12 +87,17 @@ class Routing:
         if feed is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)
         nouns = await self._read(feed, message, sender)
-        cases = []
-        for noun in nouns:
-            taker = self._takers.get(type(noun))
-            if taker is None:
-                raise Rejected(f"nobody takes a {type(noun).__name__}", code="configuration")
-            cases.append(await taker(message, sender, noun))
+        cases, wrong = [], None
+        for noun in nouns:  # what is wrong with one keeps no other from going where it belongs
+            try:
+                taker = self._takers.get(type(noun))
+                if taker is None:
+                    raise Rejected(f"nobody takes a {type(noun).__name__}", code="configuration")
+                cases.append(await taker(message, sender, noun))
+            except (Rejected, Malformed) as no:
+                wrong = wrong or no
+        if wrong is not None:
+            raise wrong
         reason = "" if nouns else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 

@@ -39,7 +39,10 @@ def _announcing() -> Any:
 
 
 def _taking() -> Any:
-    """A run takes the claim a door announced for this content, and its message is routed, in one statement."""
+    """A run takes the claim a door announced for this content, and its message is routed, in one statement.
+
+    A message in a stream may ask for several cases: only its router knows when all of them have begun, and says so.
+    """
     run, content = bindparam("of_run", type_=Words), bindparam("of_hash", type_=Words)
     ours = and_(claims.c.run.is_(None), claims.c.hash == content)
     held = update(claims).where(
@@ -47,7 +50,9 @@ def _taking() -> Any:
     )
     trace = func.coalesce(func.nullif(claims.c.trace, ""), bindparam("of_trace", type_=Words))
     taken = held.values(run=run, trace=trace).returning(claims.c.message).cte("taken")
-    return select(taken.c.message).add_cte(moving(select(taken.c.message).scalar_subquery()))
+    return select(taken.c.message).add_cte(
+        moving(select(taken.c.message).scalar_subquery(), only_if=messages.c.stream == "")
+    )
 
 
 _ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
@@ -179,7 +184,9 @@ class StoredClaims:
         self, connection: AsyncConnection, request: ClaimRequest, start: Start, held: RowMapping, outcome: str
     ) -> Claimed:
         message = held["message"] or await _journalled(connection, request)
-        await mark_in(connection, message, "routed", case=request.case)  # its kind stays: it may be of another dialect
+        kept = await read_in(connection, message)
+        if kept is None or not kept.stream:  # what is in a stream its router settles, once all it asks for has begun
+            await mark_in(connection, message, "routed", case=request.case)
         content = {"hash": start.hash} if start.hash and not held["hash"] else {}
         trace = held["trace"] or request.trace
         await connection.execute(

@@ -261,7 +261,9 @@ class FakeCases:
         self.claims[request.case] = Held(run=request.run, generation=held.generation, hash=held.hash or start.hash)
         message = self.claim_messages.get(request.case) or await self._journalled(request, "routed")
         self.claim_messages[request.case] = message
-        await self.journal.mark(message, "routed", case=request.case)
+        kept = self.journal.messages.get(message)
+        if kept is None or not kept.stream:
+            await self.journal.mark(message, "routed", case=request.case)
         return self._claimed(request.case, held, outcome, message, start, again=held.run == request.run)
 
     def _claimed(

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+import pytest
+
 from canonical.catalogue import MasterFile
+from canonical.errors import Unavailable
 from canonical.purchasing import Requisition
 from canonical.senders import Mapping
+from canonical.steps import ClaimRequest
 from gateway.master_files import MasterFiles
 from gateway.registry import HL7_FEEDS
 from tests.formats.x12_files import sample as x12_sample
@@ -61,6 +65,48 @@ async def test_a_departments_order_starts_its_requisition_and_sent_again_starts_
     assert case == requisition.case_id == "procure_to_pay/NGH/ward-desk/REQ-1"
     assert (requisition.lines[0].item, str(requisition.lines[0].quantity)) == ("ITM-1", "4 BX")
     assert (at.journal.kept().state, at.journal.kept().case, at.journal.kept().kind) == ("routed", case, "OMS^O05")
+
+
+def two_orders(control: str = "W-1") -> bytes:
+    """One message that asks for two requisitions."""
+    rqd = "RQD|1|ITM-1^Glove^NGH||ITM-1^Glove^NGH|4|BX^Box^L"
+    return text(head(control), "PID|1||900001^^^NGH^MR||TEST^A", "ORC|NW|REQ-1", rqd, "ORC|NW|REQ-2", rqd)
+
+
+async def test_a_message_for_two_requisitions_is_routed_only_once_both_have_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at, _ = await ward()
+    start, asked = at.engine.start_requisition, []
+
+    async def only_the_first(case: str, data: bytes, *, trace: str = "") -> str:
+        asked.append(case)
+        if len(asked) > 1:
+            raise Unavailable("Temporal does not answer", system="temporal")
+        run = await start(case, data, trace=trace)
+        await at.cases.claim(ClaimRequest(case=case, run=run, data=data, as_of=NOW))  # as the case's first step does
+        return run
+
+    with monkeypatch.context() as away:
+        away.setattr(at.engine, "start_requisition", only_the_first)
+        await sent(at, two_orders())
+    assert len(asked) == 2 and at.journal.kept().state == "validated", (
+        "the router dies or waits here: it is taken again"
+    )
+    at.now += 300
+    await at.router().once()
+    assert [case.rpartition("/")[2] for case, _ in at.engine.started] == ["REQ-1", "REQ-2"]
+    assert at.journal.kept().state == "routed"
+
+
+async def test_a_requisition_that_is_refused_takes_no_other_of_its_message_with_it() -> None:
+    at, _ = await ward()
+    await sent(at, order("W-1", quantity="9"))
+    await sent(at, two_orders("W-2"))
+    assert [case.rpartition("/")[2] for case, _ in at.engine.started] == ["REQ-1", "REQ-2"]
+    assert at.journal.kept("W-2").state == "refused" and "REQ-1" in at.journal.kept("W-2").reason
+    (listed,) = at.cases.unmatched.values()
+    assert (listed.kind, listed.number) == ("requisition", "REQ-1")
 
 
 async def test_an_unknown_code_is_a_dead_letter_with_an_owner_and_goes_on_once_the_table_has_it() -> None:

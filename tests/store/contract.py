@@ -50,6 +50,18 @@ class ClaimContract:
         claimed = await stores.cases.claim(start(one))
         assert (announced.outcome, claimed.outcome, claimed.message) == ("new", "claimed", message)
 
+    async def test_one_case_of_a_message_in_a_stream_says_not_that_the_message_is_done(self, stores: Stores) -> None:
+        """It may ask for several: that all of them have begun only its router knows."""
+        one = requisition()
+        new = NewMessage(door="mllp", data=b"for two", key="k", stream="WARD/1")
+        message = (await stores.journal.keep(new)).message.id
+        await stores.cases.announce(one.case_id, content_hash(one), message)
+        for _ in range(2):  # also when its run is reset
+            assert (await stores.cases.claim(start(one))).message == message
+        kept = await stores.journal.read(message)
+        assert kept is not None and kept.state == "validated"
+        assert [waits.id for waits in await stores.journal.next_to_route(0, 1)] == [message]
+
     @pytest.mark.parametrize(
         "data", [b"{}", requisition("R-OTHER").model_dump_json().encode()], ids=["none", "misnamed"]
     )
