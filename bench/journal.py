@@ -26,10 +26,10 @@ from bench.cpu import of_postgres, of_process
 from bench.hl7_traffic import message
 from bench.own_postgres import own_postgres
 from canonical.ports import Move, NewMessage
+from gateway.keeping import Line
 from store import migrate
 from store.database import open_engine
 from store.journal import StoredJournal
-from store.keeping import GroupKeeper
 from store.packing import pack, unpack
 
 KEEPERS = (1, 20, 200)
@@ -93,9 +93,14 @@ async def measured(name: str, postmaster: int, work: Callable[[], Awaitable[int]
 
 
 async def rates(engine: AsyncEngine, postmaster: int, seconds: float, rounds: int) -> None:
-    journal, keeper = StoredJournal(engine), GroupKeeper(engine)
+    journal = StoredJournal(engine)
+    line = Line(journal)
+
+    async def in_line(message: NewMessage) -> None:
+        await line.kept(line.join([message]))
+
     folder = Path(tempfile.gettempdir())
-    await keepers(20, 1, keeper.keep)  # plans and connections are there
+    await keepers(20, 1, in_line)  # plans and connections are there
     ratios: dict[int, list[float]] = {many: [] for many in KEEPERS}
     for _ in range(rounds):
         for many in KEEPERS:
@@ -103,7 +108,7 @@ async def rates(engine: AsyncEngine, postmaster: int, seconds: float, rounds: in
             say(f"{'one fdatasync per message to a file':42} {sync:8.0f}/s")
             await measured(f"one by one, {many} keepers", postmaster, partial(keepers, many, seconds, journal.keep))
             found = await measured(
-                f"group commit, {many} keepers", postmaster, partial(keepers, many, seconds, keeper.keep)
+                f"group commit, {many} keepers", postmaster, partial(keepers, many, seconds, in_line)
             )
             ratios[many].append(found / sync)
     for many, found_ratios in ratios.items():

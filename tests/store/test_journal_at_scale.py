@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,12 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
-from canonical.ports import NewMessage
-from store import keep, keeping
-from store.database import open_engine
+from canonical.ports import KeepResult, NewMessage
+from gateway.keeping import Line
 from store.ids import IdsInOrder
 from store.journal import StoredJournal
-from store.keeping import GroupKeeper
 from store.packing import AS_IT_CAME, HL7_2026, pack, unpack
 from store.streams import StoredStreams
 from store.tables import messages
@@ -32,87 +31,62 @@ def _new(number: int = 0, **fields: Any) -> NewMessage:
     return NewMessage(**{"door": "mllp", "data": f"{number}".encode(), "stream": f"s{number % 7}"} | fields)
 
 
-@pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many messages each commit of the keeper held."""
-    sizes: list[int] = []
-    real = keep.keep_rows
+class CountedJournal(StoredJournal):
+    """Our own journal, which says how many messages each commit was for."""
 
-    async def counted(engine: AsyncEngine, new: Any, rows: Any) -> Any:
-        sizes.append(len(rows))
-        return await real(engine, new, rows)
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self.commits: list[int] = []
 
-    monkeypatch.setattr(keeping, "keep_rows", counted)
-    return sizes
+    async def keep_many(self, brought: Sequence[NewMessage]) -> list[KeepResult]:
+        self.commits.append(len(brought))
+        return await super().keep_many(brought)
 
 
-async def test_what_gathers_during_a_commit_shares_the_next_one(engine: AsyncEngine, commits: list[int]) -> None:
-    keeper = GroupKeeper(engine)
-    first = asyncio.create_task(keeper.keep(_new(0)))
-    while not commits:
+async def _kept(line: Line, message: NewMessage) -> KeepResult:
+    (told,) = await line.kept(line.join([message]))
+    return told
+
+
+async def test_what_gathers_during_a_commit_shares_the_next_one(engine: AsyncEngine) -> None:
+    journal = CountedJournal(engine)
+    line = Line(journal)
+    first = asyncio.create_task(_kept(line, _new(0)))
+    while not journal.commits:
         await asyncio.sleep(0)
-    rest = await asyncio.gather(*(keeper.keep(_new(number)) for number in range(1, 100)))
+    rest = await asyncio.gather(*(_kept(line, _new(number)) for number in range(1, 100)))
     ids = [(await first).message.id, *(one.message.id for one in rest)]
-    assert commits == [1, 99]
+    assert journal.commits == [1, 99]
     assert ids == sorted(ids), "who comes first has the lower id"
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(messages)) == 100
 
 
-async def test_a_commit_holds_no_more_than_it_may(engine: AsyncEngine, commits: list[int]) -> None:
-    keeper = GroupKeeper(engine, most=10, most_bytes=40)
-    await asyncio.gather(*(keeper.keep(_new(1, data=b"x" * 3)) for _ in range(20)))
-    await asyncio.gather(*(keeper.keep(_new(1, data=b"x" * 15)) for _ in range(4)), keeper.keep(_new(data=b"y" * 99)))
-    assert commits == [10, 10, 2, 2, 1]
-
-
-async def test_who_finds_no_room_waits_in_the_order_of_coming(engine: AsyncEngine, commits: list[int]) -> None:
-    keeper = GroupKeeper(engine, most=3, room=3, room_bytes=1000)
-    told = await asyncio.gather(*(keeper.keep(_new(number)) for number in range(30)))
-    assert max(commits) <= 3 and sum(commits) == 30
-    ids = [one.message.id for one in told]
-    assert ids == sorted(ids)
-    large = await asyncio.gather(*(keeper.keep(_new(number, data=b"z" * 2000)) for number in range(3)))
-    assert {one.outcome for one in large} == {"kept"}, "what is larger than the room goes alone"
-
-
-async def test_who_gives_up_waiting_leaves_the_place_to_the_next(engine: AsyncEngine) -> None:
-    keeper = GroupKeeper(engine, most=1, room=1)
-    tasks = [asyncio.create_task(keeper.keep(_new(number))) for number in range(6)]
-    await asyncio.sleep(0)
-    for task in (tasks[0], tasks[2], tasks[3]):
-        task.cancel()
-    told = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [isinstance(one, asyncio.CancelledError) for one in told] == [True, False, True, True, False, False]
-    await keeper.settled()
-    assert (await keeper.keep(_new(9))).outcome == "kept", "its room is as large as before"
-    assert (keeper._messages, keeper._bytes) == (0, 0)
-
-
-async def test_duplicates_and_conflicts_in_one_commit_are_found(engine: AsyncEngine, commits: list[int]) -> None:
-    keeper = GroupKeeper(engine)
+async def test_duplicates_and_conflicts_in_one_commit_are_found(engine: AsyncEngine) -> None:
+    journal = CountedJournal(engine)
+    line = Line(journal)
     told = await asyncio.gather(
-        *(keeper.keep(_new(data=b"a" if number % 2 else b"b", key=f"k{number // 4}")) for number in range(40))
+        *(_kept(line, _new(data=b"a" if number % 2 else b"b", key=f"k{number // 4}")) for number in range(40))
     )
     assert Counter(one.outcome for one in told) == {"kept": 10, "duplicate": 10, "conflict": 20}
-    assert len(commits) == 1
+    assert len(journal.commits) == 1
 
 
-async def test_two_keepers_with_the_same_numbers_in_other_orders_end(engine: AsyncEngine) -> None:
-    keepers = [GroupKeeper(engine), GroupKeeper(engine)]
+async def test_two_doors_with_the_same_numbers_in_other_orders_end(engine: AsyncEngine) -> None:
+    lines = [Line(StoredJournal(engine)), Line(StoredJournal(engine))]
     numbers = [f"k{number}" for number in range(200)]
     told = await asyncio.gather(
-        *(keepers[0].keep(_new(key=number)) for number in numbers),
-        *(keepers[1].keep(_new(key=number)) for number in reversed(numbers)),
+        *(_kept(lines[0], _new(key=number)) for number in numbers),
+        *(_kept(lines[1], _new(key=number)) for number in reversed(numbers)),
     )
     assert Counter(one.outcome for one in told) == {"kept": 200, "duplicate": 200}
 
 
 async def test_a_message_that_cannot_be_kept_takes_no_neighbour_with_it(engine: AsyncEngine) -> None:
-    keeper = GroupKeeper(engine)
+    line = Line(StoredJournal(engine))
     poison = _new(13, priority=5).model_copy(update={"priority": 99_999})  # larger than its column
     told = await asyncio.gather(
-        *(keeper.keep(poison if number == 13 else _new(number)) for number in range(40)), return_exceptions=True
+        *(_kept(line, poison if number == 13 else _new(number)) for number in range(40)), return_exceptions=True
     )
     assert [number for number, one in enumerate(told) if isinstance(one, Exception)] == [13]
     assert not isinstance(told[13], Unavailable)
@@ -121,22 +95,12 @@ async def test_a_message_that_cannot_be_kept_takes_no_neighbour_with_it(engine: 
         assert len(list(kept)) == 39
 
 
-async def test_a_database_that_is_away_is_told_to_all_who_wait_and_forgotten(engine: AsyncEngine) -> None:
-    away = open_engine("postgresql://fascia@127.0.0.1:1/fascia", pool=1)
-    keeper = GroupKeeper(away)
-    told = await asyncio.gather(*(keeper.keep(_new(number)) for number in range(20)), return_exceptions=True)
-    assert all(isinstance(one, Unavailable) for one in told)
-    keeper._engine = engine  # it is back
-    assert (await keeper.keep(_new(1))).outcome == "kept"
-    await away.dispose()
-
-
 async def test_what_is_told_kept_is_in_another_connections_sight(engine: AsyncEngine) -> None:
-    keeper, journal = GroupKeeper(engine), StoredJournal(engine)
+    line, journal = Line(StoredJournal(engine)), StoredJournal(engine)
     seen = []
 
     async def bring(number: int) -> None:
-        kept = (await keeper.keep(_new(number))).message
+        kept = (await _kept(line, _new(number))).message
         seen.append(await journal.read(kept.id) == kept)
 
     await asyncio.gather(*(bring(number) for number in range(50)))
