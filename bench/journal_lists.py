@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -109,8 +110,8 @@ async def lists(engine: AsyncEngine) -> None:
         further = first.next
         for _ in range(3):
             further = (await queries.messages(which, after=further)).next if further else ""
-        at_first = await timed(lambda w=which: queries.messages(w))  # type: ignore[misc]
-        at_further = await timed(lambda w=which, f=further: queries.messages(w, after=f)) if further else ""  # type: ignore[misc]
+        at_first = await timed(partial(queries.messages, which))
+        at_further = await timed(partial(queries.messages, which, after=further)) if further else ""
         say(f"{name:36} {len(first.messages):3} rows   {at_first}   further on {at_further or '-'}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bench.cpu import ERPS_STORE
@@ -53,7 +54,7 @@ async def _cases(stage: Stage, store: str, *, rounds: int, many: int, say: Calla
         return list(await asyncio.gather(*(_usual(scene, orders) for scene in scenes)))
 
     for number in range(rounds + 1):
-        one = await measured(reads, many, lambda number=number: work(number))  # type: ignore[misc]
+        one = await measured(reads, many, partial(work, number))
         say(f"procure to pay, Tryton, round {number}: {one.rate:.2f}/s, {one.platform_ms:.0f} CPU ms each")
         found += [one] if number else []  # the first warms up
     last = orders[-many:]

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ async def measure(
         await work(0, callers)
         for number in range(rounds):
             first = callers + number * many
-            one = await measured(stand.meter, many, lambda first=first: work(first, first + many))  # type: ignore[misc]
+            one = await measured(stand.meter, many, partial(work, first, first + many))
             found.append(one)
             say(f"procure to pay, {erp} ERP, round {number + 1}: {one.rate:.2f}/s, {one.platform_ms:.0f} CPU ms each")
     return Usual(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -54,10 +55,10 @@ async def _list(out: Output, facility: str, everything: bool, limit: int) -> Non
         out.say("nothing differs")
 
 
-def drawn(rows: object) -> RenderableType:
+def drawn(rows: Sequence[DriftRow]) -> RenderableType:
     """Differences as a table."""
     shown = table("id", "facility", "what", "field", "ours", "theirs", "since", "says", "state")
-    for row in rows:  # type: ignore[attr-defined]
+    for row in rows:
         since = row.since.isoformat() if row.since else ""
         what = f"{row.kind} {row.code}"
         shown.add_row(row.id, row.facility, what, row.field, row.ours, row.theirs, since, row.source, row.state)

@@ -7,9 +7,9 @@ dismissed stays so until they say something else; one on which both agree in the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -269,8 +269,8 @@ async def _keep(connection: AsyncConnection, rows: Sequence[dict[str, object]]) 
     return kept
 
 
-def _decided(held: object) -> dict[str, object]:
-    return {name: held[name] for name in ("decided_by", "decided_why")}  # type: ignore[index]
+def _decided(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: held[name] for name in ("decided_by", "decided_why")}
 
 
 def _chunks(rows: Sequence[dict[str, object]]) -> Iterable[Sequence[dict[str, object]]]:
