@@ -7,11 +7,11 @@ dismissed stays so until they say something else; one on which both agree in the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -269,7 +269,7 @@ async def _keep(connection: AsyncConnection, rows: Sequence[dict[str, object]]) 
     return kept
 
 
-def _decided(held: Mapping[str, Any]) -> dict[str, Any]:
+def _decided(held: RowMapping) -> dict[str, Any]:
     return {name: held[name] for name in ("decided_by", "decided_why")}
 
 
