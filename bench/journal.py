@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bench.cpu import of_postgres, of_process
 from bench.hl7_traffic import message
 from bench.own_postgres import own_postgres
-from canonical.ports import Move, NewMessage
+from canonical.messages import Move, NewMessage
 from gateway.keeping import Line
 from store import migrate
 from store.database import open_engine

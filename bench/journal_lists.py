@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.own_postgres import own_postgres
-from canonical.ports import Move
+from canonical.messages import Move
 from store import migrate
 from store.database import open_engine
 from store.journal import StoredJournal

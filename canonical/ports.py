@@ -8,14 +8,15 @@ then has one effect (our key goes with it). Raised everywhere: Unavailable, Thro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from canonical.base import Canonical, Money
 from canonical.cases import Answer, CaseChange, CaseStatus, CheckedDecision, Decision, DecisionToCheck, Trouble
 from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
+from canonical.messages import KeepResult, Kept, Move, NewMessage
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import (
@@ -128,89 +129,6 @@ class Numbering(Protocol):
     async def control_numbers(self, partner: str, key: str, *, case: str, kind: str) -> ControlNumbers:
         """The numbers for this key, given now or before. A reply's number is thereby known before anything leaves."""
         ...
-
-
-class Kept(Canonical):
-    """A message as the journal holds it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
-
-    id: str
-    direction: str = Field(pattern="^(in|out)$")
-    door: str
-    partner: str = ""
-    sender: str = ""
-    kind: str = ""
-    control_number: str = ""
-    key: str = ""
-    state: str = "received"
-    reason: str = ""
-    case: str = ""
-    trace: str = ""
-    hash: str = ""
-    size: int = 0
-    duplicate_of: str = ""
-    answer: str = ""
-    at: datetime
-    data: bytes = b""
-    stream: str = ""
-    priority: int = 5
-    occurred: datetime | None = None
-    channel: str = ""
-    version_of: str = ""
-    replay_of: str = ""
-
-
-class NewMessage(Canonical):
-    """A message to keep. ``key`` is what makes it the same message again (both parties and ISA13, Idempotency-Key).
-
-    ``stream``: what must stay in order with it (a sender and a subject); empty: its door and the sweep route it, in any order.
-    ``priority``: 0 is urgent, 9 is bulk. ``occurred``: when it says it was made. ``remember``: how long the key makes it the
-    same message; None is for ever. ``version_of``: the message it corrects; ``replay_of``: the message it repeats.
-    ``refused``: why its door refuses it; such a message is refused from the start, whatever happens to its door.
-    """
-
-    direction: str = Field(default="in", pattern="^(in|out)$")
-    door: str
-    data: bytes
-    partner: str = ""
-    sender: str = ""
-    kind: str = ""
-    control_number: str = ""
-    key: str = ""
-    case: str = ""
-    trace: str = ""
-    at: datetime | None = None
-    stream: str = ""
-    priority: int = Field(default=5, ge=0, le=9)
-    occurred: datetime | None = None
-    channel: str = ""
-    version_of: str = ""
-    replay_of: str = ""
-    remember: timedelta | None = None
-    refused: str = ""
-
-
-class Move(Canonical):
-    """A message's move to a state, with the reason; what is empty of ``case`` and ``kind`` stays as it is."""
-
-    message: str
-    state: str
-    reason: str = ""
-    case: str = ""
-    kind: str = ""
-
-
-CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes
-
-
-class KeepResult(Canonical):
-    """``outcome``: kept (new), duplicate (same key, same bytes: ``message`` is the first), conflict (same key, other bytes;
-    kept under an id of its own, ``first`` names the one it disagrees with)."""
-
-    outcome: str = Field(pattern="^(kept|duplicate|conflict)$")
-    message: Kept
-    first: Kept | None = None
 
 
 class Journal(Protocol):

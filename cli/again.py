@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from canonical.cases import Actor
 from canonical.errors import FasciaError
-from canonical.ports import CONFLICT, Kept
+from canonical.messages import CONFLICT, Kept
 from cli.exits import Stop, not_allowed, not_found
 from cli.views import Replayed
 from gateway.files import FILE

@@ -18,8 +18,9 @@ from canonical.base import content_hash
 from canonical.catalogue import MasterFile
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.invoicing import Invoice
+from canonical.messages import CONFLICT, KeepResult, Kept, NewMessage
 from canonical.parties import Partner
-from canonical.ports import CONFLICT, Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
+from canonical.ports import Journal, Mailbox, Numbering
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.steps import SupplierDocument
 from formats import x12

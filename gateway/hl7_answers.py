@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, cast
 
-from canonical.ports import Kept
+from canonical.messages import Kept
 from formats import hl7
 from formats.hl7 import Code, Fault, Header
 from formats.hl7_faults import DUPLICATE_KEY, INTERNAL_ERROR

@@ -15,7 +15,8 @@ from typing import Final, Protocol
 import structlog
 
 from canonical.errors import FasciaError, Malformed
-from canonical.ports import KeepResult, Kept, NewMessage, Unmatched
+from canonical.messages import KeepResult, Kept, NewMessage
+from canonical.ports import Unmatched
 from canonical.senders import Sender
 from formats import hl7, mllp
 from formats.hl7 import Fault, Header, Unreadable

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from canonical.cases import BusinessEvent
 from canonical.errors import Malformed
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from canonical.senders import Channel, Sender
 from formats.hl7 import Header, Part, Segment, header_segment, read, segment, write
 from formats.hl7_write import Field

@@ -17,7 +17,8 @@ import structlog
 from canonical.base import case_parts, content_hash, read_strictly
 from canonical.cases import State
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
-from canonical.ports import Announcement, Cases, Engine, Journal, Kept, Unmatched
+from canonical.messages import Kept
+from canonical.ports import Announcement, Cases, Engine, Journal, Unmatched
 from canonical.purchasing import Requisition
 from canonical.steps import SupplierDocument
 

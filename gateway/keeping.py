@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from canonical.errors import FasciaError, Throttled, Unavailable
-from canonical.ports import KeepResult, NewMessage
+from canonical.messages import KeepResult, NewMessage
 
 MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
 PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away

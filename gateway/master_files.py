@@ -8,7 +8,7 @@ from typing import Protocol
 
 from canonical.base import Canonical
 from canonical.catalogue import MasterFile
-from canonical.ports import Kept
+from canonical.messages import Kept
 from canonical.senders import Sender
 from gateway.intake import Intake
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from canonical.base import LineId, Text, case_parts, read_strictly
 from canonical.cases import VERBS, Actor, Answer, Correction, Decision
 from canonical.errors import FasciaError, Rejected
-from canonical.ports import Kept, NewMessage, Unmatched
+from canonical.messages import Kept, NewMessage
+from canonical.ports import Unmatched
 from gateway.decisions import without_reason
 from gateway.intake import Intake
 from gateway.lookups import Caller, DecisionRow

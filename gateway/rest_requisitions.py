@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from canonical.base import read_strictly
 from canonical.errors import Malformed, Rejected
-from canonical.ports import Kept, NewMessage
+from canonical.messages import Kept, NewMessage
 from canonical.purchasing import Requisition
 from gateway.intake import REQUISITION, Conflict, Ended, Started
 from gateway.lookups import Caller

@@ -14,7 +14,8 @@ import structlog
 
 from canonical.base import Canonical
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
-from canonical.ports import CONFLICT, Journal, Kept, Move
+from canonical.messages import CONFLICT, Kept, Move
+from canonical.ports import Journal
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
 from formats import hl7

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
 from canonical.errors import Rejected
-from canonical.ports import KeepResult, NewMessage
+from canonical.messages import KeepResult, NewMessage
 from store.case_tables import channel_states, outbound
 from store.database import at_once, transaction
 from store.ids import now

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Money, case_parts, content_hash, total
-from canonical.ports import Announcement, NewMessage, Unmatched
+from canonical.messages import NewMessage
+from canonical.ports import Announcement, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
 from store.case_tables import cases

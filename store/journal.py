@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Text, and_, cast, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.ports import KeepResult, Kept, Move, NewMessage
+from canonical.messages import KeepResult, Kept, Move, NewMessage
 from store.case_tables import STOPPED, case_changes, cases
 from store.database import at_once, transaction
 from store.keep import keep_in, keep_many

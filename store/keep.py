@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.ports import KeepResult, Kept, NewMessage
+from canonical.messages import KeepResult, Kept, NewMessage
 from store.database import at_once, transaction
 from store.ids import now
 from store.kept import KEPT, conflict_with, kept, kept_new, row_of, without_bytes

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from canonical.ports import CONFLICT, Kept, NewMessage
+from canonical.messages import CONFLICT, Kept, NewMessage
 from store.ids import IdsInOrder, new_id
 from store.packing import pack, unpack
 from store.tables import fit, messages

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.errors import Rejected
-from canonical.ports import Move
+from canonical.messages import Move
 from store.ids import now
 from store.tables import Words, fit, message_states, messages
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
-from canonical.ports import Kept
+from canonical.messages import Kept
 from store.database import at_once, transaction
 from store.ids import now
 from store.kept import KEPT, SLOTS, kept, short_key

@@ -24,8 +24,9 @@ from adapters.sftp import SftpMailbox
 from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
+from canonical.messages import KeepResult, NewMessage
 from canonical.parties import Partner
-from canonical.ports import Erp, KeepResult, NewMessage, SupplierChannel
+from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from gateway.directory import Directory

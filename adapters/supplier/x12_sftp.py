@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from adapters import x12_documents as documents
 from canonical.errors import Rejected
 from canonical.invoicing import Remittance
+from canonical.messages import KeepResult, Kept, NewMessage
 from canonical.parties import Partner
-from canonical.ports import Journal, KeepResult, Kept, Mailbox, NewMessage, Numbering
+from canonical.ports import Journal, Mailbox, Numbering
 from canonical.purchasing import OrderChange, PurchaseOrder
 from canonical.steps import SentDocument
 from formats.x12 import Envelope, Segment, read, write

@@ -16,8 +16,9 @@ from activities.erp import ErpActivities
 from activities.supplier import SupplierActivities
 from canonical.base import Canonical
 from canonical.cases import Attention, CaseChange, State
+from canonical.messages import NewMessage
 from canonical.parties import CostCentre, Location, Supplier
-from canonical.ports import NewMessage, Unmatched
+from canonical.ports import Unmatched
 from canonical.steps import SupplierDocument
 from canonical.supply import Item
 from cli.app import run

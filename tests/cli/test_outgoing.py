@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from canonical.ports import Kept
+from canonical.messages import Kept
 from cli.again import refusal
 from cli.subscriber import SECRET
 from tests.cli.conftest import Fascia

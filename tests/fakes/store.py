@@ -20,7 +20,8 @@ from canonical.cases import (
     seal_is_valid,
 )
 from canonical.errors import Rejected
-from canonical.ports import CONFLICT, Announcement, ControlNumbers, KeepResult, Kept, Move, NewMessage, Unmatched
+from canonical.messages import CONFLICT, KeepResult, Kept, Move, NewMessage
+from canonical.ports import Announcement, ControlNumbers, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.seals import document_seal_is_valid
 from canonical.steps import (

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from canonical.base import Money
 from canonical.cases import Answer, CaseChange, Decision, State
 from canonical.errors import Rejected, Unavailable
-from canonical.ports import KeepResult, NewMessage, Unmatched
+from canonical.messages import KeepResult, NewMessage
+from canonical.ports import Unmatched
 from canonical.steps import SupplierDocument
 from canonical.supply import Item
 from gateway.lookups import (

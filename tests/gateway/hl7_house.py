@@ -8,7 +8,7 @@ from typing import Any
 
 from canonical.base import Canonical
 from canonical.errors import Unavailable
-from canonical.ports import KeepResult, Kept, Move, NewMessage
+from canonical.messages import KeepResult, Kept, Move, NewMessage
 from canonical.purchasing import Requisition
 from canonical.senders import Mapping, Mappings, Sender
 from formats import hl7

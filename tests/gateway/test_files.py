@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from canonical.errors import Rejected, Unavailable
+from canonical.messages import Kept, NewMessage
 from canonical.parties import Partner
-from canonical.ports import Kept, NewMessage
 from formats import x12
 from gateway.files import FilesDoor
 from gateway.intake import Intake

@@ -6,7 +6,7 @@ import pytest
 
 from canonical.cases import BusinessEvent
 from canonical.errors import Malformed
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from canonical.senders import Channel
 from formats import hl7
 from gateway.hl7_replies import reply

@@ -8,7 +8,7 @@ import pytest
 
 from canonical.base import Canonical
 from canonical.errors import Malformed, Throttled, Unavailable
-from canonical.ports import Kept
+from canonical.messages import Kept
 from canonical.purchasing import Requisition
 from canonical.senders import Mapping, Mappings, Sender
 from formats import hl7
@@ -194,7 +194,7 @@ async def test_a_conflict_its_door_could_not_refuse_any_more_is_never_routed() -
     at = await house()
     taken = taking(at)
     await kept(at, order("W-1"))
-    from canonical.ports import NewMessage
+    from canonical.messages import NewMessage
 
     first = at.journal.kept()
     same = NewMessage(door="mllp", data=order("W-1", quantity="5"), key=first.key, sender="WARD", kind="OMS^O05",

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.mllp_accept import accept
-from canonical.ports import KeepResult, NewMessage
+from canonical.messages import KeepResult, NewMessage
 from canonical.senders import Channel
 from store.case_tables import channel_states, outbound
 from store.channel_keeping import OutboundRow, StoredChannelKeeping

@@ -11,8 +11,9 @@ import pytest
 
 from canonical.base import content_hash
 from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
+from canonical.messages import NewMessage
 from canonical.parties import Employee
-from canonical.ports import NewMessage, Unmatched
+from canonical.ports import Unmatched
 from canonical.seals import sealed_document
 from canonical.steps import DocumentsToCheck, SupplierDocument
 from store.decisions import DOCUMENT_UNSEALED

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import pytest
 
 from canonical.errors import Rejected
-from canonical.ports import Cases, Journal, Kept, Move, NewMessage, Numbering
+from canonical.messages import Kept, Move, NewMessage
+from canonical.ports import Cases, Journal, Numbering
 from tests.store.build import NOW
 
 

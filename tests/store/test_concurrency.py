@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
+from canonical.messages import NewMessage
 from canonical.parties import CostCentre
-from canonical.ports import NewMessage
 from canonical.steps import InvoiceCheck, OpenOrder, OrdersRequest
 from store.cases import StoredCases
 from store.journal import StoredJournal

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from store.cases import StoredCases
 from store.claims import StoredClaims
 from store.journal import StoredJournal

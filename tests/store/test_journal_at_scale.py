@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
-from canonical.ports import KeepResult, NewMessage
+from canonical.messages import KeepResult, NewMessage
 from gateway.keeping import Line
 from store.ids import IdsInOrder
 from store.journal import StoredJournal

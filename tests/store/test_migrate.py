@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from store import case_tables, migrate
 from store.cases import StoredCases
 from store.database import open_engine, transaction

@@ -22,7 +22,7 @@ from canonical.cases import (
     Trouble,
 )
 from canonical.errors import Rejected
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from store.authority import ERP
 from store.cases import StoredCases
 from store.journal import StoredJournal

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import Actor
 from canonical.errors import FasciaError, Rejected
+from canonical.messages import NewMessage
 from canonical.parties import Partner
-from canonical.ports import NewMessage
 from canonical.purchasing import numbered_content
 from canonical.steps import ClaimRequest, OpenOrder
 from cli import again

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import content_hash
 from canonical.cases import BusinessEvent
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from store.cases import StoredCases
 from store.journal import StoredJournal
 from store.replies import StoredReplies

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.ports import NewMessage
+from canonical.messages import NewMessage
 from store.cases import StoredCases
 from store.ids import lowest_id, moment_of, new_id
 from store.journal import StoredJournal

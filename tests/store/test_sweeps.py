@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.base import content_hash
 from canonical.cases import Actor, BusinessEvent, LineState, Trouble
 from canonical.errors import Rejected
-from canonical.ports import NewMessage, Unmatched
+from canonical.messages import NewMessage
+from canonical.ports import Unmatched
 from store.acts import Act
 from store.cases import StoredCases
 from store.channel_keeping import StoredChannelKeeping
@@ -343,9 +344,14 @@ async def test_senders_at_once_take_no_delivery_twice(cases: StoredCases, engine
     future = LATER + timedelta(days=36500)
     taken = await asyncio.gather(*(outbox.claim(future, future + timedelta(minutes=1), limit=10) for _ in range(8)))
     ids = [one.id for some in taken for one in some]
-    assert len(ids) == len(set(ids))
-    rest = await outbox.claim(future, future + timedelta(minutes=1))
-    assert len(ids) + len(rest) == 40
+    assert ids and len(ids) == len(set(ids))
+    unsent = ids
+    while unsent:  # what is behind a delivery on its way waits for it, so the rest comes when these have arrived
+        for one in unsent:
+            await outbox.delivered(one, future)
+        unsent = [one.id for one in await outbox.claim(future, future + timedelta(minutes=1))]
+        ids += unsent
+    assert len(ids) == len(set(ids)) == 40
 
 
 async def test_a_subscriber_that_is_switched_off_hears_nothing(cases: StoredCases, engine: AsyncEngine) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from canonical.base import content_hash
 from canonical.cases import BusinessEvent, CaseChange, CaseStatus, LineState, State
 from canonical.errors import Rejected, Unavailable
-from canonical.ports import KeepResult, NewMessage
+from canonical.messages import KeepResult, NewMessage
 from canonical.senders import Channel, Sender
 from formats import hl7
 from store.replies import DueReply

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from canonical.errors import Unavailable
-from canonical.ports import Kept, NewMessage
+from canonical.messages import Kept, NewMessage
 from canonical.steps import OrderEnded
 from gateway.intake import REQUISITION, Intake
 from store.cases import EndedChild

@@ -11,8 +11,9 @@ import pytest
 from canonical.base import content_hash
 from canonical.errors import Unavailable
 from canonical.invoicing import Payment
+from canonical.messages import NewMessage
 from canonical.parties import CostCentre, Partner, Supplier
-from canonical.ports import MasterData, NewMessage
+from canonical.ports import MasterData
 from canonical.purchasing import Receipt
 from canonical.steps import CostCentreActual, ErpChanges, SupplierDocument
 from gateway.files import FilesDoor

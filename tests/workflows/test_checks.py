@@ -9,8 +9,8 @@ from temporalio.exceptions import ApplicationError
 
 from canonical.base import content_hash
 from canonical.cases import Correction, LineCorrection
+from canonical.messages import NewMessage
 from canonical.parties import CostCentre
-from canonical.ports import NewMessage
 from tests import build
 from tests.workflows.conftest import Case
 from workflows.corrections import corrected

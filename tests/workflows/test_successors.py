@@ -425,7 +425,7 @@ async def test_a_run_that_became_too_long_continues_in_another_with_all_it_knows
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        workflow.Info, "is_continue_as_new_suggested", lambda info: info.get_current_history_length() > 45
+        workflow.Info, "is_continue_as_new_suggested", lambda info: info.get_current_history_length() > 30
     )
     order = await case.approved_order()
     hold = build.decision("hold", "E-FIN")

@@ -15,7 +15,8 @@ import structlog
 
 from canonical.base import content_hash
 from canonical.invoicing import Payment
-from canonical.ports import Erp, Journal, NewMessage
+from canonical.messages import NewMessage
+from canonical.ports import Erp, Journal
 from canonical.purchasing import Receipt
 from canonical.steps import ErpChanges, SupplierDocument
 from gateway.intake import ERP_DOCUMENT, Intake

@@ -10,7 +10,7 @@ import structlog
 
 from canonical.cases import CaseStatus
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
-from canonical.ports import KeepResult, Kept, NewMessage
+from canonical.messages import KeepResult, Kept, NewMessage
 from canonical.senders import Channel, Sender
 from gateway.hl7_replies import reply
 from store.replies import DueReply

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import structlog
 
 from canonical.errors import Throttled, Unavailable
-from canonical.ports import Journal, Kept, Move
+from canonical.messages import Kept, Move
+from canonical.ports import Journal
 from gateway.routing import Routing
 
 AT_MOST: Final = 500  # messages in a round, besides those that wait

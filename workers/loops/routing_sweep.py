@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from canonical.ports import Journal, Kept
+from canonical.messages import Kept
+from canonical.ports import Journal
 from gateway.intake import Intake
 
 OLD_ENOUGH = timedelta(seconds=10)  # its own door is done with it by then, one way or the other
