@@ -40,7 +40,9 @@ class Sender(Canonical):
     would allow. ``per_minute`` 0 is no quota; ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days;
     ``on_dead``: a dead letter parks its own stream, or the stream goes on. ``batch``: one answer to a batch, or one to each message.
     ``source``, ``department``, ``cost_centre``, ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends
-    where they say none; ``reply_channel`` is the channel that brings it what became of them.
+    where they say none; ``reply_channel`` is the channel that brings it what became of them. Of its CSV files: ``separator`` (empty:
+    as the first row shows) and ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from
+    ``bad_rows``: they are set apart and the others taken, or the file is refused whole.
     """
 
     code: SenderCode
@@ -72,6 +74,10 @@ class Sender(Canonical):
     requester: EmployeeId | None = None
     currency: Currency = "USD"
     reply_channel: ChannelCode | None = None
+    separator: Literal["", ",", ";", "\t", "|"] = ""
+    decimal_sign: Literal[".", ","] = "."
+    counts: Literal["if there", "required"] = "if there"
+    bad_rows: Literal["apart", "refuse all"] = "apart"
     active: bool = True
 
     @field_validator("addresses")
@@ -141,10 +147,13 @@ class Channel(Canonical):
 
 
 class Mapping(Canonical):
-    """What a sender's own codes of one table mean in ours, from a day on; a later one replaces it whole."""
+    """What a sender's own codes of one table mean in ours, from a day on; a later one replaces it whole.
+
+    The table ``column`` is of the names a sender gives the columns of its CSV files.
+    """
 
     sender: SenderCode
-    table: Literal["item", "unit", "location", "cost_centre", "priority", "department", "account"]
+    table: Literal["item", "unit", "location", "cost_centre", "priority", "department", "account", "column"]
     rows: dict[str, str] = Field(default_factory=dict)
     valid_from: date = date(2000, 1, 1)
 

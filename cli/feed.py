@@ -64,6 +64,8 @@ def list_feeds(out: Output, limit: Limit = 200) -> None:
     found += [_feed(*key, feed) for key, feed in registry.OVERRIDES.items()]
     found += [_feed(*key, "", feed) for key, feed in registry.HL7_FEEDS.items()]
     found += [_feed(*key, feed) for key, feed in registry.HL7_OVERRIDES.items()]
+    found += [_feed(*key, "", feed.read) for key, feed in registry.CSV_FEEDS.items()]
+    found += [_feed(*key, feed.read) for key, feed in registry.CSV_OVERRIDES.items()]
     rows, more = first(found, limit)
 
     def show() -> list[RenderableType]:
@@ -86,7 +88,7 @@ def _feed(dialect: str, kind: str, sender: str, feed: object) -> FeedRow:
 @command(app, "simulate")
 async def simulate(
     out: Output,
-    file: Annotated[Path, typer.Argument(help="HL7 (messages, batches, MLLP frames) or X12.", exists=True)],
+    file: Annotated[Path, typer.Argument(help="HL7 (messages, batches, MLLP frames), X12 or CSV.", exists=True)],
     sender: Annotated[str, typer.Option("--sender", "-s", help="Read it as this sender's or partner's.")] = "",
     facility: Annotated[str, typer.Option("--facility", "-f", help="Where the sender has no row.")] = "",
     as_of: Annotated[str, typer.Option("--as-of", help="The day its mapping tables hold (YYYY-MM-DD); today.")] = "",

@@ -48,6 +48,10 @@ class MasterFiles:
         await self.listed(message, noun, facility=sender.facility)
         return ""
 
+    async def compared(self, message: Kept, file: MasterFile) -> Report:
+        """List what differs, and nothing else."""
+        return await self._drifts.compare(file, message.id, self._clock().date())
+
     async def listed(self, message: Kept, file: MasterFile, *, facility: str = "") -> str:
         """List what differs and what could not be read; says how many. ``facility``: whose it is where the file does not say.
 
@@ -56,7 +60,7 @@ class MasterFiles:
         """
         if facility and not file.facility:
             file = file.model_copy(update={"facility": facility})
-        report = await self._drifts.compare(file, message.id, self._clock().date())
+        report = await self.compared(message, file)
         for row in file.bad_rows:
             about = {"number": row.row, "facility": file.facility or ""}
             await self._intake.listed("catalogue_row", message, row.reason, None, row.path, **about)

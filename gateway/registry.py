@@ -18,7 +18,10 @@ from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement
 from canonical.senders import Mappings, Sender
 from formats.hl7 import Message
 from formats.x12 import Document, Interchange
+from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
+    csv_catalogue,
+    csv_requisitions,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
@@ -60,6 +63,28 @@ HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
     ("hl7", "MFN^M16"): hl7_mfn_m16.read,
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
+
+# What reads a CSV file, by what it is named at our doors. A sender whose files break it gets a feed of its own.
+CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
+    ("csv", "catalogue"): CsvFeed(
+        "csv_catalogue", csv_catalogue.COLUMNS, csv_catalogue.REQUIRED, csv_catalogue.TOTAL, csv_catalogue.read
+    ),
+    ("csv", "requisitions"): CsvFeed(
+        "csv_requisitions",
+        csv_requisitions.COLUMNS,
+        csv_requisitions.REQUIRED,
+        csv_requisitions.TOTAL,
+        csv_requisitions.read,
+        group=csv_requisitions.GROUP,
+    ),
+}
+CSV_OVERRIDES: dict[tuple[str, str, str], CsvFeed] = {}
+CSV_KINDS: dict[str, str] = {feed.kind: name for (_, name), feed in CSV_FEEDS.items()}
+
+
+def csv_feed(name: str, sender: str = "") -> CsvFeed | None:
+    """The feed of a kind of CSV file (``catalogue``) from a sender, None where nobody reads it."""
+    return CSV_OVERRIDES.get(("csv", name, sender)) or CSV_FEEDS.get(("csv", name))
 
 
 def hl7_feed(kind: str, sender: str = "") -> Hl7Feed | None:

@@ -15,7 +15,10 @@ from canonical.purchasing import Requisition
 from canonical.senders import Mapping
 from gateway.simulate import Book, simulate
 from tests.formats.hl7_files import ALL, PUBLIC, message, sample
+from tests.gateway.csv_house import CATALOGUE, REQUISITIONS, SUPPLIER
+from tests.gateway.csv_house import WARD as WARD_FILES
 from tests.gateway.feeds.hl7_senders import LINE, WARD
+from tests.gateway.test_csv_files import BAD_ROWS
 
 X12 = Path(__file__).parents[1] / "samples" / "x12"
 PUBLIC_X12 = Path(os.environ.get("FASCIA_SAMPLES", "/nowhere")) / "x12"
@@ -109,3 +112,17 @@ def _judged(data: bytes) -> None:
         assert all(problem.reason for problem in one.problems)
         if one.reads and not one.refused and one.kind != "ISA":
             assert one.nouns or one.problems
+
+
+def test_a_file_of_rows_shows_what_would_be_taken_and_what_not() -> None:
+    (found,) = simulate(BAD_ROWS, Book(TODAY, senders=[SUPPLIER]), sender="ALPINE")
+    assert (found.kind, found.sender, found.known, found.refused) == ("csv_catalogue", "ALPINE", True, False)
+    assert [problem.path for problem in found.problems] == ["row 5 price", "row 6", "row 7 base_units"]
+    (file,) = found.nouns
+    assert isinstance(file, MasterFile) and [entry.row for entry in file.entries] == ["2", "3", "4"]
+    (strict,) = simulate(BAD_ROWS, Book(TODAY, senders=[SUPPLIER.changed(bad_rows="refuse all")]), sender="ALPINE")
+    assert strict.refused
+    (asked,) = simulate(REQUISITIONS, Book(TODAY, senders=[WARD_FILES]), sender="WARD-FILES")
+    assert sorted(noun.number for noun in asked.nouns if isinstance(noun, Requisition)) == ["R-1", "R-2"]
+    (cut,) = simulate(b"H,1\n" + CATALOGUE, Book(TODAY), sender="ALPINE")
+    assert cut.refused and "cut off" in cut.problems[0].reason

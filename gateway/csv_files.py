@@ -1,0 +1,376 @@
+"""Takes a kept CSV file where it belongs: requisitions start cases, catalogues are held against the register, bad rows stand apart.
+
+A file is one message, each requisition of it and each part set apart is one of its own, under a key made of the file's. So a file
+that was broken off anywhere is taken again from its beginning, and what was done before is found done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from canonical.base import Canonical
+from canonical.catalogue import CatalogueEntry, MasterFile
+from canonical.errors import Malformed, Rejected, Unavailable
+from canonical.messages import Kept, Move, NewMessage
+from canonical.purchasing import Requisition
+from canonical.senders import Mappings, Sender
+from gateway.csv_reading import CsvFile, Part, rows_of
+from gateway.csv_results import FileResult, TakenRequisition, faults_of, result_name
+from gateway.csv_rows import RowFault
+from gateway.directory import SenderRegister
+from gateway.intake import REQUISITION, Intake
+from gateway.mapping import in_force
+from gateway.master_files import MasterFiles
+from gateway.registry import CSV_KINDS, csv_feed
+
+RESULT: Final = "csv_result"
+MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than was agreed, and refused whole
+ENTRIES_AT_ONCE: Final = 2000
+REQUISITIONS_AT_ONCE: Final = 100
+BREATH: Final = 200  # parts read before others in this process have their turn
+
+log = structlog.get_logger(__name__)
+Thing = TypeVar("Thing")
+
+
+class Results(Protocol):
+    """Where senders look for what became of their files."""
+
+    async def put(self, source: str, name: str, data: bytes) -> None:
+        """Put a result where the file source's row says. Raises Unavailable, Rejected."""
+        ...
+
+
+class Terms(Protocol):
+    """What a file source says otherwise than its sender."""
+
+    async def bad_rows(self, source: str) -> str | None: ...
+
+
+class CsvFiles:
+    """The way on of CSV files, whichever door they came by; the routing sweep's too."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        register: SenderRegister,
+        master_files: MasterFiles,
+        results: Results,
+        terms: Terms | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._intake = intake
+        self._journal = intake.journal
+        self._register = register
+        self._master_files = master_files
+        self._results = results
+        self._terms = terms
+        self._clock = clock
+        for kind, name in CSV_KINDS.items():
+            feed = csv_feed(name)
+            assert feed is not None
+            intake.add_route(kind, self._route)
+            intake.add_route(feed.parts_kind, self._rows_again)
+
+    async def opened(self, data: bytes, kind: str, sender: Sender) -> CsvFile:
+        """A file as its sender's feed reads it.
+
+        Raises:
+            Malformed: it cannot be read at all.
+            Rejected: it is not in the sender's scope, or nobody reads it.
+        """
+        if not sender.takes(kind):
+            raise Rejected(f"{kind} is not in the scope of sender {sender.code}", code="not-allowed")
+        feed = csv_feed(CSV_KINDS.get(kind.removesuffix("_rows"), ""), sender.code)
+        if feed is None:
+            raise Rejected(f"nobody reads {kind}", code="configuration")
+        return CsvFile(data, feed, sender, await self._mappings(sender))
+
+    async def sender(self, code: str) -> Sender | None:
+        """A sender's row as it stands."""
+        return next((one for one in await self._register.senders() if one.code == code), None)
+
+    async def _mappings(self, sender: Sender) -> Mappings:
+        return in_force(await self._register.mappings(), sender.code, self._today())
+
+    def _today(self) -> date:
+        return self._clock().date()
+
+    # ---- a kept file, now or from the sweep ---------------------------------------------------------------------------
+
+    async def _route(self, message: Kept) -> None:
+        whole = await self._journal.read(message.id)
+        if whole is None:
+            raise Unavailable(f"message {message.id} is not in the journal", system="store")
+        sender = await self.sender(whole.sender)
+        if sender is None:
+            await self._intake.dead(whole, f"its sender {whole.sender} is not in the register")
+            return
+        try:
+            file = await self.opened(whole.data, whole.kind, sender)
+            rows = file.check()
+        except (Malformed, Rejected) as wrong:
+            await self._refused(whole, sender, wrong.message)
+            return
+        bad = await self._bad(file)
+        if reason := await self._refuses_all(bad, sender, whole):
+            await self._refused(whole, sender, reason, rows, bad)
+            return
+        await self._set_apart(whole, sender, file, bad)
+        said, taken, refused = await self._take(whole, sender, file)
+        faults = (*faults_of(bad), *refused)
+        await self._told(whole, sender, rows, faults, taken, said)
+
+    async def _bad(self, file: CsvFile) -> list[Part]:
+        """What cannot be read, found before anything is taken."""
+        bad: list[Part] = []
+        async for part in _breathing(file.parts()):
+            if part.noun is None:
+                bad.append(part)
+                if len(bad) > MOST_BAD:
+                    break
+        return bad
+
+    async def _refuses_all(self, bad: Sequence[Part], sender: Sender, whole: Kept) -> str:
+        """Why the whole file is refused for its bad rows; empty: it is not."""
+        if not bad:
+            return ""
+        if len(bad) > MOST_BAD:
+            return f"more than {MOST_BAD} of its rows cannot be read: it is refused whole"
+        own = await self._terms.bad_rows(whole.channel) if self._terms is not None and whole.channel else None
+        if (own or sender.bad_rows) == "refuse all":
+            return f"{rows_of(bad)} of its rows cannot be taken, so by agreement none is"
+        return ""
+
+    async def _set_apart(self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part]) -> None:
+        """Keep each bad part under its own name, to be corrected and replayed, and list it for a person."""
+        for some in _in_parts(bad, REQUISITIONS_AT_ONCE):
+            kept = await self._journal.keep_many(
+                [
+                    _part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
+                        update={"control_number": f"{whole.control_number} row {part.first}"}
+                    )
+                    for part in some
+                ]
+            )
+            moves = []
+            for part, result in zip(some, kept, strict=True):
+                fault = part.faults[0]
+                reason = f"row {fault.row}{f' {fault.column}' if fault.column else ''}: {fault.reason}"
+                where = {"number": f"row {part.first}", "facility": sender.facility, "supplier": sender.code}
+                owner = f" [owner: {sender.owner}]" if sender.owner else ""
+                kind = "catalogue_row" if file.feed.kind == "csv_catalogue" else "requisition_row"
+                await self._intake.listed(
+                    kind, result.message, f"{whole.control_number} {reason}{owner}", None, "", **where
+                )
+                if result.message.state in ("received", "validated"):
+                    moves.append(Move(message=result.message.id, state="dead", reason=reason))
+            await self._journal.mark_many(moves)
+        if bad:
+            log.warning("rows set apart", message=whole.id, sender=sender.code, parts=len(bad), rows=rows_of(bad))
+
+    async def _rows_again(self, message: Kept) -> None:
+        """Rows that were set apart, perhaps corrected by now, or their codes given a row in a table."""
+        sender = await self.sender(message.sender)
+        if sender is None:
+            raise Rejected(f"its sender {message.sender} is not in the register", code="configuration")
+        file = await self.opened(message.data, message.kind.removesuffix("_rows"), sender)
+        for part in file.parts():
+            if part.faults:
+                fault = part.faults[0]
+                place = f"row {fault.row} {fault.column}".strip()
+                raise Malformed(f"{place}: {fault.reason}", path=place, code="data-invalid")
+        said, taken, refused = await self._take(message, sender, file)
+        if refused:
+            raise Rejected(refused[0].reason)
+        case = taken[0].case if len(taken) == 1 else ""
+        await self._journal.mark(message.id, "routed", reason=said, case=case)
+
+    # ---- what can be read ---------------------------------------------------------------------------------------------
+
+    async def _take(
+        self, whole: Kept, sender: Sender, file: CsvFile
+    ) -> tuple[str, list[TakenRequisition], list[RowFault]]:
+        """Take every good part; gives what is to be said of catalogues, the requisitions begun and those refused."""
+        entries: list[CatalogueEntry] = []
+        asked: list[tuple[Part, Requisition]] = []
+        taken: list[TakenRequisition] = []
+        refused: list[RowFault] = []
+        differ = compared = unknown = 0
+
+        async def compare() -> None:
+            nonlocal differ, compared, unknown
+            report = await self._master_files.compared(whole, catalogue(file, sender, entries))
+            differ, compared = differ + len(report.differ), compared + report.compared
+            unknown += report.unknown
+            entries.clear()
+
+        async def begin() -> None:
+            await self._begin(whole, sender, asked, taken, refused)
+            asked.clear()
+
+        async for part in _breathing(file.parts()):
+            if isinstance(part.noun, CatalogueEntry):
+                entries.append(part.noun)
+                if len(entries) == ENTRIES_AT_ONCE:
+                    await compare()
+            elif isinstance(part.noun, Requisition):
+                asked.append((part, part.noun))
+                if len(asked) == REQUISITIONS_AT_ONCE:
+                    await begin()
+        if entries:
+            await compare()
+        if asked:
+            await begin()
+        said = f"{differ} of {compared} things differ from the register" if compared or unknown else ""
+        return said + (f", {unknown} items are none of ours" if unknown else ""), taken, refused
+
+    async def _begin(
+        self,
+        whole: Kept,
+        sender: Sender,
+        asked: Sequence[tuple[Part, Requisition]],
+        taken: list[TakenRequisition],
+        refused: list[RowFault],
+    ) -> None:
+        """Keep each requisition as a message of its own, and start its case."""
+        new = [
+            _part_of(whole, REQUISITION, one.model_dump_json(exclude_defaults=True).encode(), one.number, sender)
+            for _, one in asked
+        ]
+        for (part, one), result in zip(asked, await self._journal.keep_many(new), strict=True):
+            message = result.message
+            if message.state in ("received", "validated"):
+                if not await self._intake.route(message):
+                    raise Unavailable(f"requisition {one.number} waits for its case", system="temporal")
+                message = await self._journal.read(message.id) or message
+            if message.state == "routed":
+                taken.append(TakenRequisition(row=part.first, number=one.number, case=message.case))
+                continue
+            refused += [
+                RowFault(row=row.number, column="number", reason=message.reason or "refused") for row in part.rows
+            ]
+
+    # ---- what its sender is told --------------------------------------------------------------------------------------
+
+    async def _refused(self, whole: Kept, sender: Sender, reason: str, rows: int = 0, bad: Sequence[Part] = ()) -> None:
+        """Nothing of it is taken: it is listed for a person, and its sender told why."""
+        owner = f" [owner: {sender.owner}]" if sender.owner else ""
+        first = f"; the first: row {bad[0].faults[0].row} {bad[0].faults[0].reason}" if bad else ""
+        about = {"number": whole.control_number, "facility": sender.facility, "supplier": sender.code}
+        await self._intake.listed("unreadable", whole, f"{reason}{first}{owner}", None, "", **about)
+        result = _result(whole, "refused", reason).model_copy(
+            update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD]}
+        )
+        await self._answer(whole, result)
+        await self._journal.mark(whole.id, "refused", reason=f"{reason}{first}")
+
+    async def _told(
+        self,
+        whole: Kept,
+        sender: Sender,
+        rows: int,
+        faults: Sequence[RowFault],
+        taken: Sequence[TakenRequisition],
+        said: str,
+    ) -> None:
+        out = len({one.row for one in faults})
+        result = _result(whole, "taken in part" if out else "taken").model_copy(
+            update={
+                "rows": rows,
+                "taken": rows - out,
+                "refused": out,
+                "faults": tuple(sorted(faults, key=lambda one: one.row)),
+                "requisitions": tuple(taken),
+            }
+        )
+        await self._answer(whole, result)
+        case = taken[0].case if len(taken) == 1 else ""
+        await self._journal.mark(whole.id, "routed", reason="; ".join(filter(None, (result.said(), said))), case=case)
+        log.info("file taken", message=whole.id, sender=sender.code, kind=whole.kind, rows=rows, refused=out)
+
+    async def _answer(self, whole: Kept, result: FileResult) -> None:
+        """Keep the result, then put it where its sender looks. What was told once is told again in the same words."""
+        data = result.as_csv() if whole.channel else result.model_dump_json(exclude_defaults=True).encode()
+        name = result_name(whole.control_number)
+        new = NewMessage(direction="out", door=whole.door, data=data, sender=whole.sender, kind=RESULT)
+        about = {"control_number": name, "key": f"{whole.id}/result", "channel": whole.channel, "trace": whole.trace}
+        kept = await self._journal.keep(new.model_copy(update=about))
+        answer = kept.first if kept.outcome == "conflict" and kept.first is not None else kept.message
+        state, reason = "sent", ""
+        if whole.channel:
+            stored = await self._journal.read(answer.id)
+            try:
+                await self._results.put(whole.channel, name, stored.data if stored else data)
+            except Rejected as never:  # the file is taken all the same; a person looks why its sender cannot be told
+                state, reason = "dead", never.message
+                log.error("result cannot be put", alert=True, source=whole.channel, problem=never.message)
+        await self._journal.mark(answer.id, state, reason=reason)
+        await self._journal.answered(whole.id, answer.id)
+
+    async def told_again(self, message: Kept) -> None:
+        """Put the result of a file that came a second time where its sender looks, as it was."""
+        answer = await self._journal.read(message.answer) if message.answer else None
+        if answer is not None and message.channel:
+            await self._results.put(message.channel, answer.control_number, answer.data)
+
+
+def catalogue(file: CsvFile, sender: Sender, entries: Sequence[Canonical]) -> MasterFile:
+    """Rows of a catalogue as the master file they are of."""
+    day = file.sheet.made_on
+    return MasterFile.model_validate(
+        {
+            "kind": "catalogue",
+            "source": sender.code,
+            "facility": sender.facility,
+            "number": file.sheet.number,
+            "issued_on": day if _is_day(day) else None,
+            "entries": tuple(entries),
+        }
+    )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _part_of(whole: Kept, kind: str, data: bytes, part: str, sender: Sender) -> NewMessage:
+    """A message that is a part of a file's, the same one each time the file is read."""
+    about = {"sender": whole.sender, "channel": whole.channel, "trace": whole.trace, "priority": sender.priority}
+    return NewMessage(door=whole.door, data=data, kind=kind, key=f"{whole.id}/{part}").model_copy(update=about)
+
+
+def _result(whole: Kept, state: str, reason: str = "") -> FileResult:
+    name = whole.control_number
+    digest = whole.hash or hashlib.sha256(whole.data).hexdigest()
+    return FileResult.model_validate(
+        {
+            "message": whole.id,
+            "name": name,
+            "feed": CSV_KINDS.get(whole.kind, ""),
+            "sha256": digest,
+            "state": state,
+            "reason": reason,
+        }
+    )
+
+
+async def _breathing(parts: Iterator[Part]) -> AsyncIterator[Part]:
+    """Parts one by one, with a breath for everybody else in this process now and then."""
+    for count, part in enumerate(parts, start=1):
+        yield part
+        if count % BREATH == 0:
+            await asyncio.sleep(0)
+
+
+def _in_parts(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    return (things[at : at + size] for at in range(0, len(things), size))
