@@ -287,7 +287,7 @@ class CsvFiles:
                 "taken": rows - out,
                 "refused": out,
                 "faults": tuple(sorted(faults, key=lambda one: one.row)),
-                "requisitions": tuple(taken),
+                "requisitions": tuple(sorted(taken, key=lambda one: one.row)),
             }
         )
         await self._answer(whole, result)

@@ -1,6 +1,6 @@
 """The REST door: who may call, how often, how much; every request in one trace, every failure in one form.
 
-What a path does stands in ``rest_requisitions``, ``rest_lookups`` and ``rest_decisions``; ``rest_docs`` tells people of it.
+What a path does stands in a ``rest_...`` file of its own; ``rest_docs`` tells people of it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from canonical.errors import FasciaError
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
 from gateway import problems
+from gateway.csv_files import CsvFiles
 from gateway.intake import Intake
 from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
 from gateway.problems import Problem
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
+MOST_BYTES_OF_A_FILE = 16 * 1024 * 1024  # which no case is given as it is
 QUIET = ("/healthz", "/readyz")  # asked every few seconds
 Check = Callable[[], Awaitable[None]]
 
@@ -45,6 +47,7 @@ class Doors:
     lookups: Lookups
     unmatched: UnmatchedList
     seal_key: bytes
+    files: CsvFiles | None = None
     ready: Mapping[str, Check] = field(default_factory=dict)
     version: str = "0.1.0"
 
@@ -84,7 +87,7 @@ def may(who: Caller, scope: str) -> None:
 
 def make_app(behind: Doors) -> FastAPI:
     """The REST door on what stands behind it."""
-    from gateway import rest_decisions, rest_docs, rest_lookups, rest_requisitions
+    from gateway import rest_decisions, rest_docs, rest_files, rest_lookups, rest_requisitions
 
     app = FastAPI(
         title="Fascia",
@@ -102,7 +105,7 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_lookups, rest_decisions):
+    for part in (rest_requisitions, rest_files, rest_lookups, rest_decisions):
         app.include_router(part.router)
     _add_health(app, behind)
     _add_schemas(app)
@@ -220,8 +223,9 @@ class _Bounded:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = Problem(413, "too-large", f"a request is at most {MOST_BYTES} bytes")
-        if not declared.isdigit() or int(declared) > MOST_BYTES:
+        most = MOST_BYTES_OF_A_FILE if scope["path"].startswith("/v1/files/") else MOST_BYTES
+        too_large = Problem(413, "too-large", f"a request is at most {most} bytes")
+        if not declared.isdigit() or int(declared) > most:
             await problems.answer(too_large)(scope, receive, send)
             return
         seen = 0
@@ -230,7 +234,7 @@ class _Bounded:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > MOST_BYTES:
+            if seen > most:
                 raise too_large
             return message
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
 from canonical.errors import Unavailable
+from canonical.senders import Mapping, Sender
+from gateway.csv_files import CsvFiles
 from gateway.intake import Intake
 from gateway.lookups import Caller
+from gateway.master_files import MasterFiles
 from gateway.rest import Doors, make_app
 from gateway.rest_decisions import settle_decisions
 from tests import build
 from tests.fakes.store import FakeCases
+from tests.gateway.csv_house import FakeDrifts, FakeResults
 from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched, NotingJournal
 
 SYSTEM = Caller(
     key="key-1",
     sender="orplan",
     facility="NGH",
-    scopes=("requisitions", "lookups", "source:surgery-app"),
+    scopes=("requisitions", "lookups", "files", "source:surgery-app"),
     per_minute=1000,
 )
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
@@ -53,11 +58,26 @@ class House:
             lookups=self.lookups,
             unmatched=FakeUnmatched(self.cases),
             seal_key=build.SEAL_KEY,
+            files=self.csv_files(),
             ready={"store": self.check("store"), "temporal": self.check("temporal")},
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(make_app(doors), raise_app_exceptions=False), base_url="http://door"
         )
+
+    def csv_files(self) -> CsvFiles:
+        """What takes uploaded files; ``rows`` are the senders' of the register."""
+        self.rows: list[Sender] = [
+            Sender(code="orplan", facility="NGH", dialect="rest", source="surgery-app", department="surgery")
+        ]
+        self.drifts, self.results = FakeDrifts(), FakeResults()
+        return CsvFiles(self.intake, self, MasterFiles(self.intake, self.drifts), self.results)
+
+    async def senders(self) -> Sequence[Sender]:
+        return self.rows
+
+    async def mappings(self) -> Sequence[Mapping]:
+        return ()
 
     def check(self, name: str):  # type: ignore[no-untyped-def]
         async def checked() -> None:
