@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import httpx
 
 from adapters.erp.tryton.erp import TrytonErp
+from adapters.folders.local import LocalFolder
+from adapters.folders.sftp import SftpFolder
 from adapters.supplier.x12_sftp import X12SftpSupplier
+from canonical.folders import FileSource, Folder
 from canonical.parties import Partner
 from canonical.ports import Erp, Journal, Mailbox, Numbering, SupplierChannel
 
@@ -41,4 +45,10 @@ ERPS: Final[Mapping[str, Callable[[ErpAccess], Erp]]] = {"tryton": tryton}
 # By the dialect in the partner's row.
 SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], Mailbox]], SupplierChannel]]] = {
     "x12": X12SftpSupplier
+}
+
+# By the kind in the file source's row; the keys of those over SFTP are in the folder of our secrets.
+FOLDERS: Final[Mapping[str, Callable[[FileSource, Path], Folder]]] = {
+    "folder": lambda source, _: LocalFolder(source),
+    "sftp": lambda source, keys: SftpFolder(source, keys=keys),
 }
