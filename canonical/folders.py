@@ -116,3 +116,11 @@ class Folder(Protocol):
     async def close(self) -> None:
         """Give the connection back."""
         ...
+
+
+class Arrival(Canonical):
+    """A file that came before: its message, the key it was kept under, and the SHA-256 of its bytes."""
+
+    id: str
+    key: str
+    hash: str

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, catalogue, invoicing, parties, purchasing, senders, supply
+from canonical import calendar, cases, catalogue, folders, invoicing, parties, purchasing, senders, supply
 from canonical.events import EVENTS
 from cli.compatibility import Break, breaks
 
@@ -51,6 +51,7 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("business_calendar", 1, calendar.BusinessCalendar),
     ("sender", 1, senders.Sender),
     ("channel", 1, senders.Channel),
+    ("file_source", 1, folders.FileSource),
     ("mapping", 1, senders.Mapping),
     ("master_file", 1, catalogue.MasterFile),
     ("decision", 1, cases.Decision),

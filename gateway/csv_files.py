@@ -314,11 +314,22 @@ class CsvFiles:
         await self._journal.mark(answer.id, state, reason=reason)
         await self._journal.answered(whole.id, answer.id)
 
+    async def refuse(self, message: Kept, sender: Sender, reason: str) -> None:
+        """Nothing of a kept file is taken, for a reason its door found; the same again is harmless."""
+        whole = await self._journal.read(message.id)
+        if whole is None:
+            raise Unavailable(f"message {message.id} is not in the journal", system="store")
+        await self._refused(whole, sender, reason)
+
     async def told_again(self, message: Kept) -> None:
         """Put the result of a file that came a second time where its sender looks, as it was."""
         answer = await self._journal.read(message.answer) if message.answer else None
-        if answer is not None and message.channel:
+        if answer is None or not message.channel:
+            return
+        try:
             await self._results.put(message.channel, answer.control_number, answer.data)
+        except Rejected as never:
+            log.error("result cannot be put", alert=True, source=message.channel, problem=never.message)
 
 
 def catalogue(file: CsvFile, sender: Sender, entries: Sequence[Canonical]) -> MasterFile:

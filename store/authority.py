@@ -2,7 +2,7 @@
 
 | kind | made by | the hospital's own fields in it |
 | --- | --- | --- |
-| facility, department, calendar, partner, policy, contract_price, sender, channel, mapping | hospital | all |
+| facility, department, calendar, partner, policy, contract_price, sender, channel, mapping, file_source | hospital | all |
 | item | ERP | tracking, bulk, stocked_at_par, capital |
 | supplier | ERP | status_reason |
 | cost_centre | ERP | budget, period_from, period_to |
@@ -21,6 +21,7 @@ from typing import Any
 
 from canonical.base import Canonical
 from canonical.calendar import BusinessCalendar
+from canonical.folders import FileSource
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.senders import Channel, Mapping, Sender
 from canonical.supply import ContractPrice, Item
@@ -70,5 +71,6 @@ KINDS: dict[str, Kind] = {
     "sender": Kind(Sender, lambda sender: sender.code, of_all=True),
     "channel": Kind(Channel, lambda channel: channel.code, of_all=True),
     "mapping": Kind(Mapping, lambda mapping: mapping.code, of_all=True, dated=True),
+    "file_source": Kind(FileSource, lambda source: source.code, of_all=True),
 }
 """Every kind, in the order a folder of files is loaded: what others name comes first."""

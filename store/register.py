@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.base import Canonical, content_hash
 from canonical.calendar import BusinessCalendar
 from canonical.errors import Malformed, Rejected
+from canonical.folders import FileSource
 from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Policy, Supplier
 from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
@@ -42,6 +43,7 @@ _NAMES = {
     "sender": ("facility",),
     "channel": ("facility",),
     "mapping": ("sender",),
+    "file_source": ("sender",),
 }
 
 
@@ -318,7 +320,7 @@ class _Load:
             _check_units(record)
         elif isinstance(record, Sender | Channel) and record.facility not in self._known["facility"]:
             raise _Refused("facility", f"no facility {record.facility} in the register")
-        elif isinstance(record, CodeMapping) and record.sender not in self._known["sender"]:
+        elif isinstance(record, CodeMapping | FileSource) and record.sender not in self._known["sender"]:
             raise _Refused("sender", f"no sender {record.sender} in the register")
         if isinstance(record, ContractPrice | Policy) and record.valid_to and record.valid_to < record.valid_from:
             raise _Refused("valid_to", "it ends before it begins")

@@ -35,6 +35,7 @@ FILES = {
     "senders": "sender",
     "channels": "channel",
     "mappings": "mapping",
+    "file_sources": "file_source",
 }
 _NESTED = {"packaging": "packagings", "supplier_item": "suppliers"}  # part of an item, a row each
 ORDER = [*KINDS]

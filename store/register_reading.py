@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical, Money
 from canonical.calendar import BusinessCalendar
+from canonical.folders import FileSource
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.senders import Channel, Mapping, Sender
 from canonical.supply import ContractPrice, Item
@@ -169,6 +170,11 @@ class RegisterReading:
         """Every sender's tables of codes as in force on a day; without one, today."""
         async with transaction(self._engine) as connection:
             return await all_current(connection, Mapping, "mapping", [""], as_of or self._today())
+
+    async def file_sources(self) -> Sequence[FileSource]:
+        """Every folder that is watched for files."""
+        async with transaction(self._engine) as connection:
+            return await all_current(connection, FileSource, "file_source", [""], self._today())
 
     async def contract_prices(self, facility: str, item: str, as_of: date) -> Sequence[ContractPrice]:
         """The contract prices of an item in force on a day: the facility's own before those of all facilities."""

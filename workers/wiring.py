@@ -19,24 +19,28 @@ from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
-from adapters.registry import ERPS, SUPPLIERS, ErpAccess
+from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
 from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
+from canonical.folders import FileSource, Folder
 from canonical.messages import KeepResult, NewMessage
 from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.files import FilesDoor
+from gateway.folders import FolderDoor
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
 from store import migrate
+from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.database import open_engine
@@ -53,6 +57,8 @@ from store.replies import StoredReplies
 from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
+from workers.loops.folder_watch import FolderResults, FolderWatch
+from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
@@ -84,6 +90,7 @@ class Wiring:
     client: Client
     _erps: dict[str, Erp] = field(default_factory=dict)
     _mailboxes: dict[str, SftpMailbox] = field(default_factory=dict)
+    _folders: dict[str, Folder] = field(default_factory=dict)
 
     @cached_property
     def seal_key(self) -> bytes:
@@ -145,10 +152,29 @@ class Wiring:
         """Where catalogues and location files go."""
         return MasterFiles(self.intake, self.drift)
 
+    def folder_for(self, source: FileSource) -> Folder:
+        """The folders of a file source as its row is now; a changed row is another one."""
+        row = source.model_dump_json()
+        if row not in self._folders:
+            self._folders[row] = FOLDERS[source.kind](source, self.settings.home / SECRETS)
+        return self._folders[row]
+
+    @cached_property
+    def csv_files(self) -> CsvFiles:
+        """Where CSV files go on from here, whichever door they came by."""
+        results = FolderResults(self.register, self.folder_for)
+        return CsvFiles(self.intake, self.register, self.master_files, results, results)
+
+    def folder_watch(self, turn: Turn) -> FolderWatch:
+        """Watches the folders of the register's file sources; with none it does nothing."""
+        door = FolderDoor(self.intake, self.csv_files, StoredArrivals(self.database))
+        return FolderWatch(self.register, self.folder_for, door, turn)
+
     def corridor(self) -> Intake:
         """The corridor with the way on of every door's messages, as the routing sweep and a replay need it."""
         settle_decisions(self.intake)
         assert self.mailbox_door
+        assert self.csv_files
         return self.intake
 
     @cached_property
@@ -228,6 +254,7 @@ class Wiring:
             quotas=StoredQuotas(self.database),
             lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
+            files=self.csv_files,
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
@@ -244,6 +271,8 @@ class Wiring:
         """Give every connection back."""
         for mailbox in self._mailboxes.values():
             await mailbox.close()
+        for folder in self._folders.values():
+            await folder.close()
         for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()

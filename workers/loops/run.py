@@ -61,6 +61,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         standings = StoredStandings(parts.database)
         outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, channels.own_name())
         group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
+        group.create_task(forever("watched folders", given.poll_interval, parts.folder_watch(turn).once, stop))
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
         group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
