@@ -163,7 +163,9 @@ async def folders(settings: Settings) -> Finding:
     for one in sources:
         ill += [f"{one.code}: {trouble}" for trouble in [await _trouble(one, settings)] if trouble]
     if ill:
-        return Finding("folders", "fail", "", "; ".join(ill), "mend it, or correct the file source's row (docs/files.md)")
+        return Finding(
+            "folders", "fail", "", "; ".join(ill), "mend it, or correct the file source's row (docs/files.md)"
+        )
     return Finding("folders", "ok", "", f"{len(sources)} folders watched" if sources else "no folder is watched")
 
 

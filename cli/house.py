@@ -69,6 +69,7 @@ class KeyRequest(Canonical):
     scopes: tuple[str, ...] = ()
     per_minute: int = Field(default=60, ge=0, le=1_000_000)
     days: int | None = Field(default=None, gt=0, le=36_500)
+    hmac: bool = False
 
 
 class SubscriberRequest(Canonical):

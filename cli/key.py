@@ -34,7 +34,7 @@ async def list_keys(out: Output, limit: Limit = 50) -> None:
         shown = table("key", "sender", "facility", "person", "may", "a minute", "made", "ends")
         for row in rows:
             ends = f"revoked {when(row.revoked_at)}" if row.revoked_at else when(row.expires_at)
-            may = " ".join(row.scopes) or "everything"
+            may = ("signs: " if row.hmac else "") + (" ".join(row.scopes) or "everything")
             shown.add_row(
                 row.id, row.sender, row.facility, row.person, may, str(row.per_minute), when(row.made_at), ends
             )
@@ -67,6 +67,9 @@ async def add(
         list[str] | None, typer.Option("--source", help="The ordering system it sends for; without, the sender's name.")
     ] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="How long it is good.")] = None,
+    hmac: Annotated[
+        bool, typer.Option("--hmac", help="It signs its requests (POST /v1/hooks/SENDER) instead of sending the key.")
+    ] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Write the secret into this file (mode 0600).")] = None,
     file: Annotated[
         Path | None,
@@ -86,7 +89,7 @@ async def add(
     else:
         scopes = [*(scope or ()), *(f"{SOURCE}{name}" for name in source or ())]
         given = {"sender": sender, "facility": facility, "person": person, "scopes": scopes, "days": days}
-        told = given | {"per_minute": per_minute, "save": str(save) if save else None}
+        told = given | {"per_minute": per_minute, "hmac": hmac, "save": str(save) if save else None}
         wishes = (read_strictly(Wish, json.dumps(told)),)
     if dry_run:
         rows = [{**wish.model_dump(exclude={"save"}), "dry_run": True} for wish in wishes]

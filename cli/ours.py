@@ -286,7 +286,7 @@ class OurHouse:
             )
             for one in requests
         ]
-        made = await stored_keys.StoredKeys(self._wiring.database).add_all(new)
+        made = await stored_keys.StoredKeys(self._wiring.database, seal_key=self._wiring.seal_key).add_all(new)
         return [NewKey(secret=secret, **key.model_dump()) for key, secret in made]
 
     async def revoke_key(self, key: str) -> KeyRow:

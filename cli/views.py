@@ -181,6 +181,7 @@ class KeyRow(Canonical):
     made_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    hmac: bool = False
 
 
 class NewKey(KeyRow):

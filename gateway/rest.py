@@ -26,6 +26,7 @@ from gateway.csv_files import CsvFiles
 from gateway.intake import Intake
 from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
 from gateway.problems import Problem
+from gateway.signatures import Signers
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
 MOST_BYTES_OF_A_FILE = 16 * 1024 * 1024  # which no case is given as it is
@@ -48,6 +49,7 @@ class Doors:
     unmatched: UnmatchedList
     seal_key: bytes
     files: CsvFiles | None = None
+    hooks: Signers | None = None
     ready: Mapping[str, Check] = field(default_factory=dict)
     version: str = "0.1.0"
 
@@ -69,10 +71,15 @@ async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials
             "send the key you were given as `Authorization: Bearer <key>`" if given is None else "this key is not valid"
         )
         raise Problem(401, "auth", detail, headers={"WWW-Authenticate": "Bearer"})
-    if who.per_minute and (wait := await doors(request).quotas.count(who.key, who.per_minute)):
+    await within_quota(doors(request), who)
+    return who
+
+
+async def within_quota(behind: Doors, who: Caller) -> None:
+    """Count a call of a key; one too many is told when the next will do."""
+    if who.per_minute and (wait := await behind.quotas.count(who.key, who.per_minute)):
         detail = f"this key may call {who.per_minute} times a minute"
         raise Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, round(wait)))})
-    return who
 
 
 Who = Annotated[Caller, Depends(caller)]
@@ -87,7 +94,7 @@ def may(who: Caller, scope: str) -> None:
 
 def make_app(behind: Doors) -> FastAPI:
     """The REST door on what stands behind it."""
-    from gateway import rest_decisions, rest_docs, rest_files, rest_lookups, rest_requisitions
+    from gateway import rest_decisions, rest_docs, rest_files, rest_hooks, rest_lookups, rest_requisitions
 
     app = FastAPI(
         title="Fascia",
@@ -105,7 +112,7 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_files, rest_lookups, rest_decisions):
+    for part in (rest_requisitions, rest_hooks, rest_files, rest_lookups, rest_decisions):
         app.include_router(part.router)
     _add_health(app, behind)
     _add_schemas(app)

@@ -99,27 +99,29 @@ async def create_requisition(
     may(who, "requisitions")
     named = f"{DOOR}/{who.sender}/{needed(key)}"
     body = await body_of(request)
-    message = await _kept(behind, who, named, body)
-    requisition = await _read(behind, who, message)
-    started = await _started(behind, message, requisition)
+    message = await kept(behind, who, named, body)
+    requisition = await read(behind, who, message)
+    begun = await started(behind, message, requisition)
     href = f"/v1/requisitions/{quote(requisition.source, safe='')}/{quote(requisition.number, safe='')}"
     response.headers["Location"] = href
-    return Accepted(case=started.case, message=message.id, status=started.outcome, href=href)
+    return Accepted(case=begun.case, message=message.id, status=begun.outcome, href=href)
 
 
-async def _kept(behind: Doors, who: Caller, key: str, body: bytes) -> Kept:
+async def kept(behind: Doors, who: Caller, key: str, body: bytes, door: str = DOOR) -> Kept:
+    """Keep it under the caller's own id of the request; another body under that id is refused."""
     new = NewMessage(
-        door=DOOR, data=body, partner=who.sender, sender=who.key, kind=REQUISITION, key=key, trace=trace_id()
+        door=door, data=body, partner=who.sender, sender=who.key, kind=REQUISITION, key=key, trace=trace_id()
     )
     result = await behind.intake.journal.keep(new)
     if result.outcome == "conflict":
-        reason = "this Idempotency-Key was used with another body"
+        named = "Idempotency-Key" if door == DOOR else "Webhook-Id"
+        reason = f"this {named} was used with another body"
         await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
         raise Problem(422, "idempotency-key-reused", reason)
     return result.message
 
 
-async def _read(behind: Doors, who: Caller, message: Kept) -> Requisition:
+async def read(behind: Doors, who: Caller, message: Kept) -> Requisition:
     """Read it as agreed, and only for the sender's own facility and ordering system; what is refused is so in the journal too."""
     try:
         requisition = read_strictly(Requisition, message.data)
@@ -134,7 +136,7 @@ async def _read(behind: Doors, who: Caller, message: Kept) -> Requisition:
     return requisition
 
 
-async def _started(behind: Doors, message: Kept, requisition: Requisition) -> Started:
+async def started(behind: Doors, message: Kept, requisition: Requisition) -> Started:
     """Start the case; a message that was settled before is answered as it was then."""
     if message.state == "routed":
         return Started("started", message.case or requisition.case_id)

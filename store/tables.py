@@ -285,6 +285,10 @@ api_keys = Table(
     moment("made_at"),
     moment("expires_at", nullable=True),
     moment("revoked_at", nullable=True),
+    words(
+        "sealed"
+    ),  # the secret of a sender that signs (store/sealing.py); its row has no hash anybody could be known by
+    Index(None, "sender", postgresql_where=text("sealed <> ''")),
 )
 
 # Calls of each key in steps of five seconds, newest first (store/quotas.py). Room beside a row: it changes with every call.

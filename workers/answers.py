@@ -20,6 +20,7 @@ from gateway.lookups import (
     SupplierPage,
     SupplierRow,
 )
+from gateway.signatures import Signer
 from store.keys import StoredKeys
 from store.queries import StoredQueries
 from store.query_models import CaseQuery
@@ -40,6 +41,19 @@ class KeysOfCallers:
         caller = Caller.model_validate(found.model_dump())
         person = await self._register.employee(caller.facility, caller.person) if caller.person else None
         return caller.model_copy(update={"roles": person.roles}) if person and person.active else caller
+
+
+class KeysOfSigners:
+    """Who signs, by the sealed secrets in our store."""
+
+    def __init__(self, keys: StoredKeys) -> None:
+        self._keys = keys
+
+    async def signers(self, sender: str) -> Sequence[Signer]:
+        return [
+            Signer(Caller.model_validate(one.caller.model_dump()), one.secret)
+            for one in await self._keys.signing(sender)
+        ]
 
 
 class StoredLookups:

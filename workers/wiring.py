@@ -56,7 +56,7 @@ from store.register import StoredRegister
 from store.replies import StoredReplies
 from store.retention import KeepFor
 from workers import telemetry, temporal
-from workers.answers import KeysOfCallers, StoredLookups
+from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
@@ -255,6 +255,7 @@ class Wiring:
             lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
             files=self.csv_files,
+            hooks=KeysOfSigners(StoredKeys(self.database, seal_key=self.seal_key)),
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),

@@ -14,7 +14,7 @@ from stack import doctor
 from stack.doctor import Finding
 from workers.settings import Settings
 
-PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels"}
+PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels", "folders"}
 
 
 @pytest.fixture

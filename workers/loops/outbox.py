@@ -1,12 +1,14 @@
 """Tells inventory, analytics and others what happened: each business event to each subscriber's webhook, signed, until taken.
 
 ``Fascia-Signature: t=<unix seconds>,v1=<hex>`` is an HMAC-SHA256 of ``<t>.<body>`` under the secret the subscriber was given.
-An event may come twice: ``Fascia-Event`` is its name, the same each time.
+An event may come twice: ``Fascia-Event`` is its name, the same each time. The same in the headers of Standard Webhooks
+(``Webhook-Id``, ``Webhook-Timestamp``, ``Webhook-Signature``), whose signature covers the name too. ``docs/webhooks.md``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
@@ -165,7 +167,7 @@ class OutboxSender:
                 "Content-Type": "application/json",
                 "Fascia-Event": quote(delivery.event.key, safe="/:"),
                 "Fascia-Event-Type": delivery.event.type,
-                **self._signed(delivery.subscriber, body),
+                **self._signed(delivery.subscriber, delivery.event.key, body),
             }
             answer = await self._client.post(
                 delivery.subscriber.url, content=body, headers=headers, timeout=PATIENCE.total_seconds()
@@ -183,11 +185,21 @@ class OutboxSender:
             return _Answer(trouble, wait=min(seconds, LONGEST_PAUSE.total_seconds()))
         return _Answer(trouble, silent=answer.status_code >= 500)
 
-    def _signed(self, subscriber: Subscriber, body: bytes) -> dict[str, str]:
+    def _signed(self, subscriber: Subscriber, event: str, body: bytes) -> dict[str, str]:
         if not subscriber.secret_file:
             return {}
         secret = (self._secrets / subscriber.secret_file).read_bytes().strip()
-        return {"Fascia-Signature": signature(secret, body, self._clock())}
+        at, name = self._clock(), quote(event, safe="/:")
+        stamp = str(int(at.timestamp()))
+        standard = base64.b64encode(
+            hmac.new(secret, f"{name}.{stamp}.".encode() + body, hashlib.sha256).digest()
+        ).decode()
+        return {
+            "Fascia-Signature": signature(secret, body, at),
+            "Webhook-Id": name,
+            "Webhook-Timestamp": stamp,
+            "Webhook-Signature": f"v1,{standard}",
+        }
 
     async def _again(self, delivery: Delivery, trouble: str, standing: Standing) -> None:
         now = self._clock()
