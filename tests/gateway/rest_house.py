@@ -16,6 +16,7 @@ from gateway.lookups import Caller
 from gateway.master_files import MasterFiles
 from gateway.rest import Doors, make_app
 from gateway.rest_decisions import settle_decisions
+from gateway.signatures import Signer
 from tests import build
 from tests.fakes.store import FakeCases
 from tests.gateway.csv_house import FakeDrifts, FakeResults
@@ -49,6 +50,7 @@ class House:
         self.lookups = FakeLookups(self.cases)
         self.quotas = FakeQuotas()
         self.failing: dict[str, bool] = {}
+        self.signing: dict[str, list[Signer]] = {}
         doors = Doors(
             intake=self.intake,
             cases=self.cases,
@@ -59,6 +61,7 @@ class House:
             unmatched=FakeUnmatched(self.cases),
             seal_key=build.SEAL_KEY,
             files=self.csv_files(),
+            hooks=self,
             ready={"store": self.check("store"), "temporal": self.check("temporal")},
         )
         self.client = httpx.AsyncClient(
@@ -72,6 +75,10 @@ class House:
         ]
         self.drifts, self.results = FakeDrifts(), FakeResults()
         return CsvFiles(self.intake, self, MasterFiles(self.intake, self.drifts), self.results)
+
+    async def signers(self, sender: str) -> Sequence[Signer]:
+        """The keys by which a sender signs; ``signing`` by sender."""
+        return self.signing.get(sender, [])
 
     async def senders(self) -> Sequence[Sender]:
         return self.rows
