@@ -48,7 +48,7 @@ class FileSource(Canonical):
     host_key: str = Field(default="", max_length=2000)
     pattern: str = Field(default="*.csv", min_length=1, max_length=120)
     complete: Literal["stable", "marker", "rename"] = "stable"
-    stable_for: float = Field(default=10.0, gt=0, le=86_400)
+    stable_for: int = Field(default=10, ge=1, le=86_400)
     marker: str = Field(default=".done", pattern=r"^\.[A-Za-z0-9._-]{1,20}$")
     checksum: Literal["if there", "required"] = "if there"
     claimed: FolderName = ".claimed"

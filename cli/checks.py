@@ -161,7 +161,7 @@ async def folders(settings: Settings) -> Finding:
         await engine.dispose()
     ill = [f"{one.code}: sender {one.sender} is not active" for one in sources if one.sender not in senders]
     for one in sources:
-        ill += [f"{one.code}: {trouble}" for trouble in [await _trouble(one, settings)] if trouble]
+        ill += [f"{one.code}: {trouble}" for trouble in [await folder_trouble(one, settings)] if trouble]
     if ill:
         return Finding(
             "folders", "fail", "", "; ".join(ill), "mend it, or correct the file source's row (docs/files.md)"
@@ -169,7 +169,7 @@ async def folders(settings: Settings) -> Finding:
     return Finding("folders", "ok", "", f"{len(sources)} folders watched" if sources else "no folder is watched")
 
 
-async def _trouble(source: FileSource, settings: Settings) -> str:
+async def folder_trouble(source: FileSource, settings: Settings) -> str:
     """What keeps a source from being watched; empty: nothing."""
     if source.kind == "sftp":
         key = settings.home / SECRETS / source.key_file

@@ -294,6 +294,8 @@ def test_a_keys_secret_is_shown_once_and_only_to_who_made_it(fascia: Fascia, hou
     )
     assert ended.out.strip() == "fk_secret" and "shown this once" in ended.err
     assert (house.made[0].scopes, house.made[0].days) == (("lookups",), 30)
+    assert fascia("key", "add", "or-planner", "--facility", "NGH", "--hmac").code == 0
+    assert [request.hmac for request in house.made] == [False, True]
     file = tmp_path / "key"
     saved = fascia("key", "add", "or-desk", "--facility", "NGH", "--save", str(file))
     assert "fk_secret" not in saved.out + saved.err

@@ -8,6 +8,7 @@ from canonical.errors import Rejected, Unavailable
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
 from tests.formats.hl7_files import SAMPLES
+from tests.gateway.csv_house import CATALOGUE
 from tests.gateway.feeds.hl7_senders import LINE, order
 
 OMS = str(SAMPLES / "oms_o05.hl7")
@@ -17,6 +18,7 @@ M16 = str(SAMPLES / "mfn_m16.hl7")
 def test_every_feed_is_listed_with_what_it_reads(fascia: Fascia) -> None:
     rows = {row["kind"]: row for row in fascia("feed", "list", "--json").json["items"]}
     assert {"OMS^O05", "OMN^O07", "MFN^M05", "MFN^M16", "832", "855", "810"} <= rows.keys()
+    assert (rows["catalogue"]["dialect"], rows["requisitions"]["feed"]) == ("csv", "csv_requisitions")
     assert rows["OMS^O05"]["feed"] == "hl7_oms_o05" and "stock" in rows["OMS^O05"]["reads"]
     assert fascia("feed", "list", "--csv").out.startswith("dialect,kind,sender,feed,reads\n")
 
@@ -28,6 +30,17 @@ def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> N
     assert message["effects"][0]["content"]["entries"][0]["item"] == "ITM-1001"
     assert message["effects"][0]["would"]["outcome"] == "new"
     assert "ITM-1001" in fascia("feed", "simulate", M16).out
+
+
+def test_a_csv_file_shows_its_bad_rows_and_what_the_others_would_do(fascia: Fascia, tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.csv"
+    file.write_bytes(CATALOGUE + b"ITM-1004,ALP-4,Cap,BX,100,twelve,\n")
+    ended = fascia("feed", "simulate", str(file), "--json")
+    (message,) = ended.json["messages"]
+    assert (ended.code, message["kind"], message["outcome"]) == (0, "csv_catalogue", "read")
+    assert [(problem["path"], problem["refuses"]) for problem in message["problems"]] == [("row 5 price", False)]
+    assert [entry["item"] for entry in message["effects"][0]["content"]["entries"]][-1] == "ITM-1003"
+    assert "noted: row 5 price: this is no number like 12.50" in fascia("feed", "simulate", str(file)).out
 
 
 def test_what_is_refused_is_told_with_its_place_and_ends_as_a_failure(fascia: Fascia, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def test_file_sources_are_loaded_and_one_that_cannot_be_reached_is_refused
     ]
     far, near = sorted(await register.file_sources(), key=lambda one: one.code)
     assert (near.bad_rows, near.complete) == ("refuse all", "marker")
-    assert (far.key_file, far.stable_for, far.bad_rows) == ("alpine_files", 30.0, None)
+    assert (far.key_file, far.stable_for, far.bad_rows) == ("alpine_files", 30, None)
 
 
 @pytest.mark.parametrize("folder", ["/etc", "../up", "a/../../b", ""])

@@ -15,6 +15,7 @@ import httpx
 from canonical.cases import BusinessEvent
 from store.outbox import Delivery, Subscriber
 from store.standing import Standing
+from tests.gateway.test_hooks import receiver
 from workers.loops.outbox import MOST_ATTEMPTS, OutboxSender
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -122,6 +123,10 @@ async def test_an_event_is_sent_with_its_name_and_our_signature(tmp_path: Path) 
     stamp, _, given = request.headers["fascia-signature"].partition(",v1=")
     signed = stamp.removeprefix("t=").encode() + b"." + request.content
     assert given == hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
+    headers = {name: request.headers[name] for name in ("Webhook-Id", "Webhook-Timestamp", "Webhook-Signature")}
+    assert headers["Webhook-Id"] == request.headers["fascia-event"]
+    seconds = float(headers["Webhook-Timestamp"])
+    assert receiver()(headers, request.content, SECRET, set(), lambda: seconds), "as docs/webhooks.md has it"
 
 
 async def test_a_subscriber_that_fails_gets_its_events_later_and_in_order(tmp_path: Path) -> None:
