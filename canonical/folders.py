@@ -81,11 +81,21 @@ class FileSource(Canonical):
 
 
 class FolderFile(Canonical):
-    """A file in a folder: its size in bytes, and when it was last written (seconds, as its own machine counts)."""
+    """A file in a folder: its size in bytes, and when it was last written (seconds, as its own machine counts).
+
+    ``named``: whether its name is text at all; nobody can ask for a file whose name is not, and ``name`` only shows it then.
+    """
 
     name: str
     size: int
     modified: float
+    named: bool = True
+
+    @classmethod
+    def of(cls, name: str, size: int, modified: float) -> FolderFile:
+        """A file of this name as the system gives it, with surrogates for bytes that are no UTF-8."""
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        return cls(name=shown, size=size, modified=modified, named=shown == name)
 
 
 class Folder(Protocol):

@@ -72,6 +72,7 @@ class CsvFiles:
         self._results = results
         self._terms = terms
         self._clock = clock
+        self._under_way: set[str] = set()
         for kind, name in CSV_KINDS.items():
             feed = csv_feed(name)
             assert feed is not None
@@ -105,6 +106,15 @@ class CsvFiles:
     # ---- a kept file, now or from the sweep ---------------------------------------------------------------------------
 
     async def _route(self, message: Kept) -> None:
+        if message.id in self._under_way:  # a large file may take longer than the sweep waits
+            raise Unavailable(f"message {message.id} is being taken already", system="store")
+        self._under_way.add(message.id)
+        try:
+            await self._routed(message)
+        finally:
+            self._under_way.discard(message.id)
+
+    async def _routed(self, message: Kept) -> None:
         whole = await self._journal.read(message.id)
         if whole is None:
             raise Unavailable(f"message {message.id} is not in the journal", system="store")

@@ -46,7 +46,7 @@ class LocalFolder:
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(seen.st_mode):
-                        found.append(FolderFile(name=entry.name, size=seen.st_size, modified=seen.st_mtime))
+                        found.append(FolderFile.of(entry.name, seen.st_size, seen.st_mtime))
             return sorted(found, key=lambda one: (one.modified, one.name))
 
         return await self._done(look)

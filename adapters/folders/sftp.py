@@ -42,7 +42,7 @@ class SftpFolder:
                 return []
             found = await client.readdir(place)
         files = [
-            FolderFile(name=str(one.filename), size=one.attrs.size or 0, modified=one.attrs.mtime or 0)
+            FolderFile.of(str(one.filename), one.attrs.size or 0, one.attrs.mtime or 0)
             for one in found
             if not str(one.filename).startswith(".") and one.attrs.type == asyncssh.FILEXFER_TYPE_REGULAR
         ]

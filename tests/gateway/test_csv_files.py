@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,34 @@ async def test_counts_that_a_sender_must_give_are_missed() -> None:
     counted = b"H,C-1,2026-11-21,3\n" + CATALOGUE + b"T,3,29.85\n"
     assert (await house.taken(counted, name="counted.csv")).state == "routed"
     assert house.drifts.files[0][0].number == "C-1" and house.drifts.files[0][0].issued_on == date(2026, 11, 21)
+
+
+async def test_a_counted_file_cut_anywhere_is_refused_and_one_without_counts_loses_only_what_was_cut() -> None:
+    counted = b"H,C-1,2026-11-21,3\n" + CATALOGUE + b"T,3,29.85\n"
+    for end in range(0, len(counted) - len(b"3,29.85\n"), 7):
+        house = House()
+        assert (await house.taken(counted[:end])).state == "refused"
+        assert house.drifts.files == [] and len(house.cases.unmatched) == 1
+    for end in range(len(CATALOGUE.splitlines()[0]) + 2, len(CATALOGUE), 3):
+        house = House()
+        message = await house.taken(CATALOGUE[:end])
+        begun = CATALOGUE[:end].rstrip(b"\n").count(b"\n")
+        apart = len(house.of_kind("csv_catalogue_rows"))
+        assert message.state == "routed" and len(house.drifts.rows) + apart == begun
+
+
+async def test_while_a_large_file_is_taken_the_sweep_does_not_take_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    message = await house.kept(CATALOGUE)
+    compare = house.drifts.compare
+
+    async def slow(*args: Any) -> Any:
+        assert not await house.intake.route(message), "the sweep comes by"
+        return await compare(*args)
+
+    monkeypatch.setattr(house.drifts, "compare", slow)
+    assert await house.intake.route(message)
+    assert house.drifts.rows == ["2", "3", "4"] and house.now(message).state == "routed"
 
 
 async def test_more_bad_rows_than_anybody_would_look_at_refuse_the_file() -> None:

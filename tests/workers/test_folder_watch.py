@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -279,6 +280,16 @@ async def test_a_file_too_large_stays_and_is_told_once_and_another_source_goes_o
     assert "large.csv" in lying(place) and house.names == ["a.csv"]
     (listed,) = house.cases.unmatched.values()
     assert "large.csv" in listed.reason and "more than 500" in listed.reason
+
+
+async def test_a_file_whose_name_is_no_text_is_listed_and_keeps_no_other_waiting(place: Path) -> None:
+    house = watched(place, complete="rename")
+    (place / os.fsdecode(b"caf\xe9.csv")).write_bytes(CATALOGUE)
+    left(place, "a.csv", CATALOGUE)
+    await house.rounds(3)
+    assert house.names == ["a.csv"]
+    (listed,) = house.cases.unmatched.values()
+    assert "not UTF-8" in listed.reason
 
 
 @pytest.fixture

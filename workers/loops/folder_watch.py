@@ -89,8 +89,11 @@ class FolderWatch:
         for file in waiting:
             if not _is_one(source, file.name):
                 continue
-            if file.size > source.largest:
-                await self._too_large(source, file)
+            if not file.named:
+                await self._pass_over(source, file, "its name is not UTF-8: rename it")
+            elif file.size > source.largest:
+                why = f"its {file.size} bytes are more than {source.largest}: it is left where it is"
+                await self._pass_over(source, file, why)
             elif self._is_whole(source, file, names) and await folder.move(file.name, "", source.claimed, exactly=True):
                 self._seen.pop((source.code, file.name), None)
                 if not await self._take(source, folder, file.name):
@@ -138,13 +141,13 @@ class FolderWatch:
         log.info("file taken in", source=source.code, size=len(data), to=to)
         return True
 
-    async def _too_large(self, source: FileSource, file: FolderFile) -> None:
+    async def _pass_over(self, source: FileSource, file: FolderFile, why: str) -> None:
+        """List a file that stays where it is, once."""
         key = f"{source.code}/{file.name}/{file.size}"
         if key not in self._passed_over:
-            why = f"its {file.size} bytes are more than {source.largest}: it is left where it is"
             await self._door.unread(source, file.name, file.size, why)
             self._passed_over.add(key)
-            log.error("file too large, left where it is", alert=True, source=source.code, size=file.size)
+            log.error("file left where it is", alert=True, source=source.code, size=file.size)
 
 
 class FolderResults:
