@@ -6,20 +6,18 @@ that was broken off anywhere is taken again from its beginning, and what was don
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import structlog
 
-from canonical.base import Canonical
-from canonical.catalogue import CatalogueEntry, MasterFile
+from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.messages import Kept, Move, NewMessage
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
+from gateway.csv_parts import breathing, catalogue, part_of, result_of, some_at_a_time
 from gateway.csv_reading import CsvFile, Part, rows_of
 from gateway.csv_results import FileResult, TakenRequisition, faults_of, result_name
 from gateway.csv_rows import RowFault
@@ -33,10 +31,8 @@ RESULT: Final = "csv_result"
 MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than was agreed, and refused whole
 ENTRIES_AT_ONCE: Final = 2000
 REQUISITIONS_AT_ONCE: Final = 100
-BREATH: Final = 200  # parts read before others in this process have their turn
 
 log = structlog.get_logger(__name__)
-Thing = TypeVar("Thing")
 
 
 class Results(Protocol):
@@ -140,7 +136,7 @@ class CsvFiles:
     async def _bad(self, file: CsvFile) -> list[Part]:
         """What cannot be read, found before anything is taken."""
         bad: list[Part] = []
-        async for part in _breathing(file.parts()):
+        async for part in breathing(file.parts()):
             if part.noun is None:
                 bad.append(part)
                 if len(bad) > MOST_BAD:
@@ -160,10 +156,10 @@ class CsvFiles:
 
     async def _set_apart(self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part]) -> None:
         """Keep each bad part under its own name, to be corrected and replayed, and list it for a person."""
-        for some in _in_parts(bad, REQUISITIONS_AT_ONCE):
+        for some in some_at_a_time(bad, REQUISITIONS_AT_ONCE):
             kept = await self._journal.keep_many(
                 [
-                    _part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
+                    part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
                         update={"control_number": f"{whole.control_number} row {part.first}"}
                     )
                     for part in some
@@ -225,7 +221,7 @@ class CsvFiles:
             await self._begin(whole, sender, asked, taken, refused)
             asked.clear()
 
-        async for part in _breathing(file.parts()):
+        async for part in breathing(file.parts()):
             if isinstance(part.noun, CatalogueEntry):
                 entries.append(part.noun)
                 if len(entries) == ENTRIES_AT_ONCE:
@@ -251,7 +247,13 @@ class CsvFiles:
     ) -> None:
         """Keep each requisition as a message of its own, and start its case."""
         new = [
-            _part_of(whole, REQUISITION, one.model_dump_json(exclude_defaults=True).encode(), one.number, sender)
+            part_of(
+                whole,
+                REQUISITION,
+                one.model_dump_json(exclude_defaults=True).encode(),
+                f"requisition/{one.number}",
+                sender,
+            )
             for _, one in asked
         ]
         for (part, one), result in zip(asked, await self._journal.keep_many(new), strict=True):
@@ -275,7 +277,7 @@ class CsvFiles:
         first = f"; the first: row {bad[0].faults[0].row} {bad[0].faults[0].reason}" if bad else ""
         about = {"number": whole.control_number, "facility": sender.facility, "supplier": sender.code}
         await self._intake.listed("unreadable", whole, f"{reason}{first}{owner}", None, "", **about)
-        result = _result(whole, "refused", reason).model_copy(
+        result = result_of(whole, "refused", reason).model_copy(
             update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD]}
         )
         await self._answer(whole, result)
@@ -291,7 +293,7 @@ class CsvFiles:
         said: str,
     ) -> None:
         out = len({one.row for one in faults})
-        result = _result(whole, "taken in part" if out else "taken").model_copy(
+        result = result_of(whole, "taken in part" if out else "taken").model_copy(
             update={
                 "rows": rows,
                 "taken": rows - out,
@@ -340,58 +342,3 @@ class CsvFiles:
             await self._results.put(message.channel, answer.control_number, answer.data)
         except Rejected as never:
             log.error("result cannot be put", alert=True, source=message.channel, problem=never.message)
-
-
-def catalogue(file: CsvFile, sender: Sender, entries: Sequence[Canonical]) -> MasterFile:
-    """Rows of a catalogue as the master file they are of."""
-    day = file.sheet.made_on
-    return MasterFile.model_validate(
-        {
-            "kind": "catalogue",
-            "source": sender.code,
-            "facility": sender.facility,
-            "number": file.sheet.number,
-            "issued_on": day if _is_day(day) else None,
-            "entries": tuple(entries),
-        }
-    )
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return bool(date.fromisoformat(text))
-    except ValueError:
-        return False
-
-
-def _part_of(whole: Kept, kind: str, data: bytes, part: str, sender: Sender) -> NewMessage:
-    """A message that is a part of a file's, the same one each time the file is read."""
-    about = {"sender": whole.sender, "channel": whole.channel, "trace": whole.trace, "priority": sender.priority}
-    return NewMessage(door=whole.door, data=data, kind=kind, key=f"{whole.id}/{part}").model_copy(update=about)
-
-
-def _result(whole: Kept, state: str, reason: str = "") -> FileResult:
-    name = whole.control_number
-    digest = whole.hash or hashlib.sha256(whole.data).hexdigest()
-    return FileResult.model_validate(
-        {
-            "message": whole.id,
-            "name": name,
-            "feed": CSV_KINDS.get(whole.kind, ""),
-            "sha256": digest,
-            "state": state,
-            "reason": reason,
-        }
-    )
-
-
-async def _breathing(parts: Iterator[Part]) -> AsyncIterator[Part]:
-    """Parts one by one, with a breath for everybody else in this process now and then."""
-    for count, part in enumerate(parts, start=1):
-        yield part
-        if count % BREATH == 0:
-            await asyncio.sleep(0)
-
-
-def _in_parts(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
-    return (things[at : at + size] for at in range(0, len(things), size))

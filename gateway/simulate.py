@@ -14,7 +14,7 @@ from canonical.errors import Malformed
 from canonical.parties import Partner
 from canonical.senders import Mapping, Sender
 from formats import hl7, x12
-from gateway.csv_files import catalogue
+from gateway.csv_parts import catalogue
 from gateway.csv_reading import CsvFile
 from gateway.csv_rows import CsvFeed
 from gateway.mapping import in_force
