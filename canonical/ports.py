@@ -145,7 +145,7 @@ class Journal(Protocol):
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
     ) -> None:
-        """Move a message to received, validated, routed, refused, dead, sent or acknowledged, with the reason."""
+        """Move a message to received, validated, routed, refused, dead, corrected, skipped, sent or acknowledged; with the reason."""
         ...
 
     async def mark_many(self, moves: Sequence[Move]) -> None:

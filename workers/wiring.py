@@ -31,6 +31,7 @@ from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from gateway.directory import Directory
 from gateway.files import FilesDoor
+from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
 from gateway.rest import Doors
@@ -166,7 +167,8 @@ class Wiring:
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
         }
-        return Routing(self.journal, self.intake, self.directory, takers)
+        refuser = Refusals(self.register, self.channels)
+        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser)
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""

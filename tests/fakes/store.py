@@ -115,6 +115,9 @@ class FakeJournal:
         missing = next((move.message for move in moves if move.message not in self.messages), None)
         for move in moves:
             await self.mark(missing or move.message, move.state, reason=move.reason, case=move.case, kind=move.kind)
+            if move.owner:
+                moved = self.messages[move.message]
+                self.messages[move.message] = moved.model_copy(update={"owner": move.owner})
 
     async def answered(self, message: str, answer: str) -> None:
         if message not in self.messages:
