@@ -34,6 +34,7 @@ from gateway.files import FilesDoor
 from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
+from gateway.preview import Previewer
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
@@ -42,6 +43,7 @@ from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.database import open_engine
 from store.drift import StoredDrift
+from store.foreseen import StoredForesight
 from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
@@ -50,11 +52,13 @@ from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
+from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.loops.replies import ReplyWriter
+from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
 
@@ -169,6 +173,27 @@ class Wiring:
         }
         refuser = Refusals(self.register, self.channels)
         return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser)
+
+    def previewer(self) -> Previewer:
+        """Says what routing messages once more would do; a fresh one for each list."""
+        return Previewer(
+            self.routing().reader,
+            StoredForesight(self.database),
+            self.cases,
+            self.register.partner,
+            self.corridor().routes,
+        )
+
+    def replayer(self) -> Replayer:
+        """Routes messages once more, as their routers do."""
+        return Replayer(
+            StoredReplays(self.database),
+            StoredForesight(self.database),
+            self.journal,
+            self.corridor(),
+            self.routing(),
+            self.previewer,
+        )
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
