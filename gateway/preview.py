@@ -13,7 +13,7 @@ from typing import Protocol
 
 from canonical.base import Canonical, content_hash, read_strictly
 from canonical.catalogue import MasterFile
-from canonical.errors import Malformed, Rejected
+from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.messages import Kept
 from canonical.parties import Partner
 from canonical.purchasing import Requisition
@@ -102,8 +102,7 @@ class Previewer:
         names = [noun.case_id for one in read for noun in one.nouns if isinstance(noun, Requisition)]
         held = await self._foresight.held(names) if names else {}
         for one in read:
-            for noun in one.nouns:
-                await self._judge(one, noun, held)
+            await self._judged(one, held)
         return [_told(one) for one in read]
 
     async def correction(self, original: Kept, corrected: Kept) -> Preview:
@@ -130,6 +129,8 @@ class Previewer:
                 return _Read(message, (read_strictly(Requisition, message.data),))
             if message.kind == X12:
                 return await self._x12(message)
+        except (Unavailable, Throttled):
+            raise
         except (Malformed, Rejected) as wrong:
             return _Read(message, wrong=wrong.message)
         except Exception as bug:
@@ -179,6 +180,15 @@ class Previewer:
             found.said.append((NEW, f"{case} would get it"))
 
     # ---- judging --------------------------------------------------------------------------------------------------------
+
+    async def _judged(self, one: _Read, held: Mapping[str, Held]) -> None:
+        try:
+            for noun in one.nouns:
+                await self._judge(one, noun, held)
+        except (Unavailable, Throttled):
+            raise
+        except Exception as bug:
+            one.wrong = f"unexpected {type(bug).__name__} while looking at it"
 
     async def _judge(self, one: _Read, noun: Canonical, held: Mapping[str, Held]) -> None:
         if isinstance(noun, Requisition):

@@ -1,0 +1,22 @@
+"""A worker that does replays until it is killed: ``python -m tests.store.one_replayer DATABASE FOLDER``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from store.database import open_engine
+from tests.store.replay_house import ReplayHouse
+from workers.loops.pace import forever, turns
+
+
+async def main(url: str, folder: str) -> None:
+    engine = open_engine(url)
+    house = ReplayHouse(engine, Path(folder), slow=0.2)
+    await house.wiring.directory.refresh()
+    await forever("replay jobs", 0.1, house.work, asyncio.Event(), turns(engine))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
