@@ -34,6 +34,7 @@ from store.tables import fit, messages, parked_streams, replay_items, replay_job
 MOST: Final = 200_000  # messages of one job
 LONGEST_DETAIL: Final = 1000
 OPEN: Final = ("waiting", "running")
+UNROUTED: Final = ("received", "validated")
 SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict")  # entries of the list a person works
 CORRECTABLE: Final = ("dead", "refused", "skipped")
 
@@ -187,7 +188,7 @@ class StoredReplays:
 
     async def at_work(self) -> Sequence[ReplayJob]:
         """The jobs that are not done, the oldest first."""
-        return await self._jobs(replay_jobs.c.state.in_(OPEN), newest_first=False)
+        return await self._jobs(replay_jobs.c.state.in_(OPEN), newest_first=False, counted=False)
 
     async def due(self, job: str, at: datetime, limit: int = 100) -> Sequence[ReplayItem]:
         """What is next of a job; nothing overtakes an item of its stream that waits for what is away."""
@@ -236,12 +237,18 @@ class StoredReplays:
             await _end(connection, job.id, at)
 
     async def later(self, job: ReplayJob, items: Sequence[ReplayItem], reason: str, again_at: datetime) -> None:
-        """What they need is away: try again then."""
+        """What they need is away: try again then. A message of a stream that got half-way is what it was meanwhile."""
         names = [one.message for one in items]
         which = (replay_items.c.job == job.id) & replay_items.c.message.in_(names) & (replay_items.c.state == "waiting")
         said = {"detail": reason[:LONGEST_DETAIL], "next_at": again_at, "attempts": replay_items.c.attempts + 1}
         async with transaction(self._engine) as connection:
             await connection.execute(update(replay_items).where(which).values(**said, changed_at=now()))
+            for one in items[:1]:
+                half = (messages.c.id == one.message) & (messages.c.state == "validated") & (messages.c.stream != "")
+                found = await connection.scalar(select(messages.c.id).where(half).with_for_update())
+                if found is not None and one.before not in UNROUTED:
+                    back = Move(message=found, state=one.before, reason=f"its replay waits: {reason}")
+                    await mark_many_in(connection, [back])
 
     # ---- looking at it --------------------------------------------------------------------------------------------------
 
@@ -275,19 +282,21 @@ class StoredReplays:
         return found
 
     async def _jobs(
-        self, *which: ColumnElement[bool], limit: int = 1000, newest_first: bool = True
+        self, *which: ColumnElement[bool], limit: int = 1000, newest_first: bool = True, counted: bool = True
     ) -> Sequence[ReplayJob]:
         order = replay_jobs.c.id.desc() if newest_first else replay_jobs.c.id
         asked = select(replay_jobs).where(*which).order_by(order).limit(limit)
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(asked)).mappings().all()
-            counted = (
+            if not counted:
+                return [_job(row, {}) for row in rows]
+            done = (
                 select(replay_items.c.job, replay_items.c.outcome, func.count().label("many"))
                 .where(replay_items.c.job.in_([row["id"] for row in rows]), replay_items.c.state == "done")
                 .group_by(replay_items.c.job, replay_items.c.outcome)
             )
             counts: dict[str, dict[str, int]] = {}
-            for row in await connection.execute(counted):
+            for row in await connection.execute(done):
                 counts.setdefault(row.job, {})[row.outcome] = row.many
         return [_job(row, counts.get(row["id"], {})) for row in rows]
 

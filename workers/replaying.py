@@ -63,7 +63,7 @@ class Replayer:
 
     async def do(self, job: ReplayJob, items: Sequence[ReplayItem]) -> list[Result]:
         """Route the messages of these items, streams side by side and each in its order; gives what is done by now."""
-        kept = await self._messages.kept([one.message for one in items])
+        kept = _as_before(items, await self._messages.kept([one.message for one in items]))
         there = [kept[one.message] for one in items if one.message in kept]
         told = {one.message: one for one in await self._previewer().preview(there)}
         streams: dict[str, list[ReplayItem]] = {}
@@ -142,6 +142,16 @@ class Replayer:
             state = "dead"
         detail = AWAY if state in WAITING else after.reason
         return Result(item=item, outcome=_came_of(state, told), detail=detail, case=after.case, state=state)
+
+
+def _as_before(items: Sequence[ReplayItem], kept: Mapping[str, Kept]) -> Mapping[str, Kept]:
+    """Messages as they were when they were asked for: who got half-way before us may have left one announced."""
+    found = dict(kept)
+    for item in items:
+        message = found.get(item.message)
+        if message is not None and message.state in WAITING and item.before not in WAITING:
+            found[item.message] = message.model_copy(update={"state": item.before})
+    return found
 
 
 def _came_of(state: str, told: Preview) -> str:

@@ -8,14 +8,19 @@ from pathlib import Path
 
 from store.database import open_engine
 from tests.store.replay_house import ReplayHouse
-from workers.loops.pace import forever, turns
+from workers.loops.pace import turns
 
 
 async def main(url: str, folder: str) -> None:
     engine = open_engine(url)
     house = ReplayHouse(engine, Path(folder), slow=0.2)
     await house.wiring.directory.refresh()
-    await forever("replay jobs", 0.1, house.work, asyncio.Event(), turns(engine))
+    turn = turns(engine)
+    while True:
+        async with turn("replay jobs") as mine:
+            if mine:
+                await house.work()
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

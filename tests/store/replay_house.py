@@ -92,6 +92,14 @@ class ReplayHouse:
         async with self.wiring.database.begin() as connection:
             await connection.execute(update(register).where(which).values(document=BOTH.model_dump_json()))
 
+    async def streams_go_on(self) -> None:
+        """The ward's row says that its streams wait for no dead letter."""
+        row = WARD.changed(on_dead="go on")
+        which = (register.c.kind == "sender") & (register.c.code == "WARD")
+        async with self.wiring.database.begin() as connection:
+            await connection.execute(update(register).where(which).values(document=row.model_dump_json()))
+        await self.wiring.directory.refresh()
+
     async def sends(self, *messages: bytes) -> None:
         for message in messages:
             (answer,) = await self.door.take(message, HERE)

@@ -16,8 +16,8 @@ from canonical.errors import FasciaError, Rejected
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE
 from cli.house import MessageFilter
 from store.acts import StoredActs
-from tests.gateway.hl7_house import order
-from tests.store.replay_house import DEAD, HERE, ME, WARD, ReplayHouse, unknown
+from tests.gateway.hl7_house import head, order, text
+from tests.store.replay_house import DEAD, HERE, ME, ReplayHouse, unknown
 from workers.loops.pace import turns
 from workers.loops.replay_jobs import ReplayJobs
 
@@ -259,7 +259,7 @@ async def test_a_correction_shows_what_it_changes_and_one_that_is_no_better_can_
     [
         (unknown("W-1", "REQ-1"), "nothing is corrected"),
         (order("W-1", "REQ-1", quantity="many"), "its door would refuse it"),
-        (order("W-1", "REQ-1", kind="ADT^A08^ADT_A01"), "MSH-9"),
+        (text(head("W-1", "ADT^A08^ADT_A01"), "EVN||20261102", "PID|1||7^^^NGH^MR||TEST^A", "PV1|1|I"), "MSH-9"),
         (b"hello", "MSH"),
     ],
 )
@@ -312,16 +312,9 @@ async def test_a_dead_letter_passed_over_lets_its_stream_go_on_and_says_who_and_
 
 
 async def test_where_a_senders_streams_go_on_a_correction_leaves_none_parked(ward: ReplayHouse) -> None:
-    ward.wiring.directory._senders["WARD"] = WARD.changed(on_dead="go on")
+    await ward.streams_go_on()
     await ward.sends(unknown("W-1", "REQ-1"))
     dead = await ward.message("W-1")
-    assert await ward.journal.parked() == []
-    refresh = ward.wiring.directory.refresh
-
-    async def kept_going() -> None:
-        await refresh()
-        ward.wiring.directory._senders["WARD"] = WARD.changed(on_dead="go on")
-
-    ward.wiring.directory.refresh = kept_going  # type: ignore[method-assign]
+    assert dead.state == "dead" and await ward.journal.parked() == []
     worse = await ward.replays.correct(dead.id, unknown("W-1", "REQ-7"), "try", False)
     assert worse.state == "dead" and await ward.journal.parked() == []

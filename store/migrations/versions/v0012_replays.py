@@ -25,6 +25,7 @@ def upgrade() -> None:
     for column in _words("owner", "note"):
         op.add_column("messages", column)
     op.create_index("ix_messages_owner", "messages", ["owner", "id"], postgresql_where=sa.text("owner <> ''"))
+    op.create_index(op.f("ix_unmatched_message"), "unmatched", ["message"])
     op.create_table(
         "replay_jobs",
         sa.Column("id", sa.Text(), nullable=False),
