@@ -207,24 +207,22 @@ class Previewer:
     async def _requisition(self, one: _Read, noun: Requisition, held: Held | None) -> None:
         case, content = noun.case_id, content_hash(noun)
         before = self._begun.get(case)
-        if held is None and before is None:
-            self._begun[case] = (content, one.message.id)
-            one.differences += _of(noun, differences(None, noun))
-            one.said.append((NEW, f"a case would start: {len(noun.lines)} lines for {noun.department}"))
-        elif held is None and before is not None:
-            same = before[0] == content
-            one.said.append((DONE if same else CONFLICT, f"message {before[1]}, before it in this list, asks for it"))
-        elif held is not None and held.hash not in ("", content):
+        if held is not None and held.hash not in ("", content):
             one.differences += _of(noun, differences(await self._as_held(held, case), noun))
             where = f" ({held.state})" if held.state else ""
             one.said.append((CONFLICT, f"requisition {noun.number} is known with other content{where}"))
+        elif before is not None:
+            same = before[0] == content
+            one.said.append((DONE if same else CONFLICT, f"message {before[1]}, before it in this list, asks for it"))
         elif held is not None and held.started and held.ended:
             one.said.append((CONFLICT, f"requisition {noun.number} has ended ({held.ended}): it needs a new number"))
         elif held is not None and held.started:
             one.said.append((DONE, f"its case has this content{f' ({held.state})' if held.state else ''}"))
         else:
+            self._begun[case] = (content, one.message.id)
             one.differences += _of(noun, differences(None, noun))
-            one.said.append((NEW, "its case is announced and would start"))
+            what = "its case is announced and" if held is not None else "a case"
+            one.said.append((NEW, f"{what} would start: {len(noun.lines)} lines for {noun.department}"))
 
     async def _as_held(self, held: Held, case: str) -> Canonical | None:
         """What the message that began a case says, as it is read today; None where that is gone or not to be read."""
