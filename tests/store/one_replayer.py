@@ -1,4 +1,4 @@
-"""A worker that does replays until it is killed: ``python -m tests.store.one_replayer DATABASE FOLDER``."""
+"""A worker that gets stuck in the middle of a job, to be killed there: ``python -m tests.store.one_replayer DATABASE FOLDER``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.loops.pace import turns
 
 async def main(url: str, folder: str) -> None:
     engine = open_engine(url)
-    house = ReplayHouse(engine, Path(folder), slow=0.2)
+    house = ReplayHouse(engine, Path(folder), answers=110)
     await house.wiring.directory.refresh()
     turn = turns(engine)
     while True:

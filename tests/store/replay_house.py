@@ -43,11 +43,14 @@ BOTH = Mapping(sender="WARD", table="item", rows={"ITM-1": "ITM-1001", "NEW-9": 
 
 
 class Starts:
-    """The engine: a case starts once under its name, and its first step claims it. Each time it is asked is a line of the file."""
+    """The engine: a case starts once under its name, and its first step claims it. Each time it is asked is a line of the file.
 
-    def __init__(self, file: Path, slow: float = 0.0) -> None:
+    After ``answers`` of them it answers nobody any more.
+    """
+
+    def __init__(self, file: Path, answers: int | None = None) -> None:
         self.file = file
-        self.slow = slow
+        self.answers = answers
         self.away = False
         self.wiring: Wiring | None = None
 
@@ -56,7 +59,9 @@ class Starts:
             raise Unavailable("Temporal does not answer", system="temporal")
         with self.file.open("a") as lines:
             lines.write(f"{case}\n")
-        await asyncio.sleep(self.slow)
+        if self.answers is not None and len(self.asked) > self.answers:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
         assert self.wiring is not None
         run = f"run of {case}"
         await self.wiring.cases.claim(ClaimRequest(case=case, run=run, data=data, as_of=NOW))
@@ -70,9 +75,9 @@ class Starts:
 class ReplayHouse:
     """Everything between the ward's wire and its cases."""
 
-    def __init__(self, engine: AsyncEngine, home: Path, *, slow: float = 0.0) -> None:
+    def __init__(self, engine: AsyncEngine, home: Path, *, answers: int | None = None) -> None:
         self.wiring = Wiring(Settings(home=home), engine, cast(Any, None))
-        self.starts = Starts(home / "starts", slow)
+        self.starts = Starts(home / "starts", answers)
         self.starts.wiring = self.wiring
         self.wiring.__dict__["engine"] = self.starts
         self.journal = self.wiring.journal
