@@ -24,7 +24,7 @@ VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: where it stands, what it asks for, and its resource; ``issues`` say what is wrong with it."""
+    """One entry: where it stands, what it asks for, and its resource; ``issues`` say what is wrong with the entry itself."""
 
     path: str
     full_url: str
@@ -35,7 +35,7 @@ class Entry:
 
 
 def entries(bundle: Resource) -> tuple[Entry, ...]:
-    """What a transaction or batch asks for, entry by entry; each with what is wrong with it.
+    """What a transaction or batch asks for, entry by entry; whether a resource in it holds is said by ``check``.
 
     Raises:
         Unreadable: it is no Bundle of such a kind, or its own elements are not as they should be.
@@ -102,7 +102,6 @@ def _entry(tree: Tree, path: str, bundle: Resource) -> Entry:
     else:
         try:
             resource = of(sent, bundle.release)
-            wrong += [issue.within(f"{path}.resource") for issue in check(resource)]
         except Unreadable as no:
             wrong += [issue.within(f"{path}.resource") for issue in no.issues]
     if resource is not None and not unsupported and url != resource.type:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from fhir.resources import get_fhir_model_class as r5_model
 from fhir.resources.R4B import get_fhir_model_class as r4b_model
@@ -69,8 +69,8 @@ def _modelled(tree: Tree, name: str, release: Release) -> list[Issue]:
 def _model(name: str, release: Release) -> type[FHIRAbstractModel] | None:
     find = r4b_model if release is R4B else r5_model
     try:
-        return cast("type[FHIRAbstractModel]", find(name))
-    except (LookupError, ImportError, AttributeError):
+        return find(name)
+    except ValueError:  # no resource of this release is called so
         return None
 
 

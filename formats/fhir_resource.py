@@ -56,9 +56,11 @@ class Resource:
     def identifier(self) -> Identifier | None:
         """What its sender knows it by: its official identifier, else the first that has a value."""
         found = self.tree.get("identifier")
-        known = [one for one in (found if isinstance(found, list) else [found]) if has_value(one)]
-        chosen = next((one for one in known if one.get("use") == "official"), known[0] if known else None)
-        return Identifier(str(chosen.get("system", "")), str(chosen["value"])) if chosen else None
+        sent = found if isinstance(found, list) else [found]
+        known = [one for one in sent if isinstance(one, dict) and isinstance(one.get("value"), str)]
+        for one in [*(each for each in known if each.get("use") == "official"), *known]:
+            return Identifier(str(one.get("system", "")), str(one["value"]))
+        return None
 
     def value(self, *path: str | int) -> Any:
         """What stands at a path of names and numbers (``"quantity", "value"``); None where nothing does."""
@@ -99,11 +101,6 @@ def of(tree: Tree, release: Release) -> Resource:
     if not isinstance(tree.get("resourceType"), str):
         raise Unreadable(Issue("structure", "resourceType is missing: of which type is it?", "resourceType"))
     return Resource(release, tree)
-
-
-def has_value(identifier: object) -> bool:
-    """Whether an identifier names anything."""
-    return isinstance(identifier, dict) and isinstance(identifier.get("value"), str)
 
 
 def elements(value: Any, path: str) -> Iterator[tuple[str, Tree]]:

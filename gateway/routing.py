@@ -17,16 +17,21 @@ from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavai
 from canonical.messages import CONFLICT, Kept, Move
 from canonical.ports import Journal
 from canonical.purchasing import Requisition
-from canonical.senders import Sender
-from formats import hl7
+from canonical.senders import Mappings, Sender
+from formats import fhir, hl7
 from gateway import registry
 from gateway.directory import Directory
+from gateway.fhir_judge import DOOR as FHIR_DOOR
+from gateway.fhir_judge import release_of
 from gateway.hl7_door import BATCH
 from gateway.hl7_verdict import read_header
 from gateway.intake import Conflict, Ended, Intake
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
+Reader = Callable[[Sender, Mappings], tuple[Canonical, ...]]
+"""Reads one message by its sender's row and tables of codes."""
+BUNDLE: Final = f"/{fhir.BUNDLE}"
 
 NOTHING_READS_IT: Final = "kept, nothing reads it"
 FRESH: Final = timedelta(seconds=1)  # what was read of the register before that is read again before anybody is told no
@@ -35,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class Routing:
-    """Where each kept HL7 message goes. ``takers``: by what it says, in our language."""
+    """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language."""
 
     def __init__(
         self,
@@ -63,7 +68,7 @@ class Routing:
         """
         if message.reason.startswith(CONFLICT):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
-        if message.kind == BATCH:
+        if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
             return Move(message=message.id, state="routed", reason="its messages are kept one by one")
         sender = await self._sender(message)
         if sender is None:
@@ -84,10 +89,10 @@ class Routing:
             return await self._dead(message, sender, f"unexpected {type(bug).__name__} while routing")
 
     async def _routed(self, message: Kept, sender: Sender) -> Move:
-        feed = self._feed_for(message.kind, sender.code)
-        if feed is None:
+        reader = self._fhir_reader(message) if message.door == FHIR_DOOR else self._hl7_reader(message, sender)
+        if reader is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)
-        nouns = await self._read(feed, message, sender)
+        nouns = await self._read(reader, sender)
         cases, wrong = [], None
         for noun in nouns:  # what is wrong with one keeps no other from going where it belongs
             try:
@@ -102,16 +107,29 @@ class Routing:
         reason = "" if nouns else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 
-    async def _read(self, feed: registry.Hl7Feed, message: Kept, sender: Sender) -> tuple[Canonical, ...]:
+    def _hl7_reader(self, message: Kept, sender: Sender) -> Reader | None:
+        feed = self._feed_for(message.kind, sender.code)
+        if feed is None:
+            return None
         head = read_header(message.data, sender, hl7.header(message.data))
         cut = hl7.read(message.data, default=sender.character_set or hl7.DEFAULT_SET, head=head)
+        return lambda said, mappings: registry.read_hl7(feed, cut, said, mappings)
+
+    def _fhir_reader(self, message: Kept) -> Reader | None:
+        feed = registry.fhir_feed(message.kind, message.sender)
+        if feed is None:
+            return None
+        resource = fhir.read(message.data, release_of(message.kind))
+        return lambda said, mappings: registry.read_fhir(feed, resource, said, mappings)
+
+    async def _read(self, reader: Reader, sender: Sender) -> tuple[Canonical, ...]:
         try:
-            return registry.read_hl7(feed, cut, sender, self._directory.mappings(sender.code))
+            return reader(sender, self._directory.mappings(sender.code))
         except Malformed:
             if not await self._looked_again():
                 raise
         mended = self._directory.sender(sender.code) or sender  # a code or a row of it may have been mended just now
-        return registry.read_hl7(feed, cut, mended, self._directory.mappings(sender.code))
+        return reader(mended, self._directory.mappings(sender.code))
 
     async def _sender(self, message: Kept) -> Sender | None:
         found = self._directory.sender(message.sender)

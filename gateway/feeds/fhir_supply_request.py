@@ -45,9 +45,7 @@ def read(resource: Resource, sender: Sender, mappings: Mappings) -> tuple[Requis
         source=sender.source or sender.code,
         number=number,
         department=_needed(department or sender.department, "department", "requester"),
-        cost_centre=_needed(
-            tongue.code("cost_centre", "", PATH) or sender.cost_centre, "cost centre", "requester"
-        ),
+        cost_centre=_needed(tongue.code("cost_centre", "", PATH) or sender.cost_centre, "cost centre", "requester"),
         requester=_needed(requester or sender.requester, "requester", "requester"),
         deliver_to=_needed(_place(resource, tongue) or sender.deliver_to, "place to deliver to", "deliverTo"),
         needed_by=_day(resource),
@@ -104,7 +102,7 @@ def _referred(resource: Resource, tongue: Tongue) -> tuple[str | None, str]:
     """An item that is pointed at: by its identifier, or by an address the sender's table has a row for; addresses are not ours."""
     path = "item.reference" if resource.value("item") is not None else "itemReference"
     reference = resource.value("item", "reference") or resource.value("itemReference") or {}
-    kind, code, by_identifier = _referent(reference)
+    _, code, by_identifier = _referent(reference)
     if not by_identifier and not (code and tongue.knows("item", code)):
         raise _malformed("the item is pointed at by an address: give its code or identifier", path)
     return tongue.code("item", code, f"{PATH}.{path}"), ""
@@ -165,7 +163,9 @@ def _day(resource: Resource) -> date | None:
         events = timing.get("event", [])
         if "repeat" in timing or "code" in timing or len(events) != 1:
             raise Malformed(
-                f"{PATH}.occurrenceTiming: it repeats: a person decides it", path=f"{PATH}.occurrenceTiming", code="not-automatic"
+                f"{PATH}.occurrenceTiming: it repeats: a person decides it",
+                path=f"{PATH}.occurrenceTiming",
+                code="not-automatic",
             )
         return _date(events[0], "occurrenceTiming.event")
     if (period := resource.value("occurrencePeriod")) is not None:
@@ -187,7 +187,12 @@ def _note(resource: Resource) -> str:
     said = []
     for one in resource.objects("parameter"):
         what = _words(one.get("code"))
-        value = one.get("valueCodeableConcept"), one.get("valueQuantity"), one.get("valueRange"), one.get("valueBoolean")
+        value = (
+            one.get("valueCodeableConcept"),
+            one.get("valueQuantity"),
+            one.get("valueRange"),
+            one.get("valueBoolean"),
+        )
         said.append(f"{what or 'parameter'}: {next((_shown(each) for each in value if each is not None), '?')}")
     note = "; ".join(said)
     return note if len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 30]} [more in the message]"
