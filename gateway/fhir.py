@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from canonical.senders import Sender
 from formats import fhir
@@ -53,28 +54,28 @@ def make_app(behind: Doors, door: FhirDoor) -> Starlette:
     ]
     paths = dict.fromkeys(path for path, _, _ in routes)
     app = Starlette(
-        routes=[
-            Route(path, _safely({verb: to for at, verb, to in routes if at == path}), methods=ALL) for path in paths
-        ],
+        routes=[Route(path, _Place({verb: to for at, verb, to in routes if at == path})) for path in paths],
         exception_handlers={HTTPException: _not_here},
     )
     app.router.redirect_slashes = False
     return app
 
 
-ALL: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+class _Place:
+    """One address: whatever goes wrong at it is answered as it should be, and nothing leaves it unanswered."""
 
+    def __init__(self, verbs: dict[str, Endpoint]) -> None:
+        self._verbs = {**verbs, "HEAD": verbs["GET"]} if "GET" in verbs else verbs
 
-def _safely(verbs: dict[str, Endpoint]) -> Endpoint:
-    """The endpoint of a path: whatever goes wrong in it is answered as it should be, and nothing leaves it unanswered."""
-    allowed = {**verbs, "HEAD": verbs["GET"]} if "GET" in verbs else verbs
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self._answer(Request(scope, receive)))(scope, receive, send)
 
-    async def answered(request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         try:
             _release(request)
-            to = allowed.get(request.method)
+            to = self._verbs.get(request.method)
             if to is None:
-                raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+                raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._verbs))})
             _acceptable(request)
             return await to(request)
         except Exception as failure:
@@ -82,8 +83,6 @@ def _safely(verbs: dict[str, Endpoint]) -> Endpoint:
             if answer.status_code == 500:
                 log.exception("request broke", method=request.method, error=type(failure).__name__)
             return answer
-
-    return answered
 
 
 async def _not_here(_: Request, failure: Exception) -> Response:

@@ -243,7 +243,7 @@ class FhirDoor:
         refused = Refused(409, "This was sent before with other content: a person looks at it")
         first = result.first.id if result.first else ""
         why = f"{reason(409, refused.issues)} (message {first})"
-        if result.message.state != "refused":
+        if not result.message.reason.startswith(reason(409, ())):
             await self._list(sender, result.message, why)
             await self.journal.mark_many([Move(message=result.message.id, state="refused", reason=why)])
         return refused
