@@ -67,13 +67,11 @@ def _shell(bundle: Resource) -> None:
     if bundle.type != BUNDLE or tree.get("type") not in TYPES:
         raise Unreadable(Issue("value", f"Send a Bundle of type {' or '.join(TYPES)} here", "Bundle.type"))
     listed = tree.get("entry", [])
-    if not isinstance(listed, list):
-        raise Unreadable(Issue("structure", "This is a list", "Bundle.entry"))
-    bare = [
-        {name: item for name, item in one.items() if name != "resource"} if isinstance(one, dict) else one
-        for one in listed
-    ]
-    without = {**tree, "entry": [one or {"id": "x"} for one in bare]} if bare else tree
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise Unreadable(Issue("structure", "This is a list of objects", "Bundle.entry"))
+    # An entry of a resource alone is one of something once the resource is taken out, or its check would say it is empty.
+    bare = [{name: item for name, item in one.items() if name != "resource"} or {"id": "x"} for one in listed]
+    without = {**tree, "entry": bare} if bare else tree
     if issues := check(Resource(bundle.release, without)):
         raise Unreadable(*issues)
     urls = [one["fullUrl"] for one in listed if "fullUrl" in one]

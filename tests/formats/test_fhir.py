@@ -201,6 +201,8 @@ def test_an_entry_that_asks_for_something_else_says_so(entry: dict[str, Any], ex
         {"type": None},
         {"entry": {"a": 1}},
         {"entry": ["text"]},
+        {"entry": [0]},
+        {"entry": [None, {"fullUrl": "urn:uuid:1"}]},
         {"entry": [{"request": {"method": "POST"}}]},
         {"entry": [{"fullUrl": "urn:uuid:1"}, {"fullUrl": "urn:uuid:1"}]},
         {"foo": 1},
