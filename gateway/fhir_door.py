@@ -258,6 +258,7 @@ class FhirDoor:
             sender=sender.code,
             kind=kind,
             key=f"{DOOR}/{sender.code}/{kind.partition('/')[0]}/refused/{digest}",
+            stream=f"{DOOR}/{sender.code}/-/{digest[:32]}",  # of its own: should a person replay it, it is read like any other
             trace=trace_id(),
             remember=timedelta(days=sender.duplicates_for),
             refused=said,

@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from opentelemetry import propagate, trace
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from canonical.errors import FasciaError
@@ -124,7 +125,9 @@ def make_app(behind: Doors) -> FastAPI:
     if behind.fhir is not None:
         from gateway import fhir
 
-        app.mount(fhir.BASE, fhir.make_app(behind, behind.fhir))
+        resources = fhir.make_app(behind, behind.fhir)
+        app.router.routes.append(Route(fhir.BASE, resources))  # or this address would be answered by a redirect
+        app.mount(fhir.BASE, resources)
     app.add_middleware(_Bounded)
     app.add_middleware(_Traced)  # added last, so it is around everything
     return app
@@ -225,7 +228,7 @@ class _Traced:
 
 def _said(scope: Scope, problem: Problem) -> Response:
     """A problem in the words of the door that was knocked at."""
-    return fhir_faults.answer(problem) if scope["path"].startswith("/fhir/") else problems.answer(problem)
+    return fhir_faults.answer(problem) if f"{scope['path']}/".startswith("/fhir/") else problems.answer(problem)
 
 
 def _template(path: str) -> str:

@@ -103,6 +103,8 @@ async def test_bundles_are_taken_as_stated(house: House, base: str) -> None:
         ("BREW", "r5/SupplyRequest", 405),
         ("POST", "r5/metadata", 405),
         ("GET", "", 404),
+        ("POST", "", 404),
+        ("GET", "r5/SupplyRequest/%00", 404),
     ],
 )
 async def test_what_is_not_here_is_said_so(house: House, verb: str, path: str, status: int) -> None:
@@ -168,6 +170,11 @@ async def test_too_large_a_body_is_an_outcome_too(house: House) -> None:
     answer = await house.ask("POST", "r5/SupplyRequest", content=endless(), headers={"Content-Type": FHIR})
     outcome(answer, 413, "too-long")
     assert house.messages == []
+
+
+async def test_the_bare_address_is_no_redirect(house: House) -> None:
+    outcome(await house.client.get("/fhir"), 404)
+    outcome(await house.client.post("/fhir", content=b" " * (MOST_BYTES + 1)), 413)
 
 
 async def test_the_other_doors_still_speak_as_they_did(house: House) -> None:
