@@ -6,6 +6,7 @@ FHIR R4B and R5, chapter "RESTful API", section "batch/transaction".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -74,8 +75,8 @@ def _shell(bundle: Resource) -> None:
     without = {**tree, "entry": bare} if bare else tree
     if issues := check(Resource(bundle.release, without)):
         raise Unreadable(*issues)
-    urls = [one["fullUrl"] for one in listed if "fullUrl" in one]
-    twice = next((number for number, one in enumerate(listed) if urls.count(one.get("fullUrl")) > 1), None)
+    urls = Counter(one["fullUrl"] for one in listed if "fullUrl" in one)
+    twice = next((number for number, one in enumerate(listed) if urls[one.get("fullUrl")] > 1), None)
     if twice is not None:
         raise Unreadable(Issue("duplicate", "Two entries have this fullUrl", f"Bundle.entry[{twice}].fullUrl"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -106,8 +107,7 @@ def _digits(number: Any) -> str:
 def _once(pairs: list[tuple[str, Any]]) -> Tree:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         _refuse(f"{twice if NAME.fullmatch(twice) else 'A name'} stands twice in one object", code="structure")
     return found
 

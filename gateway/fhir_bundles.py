@@ -53,10 +53,10 @@ async def take(door: FhirDoor, sender: Sender, release: Release, data: bytes) ->
     kind = release.kind(fhir.BUNDLE)
     try:
         bundle = fhir.read(data, release)
-        found = fhir.entries(bundle)
-        if len(found) > fhir.MOST_ENTRIES:
+        if len(bundle.objects("entry")) > fhir.MOST_ENTRIES:
             text = f"A Bundle has at most {fhir.MOST_ENTRIES} entries"
             raise Refused(413, [Issue("too-costly", text, "Bundle.entry")])
+        found = fhir.entries(bundle)
         if bundle.tree["type"] == "batch":
             return await _batch(door, sender, release, data, found)
         _all_may_be_taken(door, sender, found)

@@ -57,6 +57,7 @@ def test_numbers_of_other_letters_are_not_the_same_content() -> None:
         b'\xef\xbb\xbf{"resourceType":"SupplyRequest"}',
         b'{"resourceType":"SupplyRequest","resourceType":"SupplyRequest"}',
         b'{"resourceType":"SupplyRequest","quantity":{"value":1,"value":2}}',
+        b"{" + b",".join(b'"n%d":1' % n for n in range(50_000)) + b',"n7":1}',
         b'{"value":NaN}',
         b'{"value":-Infinity}',
         b'{"value":1e999999999}',
