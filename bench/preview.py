@@ -106,7 +106,7 @@ async def _begin(wiring: Wiring, number: int, message: str) -> None:
     assert sender is not None and kept is not None
     feed = reader.feed(kept, sender)
     assert feed is not None
-    (noun,) = await reader.read(feed, kept, sender)
+    (noun,) = await reader.read(feed, sender)
     assert isinstance(noun, Requisition)
     if number % 100 >= 85:  # under its number something else was asked for first
         noun = noun.model_copy(update={"note": "other"})

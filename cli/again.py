@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from canonical.cases import Actor
-from canonical.errors import Malformed
+from canonical.errors import Malformed, Rejected
 from canonical.messages import Kept, NewMessage
 from canonical.replays import CONFLICT, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
 from cli.exits import not_found, wrong_usage
@@ -19,6 +19,7 @@ from cli.house import MessageFilter
 from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
 from gateway.corrections import corrected
+from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.replay_rules import NotReplayed, refusal
 from store.acts import Act, StoredActs
 from store.query_models import MessageQuery
@@ -137,6 +138,8 @@ class OurReplays:
         return results[0].outcome if results else ""
 
     async def _new(self, original: Kept, data: bytes) -> NewMessage:
+        if original.door == FHIR_DOOR:
+            raise Rejected("a FHIR resource is corrected where it comes from, and sent again", code="not-open")
         reader = self._wiring.routing().reader
         sender = await reader.sender(original.sender)
         if sender is None:

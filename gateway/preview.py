@@ -146,7 +146,7 @@ class Previewer:
         feed = self._reader.feed(message, sender)
         if feed is None:
             return _Read(message, nobody=True)
-        nouns = await self._reader.read(feed, message, sender)
+        nouns = await self._reader.read(feed, sender)
         return _Read(message, nouns, nobody=not nouns, facility=sender.facility)
 
     async def _x12(self, message: Kept) -> _Read:

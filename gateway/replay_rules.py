@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from canonical.errors import FasciaError, Rejected
 from canonical.messages import CONFLICT, Kept
+from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.files import FILE
 from gateway.hl7_door import BATCH
 from gateway.rest_decisions import DECISION
@@ -42,7 +43,10 @@ def _never(kept: Kept) -> NotReplayed | None:
         return NotReplayed(f"{kept.id} is a message of ours: it is sent again by its case", hint=hint)
     if kept.kind == DECISION:
         return NotReplayed("a decision is never given later, when its person may think otherwise")
-    if kept.kind in (FILE, BATCH):
+    if kept.door == FHIR_DOOR and kept.state == "refused":
+        hint = "a refused resource takes no identifier, so sending it again is no conflict"
+        return NotReplayed("its sender heard no, and sends it again when it is mended", hint=hint)
+    if kept.kind in (FILE, BATCH) or (kept.door == FHIR_DOOR and kept.kind.endswith("/Bundle")):
         return NotReplayed("what is in it is kept one by one: replay those", hint="see `fascia journal list`")
     if kept.state == "corrected":
         return NotReplayed(f"{kept.id} was corrected: replay its correction", hint=kept.reason)

@@ -18,9 +18,11 @@ from canonical.messages import CONFLICT, Kept, Move
 from canonical.ports import Journal
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
+from formats import fhir
 from formats.hl7_faults import DATA_TYPE, INTERNAL_ERROR, Fault
 from gateway import registry
 from gateway.directory import Directory
+from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.hl7_door import BATCH
 from gateway.hl7_refusals import fault_of
 from gateway.intake import Conflict, Ended, Intake
@@ -28,6 +30,7 @@ from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
+BUNDLE: Final = f"/{fhir.BUNDLE}"
 
 NOTHING_READS_IT: Final = "kept, nothing reads it"
 
@@ -50,7 +53,8 @@ class NotTaken(Exception):
 
 
 class Routing:
-    """Where each kept HL7 message goes. ``takers``: by what it says, in our language; ``refuser`` tells who asked of a no."""
+    """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language; ``refuser`` tells who
+    asked of a no."""
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class Routing:
         """
         if message.reason.startswith(CONFLICT):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
-        if message.kind == BATCH:
+        if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
             return Move(message=message.id, state="routed", reason="its messages are kept one by one")
         sender = await self.reader.sender(message.sender)
         if sender is None:
@@ -98,7 +102,7 @@ class Routing:
         if feed is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)
         try:
-            nouns = await self.reader.read(feed, message, sender)
+            nouns = await self.reader.read(feed, sender)
         except (Rejected, Malformed) as no:
             raise NotTaken(no) from no
         cases, wrong, numbers = [], None, []

@@ -72,10 +72,7 @@ class Book:
             Malformed: a name nobody has, where senders are known.
         """
         if named and self.senders:
-            if named not in self.senders:
-                reason = f"no sender {named} in the register: {', '.join(sorted(self.senders))}"
-                raise Malformed(reason, path="sender", code="not-found")
-            return self.senders[named], True
+            return self.named(named), True
         application, site = head.sender
         fitting = [
             one
@@ -84,8 +81,19 @@ class Book:
         ]
         if fitting:
             return fitting[0], True
-        code = _code(named or application) or "UNKNOWN"
-        return Sender(code=code, facility=_code(facility or site) or "UNKNOWN", addresses=("127.0.0.1",)), False
+        code = code_of(named or application) or "UNKNOWN"
+        return Sender(code=code, facility=code_of(facility or site) or "UNKNOWN", addresses=("127.0.0.1",)), False
+
+    def named(self, name: str) -> Sender:
+        """The sender of that name.
+
+        Raises:
+            Malformed: nobody has it.
+        """
+        if name not in self.senders:
+            reason = f"no sender {name} in the register: {', '.join(sorted(self.senders))}"
+            raise Malformed(reason, path="sender", code="not-found")
+        return self.senders[name]
 
     def partner(self, named: str, interchange: x12.Interchange) -> tuple[Partner, bool]:
         """The partner of that name, else the one of ISA06; made up from it where there is none.
@@ -99,26 +107,32 @@ class Book:
         found = found or [one for one in self.partners if (one.qualifier, one.id) == interchange.sender]
         if found:
             return found[0], True
-        code = _code(named or interchange.sender[1]) or "UNKNOWN"
+        code = code_of(named or interchange.sender[1]) or "UNKNOWN"
         return Partner(code=code, id=interchange.sender[1][:15], our_id=interchange.receiver[1][:15], version=""), False
 
 
-def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "") -> list[Simulated]:
-    """What a file of HL7 (messages, batches, MLLP frames) or X12 would become, message by message.
+def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "", release: str = "") -> list[Simulated]:
+    """What a file of HL7 (messages, batches, MLLP frames), X12 or FHIR JSON would become, message by message.
+
+    ``release`` is that of FHIR (``r4b``, ``r5``), the one it fits where none is named.
 
     Raises:
-        Malformed: it is neither, or cannot be cut into messages.
+        Malformed: it is none of them, or cannot be cut into messages.
     """
     start = data.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00")
     if start[:3] == b"ISA":
         return [one for each in x12.read(data) for one in _interchange(each, book, sender)]
+    if start[:1] == b"{":
+        from gateway import simulate_fhir
+
+        return simulate_fhir.simulate(data, book, sender=sender, facility=facility, release=release)
     if start[:1] == b"\x0b":
         frames = FRAMES.findall(start)
         if not frames:
             raise Malformed("an MLLP frame that does not end", path="file", code="data-invalid")
         return [_hl7(one, book, sender, facility) for one in frames]
     if start.replace(b"\x00", b"")[:3] not in (b"MSH", b"FHS", b"BHS"):
-        raise Malformed("neither HL7 (MSH, FHS, BHS) nor X12 (ISA)", path="file", code="data-invalid")
+        raise Malformed("neither HL7 (MSH, FHS, BHS) nor X12 (ISA) nor FHIR JSON", path="file", code="data-invalid")
     return [_hl7(one, book, sender, facility) for one in _messages(data)]
 
 
@@ -201,5 +215,6 @@ def _problem(wrong: Malformed) -> Problem:
     return Problem(path=wrong.path, reason=wrong.message)
 
 
-def _code(text: str) -> str:
+def code_of(text: str) -> str:
+    """A text as a code of ours can be."""
     return NOT_CODE.sub("-", text).strip("-._")[:40]

@@ -30,6 +30,7 @@ from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from gateway.directory import Directory
+from gateway.fhir_door import FhirDoor
 from gateway.files import FilesDoor
 from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
@@ -55,6 +56,7 @@ from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.loops.replies import ReplyWriter
@@ -158,7 +160,7 @@ class Wiring:
 
     @cached_property
     def directory(self) -> Directory:
-        """Who sends HL7 messages; read for the first time when somebody looks."""
+        """Who sends HL7 messages and FHIR resources; read for the first time when somebody looks."""
         return Directory(self.register)
 
     async def keep_for(self) -> Sequence[KeepFor]:
@@ -258,7 +260,11 @@ class Wiring:
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
+            fhir=self._fhir_door(),
         )
+
+    def _fhir_door(self) -> FhirDoor:
+        return FhirDoor(self.journal, self.directory, StoredUnmatched(self.database), secret=self.seal_key)
 
     async def _store_ready(self) -> None:
         await migrate.check_head(self.database)

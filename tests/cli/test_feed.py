@@ -7,6 +7,7 @@ from pathlib import Path
 from canonical.errors import Rejected, Unavailable
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
+from tests.formats.fhir_files import SAMPLES as FHIR
 from tests.formats.hl7_files import SAMPLES
 from tests.gateway.feeds.hl7_senders import LINE, order
 
@@ -28,6 +29,19 @@ def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> N
     assert message["effects"][0]["content"]["entries"][0]["item"] == "ITM-1001"
     assert message["effects"][0]["would"]["outcome"] == "new"
     assert "ITM-1001" in fascia("feed", "simulate", M16).out
+
+
+def test_fhir_is_shown_too_in_the_release_it_fits_or_the_one_named(fascia: Fascia) -> None:
+    rows = {(row["dialect"], row["kind"]): row for row in fascia("feed", "list", "--json").json["items"]}
+    assert (
+        rows["fhir", "r5/SupplyRequest"]["feed"] == rows["fhir", "r4b/SupplyRequest"]["feed"] == "fhir_supply_request"
+    )
+    file = str(FHIR / "r5_SupplyDelivery.json")
+    ended = fascia("feed", "simulate", file, "--json")
+    (message,) = ended.json["messages"]
+    assert (ended.code, message["kind"], message["outcome"]) == (0, "r5/SupplyDelivery", "kept, nothing reads it")
+    other = fascia("feed", "simulate", file, "--release", "r4b")
+    assert other.code == 1 and "SupplyDelivery.suppliedItem" in other.out
 
 
 def test_what_is_refused_is_told_with_its_place_and_ends_as_a_failure(fascia: Fascia, tmp_path: Path) -> None:
