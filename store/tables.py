@@ -170,6 +170,7 @@ claims = Table(
     Column("run", Words, nullable=True),
     Column("generation", Integer, nullable=False, server_default=text("1")),
     words("message"),
+    words("content"),  # the requisition in JSON, where its message says it in other words
     words("trace"),
     moment("at"),
     UniqueConstraint("process", "facility", "source", "number"),

@@ -35,8 +35,20 @@ from canonical.steps import (
     OpenOrder,
     OrderNumbers,
     OrdersRequest,
+    UnreadOrder,
 )
-from store.claim_rules import FORGED, Held, Numbered, Start, ends_without_orders, judge, misfit, misnamed, read_start
+from store.claim_rules import (
+    FORGED,
+    Held,
+    Numbered,
+    Start,
+    ends_without_orders,
+    judge,
+    misfit,
+    misnamed,
+    read_start,
+    unread,
+)
 from store.claims import as_written
 from store.decisions import DOCUMENT_UNSEALED, unverified, verified
 from store.ids import new_id
@@ -186,6 +198,7 @@ class FakeCases:
         self.seal_key = seal_key
         self.claims: dict[str, Held] = {}
         self.claim_messages: dict[str, str] = {}
+        self.claim_contents: dict[str, str] = {}
         self.changes: list[CaseChange] = []
         self.current: dict[str, CaseChange] = {}
         self.carried: dict[str, str] = {}
@@ -202,13 +215,15 @@ class FakeCases:
         self.invoices: dict[str, InvoiceCheck] = {}
         self.unmatched: dict[str, Unmatched] = {}
 
-    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
+    async def announce(self, case: str, content_hash: str, message: str, content: str = "") -> Announcement:
         held = self.claims.get(case)
         if held is None:
             self.claims[case] = Held(run=None, generation=1, hash=content_hash)
-            self.claim_messages[case] = message
+            self.claim_messages[case], self.claim_contents[case] = message, content
         elif held.hash not in ("", content_hash):
             return Announcement(outcome="conflict", case=case)
+        else:
+            self.claim_contents[case] = self.claim_contents.get(case) or content
         kept = self.journal.messages.get(message)
         if kept is not None and kept.state == "received":
             await self.journal.mark(message, "validated", case=case)
@@ -253,9 +268,10 @@ class FakeCases:
 
     def _right_one(self, request: ClaimRequest) -> Start | None:
         kept = self.journal.messages.get(self.claim_messages.get(request.case, ""))
-        if kept is None:
+        data = self.claim_contents.get(request.case, "").encode() or (kept.data if kept is not None else b"")
+        if not data:
             return None
-        right = read_start(request.model_copy(update={"data": kept.data, "encoding": "json/plain"}))
+        right = read_start(request.model_copy(update={"data": data, "encoding": "json/plain"}))
         return right if not right.outcome and right.hash == self.claims[request.case].hash else None
 
     async def _go_on(self, request: ClaimRequest, start: Start, held: Held, outcome: str) -> Claimed:
@@ -325,6 +341,14 @@ class FakeCases:
             self.register.commitments[order.facility, order.number] = (order.cost_centre, order.amount)
             self.moved[order.facility, order.number] = request.as_of
         return self._claimed(case, held, outcome, again=again)
+
+    async def keep_unread_order(self, start: UnreadOrder) -> None:
+        content = hashlib.sha256(start.data).hexdigest()
+        key = f"start/{start.case}/{start.run}/{content[:16]}"
+        new = NewMessage(door="temporal", data=start.data, kind="purchase_order", key=key, at=start.as_of)
+        message = (await self.journal.keep(new)).message.id
+        await self.journal.mark(message, "dead", reason=start.reason)
+        await self.put_unmatched(unread(start, message))
 
     def _numbered(self, order: PurchaseOrder) -> Numbered | None:
         key = (order.facility, order.number)
