@@ -201,9 +201,8 @@ class OrderContext(Canonical):
 
 
 class BudgetMove(Canonical):
-    """Commit budget for an order (``amount`` above zero), or set what is still committed. ``key`` makes a repeat the same."""
+    """What is still committed of the budget for an order. Of two words the one of the later moment (``as_of``) holds."""
 
-    key: str
     facility: FacilityCode
     cost_centre: CostCentreCode
     order: OrderNumber

@@ -289,7 +289,6 @@ async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: Op
         "cost_centre": order.cost_centre,
         "amount": order.amount.amount,
         "currency": order.currency,
-        "key": f"{order.case_id}/open",
         "as_of": request.as_of,
     }
     await connection.execute(upsert(commitments).values(promised).on_conflict_do_nothing())

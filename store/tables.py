@@ -231,7 +231,7 @@ commitments = Table(
     words("cost_centre"),
     Column("amount", Numeric(24, 6), nullable=False),
     words("currency"),
-    words("key"),
+    words("key"),  # says which requisition has only reserved it; empty once the order's own case has spoken
     moment("as_of"),
     Index(None, "facility", "cost_centre"),
 )

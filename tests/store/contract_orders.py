@@ -46,7 +46,6 @@ class OrderContract:
         for minutes, amount in ((5, "10"), (3, "40")):
             await stores.cases.move_budget(
                 BudgetMove(
-                    key=f"k{minutes}",
                     facility="NGH",
                     cost_centre="CC-4100",
                     order="PO000001",

@@ -195,6 +195,27 @@ async def test_bank_details_that_changed_unseen_are_confirmed_first(case: Case) 
     await case.documents(order, "pay", 1)
 
 
+async def test_to_a_supplier_whose_bank_details_were_removed_nothing_is_paid_until_there_are_some_again(
+    case: Case,
+) -> None:
+    order = await received(case)
+    details = {"bank_fingerprint": "one", "bank_confirmed_fingerprint": "one"}
+    supplier = Supplier.model_validate({"code": "ALPINE", "terms": Terms(net_seconds=0), **details})
+    case.register.put(supplier.changed(bank_fingerprint=""))
+    await case.say(order, invoice=build.invoice(order))
+    parked = await case.parked("business-rule", order.case_id)
+    assert "were removed" in parked.reason and parked.verbs == ("retry",), "there is nothing to confirm"
+    assert (await case.refused("confirm_bank", "E-FIN", order.case_id))[0] == "NotOpen"
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.parked("business-rule", order.case_id)
+    assert "pay" not in case.outside.steps(order.number)
+    case.register.put(supplier.changed(bank_fingerprint="two"))
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.parked_for(order, ("confirm_bank", "retry"))
+    await case.decide("confirm_bank", by="E-FIN", case=order.case_id)
+    await case.documents(order, "pay", 1)
+
+
 @pytest.mark.parametrize("changed_by", ["E-FIN", "fin-login"], ids=["by employee", "by login"])
 async def test_who_changed_the_bank_details_may_not_confirm_them(case: Case, changed_by: str) -> None:
     order = await received(case)
