@@ -15,7 +15,7 @@ from canonical.cases import CaseStatus, State
 from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart, UnreadOrder
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case
+from tests.workflows.case import PATIENCE, Case
 from workflows.order_state import LineProgress, OrderProgress
 from workflows.requisition_state import RequisitionProgress
 

@@ -19,7 +19,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows import stories
-from tests.workflows.conftest import REMEMBERED, Case
+from tests.workflows.case import Case
+from tests.workflows.conftest import REMEMBERED
 from workers.temporal import sandbox
 from workflows.registry import PROCESSES
 
