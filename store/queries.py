@@ -45,7 +45,7 @@ from store.query_models import (
 )
 from store.register_reading import utc_today
 from store.tables import claims, messages, orders, register, register_keys
-from store.ways import LineWay, ways
+from store.ways import ways
 
 _MESSAGE = [
     column for column in messages.c if column.name not in ("payload", "packing", "slot", "parked", "conflicts_with")
@@ -167,11 +167,6 @@ class StoredQueries:
                     "way": await ways(connection, case),
                 }
             )
-
-    async def case_lineage(self, case: str) -> Sequence[LineWay]:
-        """The whole way of each line of a case, from the byte that came in to the document in the ERP."""
-        async with transaction(self._engine) as connection:
-            return await ways(connection, case)
 
     async def waiting_for_bank(self, supplier: str) -> Sequence[str]:
         """The open cases whose payment waits until somebody confirms this supplier's bank details."""

@@ -211,6 +211,7 @@ claims = Table(
     Column("run", Words, nullable=True),
     Column("generation", Integer, nullable=False, server_default=text("1")),
     words("message"),
+    words("content"),  # the requisition in JSON, where its message says it in other words
     words("trace"),
     moment("at"),
     UniqueConstraint("process", "facility", "source", "number"),
@@ -271,7 +272,7 @@ commitments = Table(
     words("cost_centre"),
     Column("amount", Numeric(24, 6), nullable=False),
     words("currency"),
-    words("key"),
+    words("key"),  # says which requisition has only reserved it; empty once the order's own case has spoken
     moment("as_of"),
     Index(None, "facility", "cost_centre"),
 )
