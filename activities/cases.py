@@ -34,6 +34,7 @@ from canonical.steps import (
     OrdersRequest,
     SupplierQuestion,
     UnreadableDecision,
+    UnreadOrder,
 )
 
 # How a requisition says that it takes its orders back (workflows.requisition_orders).
@@ -156,6 +157,11 @@ class CaseActivities:
             carried_kept=True,
             packs=packs,
         )
+
+    @activity.defn
+    async def keep_unread_order(self, start: UnreadOrder) -> None:
+        """Keep the start of an order's case that cannot be read, and list it for a person."""
+        await self._cases.keep_unread_order(start)
 
     async def _taken_back(self, order: PurchaseOrder) -> str:
         """Whether the order's requisition takes it back: it says so in our store before it tells the order's case, so what an

@@ -113,6 +113,14 @@ class Start(Measured):
     seconds: Sequence[float]
 
 
+class Previewed(Measured):
+    """How long it took to say what so many kept messages would come to, each time, and what that was."""
+
+    messages: int
+    seconds: Sequence[float]
+    outcomes: Mapping[str, int]
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -120,6 +128,7 @@ class Found(Kept):
     probing: Sequence[Probing] = ()
     usual: Sequence[Usual] = ()
     starts: Sequence[Start] = ()
+    previews: Sequence[Previewed] = ()
 
     def with_parts(self, *parts: Measured) -> Found:
         """With these in the place of earlier ones of the same name."""
@@ -134,6 +143,7 @@ class Found(Kept):
                 "probing": put(self.probing, Probing),
                 "usual": put(self.usual, Usual),
                 "starts": put(self.starts, Start),
+                "previews": put(self.previews, Previewed),
             }
         )
 

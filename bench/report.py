@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.figures import NOT_OURS, Found, Probing, Ratio, Round, Start, Usual, spread
+from bench.figures import NOT_OURS, Found, Previewed, Probing, Ratio, Round, Spread, Start, Usual, spread
 
 RATE_TARGET, CPU_TARGET = 0.7, 1.5
+PREVIEW_TARGET = 30  # seconds for 10,000 messages
 BY_HAND = "<!-- what stands below is written by hand and stays -->"
 SHOWN = {
     "probe": "worker",
@@ -49,6 +50,8 @@ def lines(found: Found) -> Iterator[str]:
         yield from _usual(found.usual)
     if found.starts:
         yield from _starts(found.starts)
+    if found.previews:
+        yield from _previews(found.previews)
 
 
 def _probing(runs: Sequence[Probing]) -> Iterator[str]:
@@ -134,6 +137,20 @@ def _starts(starts: Sequence[Start]) -> Iterator[str]:
     yield from _table(("what", "seconds, each try"), rows)
     yield ""
     yield _where(starts)
+
+
+def _previews(runs: Sequence[Previewed]) -> Iterator[str]:
+    yield "\n## What a replay would do, before it is done\n"
+    yield "`fascia journal replay --sender WARD --preview`: each message read by the feeds and tables of today and"
+    yield "held against the cases. One process; orders of three lines each.\n"
+    rows = []
+    for run in runs:
+        took = Spread.of(run.seconds)
+        said = ", ".join(f"{many} {outcome}" for outcome, many in run.outcomes.items())
+        judged = "yes" if took.most < PREVIEW_TARGET * run.messages / 10_000 else "no"
+        rows.append((str(run.messages), f"{took.text()}", f"under {PREVIEW_TARGET} for 10000", judged, said))
+    yield from _table(("messages", "seconds", "aim", "reached", "came to"), rows)
+    yield f"\nMeasured {', '.join(run.at for run in runs)}."
 
 
 def _by_part(sides: Sequence[tuple[str, Sequence[Round]]]) -> Iterator[str]:

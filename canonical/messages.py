@@ -10,7 +10,10 @@ from canonical.base import Canonical
 
 
 class Kept(Canonical):
-    """A message as the journal holds it."""
+    """A message as the journal holds it.
+
+    ``owner``: who answers for it where it became a dead letter; ``note``: what its door found wrong and took all the same.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -38,6 +41,8 @@ class Kept(Canonical):
     channel: str = ""
     version_of: str = ""
     replay_of: str = ""
+    owner: str = ""
+    note: str = ""
 
 
 class NewMessage(Canonical):
@@ -46,7 +51,8 @@ class NewMessage(Canonical):
     ``stream``: what must stay in order with it (a sender and a subject); empty: its door and the sweep route it, in any order.
     ``priority``: 0 is urgent, 9 is bulk. ``occurred``: when it says it was made. ``remember``: how long the key makes it the
     same message; None is for ever. ``version_of``: the message it corrects; ``replay_of``: the message it repeats.
-    ``refused``: why its door refuses it; such a message is refused from the start, whatever happens to its door.
+    ``refused``: why its door refuses it; such a message is refused from the start, whatever happens to its door. ``note``: what
+    is wrong with it, where it is taken all the same.
     """
 
     direction: str = Field(default="in", pattern="^(in|out)$")
@@ -68,16 +74,18 @@ class NewMessage(Canonical):
     replay_of: str = ""
     remember: timedelta | None = None
     refused: str = ""
+    note: str = ""
 
 
 class Move(Canonical):
-    """A message's move to a state, with the reason; what is empty of ``case`` and ``kind`` stays as it is."""
+    """A message's move to a state, with the reason; what is empty of ``case``, ``kind`` and ``owner`` stays as it is."""
 
     message: str
     state: str
     reason: str = ""
     case: str = ""
     kind: str = ""
+    owner: str = ""
 
 
 CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes

@@ -36,6 +36,7 @@ from canonical.steps import (
     OrdersRequest,
     SentDocument,
     SupplierDocument,
+    UnreadOrder,
 )
 from canonical.supply import ContractPrice, Item
 
@@ -145,7 +146,7 @@ class Journal(Protocol):
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
     ) -> None:
-        """Move a message to received, validated, routed, refused, dead, sent or acknowledged, with the reason."""
+        """Move a message to received, validated, routed, refused, dead, corrected, skipped, sent or acknowledged; with the reason."""
         ...
 
     async def mark_many(self, moves: Sequence[Move]) -> None:
@@ -221,8 +222,12 @@ class Unmatched(Canonical):
 class Cases(Protocol):
     """Claims, the read model of cases, decisions and unmatched documents in our own store."""
 
-    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
-        """A door says it will start this case; unless it is a conflict, the message is validated and the case's from now on."""
+    async def announce(self, case: str, content_hash: str, message: str, content: str = "") -> Announcement:
+        """A door says it will start this case; unless it is a conflict, the message is validated and the case's from now on.
+
+        ``content`` is the requisition in JSON, where the message says it in other words: a run that was started with what
+        cannot be read goes on with it, and so does a successor.
+        """
         ...
 
     async def claim(self, request: ClaimRequest) -> Claimed:
@@ -234,6 +239,13 @@ class Cases(Protocol):
 
         The first claim is for the order as its requisition's case numbered it, while that case is open; anything else is a
         conflict, listed among the unmatched with the reason, and commits and registers nothing.
+        """
+        ...
+
+    async def keep_unread_order(self, start: UnreadOrder) -> None:
+        """Keep the start of an order's case that cannot be read as it came, and list it for a person: nothing is claimed.
+
+        Once for each run and content, however often it is asked.
         """
         ...
 

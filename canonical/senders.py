@@ -33,16 +33,17 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 class Sender(Canonical):
     """A system that sends to us on one dialect: how it is known, what it may send, and who answers for it.
 
-    It is known by ``certificates`` (SHA-256 of the whole certificate, hex) or ``addresses`` (CIDR), and by ``applications`` (MSH-3)
-    and ``facilities`` (MSH-4): every one that is given must fit. ``kinds`` are patterns (``OMS^O05``, ``ADT^*``); a kind in scope
-    that no feed reads is answered ``unrouted``, and so is a structure its version has no table of. ``check``: what is wrong with a
-    message's structure refuses it, is only noted, or is not looked for; ``later_version`` tolerates what a version later than MSH-12
-    would allow. ``per_minute`` 0 is no quota; ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days;
-    ``on_dead``: a dead letter parks its own stream, or the stream goes on. ``batch``: one answer to a batch, or one to each message.
-    ``source``, ``department``, ``cost_centre``, ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends
-    where they say none; ``reply_channel`` is the channel that brings it what became of them. Of its CSV files: ``separator`` (empty:
-    as the first row shows) and ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from
-    ``bad_rows``: they are set apart and the others taken, or the file is refused whole.
+    It is known by ``certificates`` (SHA-256 of the whole certificate, hex) or ``addresses`` (CIDR), and by ``applications``
+    (MSH-3) and ``facilities`` (MSH-4): every one that is given must fit; a FHIR sender by keys made for its code. ``kinds`` are
+    patterns (``OMS^O05``, ``ADT^*``, ``r5/SupplyRequest``); a kind in scope that no feed reads is answered ``unrouted``, and so
+    is a structure its version has no table of. ``check``: what is wrong with a message's structure refuses it, is only noted, or
+    is not looked for; ``later_version`` tolerates what a version later than MSH-12 would allow. ``per_minute`` 0 is no quota;
+    ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days; ``on_dead``: a dead letter parks its own stream,
+    or the stream goes on. ``batch``: one answer to a batch, or one to each message. ``source``, ``department``, ``cost_centre``,
+    ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends where they say none; ``reply_channel``
+    is the channel that brings it what became of them. Of its CSV files: ``separator`` (empty: as the first row shows) and
+    ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from ``bad_rows``: they are set apart
+    and the others taken, or the file is refused whole.
     """
 
     code: SenderCode

@@ -162,6 +162,21 @@ class OpenOrder(Canonical):
     goes_on: bool = False
 
 
+class UnreadOrder(Canonical):
+    """The start of an order's case that cannot be read, as it came: under which workflow id, by which first run, and why.
+
+    ``reason`` begins with the path of what is wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    case: str
+    run: str
+    data: bytes = b""
+    reason: Text
+    as_of: datetime
+
+
 class OrderContext(Canonical):
     """What an order's case needs to know of its facility and supplier, and where an earlier run left it.
 
@@ -186,9 +201,8 @@ class OrderContext(Canonical):
 
 
 class BudgetMove(Canonical):
-    """Commit budget for an order (``amount`` above zero), or set what is still committed. ``key`` makes a repeat the same."""
+    """What is still committed of the budget for an order. Of two words the one of the later moment (``as_of``) holds."""
 
-    key: str
     facility: FacilityCode
     cost_centre: CostCentreCode
     order: OrderNumber

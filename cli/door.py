@@ -16,6 +16,7 @@ from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavai
 from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
+from cli.replay_views import Replays
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -32,7 +33,6 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
-    Replayed,
     SubscriberAdded,
     SubscriberRemoved,
     SubscriberRow,
@@ -192,9 +192,6 @@ class DoorHouse:
     async def revoke_key(self, key: str) -> KeyRow:
         self._elsewhere()
 
-    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
-        self._elsewhere()
-
     async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
         self._elsewhere()
 
@@ -219,6 +216,10 @@ class DoorHouse:
 
     @property
     def channels(self) -> Channels:
+        self._elsewhere()
+
+    @property
+    def replays(self) -> Replays:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

@@ -66,6 +66,8 @@ def list_feeds(out: Output, limit: Limit = 200) -> None:
     found += [_feed(*key, feed) for key, feed in registry.HL7_OVERRIDES.items()]
     found += [_feed(*key, "", feed.read) for key, feed in registry.CSV_FEEDS.items()]
     found += [_feed(*key, feed.read) for key, feed in registry.CSV_OVERRIDES.items()]
+    found += [_feed(*key, "", feed) for key, feed in registry.FHIR_FEEDS.items()]
+    found += [_feed(*key, feed) for key, feed in registry.FHIR_OVERRIDES.items()]
     rows, more = first(found, limit)
 
     def show() -> list[RenderableType]:
@@ -88,10 +90,13 @@ def _feed(dialect: str, kind: str, sender: str, feed: object) -> FeedRow:
 @command(app, "simulate")
 async def simulate(
     out: Output,
-    file: Annotated[Path, typer.Argument(help="HL7 (messages, batches, MLLP frames), X12 or CSV.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="HL7 (messages, batches, MLLP frames), X12, FHIR JSON or CSV.", exists=True)
+    ],
     sender: Annotated[str, typer.Option("--sender", "-s", help="Read it as this sender's or partner's.")] = "",
     facility: Annotated[str, typer.Option("--facility", "-f", help="Where the sender has no row.")] = "",
     as_of: Annotated[str, typer.Option("--as-of", help="The day its mapping tables hold (YYYY-MM-DD); today.")] = "",
+    release: Annotated[str, typer.Option("--release", help="Of FHIR: r4b or r5; without, the one it fits.")] = "",
 ) -> None:
     """Show what each message would become and do; nothing is kept, nothing is sent.
 
@@ -101,14 +106,14 @@ async def simulate(
     data = file.read_bytes()[: LARGEST + 1]
     try:
         async with open_house() as house:
-            rows = await _rows(house, data, sender, facility, day)
+            rows = await _rows(house, data, sender, facility, day, release)
     except FasciaError as away:
         if away.code not in ("unavailable", "not-allowed"):
             raise
         out.say(
             f"without the register and the store ({away.message}): each sender is read as one that speaks our codes"
         )
-        rows = await _rows(None, data, sender, facility, day)
+        rows = await _rows(None, data, sender, facility, day, release)
     _shown(out, rows)
     refused = sum(1 for row in rows if row.outcome == "refused")
     if refused:
@@ -124,7 +129,9 @@ def _day(text: str) -> date:
         raise wrong_usage("--as-of is a date YYYY-MM-DD") from None
 
 
-async def _rows(house: House | None, data: bytes, sender: str, facility: str, day: date) -> list[SimulatedRow]:
+async def _rows(
+    house: House | None, data: bytes, sender: str, facility: str, day: date, release: str
+) -> list[SimulatedRow]:
     from gateway.simulate import Book, Simulated
     from gateway.simulate import simulate as simulated
 
@@ -143,7 +150,7 @@ async def _rows(house: House | None, data: bytes, sender: str, facility: str, da
             effects=tuple(effects),
         )
 
-    return [await row(one) for one in simulated(data, book, sender=sender, facility=facility)]
+    return [await row(one) for one in simulated(data, book, sender=sender, facility=facility, release=release)]
 
 
 def _shown(out: Output, rows: Sequence[SimulatedRow]) -> None:

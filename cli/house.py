@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from pydantic import Field
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.channel_views import Channels
+from cli.replay_views import Replays
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -27,7 +28,6 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
-    Replayed,
     SubscriberAdded,
     SubscriberRemoved,
     SubscriberRow,
@@ -55,9 +55,15 @@ class MessageFilter(Canonical):
 
     direction: str = ""
     partner: str = ""
+    sender: str = ""
+    door: str = ""
     kind: str = ""
     state: str = ""
     case: str = ""
+    owner: str = ""
+    stream: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class KeyRequest(Canonical):
@@ -124,10 +130,6 @@ class House(Protocol):
     async def messages(self, which: MessageFilter, limit: int) -> Sequence[MessageRow]: ...
     async def message(self, message: str) -> MessageView | None: ...
 
-    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
-        """Give a kept message to its door's routing again."""
-        ...
-
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport: ...
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport: ...
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]: ...
@@ -176,6 +178,11 @@ class House(Protocol):
     @property
     def channels(self) -> Channels:
         """The ways out to other systems."""
+        ...
+
+    @property
+    def replays(self) -> Replays:
+        """Messages routed once more, and corrections."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -10,37 +11,62 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from cli.command import DryRun, Limit, command, noun
-from cli.exits import not_found
+from cli.command import DryRun, Limit, Yes, command, noun
+from cli.exits import Stop, not_found, wrong_usage
 from cli.house import MessageFilter, first, open_house
+from cli.moments import moment
 from cli.output import Output, table, when
+from cli.replay import corrected, previewed, replayed, started
+from cli.replay_views import ParkedRow
 from cli.views import MessageRow, MessageView
 
 app = noun("The journal: every message in or out.")
+
+Partner = Annotated[str, typer.Option("--partner", help="From or to this partner.")]
+Sender = Annotated[str, typer.Option("--sender", help="From this sender.")]
+Door = Annotated[str, typer.Option("--door", help="That came by this door: mllp, rest, mailbox ...")]
+Kind = Annotated[str, typer.Option("--kind", help="Of this kind: OMS^O05, 855, requisition ...")]
+State = Annotated[str, typer.Option("--state", help="In this state: received, routed, dead ...")]
+Owner = Annotated[str, typer.Option("--owner", help="Dead letters this one answers for.")]
+Stream = Annotated[str, typer.Option("--stream", help="Of this stream.")]
+Since = Annotated[str, typer.Option("--since", help="Kept since then: 2026-11-20, 2026-11-20T08:00Z, 90m, 2h, 3d.")]
+Until = Annotated[str, typer.Option("--until", help="Kept before then.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Say what would come of it today; change nothing.")]
 
 
 @command(app, "list")
 async def list_messages(
     out: Output,
     direction: Annotated[str, typer.Option("--direction", help="in or out.")] = "",
-    partner: Annotated[str, typer.Option("--partner", help="From or to this partner.")] = "",
-    kind: Annotated[str, typer.Option("--kind", help="Of this kind: 850, 855, requisition ...")] = "",
-    state: Annotated[str, typer.Option("--state", help="In this state: received, routed, dead ...")] = "",
+    partner: Partner = "",
+    sender: Sender = "",
+    door: Door = "",
+    kind: Kind = "",
+    state: State = "",
     case: Annotated[str, typer.Option("--case", help="Of this case.")] = "",
+    owner: Owner = "",
+    stream: Stream = "",
+    since: Since = "",
+    until: Until = "",
     limit: Limit = 50,
 ) -> None:
     """List messages, newest first."""
-    which = MessageFilter(direction=direction, partner=partner, kind=kind, state=state, case=case)
+    which = MessageFilter(
+        direction=direction, partner=partner, sender=sender, door=door, kind=kind, state=state, case=case, owner=owner,
+        stream=stream, since=moment(since, "--since"), until=moment(until, "--until"),
+    )  # fmt: skip
     async with open_house() as house:
         rows, more = first(await house.messages(which, limit + 1), limit)
+    owned = any(row.owner for row in rows)
 
     def show() -> list[RenderableType]:
-        shown = table("message", "way", "door", "partner", "kind", "control", "state", "bytes", "at", right=("bytes",))
+        names = ("message", "way", "door", "partner", "kind", "control", "state", *(("owner",) if owned else ()))
+        shown = table(*names, "bytes", "at", right=("bytes",))
         for row in rows:
             state = f"{row.state}: {row.reason}" if row.reason else row.state
             shown.add_row(
                 row.id, row.direction, row.door, row.partner or row.sender, row.kind, row.control_number, state,
-                str(row.size), when(row.at),
+                *((row.owner,) if owned else ()), str(row.size), when(row.at),
             )  # fmt: skip
         return [shown]
 
@@ -70,22 +96,105 @@ async def show_message(
         out.data(view, lambda: _drawn(view))
 
 
-@command(app, "replay")
+@command(app, "replay", lists=True)
 async def replay(
     out: Output,
-    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id.")],
+    message: Annotated[str, typer.Argument(metavar="[MESSAGE]", help="Its id; without it, all that fit.")] = "",
+    partner: Partner = "",
+    sender: Sender = "",
+    door: Door = "",
+    kind: Kind = "",
+    state: State = "",
+    owner: Owner = "",
+    stream: Stream = "",
+    since: Since = "",
+    until: Until = "",
+    preview: Preview = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show each difference of a preview of many.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
+    limit: Limit = 10_000,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Route kept messages once more: one now, or all that fit as a job of the workers (`fascia replay show`).
+
+    With --preview nothing is changed: what each would come to today, and what it says otherwise than what was. What a case
+    has taken already it knows, so nothing is doubled.
+    """
+    which = MessageFilter(
+        partner=partner, sender=sender, door=door, kind=kind, state=state, owner=owner, stream=stream,
+        since=moment(since, "--since"), until=moment(until, "--until"),
+    )  # fmt: skip
+    if bool(message) == (which != MessageFilter()):
+        raise wrong_usage("which messages?", "fascia journal replay MESSAGE, or --state dead --sender WARD --since 2h")
+    async with open_house() as house:
+        if preview or (dry_run and not message):
+            found = (
+                [await house.replays.preview(message)] if message else await house.replays.preview_all(which, limit + 1)
+            )
+            previewed(out, *first(found, limit), diff=diff or bool(message))
+        elif message:
+            replayed(out, await house.replays.one(message, reason, dry_run))
+        else:
+            if not reason.strip():
+                raise wrong_usage("a replay of many needs its reason", "--reason 'the table of units is mended'")
+            if out.interactive and not yes and not out.ask("Have you seen its --preview, and is it to be done?"):
+                raise Stop("nothing was done", code="interrupted")
+            started(out, await house.replays.begin(which, reason))
+
+
+@command(app, "correct")
+async def correct(
+    out: Output,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The dead letter's id.")],
+    file: Annotated[Path, typer.Option("--file", help="Its bytes as they should be; - reads them from stdin.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Correct a message that was not taken: a new version, routed in its place. The original stays as it came."""
+    if not (preview or dry_run or reason.strip()):
+        raise wrong_usage("a correction needs its reason", "--reason 'the ward meant ITM-1001; called them'")
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as unread:
+        raise wrong_usage(f"{file} cannot be read ({unread.strerror})") from None
+    async with open_house() as house:
+        done = await house.replays.correct(message, data, reason, preview or dry_run)
+    out.data(done, lambda: corrected(done))
+
+
+@command(app, "skip")
+async def skip(
+    out: Output,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The dead letter's id.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
     dry_run: DryRun = False,
 ) -> None:
-    """Give a kept message to its door's routing again. What a case has taken already it knows, so nothing is doubled."""
+    """Let a stream go on without a message that could not be taken. It stays in the journal and can still be replayed."""
+    if not reason.strip() and not dry_run:
+        raise wrong_usage("passing a message over needs its reason", "--reason 'the ward ordered by phone'")
     async with open_house() as house:
-        done = await house.replay(message, reason, dry_run)
-    became = f"{done.state}: {done.reason}" if done.reason else done.state
-    to = f" to {done.case}" if done.case else ""
-    what = f"{message} can be routed again" if dry_run else f"{message} was {done.before} and is now {became}{to}"
-    out.data(done, lambda: [what])
-    if not dry_run and done.state in ("received", "validated"):
-        out.say("what it needs is away; the routing sweep brings it when that is back")
+        done = await house.replays.skip(message, reason, dry_run)
+    goes = ("; its stream would go on" if dry_run else "; its stream goes on") if done.stream_goes_on else ""
+    out.data(done, lambda: [f"{message} {'would be' if dry_run else 'is'} passed over{goes}"])
+
+
+@command(app, "parked", lists=True)
+async def parked(out: Output, limit: Limit = 50) -> None:
+    """List streams that wait for a person: for which message and why, and how many wait behind it."""
+    async with open_house() as house:
+        rows, more = first(await house.replays.parked(), limit)
+
+    def show() -> list[RenderableType]:
+        shown = table("stream", "waits for", "because", "behind", "since", right=("behind",))
+        for row in rows:
+            shown.add_row(row.stream, row.message, row.reason, str(row.behind), when(row.at))
+        return [shown]
+
+    out.rows(ParkedRow, rows, show, more=more)
+    if not rows:
+        out.say("no stream waits for a person")
 
 
 def content(view: MessageView) -> bytes:
@@ -108,7 +217,9 @@ def _drawn(view: MessageView) -> Iterator[RenderableType]:
     facts = {
         "kind": view.kind, "partner": view.partner, "sender": view.sender, "control number": view.control_number,
         "state": f"{view.state}: {view.reason}" if view.reason else view.state, "case": view.case,
-        "answered by": view.answer, "duplicate of": view.duplicate_of, "trace": view.trace, "sha-256": view.hash,
+        "owner": view.owner, "noted": view.note, "stream": view.stream, "answered by": view.answer,
+        "duplicate of": view.duplicate_of, "corrects": view.version_of, "corrected by": ", ".join(view.corrections),
+        "replays": ", ".join(view.replays), "trace": view.trace, "sha-256": view.hash,
     }  # fmt: skip
     for name, value in facts.items():
         if value:

@@ -21,7 +21,8 @@ from canonical.cases import Actor, Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Employee
 from canonical.ports import Unmatched
-from cli import again, banking, foresight, loading, outgoing, reading, successor
+from cli import banking, foresight, loading, outgoing, reading, successor
+from cli.again import OurReplays
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
@@ -40,7 +41,6 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
-    Replayed,
     SubscriberAdded,
     SubscriberRemoved,
     SubscriberRow,
@@ -196,9 +196,6 @@ class OurHouse:
     async def message(self, message: str) -> MessageView | None:
         return await reading.message(self._wiring, message)
 
-    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
-        return await again.replay(self._wiring, message, why, self._operator, dry_run=dry_run)
-
     # ---- who hears of our events -----------------------------------------------------------------------------------
 
     @property
@@ -229,6 +226,10 @@ class OurHouse:
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         return await outgoing.acts(self._wiring, about, limit)
+
+    @property
+    def replays(self) -> OurReplays:
+        return OurReplays(self._wiring, self._operator)
 
     @property
     def channels(self) -> OurChannels:

@@ -13,6 +13,7 @@ from cli.journal import as_text
 from cli.views import CaseRow, CaseView, MessageRow, MessageState, MessageView, RegisterRow
 from store.authority import KINDS
 from store.query_models import CaseQuery, MessageQuery
+from store.replays import StoredReplays
 from workers.settings import Settings
 from workers.wiring import Wiring
 
@@ -68,7 +69,10 @@ async def message(wiring: Wiring, name: str) -> MessageView | None:
     ]
     text, encoding = as_text(kept.data)
     fields = kept.model_dump(exclude={"data", "key"})
-    return MessageView.model_validate({**fields, "history": history, "data": text, "encoding": encoding})
+    replays = [item.job for item in await StoredReplays(wiring.database).of_message(name)]
+    corrections = [one.id for one in (await wiring.queries.messages(MessageQuery(version_of=name))).messages]
+    more = {"history": history, "replays": replays, "corrections": corrections[::-1]}
+    return MessageView.model_validate({**fields, **more, "data": text, "encoding": encoding})
 
 
 async def register(wiring: Wiring, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:

@@ -89,8 +89,8 @@ async def _terminated(wiring: Wiring, case: str) -> bool:
 
 
 async def _requisition(wiring: Wiring, case: str) -> Begin:
-    """A requisition's case begins again with the bytes it first came as."""
-    claimed = select(claims.c.message).where(claims.c.case == case)
+    """A requisition's case begins again with the bytes it first came as; where those are not JSON, with what they say."""
+    claimed = select(claims.c.message, claims.c.content).where(claims.c.case == case)
     unread = (
         select(messages.c.id)
         .where(messages.c.case == case, messages.c.direction == "in", messages.c.kind == "requisition")
@@ -98,13 +98,15 @@ async def _requisition(wiring: Wiring, case: str) -> Begin:
         .limit(1)
     )
     async with transaction(wiring.database) as connection:
-        message = await connection.scalar(claimed) or await connection.scalar(unread)
+        held = (await connection.execute(claimed)).one_or_none()
+        message, content = (held.message, held.content.encode()) if held else ("", b"")
+        message = message or await connection.scalar(unread)
     kept = await wiring.journal.read(message) if message else None
     if kept is None:
         raise Rejected(f"the journal does not have what {case} was started with", code="not-found", system="store")
 
     async def begin() -> str:
-        return await wiring.engine.start_requisition(case, kept.data, trace=kept.trace)
+        return await wiring.engine.start_requisition(case, content or kept.data, trace=kept.trace)
 
     return begin
 

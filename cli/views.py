@@ -135,6 +135,10 @@ class MessageRow(Canonical):
     duplicate_of: str = ""
     answer: str = ""
     at: datetime | None = None
+    owner: str = ""
+    note: str = ""
+    version_of: str = ""
+    stream: str = ""
 
 
 class MessageState(Canonical):
@@ -146,9 +150,11 @@ class MessageState(Canonical):
 
 
 class MessageView(MessageRow):
-    """A message with its history and its bytes, as they came."""
+    """A message with its history and its bytes, as they came; ``replays`` it went through, ``corrections`` made of it."""
 
     history: tuple[MessageState, ...] = ()
+    replays: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
     encoding: str = "utf-8"
     data: str = ""
 
@@ -244,7 +250,7 @@ class ActView(Canonical):
 
 
 class Replayed(Canonical):
-    """A message that was routed once more, and what became of it."""
+    """A message that was routed once more, and what became of it; ``outcome`` says what came of it anew."""
 
     id: str
     kind: str = ""
@@ -252,6 +258,8 @@ class Replayed(Canonical):
     state: str = ""
     reason: str = ""
     case: str = ""
+    outcome: str = ""
+    replay: str = ""
     dry_run: bool = False
 
 

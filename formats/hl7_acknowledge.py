@@ -60,6 +60,11 @@ def acknowledge(
     return message.encode(head.codec if head and head.codec else "utf-8", "backslashreplace")
 
 
+def error_segment(fault: Fault, version: str) -> str:
+    """ERR as another reply than an ACK holds it (ORS, ORN), in our own marks."""
+    return _old_error([fault], STANDARD) if version in _OLD else _error(fault, STANDARD)
+
+
 def _header(head: Header | None, marks: Marks, version: str, control: str, when: datetime) -> str:
     kind = ["ACK"]
     if head and head.event and marks.component:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date, time
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from canonical.errors import Malformed
 
@@ -87,19 +87,6 @@ def as_real(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return text if text not in ("-0", "") else "0"
-
-
-def as_implied(value: Decimal, path: str, decimals: int = 2) -> str:
-    """A decimal as an N element.
-
-    Raises:
-        Malformed: it has more decimals than the element can say; nothing is rounded in silence.
-    """
-    shifted = value.scaleb(decimals)
-    whole = shifted.quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    if whole != shifted:
-        raise Malformed(f"{path} has more than {decimals} decimals", path=path, code="data-invalid")
-    return f"{whole:f}" if whole else "0"
 
 
 def as_day(value: date) -> str:

@@ -33,7 +33,7 @@ class Unknown:
 
 
 class Directory:
-    """The senders of one dialect, and their tables of codes."""
+    """The senders and their tables of codes. Found by where they send from are those of one ``dialect``; by code, all."""
 
     def __init__(self, register: SenderRegister, dialect: str = "hl7") -> None:
         self._register = register
@@ -48,7 +48,7 @@ class Directory:
         Raises:
             Unavailable: our database does not answer.
         """
-        senders = {one.code: one for one in await self._register.senders() if one.dialect == self._dialect}
+        senders = {one.code: one for one in await self._register.senders()}
         tables: dict[str, dict[str, dict[str, str]]] = {}
         for mapping in await self._register.mappings():
             tables.setdefault(mapping.sender, {})[mapping.table] = mapping.rows
@@ -75,7 +75,8 @@ class Directory:
         return found
 
     def _sought(self, certificate: str, host: str, application: str, facility: str) -> Sender | Unknown:
-        there = [one for one in self._senders.values() if one.active and _comes_so(one, certificate, host)]
+        able = [one for one in self._senders.values() if one.active and one.dialect == self._dialect]
+        there = [one for one in able if _comes_so(one, certificate, host)]
         fitting = [one for one in there if _is_named(one, application, facility)]
         if not fitting:
             way = "certificate" if certificate else "address"

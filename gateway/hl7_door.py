@@ -156,6 +156,7 @@ class Hl7Door:
             occurred=occurred(head),
             remember=timedelta(days=sender.duplicates_for),
             refused=verdict.reason,
+            note=verdict.note,
         )
         return Seen(head, sender, verdict, new)
 

@@ -55,7 +55,7 @@ def reply(
     if lines is None:
         raise Malformed(f"ORC-2: the message holds no requisition {number[:80]}", path="ORC-2", code="data-invalid")
     control = control_of(event.key)
-    texts = [_header(message.header, ANSWERS[kind], channel, control, event.occurred_at)]
+    texts = [reply_header(message.header, ANSWERS[kind], channel, control, event.occurred_at)]
     texts.append(segment("MSA", ["AA", message.header.control]))
     states = _states(event)
     about = event.data.get("orders", "").split()
@@ -83,7 +83,7 @@ def control_of(key: str) -> str:
     return "R" + base64.b32encode(hashlib.sha256(key.encode()).digest()).decode()[:19]
 
 
-def _header(asked: Header, kind: tuple[str, ...], channel: Channel, control: str, at: datetime) -> str:
+def reply_header(asked: Header, kind: tuple[str, ...], channel: Channel, control: str, at: datetime) -> str:
     """MSH: from us to who asked, unless the channel's row names both otherwise; in the version and set they write."""
     (to, at_site), (we, our_site) = asked.sender, asked.receiver
     fields: dict[int, Field] = {
@@ -111,20 +111,24 @@ def _line(part: Part, rqd: Segment, order: str, event: BusinessEvent, state: str
     orc = part.all("ORC")[0]
     state = state or event.data.get("state", "")
     fields: dict[int, Field] = {
-        2: _components(orc, 2),
+        2: components(orc, 2),
         3: (order, US) if order else None,
-        4: _components(orc, 4),
+        4: components(orc, 4),
         9: event.occurred_at,
     }
     if event.type == REFUSED:
         fields |= {1: "UA", 5: "CA", 16: ("", event.data.get("reason", "") or "refused")}
     else:
         fields |= {1: "OK" if state == ORDERED else "SC", 5: STATES.get(state, "IP"), 25: ("", state)}
-    details = {number: _components(rqd, number) for number in (1, 2, 3, 4, 5, 6, 10)}
-    return [segment("ORC", fields), segment("RQD", details)]
+    return [segment("ORC", fields), detail(rqd)]
 
 
-def _components(one: Segment, field: int) -> Field:
+def detail(rqd: Segment) -> str:
+    """A line of theirs as they asked for it: RQD with what names it and how much of it."""
+    return segment("RQD", {number: components(rqd, number) for number in (1, 2, 3, 4, 5, 6, 10)})
+
+
+def components(one: Segment, field: int) -> Field:
     """A field as they wrote it, in our marks; the first repetition."""
     raw = one.raw(field)
     if not raw:

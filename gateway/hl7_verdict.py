@@ -42,11 +42,17 @@ class Verdict:
     @property
     def reason(self) -> str:
         """As the journal keeps it: how it was answered and what was said; no value of the message is in it."""
-        if self.ok:
-            return ""
+        return "" if self.ok else f"A{self.code}: {self._told}"[:LONGEST_REASON]
+
+    @property
+    def note(self) -> str:
+        """What is wrong with a message that is taken all the same, by its sender's row; no value of the message is in it."""
+        return self._told[:LONGEST_REASON] if self.ok else ""
+
+    @property
+    def _told(self) -> str:
         severe = [fault for fault in self.faults if fault.severity in ("E", "F")]
-        told = "; ".join(f"{fault.path + ': ' if fault.path else ''}{fault.text}" for fault in severe)
-        return f"A{self.code}: {told}"[:LONGEST_REASON]
+        return "; ".join(f"{fault.path + ': ' if fault.path else ''}{fault.text}" for fault in severe)
 
 
 def answered_no(reason: str) -> bool:

@@ -162,13 +162,14 @@ class Intake:
             Conflict: the number is known with other content; the message is refused and listed for a person.
             Ended: the number is known and its case was cancelled or refused; the message is refused.
         """
-        announced = await self._announced(message, requisition)
+        announced = await self._announced(message, requisition, data)
         if announced.outcome == "same" and announced.started:
             await self._not_ended(message, requisition)
         return await self._started(message, announced, data)
 
-    async def _announced(self, message: Kept, requisition: Requisition) -> Announcement:
-        announced = await self._cases.announce(requisition.case_id, content_hash(requisition), message.id)
+    async def _announced(self, message: Kept, requisition: Requisition, data: bytes | None = None) -> Announcement:
+        content = "" if data is None else data.decode()
+        announced = await self._cases.announce(requisition.case_id, content_hash(requisition), message.id, content)
         if announced.outcome == "conflict":
             reason = f"requisition {requisition.number} of {requisition.source} is known with other content"
             part = (

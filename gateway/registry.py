@@ -16,12 +16,14 @@ from canonical.invoicing import Invoice
 from canonical.parties import Partner
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.senders import Mappings, Sender
+from formats.fhir import Resource
 from formats.hl7 import Message
 from formats.x12 import Document, Interchange
 from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
     csv_requisitions,
+    fhir_supply_request,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
@@ -64,6 +66,14 @@ HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
+# What reads a FHIR resource; its kind is the release and the type, as in its address.
+FhirFeed = Callable[[Resource, Sender, Mappings], tuple[Canonical, ...]]
+FHIR_FEEDS: dict[tuple[str, str], FhirFeed] = {
+    ("fhir", "r4b/SupplyRequest"): fhir_supply_request.read,
+    ("fhir", "r5/SupplyRequest"): fhir_supply_request.read,
+}
+FHIR_OVERRIDES: dict[tuple[str, str, str], FhirFeed] = {}
+
 # What reads a CSV file, by what it is named at our doors. A sender whose files break it gets a feed of its own.
 CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
     ("csv", "catalogue"): CsvFeed(
@@ -90,6 +100,11 @@ def csv_feed(name: str, sender: str = "") -> CsvFeed | None:
 def hl7_feed(kind: str, sender: str = "") -> Hl7Feed | None:
     """The feed for a kind of HL7 message (``OMS^O05``) from a sender, None where nobody reads it."""
     return HL7_OVERRIDES.get(("hl7", kind, sender)) or HL7_FEEDS.get(("hl7", kind))
+
+
+def fhir_feed(kind: str, sender: str = "") -> FhirFeed | None:
+    """The feed for a kind of FHIR resource (``r5/SupplyRequest``) from a sender, None where nobody reads it."""
+    return FHIR_OVERRIDES.get(("fhir", kind, sender)) or FHIR_FEEDS.get(("fhir", kind))
 
 
 def feed_for(dialect: str, kind: str, partner: str = "") -> Feed | None:
@@ -121,6 +136,18 @@ def read_hl7(feed: Hl7Feed, message: Message, sender: Sender, mappings: Mappings
     """
     try:
         return feed(message, sender, mappings)
+    except ValidationError as wrong:
+        raise _no_place(wrong) from None
+
+
+def read_fhir(feed: FhirFeed, resource: Resource, sender: Sender, mappings: Mappings) -> tuple[Canonical, ...]:
+    """What a checked resource says, in our language.
+
+    Raises:
+        Malformed: a value in it has no place in our language; with its path.
+    """
+    try:
+        return feed(resource, sender, mappings)
     except ValidationError as wrong:
         raise _no_place(wrong) from None
 

@@ -16,13 +16,16 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from opentelemetry import propagate, trace
 from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from canonical.errors import FasciaError
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
-from gateway import problems
+from gateway import fhir_faults, problems
 from gateway.csv_files import CsvFiles
+from gateway.fhir_door import FhirDoor
 from gateway.intake import Intake
 from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
 from gateway.problems import Problem
@@ -52,6 +55,7 @@ class Doors:
     hooks: Signers | None = None
     ready: Mapping[str, Check] = field(default_factory=dict)
     version: str = "0.1.0"
+    fhir: FhirDoor | None = None  # None: resources are not taken here
 
 
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
@@ -65,13 +69,24 @@ def doors(request: Request) -> Doors:
 
 async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
     """Who calls, within the quota of the key."""
-    who = await doors(request).keys.caller(given.credentials) if given else None
+    return await known(doors(request), given.credentials if given else None)
+
+
+async def known(behind: Doors, secret: str | None) -> Caller:
+    """Whose secret this is, within the quota of the key.
+
+    Raises:
+        Problem: nobody's (401), or too many calls (429).
+    """
+    who = await behind.keys.caller(secret) if secret is not None else None
     if who is None:
         detail = (
-            "send the key you were given as `Authorization: Bearer <key>`" if given is None else "this key is not valid"
+            "send the key you were given as `Authorization: Bearer <key>`"
+            if secret is None
+            else "this key is not valid"
         )
         raise Problem(401, "auth", detail, headers={"WWW-Authenticate": "Bearer"})
-    await within_quota(doors(request), who)
+    await within_quota(behind, who)
     return who
 
 
@@ -117,6 +132,12 @@ def make_app(behind: Doors) -> FastAPI:
     _add_health(app, behind)
     _add_schemas(app)
     rest_docs.add_docs(app)
+    if behind.fhir is not None:
+        from gateway import fhir
+
+        resources = fhir.make_app(behind, behind.fhir)
+        app.router.routes.append(Route(fhir.BASE, resources))  # or this address would be answered by a redirect
+        app.mount(fhir.BASE, resources)
     app.add_middleware(_Bounded)
     app.add_middleware(_Traced)  # added last, so it is around everything
     return app
@@ -207,11 +228,17 @@ class _Traced:
                 log.exception("request broke", method=scope["method"], path=_template(scope["path"]))
                 if status:  # the answer had begun
                     raise
-                await problems.answer(problems.problem_of(FasciaError(type(bug).__name__)))(scope, receive, answered)
+                broken = _said(scope, problems.problem_of(FasciaError(type(bug).__name__)))
+                await broken(scope, receive, answered)
             finally:
                 spent = round((time.perf_counter() - started) * 1000)
                 write = log.debug if scope["path"] in QUIET else log.info
                 write("request", method=scope["method"], path=_template(scope["path"]), status=status, ms=spent)
+
+
+def _said(scope: Scope, problem: Problem) -> Response:
+    """A problem in the words of the door that was knocked at."""
+    return fhir_faults.answer(problem) if f"{scope['path']}/".startswith("/fhir/") else problems.answer(problem)
 
 
 def _template(path: str) -> str:
@@ -233,7 +260,7 @@ class _Bounded:
         most = MOST_BYTES_OF_A_FILE if scope["path"].startswith("/v1/files/") else MOST_BYTES
         too_large = Problem(413, "too-large", f"a request is at most {most} bytes")
         if not declared.isdigit() or int(declared) > most:
-            await problems.answer(too_large)(scope, receive, send)
+            await _said(scope, too_large)(scope, receive, send)
             return
         seen = 0
 

@@ -6,9 +6,9 @@ what nobody takes, is a dead letter with its sender's owner, and by the sender's
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
 
 import structlog
 
@@ -18,24 +18,43 @@ from canonical.messages import CONFLICT, Kept, Move
 from canonical.ports import Journal
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
-from formats import hl7
+from formats import fhir
+from formats.hl7_faults import DATA_TYPE, INTERNAL_ERROR, Fault
 from gateway import registry
 from gateway.directory import Directory
+from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.hl7_door import BATCH
-from gateway.hl7_verdict import read_header
+from gateway.hl7_refusals import fault_of
 from gateway.intake import Conflict, Ended, Intake
+from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
+BUNDLE: Final = f"/{fhir.BUNDLE}"
 
 NOTHING_READS_IT: Final = "kept, nothing reads it"
-FRESH: Final = timedelta(seconds=1)  # what was read of the register before that is read again before anybody is told no
 
 log = structlog.get_logger(__name__)
 
 
+class Refuser(Protocol):
+    """Tells who asked that it cannot be taken."""
+
+    async def tell(self, message: Kept, sender: Sender, fault: Fault, numbers: Sequence[str] = ()) -> str: ...
+
+
+class NotTaken(Exception):
+    """Some of what a message says was not taken: why, and which requisitions that are (none named: all of it)."""
+
+    def __init__(self, why: Rejected | Malformed, numbers: Sequence[str] = ()) -> None:
+        super().__init__(why.message)
+        self.why = why
+        self.numbers = numbers
+
+
 class Routing:
-    """Where each kept HL7 message goes. ``takers``: by what it says, in our language."""
+    """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language; ``refuser`` tells who
+    asked of a no."""
 
     def __init__(
         self,
@@ -46,14 +65,13 @@ class Routing:
         *,
         feed_for: Callable[[str, str], registry.Hl7Feed | None] = registry.hl7_feed,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        refuser: Refuser | None = None,
     ) -> None:
         self._journal = journal
         self._intake = intake
-        self._directory = directory
         self._takers = dict(takers)
-        self._feed_for = feed_for
-        self._clock = clock
-        self._looked = datetime.min.replace(tzinfo=UTC)
+        self._refuser = refuser
+        self.reader = Reader(directory, feed_for=feed_for, clock=clock)
 
     async def route(self, message: Kept) -> Move:
         """Bring a message where it belongs; gives the state it has by that, for the caller to write down.
@@ -63,32 +81,31 @@ class Routing:
         """
         if message.reason.startswith(CONFLICT):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
-        if message.kind == BATCH:
+        if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
             return Move(message=message.id, state="routed", reason="its messages are kept one by one")
-        sender = await self._sender(message)
+        sender = await self.reader.sender(message.sender)
         if sender is None:
             return await self._dead(message, None, "its sender is not in the register")
         try:
             return await self._routed(message, sender)
         except (Unavailable, Throttled):
             raise
-        except Ended as ended:
-            return await self._dead(message, sender, ended.message)
-        except Conflict as conflict:  # the intake has listed it
-            await self._wait_behind(message, sender, conflict.message)
-            return Move(message=message.id, state="refused", reason=conflict.message, case=conflict.case)
-        except (Rejected, Malformed) as wrong:
-            return await self._dead(message, sender, _told(wrong))
+        except NotTaken as some:
+            return await self._not_taken(message, sender, some)
         except Exception as bug:
             log.exception("message could not be routed", message=message.id, kind=message.kind)
-            return await self._dead(message, sender, f"unexpected {type(bug).__name__} while routing")
+            fault = Fault(INTERNAL_ERROR, "internal", "We could not read it; a person looks at it")
+            return await self._dead(message, sender, f"unexpected {type(bug).__name__} while routing", fault)
 
     async def _routed(self, message: Kept, sender: Sender) -> Move:
-        feed = self._feed_for(message.kind, sender.code)
+        feed = self.reader.feed(message, sender)
         if feed is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)
-        nouns = await self._read(feed, message, sender)
-        cases, wrong = [], None
+        try:
+            nouns = await self.reader.read(feed, sender)
+        except (Rejected, Malformed) as no:
+            raise NotTaken(no) from no
+        cases, wrong, numbers = [], None, []
         for noun in nouns:  # what is wrong with one keeps no other from going where it belongs
             try:
                 taker = self._takers.get(type(noun))
@@ -97,37 +114,29 @@ class Routing:
                 cases.append(await taker(message, sender, noun))
             except (Rejected, Malformed) as no:
                 wrong = wrong or no
+                numbers.append(str(getattr(noun, "number", "")))
         if wrong is not None:
-            raise wrong
+            raise NotTaken(wrong, numbers)
         reason = "" if nouns else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 
-    async def _read(self, feed: registry.Hl7Feed, message: Kept, sender: Sender) -> tuple[Canonical, ...]:
-        head = read_header(message.data, sender, hl7.header(message.data))
-        cut = hl7.read(message.data, default=sender.character_set or hl7.DEFAULT_SET, head=head)
-        try:
-            return registry.read_hl7(feed, cut, sender, self._directory.mappings(sender.code))
-        except Malformed:
-            if not await self._looked_again():
-                raise
-        mended = self._directory.sender(sender.code) or sender  # a code or a row of it may have been mended just now
-        return registry.read_hl7(feed, cut, mended, self._directory.mappings(sender.code))
+    async def _not_taken(self, message: Kept, sender: Sender, some: NotTaken) -> Move:
+        why = some.why
+        if isinstance(why, Conflict) and not isinstance(why, Ended):  # the intake has listed it
+            await self._tell(message, sender, fault_of(why, DATA_TYPE, why.message), some.numbers)
+            await self._wait_behind(message, sender, why.message)
+            return Move(message=message.id, state="refused", reason=why.message, case=why.case, owner=sender.owner)
+        reason = why.message if isinstance(why, Ended) else _told(why)
+        return await self._dead(message, sender, reason, fault_of(why, DATA_TYPE, why.message), some.numbers)
 
-    async def _sender(self, message: Kept) -> Sender | None:
-        found = self._directory.sender(message.sender)
-        if found is None and await self._looked_again():
-            found = self._directory.sender(message.sender)
-        return found
-
-    async def _looked_again(self) -> bool:
-        now = self._clock()
-        if now - self._looked < FRESH:
-            return False
-        await self._directory.refresh()
-        self._looked = now
-        return True
-
-    async def _dead(self, message: Kept, sender: Sender | None, reason: str) -> Move:
+    async def _dead(
+        self,
+        message: Kept,
+        sender: Sender | None,
+        reason: str,
+        fault: Fault | None = None,
+        numbers: Sequence[str] = (),
+    ) -> Move:
         """Listed, its stream parked, and then dead: cut short anywhere, it is routed again and nothing went past it."""
         owner = f" [owner: {sender.owner}]" if sender is not None and sender.owner else ""
         log.error(
@@ -135,9 +144,17 @@ class Routing:
         )
         facility = sender.facility if sender is not None else ""
         await self._intake.listed("unreadable", message, reason + owner, facility=facility, supplier=message.sender)
-        if sender is not None:
-            await self._wait_behind(message, sender, reason)
-        return Move(message=message.id, state="dead", reason=reason)
+        if sender is None:
+            return Move(message=message.id, state="dead", reason=reason)
+        if fault is not None:
+            await self._tell(message, sender, fault, numbers)
+        await self._wait_behind(message, sender, reason)
+        return Move(message=message.id, state="dead", reason=reason, owner=sender.owner)
+
+    async def _tell(self, message: Kept, sender: Sender, fault: Fault, numbers: Sequence[str]) -> None:
+        """Its sender was told that we have it, and would else wait for a reply that never comes."""
+        if self._refuser is not None:
+            await self._refuser.tell(message, sender, fault, numbers)
 
     async def _wait_behind(self, message: Kept, sender: Sender, reason: str) -> None:
         if sender.on_dead == "park" and message.stream:

@@ -9,16 +9,12 @@ from datetime import date
 from pydantic import Field, SerializeAsAny
 
 from canonical.base import Canonical
-from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed
 from canonical.parties import Partner
 from canonical.senders import Mapping, Sender
 from formats import hl7, x12
-from gateway.csv_parts import catalogue
-from gateway.csv_reading import CsvFile
-from gateway.csv_rows import CsvFeed
 from gateway.mapping import in_force
-from gateway.registry import CSV_FEEDS, X12_KINDS, csv_feed, hl7_feed, read_hl7, read_x12, read_x12_ta1
+from gateway.registry import X12_KINDS, hl7_feed, read_hl7, read_x12, read_x12_ta1
 
 FRAMES = re.compile(rb"\x0b(.*?)\x1c\r?", re.DOTALL)  # MLLP around each message, where the file is a capture
 NOT_CODE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -76,10 +72,7 @@ class Book:
             Malformed: a name nobody has, where senders are known.
         """
         if named and self.senders:
-            if named not in self.senders:
-                reason = f"no sender {named} in the register: {', '.join(sorted(self.senders))}"
-                raise Malformed(reason, path="sender", code="not-found")
-            return self.senders[named], True
+            return self.named(named), True
         application, site = head.sender
         fitting = [
             one
@@ -88,21 +81,19 @@ class Book:
         ]
         if fitting:
             return fitting[0], True
-        code = _code(named or application) or "UNKNOWN"
-        return Sender(code=code, facility=_code(facility or site) or "UNKNOWN", addresses=("127.0.0.1",)), False
+        code = code_of(named or application) or "UNKNOWN"
+        return Sender(code=code, facility=code_of(facility or site) or "UNKNOWN", addresses=("127.0.0.1",)), False
 
-    def of_files(self, named: str, facility: str) -> tuple[Sender, bool]:
-        """The sender of that name, as files have nothing in them that says whose they are; made up where there is none.
+    def named(self, name: str) -> Sender:
+        """The sender of that name.
 
         Raises:
-            Malformed: a name nobody has, where senders are known.
+            Malformed: nobody has it.
         """
-        if named and self.senders:
-            if named not in self.senders:
-                reason = f"no sender {named} in the register: {', '.join(sorted(self.senders))}"
-                raise Malformed(reason, path="sender", code="not-found")
-            return self.senders[named], True
-        return Sender(code=_code(named) or "UNKNOWN", facility=_code(facility) or "UNKNOWN", dialect="file"), False
+        if name not in self.senders:
+            reason = f"no sender {name} in the register: {', '.join(sorted(self.senders))}"
+            raise Malformed(reason, path="sender", code="not-found")
+        return self.senders[name]
 
     def partner(self, named: str, interchange: x12.Interchange) -> tuple[Partner, bool]:
         """The partner of that name, else the one of ISA06; made up from it where there is none.
@@ -116,12 +107,14 @@ class Book:
         found = found or [one for one in self.partners if (one.qualifier, one.id) == interchange.sender]
         if found:
             return found[0], True
-        code = _code(named or interchange.sender[1]) or "UNKNOWN"
+        code = code_of(named or interchange.sender[1]) or "UNKNOWN"
         return Partner(code=code, id=interchange.sender[1][:15], our_id=interchange.receiver[1][:15], version=""), False
 
 
-def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "") -> list[Simulated]:
-    """What a file of HL7 (messages, batches, MLLP frames), X12 or CSV would become, message by message.
+def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "", release: str = "") -> list[Simulated]:
+    """What a file of HL7 (messages, batches, MLLP frames), X12, FHIR JSON or CSV would become, message by message.
+
+    ``release`` is that of FHIR (``r4b``, ``r5``), the one it fits where none is named.
 
     Raises:
         Malformed: it is none of them, or cannot be cut into messages.
@@ -129,13 +122,19 @@ def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "") -
     start = data.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00")
     if start[:3] == b"ISA":
         return [one for each in x12.read(data) for one in _interchange(each, book, sender)]
+    if start[:1] == b"{":
+        from gateway import simulate_fhir
+
+        return simulate_fhir.simulate(data, book, sender=sender, facility=facility, release=release)
     if start[:1] == b"\x0b":
         frames = FRAMES.findall(start)
         if not frames:
             raise Malformed("an MLLP frame that does not end", path="file", code="data-invalid")
         return [_hl7(one, book, sender, facility) for one in frames]
     if start.replace(b"\x00", b"")[:3] not in (b"MSH", b"FHS", b"BHS"):
-        return [_csv(data, book, sender, facility)]
+        from gateway import simulate_csv
+
+        return [simulate_csv.simulate(data, book, sender=sender, facility=facility)]
     return [_hl7(one, book, sender, facility) for one in _messages(data)]
 
 
@@ -185,50 +184,6 @@ def _structure(message: hl7.Message, sender: Sender) -> list[Problem]:
     return [Problem(path=one.path, reason=one.text, refuses=strict) for one in report.errors]
 
 
-def _csv(data: bytes, book: Book, named: str, facility: str) -> Simulated:
-    """A file of rows: what its door would refuse it for, what each row that cannot be read says, and what the others are."""
-    said, known = book.of_files(named, facility)
-    feed, file = _csv_feed(data, book, said)
-    about = Simulated(
-        kind=feed.kind, control=file.sheet.number, sender=said.code, facility=said.facility, known=known, reads=True
-    )
-    problems: list[Problem] = []
-    if not said.takes(feed.kind):
-        problems.append(Problem(reason=f"{feed.kind} is not in the scope of {said.code}"))
-    try:
-        file.check()
-    except Malformed as wrong:
-        return about.model_copy(update={"problems": (*problems, _problem(wrong))})
-    nouns: list[Canonical] = []
-    for part in file.parts():
-        for fault in part.faults:
-            path = f"row {fault.row} {fault.column}".strip()
-            problems.append(Problem(path=path, reason=fault.reason, refuses=said.bad_rows == "refuse all"))
-        if part.noun is not None:
-            nouns.append(part.noun)
-    entries = tuple(one for one in nouns if isinstance(one, CatalogueEntry))
-    if entries:
-        nouns = [catalogue(file, said, entries)]
-    return about.model_copy(update={"problems": tuple(problems), "nouns": tuple(nouns)})
-
-
-def _csv_feed(data: bytes, book: Book, sender: Sender) -> tuple[CsvFeed, CsvFile]:
-    """The feed that takes notice of most of the file's columns, of those that find what they need."""
-    reading: list[tuple[CsvFeed, CsvFile]] = []
-    lacking: list[str] = []
-    for _, name in CSV_FEEDS:
-        feed = csv_feed(name, sender.code)
-        assert feed is not None
-        try:
-            reading.append((feed, CsvFile(data, feed, sender, in_force(book.mappings, sender.code, book.as_of))))
-        except Malformed as wrong:
-            lacking.append(f"no CSV of {name} ({wrong.message})")
-    if not reading:
-        reason = f"neither HL7 (MSH, FHS, BHS) nor X12 (ISA), and {'; '.join(lacking)}"
-        raise Malformed(reason, path="file", code="data-invalid")
-    return max(reading, key=lambda one: len(one[0].columns & set(one[1].sheet.names)))
-
-
 def _interchange(interchange: x12.Interchange, book: Book, named: str) -> list[Simulated]:
     partner, known = book.partner(named, interchange)
     versions = (partner.version,) if partner.version else ()
@@ -262,5 +217,6 @@ def _problem(wrong: Malformed) -> Problem:
     return Problem(path=wrong.path, reason=wrong.message)
 
 
-def _code(text: str) -> str:
+def code_of(text: str) -> str:
+    """A text as a code of ours can be."""
     return NOT_CODE.sub("-", text).strip("-._")[:40]

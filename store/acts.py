@@ -10,11 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
 from canonical.cases import Actor
-from canonical.errors import Rejected
 from store.case_tables import acts, cases, documents
 from store.database import transaction
 from store.ids import now
-from store.journal import mark_in
 from store.tables import messages
 
 
@@ -61,28 +59,6 @@ class StoredActs:
         asked = select(cases.c.case, cases.c.closed).where(or_(cases.c.case.in_(brought), cases.c.case.in_(routed)))
         async with transaction(self._engine) as connection:
             return [(row.case, row.closed) for row in await connection.execute(asked.order_by(cases.c.case))]
-
-    async def replay(self, message: str, act: Act, *, dry_run: bool = False) -> None:
-        """Let a message be routed once more: its history and the list of deeds name who asked for it.
-
-        ``dry_run`` only asks whether it may.
-
-        Raises:
-            Rejected: there is none of that name, or it came under the number of another.
-        """
-        asked = select(messages.c.conflicts_with).where(messages.c.id == message).with_for_update()
-        async with transaction(self._engine) as connection:
-            row = (await connection.execute(asked)).one_or_none()
-            if row is None:
-                raise Rejected(f"the journal has no message {message}", code="not-found", system="store")
-            if row.conflicts_with:
-                why = f"message {row.conflicts_with} has its number with other content: the sender must send it anew"
-                raise Rejected(why, code="conflict", system="store")
-            if dry_run:
-                return
-            who = f"replayed by {act.actor.id} ({act.actor.known_by})"
-            await mark_in(connection, message, "validated", reason=f"{who}: {act.reason}" if act.reason else who)
-            await note_in(connection, act)
 
 
 def _act(row: dict[str, object]) -> Act:

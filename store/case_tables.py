@@ -176,6 +176,7 @@ unmatched = Table(
     words("decided_why"),
     moment("at"),
     Index(None, "state", "at"),
+    Index(None, "message"),
 )
 
 # ---- what others hear of --------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from store.decisions import StoredDecisions
 from store.ids import now
 from store.money import StoredMoney, release
 from store.open_cases import StoredOpenCases
+from store.order_starts import StoredOrderStarts
 from store.record import write
 from store.register_reading import utc_today
 from store.tables import claims, control_numbers, order_numbers, orders
@@ -35,7 +36,7 @@ class EndedChild(Canonical):
     ended: OrderEnded = Field()
 
 
-class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, StoredUnmatched):
+class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, StoredOrderStarts, StoredUnmatched):
     """The port Cases in our own database, and what the sweeps and ``case resume`` need beside it."""
 
     def __init__(self, engine: AsyncEngine, seal_key: bytes, today: Callable[[], date] = utc_today) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from canonical.base import Money, content_hash, read_strictly
+from canonical.base import Money, case_parts, content_hash, read_strictly
 from canonical.cases import Attention, CaseChange
 from canonical.errors import Malformed
+from canonical.ports import Unmatched
 from canonical.purchasing import PurchaseOrder, Requisition, numbered_content
-from canonical.steps import ClaimRequest, OpenOrder
+from canonical.steps import ClaimRequest, OpenOrder, UnreadOrder
 
 FIX = ("correct", "cancel")
 # Said of an order's start that no requisition made, where it is listed.
@@ -97,6 +98,23 @@ def misnamed(request: OpenOrder) -> str:
     if request.case in ("", right):
         return ""
     return f"started as {request.case[:200]}, but this order's case is {right}"
+
+
+def unread(start: UnreadOrder, message: str) -> Unmatched:
+    """The start of an order's case that cannot be read, as it is listed; what it is about its name alone says."""
+    named = case_parts(start.case)
+    _, facility, number = named if len(named) == 3 and named[0] == "purchase_order" else ("", "", "")
+    return Unmatched(
+        id=f"unreadable-{message}",
+        kind="order",
+        number=number,
+        order=number,
+        facility=facility,
+        reason=f"{start.reason}; {FORGED}",
+        message=message,
+        case=start.case,
+        at=start.as_of,
+    )
 
 
 def _amount(order: PurchaseOrder) -> Money | None:

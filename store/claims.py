@@ -33,7 +33,7 @@ OURS = "fascia"  # the source of what we start ourselves
 
 def _announcing() -> Any:
     """Claim for a run to come and mark the message, in one statement: nothing comes back where the claim is there."""
-    columns = ("case", "process", "facility", "source", "number", "hash", "message", "run", "at")
+    columns = ("case", "process", "facility", "source", "number", "hash", "message", "content", "run", "at")
     new = upsert(claims).values({name: bindparam(f"new_{name}", type_=claims.c[name].type) for name in columns})
     claimed = new.on_conflict_do_nothing().returning(claims.c.case).cte("claimed")
     return select(claimed.c.case).add_cte(moving(only_if=exists(select(claimed.c.case))))
@@ -86,11 +86,11 @@ class StoredClaims:
         outcome = "same" if held.hash in ("", content_hash) else "conflict"
         return Announcement(outcome=outcome, case=case, started=held.run is not None or held.generation > 1)
 
-    async def announce(self, case: str, content_hash: str, message: str) -> Announcement:
+    async def announce(self, case: str, content_hash: str, message: str, content: str = "") -> Announcement:
         """A door says it will start this case: the claim is there, and waits for the run; its message is validated."""
         marked = moved(message, "validated", case=case)
-        new = _named(case) | {"hash": content_hash, "message": message, "run": None, "at": now()}
-        values = {f"new_{name}": value for name, value in new.items()}
+        new = _named(case) | {"hash": content_hash, "message": message, "content": content}
+        values = {f"new_{name}": value for name, value in (new | {"run": None, "at": now()}).items()}
         async with at_once(self._engine) as connection:
             if await connection.scalar(_ANNOUNCE, values | marked) is not None:
                 return Announcement(outcome="new", case=case)
@@ -98,6 +98,8 @@ class StoredClaims:
             held = await _held(connection, case)
             if held["hash"] not in ("", content_hash):
                 return Announcement(outcome="conflict", case=case)
+            if content and not held["content"]:  # announced before this was kept
+                await connection.execute(update(claims).where(claims.c.case == case).values(content=content))
             await connection.execute(_VALIDATE, marked)
         return Announcement(outcome="same", case=case, started=held["run"] is not None or held["generation"] > 1)
 
@@ -287,7 +289,6 @@ async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: Op
         "cost_centre": order.cost_centre,
         "amount": order.amount.amount,
         "currency": order.currency,
-        "key": f"{order.case_id}/open",
         "as_of": request.as_of,
     }
     await connection.execute(upsert(commitments).values(promised).on_conflict_do_nothing())
@@ -324,11 +325,14 @@ async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | 
 
 
 async def _right_one(connection: AsyncConnection, request: ClaimRequest, held: RowMapping) -> Start | None:
-    """The start that was announced (or taken) under this name, read from the journal; None where there is none to read."""
-    message = await read_in(connection, held["message"])
-    if message is None:
-        return None
-    right = read_start(request.model_copy(update={"data": message.data, "encoding": "json/plain"}))
+    """The start that was announced (or taken) under this name, as the claim or the journal has it; None where neither does."""
+    data = held["content"].encode()
+    if not data:
+        message = await read_in(connection, held["message"])
+        if message is None:
+            return None
+        data = message.data
+    right = read_start(request.model_copy(update={"data": data, "encoding": "json/plain"}))
     return right if not right.outcome and right.hash == held["hash"] else None
 
 

@@ -43,7 +43,9 @@ _TYPES: Final[Mapping[str, Any]] = {
     "packing": SmallInteger(),
     "payload": LargeBinary(),
 }
-_WRITTEN: Final = [column.name for column in messages.c if column.name not in ("duplicate_of", "answer", "parked")]
+_WRITTEN: Final = [
+    column.name for column in messages.c if column.name not in ("duplicate_of", "answer", "parked", "owner")
+]
 _GIVEN: Final = [*_WRITTEN, "until"]
 
 

@@ -64,6 +64,7 @@ def row_of(message: NewMessage) -> dict[str, Any]:
         "occurred": message.occurred,
         "version_of": message.version_of,
         "replay_of": message.replay_of,
+        "note": fit(message.note),
         "slot": slot_of(row["stream"]),
         "packing": packing,
         "payload": payload,

@@ -121,7 +121,7 @@ class StoredMoney:
             "cost_centre": move.cost_centre,
             "amount": move.committed.amount,
             "currency": move.committed.currency,
-            "key": move.key,
+            "key": "",  # no longer only reserved
             "as_of": move.as_of,
         }
         asked = upsert(commitments).values(values)

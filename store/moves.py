@@ -27,7 +27,10 @@ from canonical.messages import Move
 from store.ids import now
 from store.tables import Words, fit, message_states, messages
 
-STATES: Final = ("received", "validated", "routed", "refused", "dead", "sent", "acknowledged")
+STATES: Final = (
+    *("received", "validated", "routed", "refused", "dead", "corrected", "skipped"),
+    *("sent", "acknowledged"),
+)
 _MOVED_WITH: Final = ("case", "kind", "control_number", "answer")
 
 
@@ -70,7 +73,9 @@ MOVE: Final = select(messages.c.id).where(messages.c.id == _word("of_message")).
 
 # Rows are locked in the order of their ids by everybody who moves many. The bounds let the planner leave out partitions.
 _MANY: Final = text("""
-    WITH given AS (SELECT * FROM unnest(:ids, :states, :reasons, :cases, :kinds) AS g (id, state, reason, "case", kind)),
+    WITH given AS (
+        SELECT * FROM unnest(:ids, :states, :reasons, :cases, :kinds, :owners)
+        AS g (id, state, reason, "case", kind, owner)),
     before AS (
         SELECT m.id, m.state, m.reason FROM messages m
         WHERE m.id = ANY (:ids) AND m.id BETWEEN :lowest AND :highest ORDER BY m.id FOR UPDATE),
@@ -79,7 +84,8 @@ _MANY: Final = text("""
             state = CASE WHEN b.state = 'acknowledged' AND g.state = 'sent' THEN b.state ELSE g.state END,
             reason = CASE WHEN b.state = 'acknowledged' AND g.state = 'sent' AND g.reason = '' THEN b.reason
                 ELSE g.reason END,
-            "case" = coalesce(nullif(g.case, ''), m.case), kind = coalesce(nullif(g.kind, ''), m.kind)
+            "case" = coalesce(nullif(g.case, ''), m.case), kind = coalesce(nullif(g.kind, ''), m.kind),
+            owner = coalesce(nullif(g.owner, ''), m.owner)
         FROM before b JOIN given g ON g.id = b.id
         WHERE m.id = b.id AND m.id BETWEEN :lowest AND :highest
         RETURNING m.id, m.state, m.reason, b.state AS was, b.reason AS why),
@@ -88,7 +94,7 @@ _MANY: Final = text("""
         SELECT id, state, reason, :at FROM after WHERE was <> state OR why <> reason)
     SELECT id FROM after
 """).bindparams(
-    *(bindparam(name, type_=ARRAY(Text)) for name in ("ids", "states", "reasons", "cases", "kinds")),
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("ids", "states", "reasons", "cases", "kinds", "owners")),
     *(bindparam(name, type_=Text) for name in ("lowest", "highest")),
     bindparam("at", type_=DateTime(timezone=True)),
 )
@@ -146,6 +152,7 @@ async def _move(connection: AsyncConnection, moves: Sequence[Move]) -> None:
         "reasons": [fit(move.reason) for move in moves],
         "cases": [fit(move.case) for move in moves],
         "kinds": [fit(move.kind) for move in moves],
+        "owners": [fit(move.owner) for move in moves],
         "lowest": ids[0],
         "highest": ids[-1],
         "at": now(),

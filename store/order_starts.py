@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Money
+from canonical.messages import NewMessage
 from canonical.ports import Unmatched
-from canonical.steps import OpenOrder
+from canonical.steps import OpenOrder, UnreadOrder
 from store.case_tables import cases
-from store.claim_rules import FORGED, Numbered, misfit
+from store.claim_rules import FORGED, Numbered, misfit, unread
+from store.database import transaction
+from store.journal import keep_in
+from store.moves import mark_in
 from store.tables import claims, commitments, order_numbers
+from store.unmatched import put_in
 
 
 async def may_not_begin(connection: AsyncConnection, request: OpenOrder) -> str:
@@ -47,6 +52,31 @@ async def may_not_begin(connection: AsyncConnection, request: OpenOrder) -> str:
         requisition=row.case, claimed=row.claimed, closed=row.closed, content=row.content, reserved=promised
     )
     return misfit(request, numbered)
+
+
+class StoredOrderStarts:
+    """Starts of orders' cases that cannot be read, in our own database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def keep_unread_order(self, start: UnreadOrder) -> None:
+        """Keep such a start as it came, and list it for a person: nothing is claimed. Once for each run and content.
+
+        The message is of no case: its name may be that of a genuine one, whose messages are brought to it again.
+        """
+        content = hashlib.sha256(start.data).hexdigest()
+        message = NewMessage(
+            door="temporal",
+            data=start.data,
+            kind="purchase_order",
+            key=f"start/{start.case}/{start.run}/{content[:16]}",
+            at=start.as_of,
+        )
+        async with transaction(self._engine) as connection:
+            kept = (await keep_in(connection, message)).message
+            await mark_in(connection, kept.id, "dead", reason=start.reason)
+            await put_in(connection, unread(start, kept.id))
 
 
 def conflict(request: OpenOrder, content: str, reason: str) -> Unmatched:

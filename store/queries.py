@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.base import Canonical, Money
 from canonical.cases import Attention, Decision, DocumentRef, LineState, Trouble
 from canonical.errors import Rejected
+from canonical.messages import Kept
 from store.case_tables import (
     case_attention,
     case_changes,
@@ -27,6 +28,7 @@ from store.claims import as_written
 from store.database import transaction
 from store.decisions import REASON
 from store.ids import lowest_id
+from store.kept import KEPT, kept
 from store.query_models import (
     CaseDetail,
     CasePage,
@@ -43,7 +45,7 @@ from store.query_models import (
 )
 from store.register_reading import utc_today
 from store.tables import claims, messages, orders, register, register_keys
-from store.ways import LineWay, ways
+from store.ways import ways
 
 _MESSAGE = [
     column for column in messages.c if column.name not in ("payload", "packing", "slot", "parked", "conflicts_with")
@@ -166,11 +168,6 @@ class StoredQueries:
                 }
             )
 
-    async def case_lineage(self, case: str) -> Sequence[LineWay]:
-        """The whole way of each line of a case, from the byte that came in to the document in the ERP."""
-        async with transaction(self._engine) as connection:
-            return await ways(connection, case)
-
     async def waiting_for_bank(self, supplier: str) -> Sequence[str]:
         """The open cases whose payment waits until somebody confirms this supplier's bank details."""
         parked = select(case_attention.c.case).where(case_attention.c.content.contains('"confirm_bank"'))
@@ -193,20 +190,20 @@ class StoredQueries:
 
     async def messages(self, which: MessageQuery, *, after: str = "", limit: int = 50) -> MessagePage:
         """Messages without their bytes, newest first. Ids begin with their moment, so a span of time is a span of them."""
-        asked = select(*_MESSAGE).order_by(messages.c.id.desc()).limit(limit + 1)
-        wanted = which.model_dump(exclude={"since", "until"})
-        asked = asked.where(*(messages.c[name] == value for name, value in wanted.items() if value))
-        if which.since is not None:
-            asked = asked.where(messages.c.id >= lowest_id(which.since), messages.c.at >= which.since)
-        if which.until is not None:
-            after_it = lowest_id(which.until + timedelta(milliseconds=1))
-            asked = asked.where(messages.c.id < after_it, messages.c.at < which.until)
+        asked = select(*_MESSAGE).where(*matching(which)).order_by(messages.c.id.desc()).limit(limit + 1)
         if after:
             asked = asked.where(messages.c.id < after)
         async with transaction(self._engine) as connection:
             await connection.execute(_AS_ASKED)  # a plan for these values: which index is best depends on them
             rows = [MessageRow.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
         return MessagePage(messages=tuple(rows[:limit]), next=rows[limit - 1].id if len(rows) > limit else "")
+
+    async def kept(self, which: MessageQuery, *, after: str = "", limit: int = 500) -> Sequence[Kept]:
+        """Messages with their bytes, oldest first: as they would be routed."""
+        asked = select(*KEPT).where(*matching(which), messages.c.id > after).order_by(messages.c.id).limit(limit)
+        async with transaction(self._engine) as connection:
+            await connection.execute(_AS_ASKED)
+            return [kept(row) for row in (await connection.execute(asked)).mappings()]
 
     async def records(
         self, kind: str, facility: str = "", *, code: str = "", search: str = "", after: str = "", limit: int = 50
@@ -243,6 +240,17 @@ class StoredQueries:
         async with transaction(self._engine) as connection:
             rows = [RegisterRow.of(row) for row in (await connection.execute(page)).mappings()]
         return RegisterPage(records=tuple(rows[:limit]), next=rows[limit - 1].code if len(rows) > limit else "")
+
+
+def matching(which: MessageQuery) -> list[ColumnElement[bool]]:
+    """What a message must be to fit."""
+    wanted = which.model_dump(exclude={"since", "until"})
+    found: list[ColumnElement[bool]] = [messages.c[name] == value for name, value in wanted.items() if value]
+    if which.since is not None:
+        found += [messages.c.id >= lowest_id(which.since), messages.c.at >= which.since]
+    if which.until is not None:
+        found += [messages.c.id < lowest_id(which.until + timedelta(milliseconds=1)), messages.c.at < which.until]
+    return found
 
 
 async def _contents(connection: AsyncConnection, table: Table, case: str, model: type[Canonical]) -> list[Canonical]:

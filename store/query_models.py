@@ -139,6 +139,7 @@ class MessageQuery(Canonical):
     channel: str = ""
     version_of: str = ""
     replay_of: str = ""
+    owner: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -169,6 +170,8 @@ class MessageRow(Canonical):
     channel: str = ""
     version_of: str = ""
     replay_of: str = ""
+    owner: str = ""
+    note: str = ""
 
 
 class MessagePage(Canonical):

@@ -153,7 +153,7 @@ class StoredRegister(RegisterReading):
             held = await current(connection, Supplier, "supplier", OF_ALL, supplier, self._today())
             if held is None:
                 raise Rejected(f"no supplier {supplier} in the register", code="not-found", system="store")
-            if held.bank_fingerprint != fingerprint:
+            if not fingerprint or held.bank_fingerprint != fingerprint:
                 raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
             confirmed = held
             if held.bank_changed_unseen:

@@ -27,8 +27,8 @@ BATCHES: Final = 2000  # of a round; the next one goes on
 def needed(row: str) -> str:
     """What is not settled, or belongs to a case that is not closed, is needed whatever its age: a condition on a row."""
     return f"""\
-        ({row}.state NOT IN ('routed', 'refused', 'sent', 'acknowledged') OR ({row}."case" <> '' AND NOT EXISTS (
-        SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed)))"""  # noqa: S608 only our own names
+        ({row}.state NOT IN ('routed', 'refused', 'corrected', 'skipped', 'sent', 'acknowledged')
+        OR ({row}."case" <> '' AND NOT EXISTS (SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed)))"""  # noqa: S608 only our own names
 
 
 class KeepFor(Canonical):

@@ -73,19 +73,13 @@ class StoredStreams:
 
     async def park(self, stream: str, message: str, reason: str) -> None:
         """Let a stream wait behind one of its messages; one that is parked keeps its first reason."""
-        row = {"stream": short_key(stream), "message": message, "reason": reason, "at": now()}
         async with at_once(self._engine) as connection:
-            await connection.execute(upsert(parked_streams).values(row).on_conflict_do_nothing())
+            await park_in(connection, stream, message, reason)
 
     async def unpark(self, stream: str) -> None:
         """Let a stream go on with what waits in it, in order."""
-        stream = short_key(stream)
-        held = select(parked_streams.c.stream).where(parked_streams.c.stream == stream).with_for_update()
-        back = update(messages).where(IN_STREAM, messages.c.stream == stream, messages.c.parked).values(parked=False)
         async with transaction(self._engine) as connection:
-            if await connection.scalar(held) is not None:
-                await connection.execute(back)
-                await connection.execute(delete(parked_streams).where(parked_streams.c.stream == stream))
+            await unpark_in(connection, stream)
 
     async def parked(self) -> Sequence[ParkedStream]:
         """The parked streams, oldest first, with what waits behind each."""
@@ -124,6 +118,22 @@ class StoredStreams:
             if done >= at_most:
                 break
         return done
+
+
+async def park_in(connection: AsyncConnection, stream: str, message: str, reason: str) -> None:
+    """Park a stream in a transaction of the caller's; one that is parked keeps its first reason."""
+    row = {"stream": short_key(stream), "message": message, "reason": reason, "at": now()}
+    await connection.execute(upsert(parked_streams).values(row).on_conflict_do_nothing())
+
+
+async def unpark_in(connection: AsyncConnection, stream: str) -> None:
+    """Let a stream go on, in a transaction of the caller's."""
+    stream = short_key(stream)
+    held = select(parked_streams.c.stream).where(parked_streams.c.stream == stream).with_for_update()
+    back = update(messages).where(IN_STREAM, messages.c.stream == stream, messages.c.parked).values(parked=False)
+    if await connection.scalar(held) is not None:
+        await connection.execute(back)
+        await connection.execute(delete(parked_streams).where(parked_streams.c.stream == stream))
 
 
 async def _overtaken(connection: AsyncConnection, found: Sequence[Kept], limit: int) -> list[Kept]:

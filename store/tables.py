@@ -95,6 +95,8 @@ messages = Table(
     words("channel"),
     words("version_of"),
     words("replay_of"),
+    words("owner"),  # of a dead letter: its sender's
+    words("note"),
     Column("slot", SmallInteger, nullable=False, server_default=text("0")),  # which router's it is (store/shards.py)
     Column("parked", Boolean, nullable=False, server_default=text("false")),  # passed over quickly (store/streams.py)
     Column("packing", SmallInteger, nullable=False),  # store/packing.py
@@ -108,6 +110,7 @@ messages = Table(
     Index("ix_messages_partner", "partner", "id", postgresql_where=text("partner <> ''")),
     Index("ix_messages_stream", "stream", "id", postgresql_where=text("stream <> ''")),
     Index("ix_messages_case", "case", "id", postgresql_where=text("\"case\" <> ''")),
+    Index("ix_messages_owner", "owner", "id", postgresql_where=text("owner <> ''")),
     Index("ix_messages_version_of", "version_of", postgresql_where=text("version_of <> ''")),
     Index("ix_messages_replay_of", "replay_of", postgresql_where=text("replay_of <> ''")),
     Index("ix_messages_control", "partner", "control_number", postgresql_where=text("direction = 'out'")),
@@ -156,6 +159,44 @@ parked_streams = Table(
     moment("at"),
 )
 
+# What was asked to be routed once more, and what became of each message of it; `what` is the filter, in JSON.
+replay_jobs = Table(
+    "replay_jobs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    words("what"),
+    words("reason"),
+    words("actor"),
+    words("known_by"),
+    words("state"),
+    words("cancelled_by"),
+    words("cancelled_why"),
+    Column("total", Integer, nullable=False, server_default=text("0")),
+    moment("made_at"),
+    moment("began_at", nullable=True),
+    moment("ended_at", nullable=True),
+    Index("ix_replay_jobs_open", "id", postgresql_where=text("state IN ('waiting', 'running')")),
+)
+
+replay_items = Table(
+    "replay_items",
+    metadata,
+    Column("job", Words, primary_key=True),
+    Column("message", Words, primary_key=True),
+    Column("position", Integer, nullable=False),
+    words("stream"),
+    words("state"),
+    words("before"),
+    words("outcome"),
+    words("detail"),
+    words("case"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    moment("next_at"),
+    moment("changed_at"),
+    Index("ix_replay_items_waiting", "job", "position", postgresql_where=text("state = 'waiting'")),
+    Index(None, "message"),
+)
+
 # ---- claims and numbers ---------------------------------------------------------------------------------------------
 
 claims = Table(
@@ -170,6 +211,7 @@ claims = Table(
     Column("run", Words, nullable=True),
     Column("generation", Integer, nullable=False, server_default=text("1")),
     words("message"),
+    words("content"),  # the requisition in JSON, where its message says it in other words
     words("trace"),
     moment("at"),
     UniqueConstraint("process", "facility", "source", "number"),
@@ -230,7 +272,7 @@ commitments = Table(
     words("cost_centre"),
     Column("amount", Numeric(24, 6), nullable=False),
     words("currency"),
-    words("key"),
+    words("key"),  # says which requisition has only reserved it; empty once the order's own case has spoken
     moment("as_of"),
     Index(None, "facility", "cost_centre"),
 )

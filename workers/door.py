@@ -28,8 +28,9 @@ class _Server(uvicorn.Server):
 async def serve(parts: Wiring, stop: asyncio.Event) -> None:
     """Answer requests until told to stop."""
     given = parts.settings
+    behind = parts.doors()
     config = uvicorn.Config(
-        make_app(parts.doors()),
+        make_app(behind),
         host=given.api_host,
         port=given.api_port,
         log_config=None,
@@ -48,4 +49,6 @@ async def serve(parts: Wiring, stop: asyncio.Event) -> None:
         log.info("door open", address=given.api_url)
         await server.serve()
         closing.cancel()
+    if behind.fhir is not None:
+        await behind.fhir.close()
     log.info("door closed")

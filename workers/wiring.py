@@ -32,10 +32,13 @@ from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
+from gateway.fhir_door import FhirDoor
 from gateway.files import FilesDoor
 from gateway.folders import FolderDoor
+from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
+from gateway.preview import Previewer
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
@@ -45,6 +48,7 @@ from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.database import open_engine
 from store.drift import StoredDrift
+from store.foreseen import StoredForesight
 from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
@@ -53,13 +57,16 @@ from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
+from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
 
@@ -179,7 +186,7 @@ class Wiring:
 
     @cached_property
     def directory(self) -> Directory:
-        """Who sends HL7 messages; read for the first time when somebody looks."""
+        """Who sends HL7 messages and FHIR resources; read for the first time when somebody looks."""
         return Directory(self.register)
 
     async def keep_for(self) -> Sequence[KeepFor]:
@@ -192,7 +199,29 @@ class Wiring:
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
         }
-        return Routing(self.journal, self.intake, self.directory, takers)
+        refuser = Refusals(self.register, self.channels)
+        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser)
+
+    def previewer(self) -> Previewer:
+        """Says what routing messages once more would do; a fresh one for each list."""
+        return Previewer(
+            self.routing().reader,
+            StoredForesight(self.database),
+            self.cases,
+            self.register.partner,
+            self.corridor().routes,
+        )
+
+    def replayer(self) -> Replayer:
+        """Routes messages once more, as their routers do."""
+        return Replayer(
+            StoredReplays(self.database),
+            StoredForesight(self.database),
+            self.journal,
+            self.corridor(),
+            self.routing(),
+            self.previewer,
+        )
 
     def erp_for(self, facility: FacilityCode) -> Erp:
         """The ERP of a facility: one serves all of them (docs/adr/0006-doors-and-workers.md)."""
@@ -259,7 +288,11 @@ class Wiring:
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
+            fhir=self._fhir_door(),
         )
+
+    def _fhir_door(self) -> FhirDoor:
+        return FhirDoor(self.journal, self.directory, StoredUnmatched(self.database), secret=self.seal_key)
 
     async def _store_ready(self) -> None:
         await migrate.check_head(self.database)

@@ -34,7 +34,7 @@ ROLES = {
 }
 # What Temporal and other systems are shown of a reason: its words may be anything, and stay in our own store.
 CANCELLED, REJECTED = f"cancelled: {REASON_KEPT}", f"rejected: {REASON_KEPT}"
-FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict"})
+FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict", "unreadable"})
 
 
 class DecidedCase(CaseWorkflow):

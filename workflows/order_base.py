@@ -276,7 +276,6 @@ class OrderBase(DecidedCase):
     async def _commit_budget(self) -> None:
         order, committed = self.progress.order, self.progress.committed()
         move = BudgetMove(
-            key=f"{self.case}/budget/{self.revision}",
             facility=order.facility,
             cost_centre=order.cost_centre,
             order=order.number,

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.base import Money, zero
     from canonical.cases import Attention, CheckedDecision, DocumentRef, State
     from canonical.invoicing import Payment, PaymentOrder, Remittance
+    from canonical.parties import Supplier
     from canonical.steps import SupplierQuestion
     from workflows.order_base import OrderBase
     from workflows.order_state import InvoiceProgress, LineProgress
@@ -56,6 +57,7 @@ class PaymentSteps(OrderBase):
     def __init__(self) -> None:
         super().__init__()
         self._remitting: dict[str, asyncio.Task[None]] = {}
+        self._without_bank = 0  # times a supplier was found without the details it had
         self._round_began = 0  # of the work that is being done: what stirred since waits for the next
 
     def _invoice_document(self, held: InvoiceProgress, state: State) -> DocumentRef:
@@ -247,6 +249,8 @@ class PaymentSteps(OrderBase):
         verbs: tuple[str, ...] = ("retry",)
         if supplier.status != "active":
             reason = f"supplier {supplier.code} is {supplier.status}: invoice {payment.invoice} is not paid"
+        elif self._bank_removed(supplier):
+            reason = f"the bank details of {supplier.code} were removed: invoice {payment.invoice} is not paid without"
         elif supplier.bank_changed_unseen and supplier.bank_fingerprint != self.progress.bank_confirmed:
             seen = supplier.bank_fingerprint
             reason = f"the bank details of {supplier.code} have changed (now {seen}); nobody has confirmed them with it"
@@ -257,6 +261,14 @@ class PaymentSteps(OrderBase):
         held.state = "blocked"
         self._park(Attention(kind="business-rule", reason=reason, document=name, verbs=verbs))
         return False
+
+    def _bank_removed(self, supplier: Supplier) -> bool:
+        """Whether the details a person confirmed are gone: that there are none now nobody can confirm with the supplier."""
+        if supplier.bank_fingerprint or not supplier.bank_changed_unseen:
+            return False
+        self._without_bank += 1
+        # A name for each time it is asked: a run that passed over it before this was mended stops at the next.
+        return workflow.patched(f"bank-details-removed-{self._without_bank}")
 
     def _look_again(self) -> None:
         """Somebody may have confirmed the bank details in the register: payments that wait for that are tried again."""

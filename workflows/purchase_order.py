@@ -9,8 +9,16 @@ with workflow.unsafe.imports_passed_through():
     from activities.cases import CaseActivities
     from activities.erp import ErpActivities
     from canonical.cases import CaseStatus, DocumentRef, State
-    from canonical.steps import AlternativesQuestion, CaseQuestion, OpenOrder, OrderStart, UnreadableDecision
+    from canonical.steps import (
+        AlternativesQuestion,
+        CaseQuestion,
+        OpenOrder,
+        OrderStart,
+        UnreadableDecision,
+        UnreadOrder,
+    )
     from workflows.order_outlook import Outlook
+    from workflows.order_starts import read_order
     from workflows.order_state import LineProgress, OrderProgress
     from workflows.policies import ask_erp, own_store
 
@@ -20,8 +28,11 @@ class PurchaseOrderCase(Outlook):
     """Get one order placed, answered, delivered, billed, matched and paid."""
 
     @workflow.init
-    def __init__(self, start: OrderStart) -> None:
+    def __init__(self, wire: RawValue) -> None:
         super().__init__()
+        self._read = read_order(wire)
+        if (start := self._read.start) is None:  # there is no progress then, and nothing to give up
+            return
         order = start.order
         self.facility, self.supplier, self.amount = order.facility, order.supplier, order.amount
         self.parent = order.requisition or start.parent_case
@@ -31,11 +42,13 @@ class PurchaseOrderCase(Outlook):
         )
 
     @workflow.run
-    async def run(self, start: OrderStart) -> CaseStatus:
+    async def run(self, wire: RawValue) -> CaseStatus:
         """The life of an order as one reads it."""
-        return await self._lived(self._live(start))
+        return await self._lived(self._live(wire))
 
-    async def _live(self, start: OrderStart) -> CaseStatus:
+    async def _live(self, wire: RawValue) -> CaseStatus:
+        if (start := self._read.start) is None:
+            return await self._not_ours(wire)
         if not await self._opened(start):
             return self._status(closed=True)
         if not self._giving_up():
@@ -48,6 +61,26 @@ class PurchaseOrderCase(Outlook):
         if self.progress.rejected:
             return await self._end("rejected by supplier", State.FAILED)
         return await self._end("closed", State.RECONCILED)
+
+    async def _not_ours(self, wire: RawValue) -> CaseStatus:
+        """Nothing begins with what cannot be read: it is kept as it came and listed for a person, and this run ends."""
+        reason = self._read.reason[:2000]
+        self._say("unreadable", state=State.FAILED, next_action=reason)
+        self._ready = True  # whoever decides about it hears that there is nothing to decide
+        workflow.set_current_details(f"**unreadable**: {reason}")
+        kept = UnreadOrder(
+            case=self.case,
+            run=workflow.info().first_execution_run_id,
+            data=wire.payload.data,
+            reason=reason,
+            as_of=workflow.now(),
+        )
+        await own_store(CaseActivities.keep_unread_order, kept, "keep a start that cannot be read")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._status(closed=True)
+
+    def _giving_up(self) -> bool:
+        return self._read.start is None or super()._giving_up()
 
     async def _opened(self, start: OrderStart) -> bool:
         """Claim the order's case, and find what an earlier run left."""

@@ -144,7 +144,7 @@ class Ordering(Approvals):
         try:
             child = await workflow.start_child_workflow(
                 PurchaseOrderCase.run,
-                OrderStart(order=order, parent_case=self.case),
+                _wire(OrderStart(order=order, parent_case=self.case)),
                 id=order.case_id,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 task_timeout=workflow.info().task_timeout,  # as this case was started with: the setting counts for both
@@ -265,6 +265,11 @@ class Ordering(Approvals):
 
     def _all_ended(self) -> bool:
         return all(order.number in self.progress.ended for order in self.progress.orders)
+
+
+def _wire(start: OrderStart) -> RawValue:
+    """A start as it goes over the wire: an order's case reads it itself."""
+    return RawValue(workflow.payload_converter().to_payload(start))
 
 
 def _attributes(order: PurchaseOrder, requisition: Requisition) -> TypedSearchAttributes:

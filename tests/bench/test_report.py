@@ -9,7 +9,7 @@ import pytest
 
 from bench import report
 from bench.cpu import of_process, spent, together
-from bench.figures import Found, Probing, Round, Spread, Start, Usual
+from bench.figures import Found, Previewed, Probing, Round, Spread, Start, Usual
 from bench.probing import requisition
 
 STORE = "postgresql, visibility sqlite"
@@ -104,3 +104,14 @@ def test_a_process_is_known_by_the_time_it_used() -> None:
 def test_what_is_sent_is_a_requisition_the_register_knows() -> None:
     sent = requisition("R-1")
     assert (sent.number, len(sent.lines), sent.case_id) == ("R-1", 3, "procure_to_pay/NGH/surgery-app/R-1")
+
+
+def test_a_preview_is_judged_by_its_slowest_round() -> None:
+    def said(*seconds: float) -> str:
+        one = Previewed(
+            at="then", temporals_store="none", messages=10_000, seconds=seconds, outcomes={"new effect": 7000}
+        )
+        return text(Found(machine={}).with_parts(one))
+
+    assert "| 10000 | 12.0 (11.0 to 13.0) | under 30 for 10000 | yes | 7000 new effect |" in said(12.0, 11.0, 13.0)
+    assert "| no |" in said(12.0, 31.0)

@@ -35,7 +35,6 @@ from cli.views import (
     MessageView,
     NewKey,
     RegisterRow,
-    Replayed,
     SubscriberAdded,
     SubscriberRemoved,
     SubscriberRow,
@@ -43,6 +42,7 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.replays import FakeReplays
 
 NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 REQUISITION = "procure_to_pay/NGH/or-desk/R-1"
@@ -288,12 +288,6 @@ class FakeHouse:
         self.fail()
         return KeyRow(id=key, sender="or-desk", revoked_at=NOON)
 
-    async def replay(self, message: str, why: str, dry_run: bool) -> Replayed:
-        self.fail()
-        self.handed.append((message, "", "dry" if dry_run else why))
-        state = "dead" if dry_run else "routed"
-        return Replayed(id=message, kind="x12", before="dead", state=state, case=ORDER, dry_run=dry_run)
-
     async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
         return [SubscriberRow(name="stock", url="https://stock.test/hook", types=("order.*",), facilities=("NGH",))]
 
@@ -316,6 +310,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def replays(self) -> FakeReplays:
+        return FakeReplays(self)
 
     @property
     def channels(self) -> FakeChannels:

@@ -7,6 +7,7 @@ from pathlib import Path
 from canonical.errors import Rejected, Unavailable
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
+from tests.formats.fhir_files import SAMPLES as FHIR
 from tests.formats.hl7_files import SAMPLES
 from tests.gateway.csv_house import CATALOGUE
 from tests.gateway.feeds.hl7_senders import LINE, order
@@ -41,6 +42,19 @@ def test_a_csv_file_shows_its_bad_rows_and_what_the_others_would_do(fascia: Fasc
     assert [(problem["path"], problem["refuses"]) for problem in message["problems"]] == [("row 5 price", False)]
     assert [entry["item"] for entry in message["effects"][0]["content"]["entries"]][-1] == "ITM-1003"
     assert "noted: row 5 price: this is no number like 12.50" in fascia("feed", "simulate", str(file)).out
+
+
+def test_fhir_is_shown_too_in_the_release_it_fits_or_the_one_named(fascia: Fascia) -> None:
+    rows = {(row["dialect"], row["kind"]): row for row in fascia("feed", "list", "--json").json["items"]}
+    assert (
+        rows["fhir", "r5/SupplyRequest"]["feed"] == rows["fhir", "r4b/SupplyRequest"]["feed"] == "fhir_supply_request"
+    )
+    file = str(FHIR / "r5_SupplyDelivery.json")
+    ended = fascia("feed", "simulate", file, "--json")
+    (message,) = ended.json["messages"]
+    assert (ended.code, message["kind"], message["outcome"]) == (0, "r5/SupplyDelivery", "kept, nothing reads it")
+    other = fascia("feed", "simulate", file, "--release", "r4b")
+    assert other.code == 1 and "SupplyDelivery.suppliedItem" in other.out
 
 
 def test_what_is_refused_is_told_with_its_place_and_ends_as_a_failure(fascia: Fascia, tmp_path: Path) -> None:

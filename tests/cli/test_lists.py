@@ -17,7 +17,7 @@ from cli.views import CaseRow
 from tests.cli.conftest import Fascia
 from tests.cli.house import ORDER, REQUISITION, FakeHouse, order
 
-LISTS = ["case", "unmatched", "journal", "key", "subscriber", "outbox", "channel", "audit"]
+LISTS = ["case", "unmatched", "journal", "replay", "key", "subscriber", "outbox", "channel", "audit"]
 
 
 @pytest.mark.parametrize("noun", LISTS)

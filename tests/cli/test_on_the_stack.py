@@ -384,7 +384,8 @@ async def test_a_requisition_replayed_while_its_case_runs_starts_nothing_twice(
     after = (await fascia("case", "show", requisition.number, "--json")).json
     assert (after["run"], after["revision"]) == (before["run"], before["revision"])
     history = (await fascia("journal", "show", message, "--json")).json["history"]
-    assert f"replayed by {login()} (os_user): the item is there" in [entry["reason"] for entry in history]
+    asked = f"replayed by {login()} (os_user): the item is there [replay {started.json['replay']}]"
+    assert asked in [entry["reason"] for entry in history]
     assert (await fascia("journal", "replay", "m-0")).code == 3
 
     assert (await fascia("case", "reject", requisition.number, "--reason", "no longer needed")).code == 0

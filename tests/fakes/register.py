@@ -105,7 +105,7 @@ class FakeRegister:
 
     async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
         held = await self.supplier(supplier)
-        if held is None or held.bank_fingerprint != fingerprint:
+        if held is None or not fingerprint or held.bank_fingerprint != fingerprint:
             raise Rejected(f"the bank details of {supplier} have changed since", code="conflict", system="store")
         if held.bank_changed_by and held.bank_changed_by in (by.id, by.os_user):
             raise Rejected("who changed them may not confirm them", code="not-allowed", system="store")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import hl7apy
 import pytest
@@ -117,12 +116,11 @@ def test_an_ambiguous_structure_is_read_the_way_that_makes_the_message_good(vers
     ]
 
 
+@pytest.mark.timeout(120)  # a judge that is quadratic does not end by then; a slow machine does
 def test_a_long_message_with_faults_is_judged_in_its_time() -> None:
-    began = time.process_time()
     for many in (160, 5000):
         report = judged(*(line for number in range(many) for line in ("PV1|1|I", "ORC|NW", f"NTE|{number % 9}")))
         assert not report.ok
-    assert time.process_time() - began < 10
 
 
 def test_a_choice_takes_one_of_its_members() -> None:

@@ -67,6 +67,21 @@ async def test_a_departments_order_starts_its_requisition_and_sent_again_starts_
     assert (at.journal.kept().state, at.journal.kept().case, at.journal.kept().kind) == ("routed", case, "OMS^O05")
 
 
+async def test_a_malformed_run_that_stands_under_its_number_takes_the_order_and_the_router_goes_on() -> None:
+    at, _ = await ward()
+    name = "procure_to_pay/NGH/ward-desk/REQ-1"
+    malformed = ClaimRequest(case=name, run="run-0", data=b"{}", as_of=NOW)
+    assert (await at.cases.claim(malformed)).outcome == "unreadable"
+    at.engine.open.add(name)
+    await sent(at, order())
+    assert at.engine.told_to_look == [name] and at.journal.kept().state == "validated"
+    taken = await at.cases.claim(malformed)  # it looks again
+    assert taken.outcome == "claimed" and taken.requisition is not None and taken.requisition.number == "REQ-1"
+    at.now += 300
+    await at.router().once()
+    assert at.journal.kept().state == "routed"
+
+
 def two_orders(control: str = "W-1") -> bytes:
     """One message that asks for two requisitions."""
     rqd = "RQD|1|ITM-1^Glove^NGH||ITM-1^Glove^NGH|4|BX^Box^L"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import CaseStatus
     from canonical.purchasing import Receipt
-    from canonical.steps import OrderStart
     from workflows.procure_to_pay import ProcureToPay
     from workflows.purchase_order import PurchaseOrderCase
 
@@ -19,12 +19,12 @@ class StumblesOverReceipts(PurchaseOrderCase):
     """An order's case as somebody might release it by mistake."""
 
     @workflow.init
-    def __init__(self, start: OrderStart) -> None:
-        super().__init__(start)
+    def __init__(self, wire: RawValue) -> None:
+        super().__init__(wire)
 
     @workflow.run
-    async def run(self, start: OrderStart) -> CaseStatus:
-        return await super().run(start)
+    async def run(self, wire: RawValue) -> CaseStatus:
+        return await super().run(wire)
 
     def _read_receipt(self, receipt: Receipt, message: str) -> None:
         raise KeyError(f"a bug, at receipt {receipt.number} of {message}")

@@ -83,6 +83,27 @@ class ClaimContract:
         assert (await stores.cases.announce(one.case_id, content_hash(one), message)).started
         assert (await stores.cases.claim(start(one, "run-2"))).outcome == "duplicate"
 
+    async def test_a_malformed_start_gives_its_place_also_to_what_came_in_other_words_than_ours(
+        self, stores: Stores
+    ) -> None:
+        """Its message is HL7: only the claim knows what it says in ours."""
+        one = requisition()
+        malformed = start(one, data=b"{}")
+        assert (await stores.cases.claim(malformed)).outcome == "unreadable"
+        new = NewMessage(door="mllp", data=b"MSH|^~\\&|", key="k", stream="WARD/1")
+        message = (await stores.journal.keep(new)).message.id
+        said = one.model_dump_json(exclude_defaults=True)
+        assert (await stores.cases.announce(one.case_id, content_hash(one), message)).outcome == "new"
+        assert (await stores.cases.claim(malformed)).outcome == "unreadable", "claimed by a version that kept nothing"
+        assert (await stores.cases.announce(one.case_id, content_hash(one), message, said)).outcome == "same"
+        for _ in range(2):  # told to look again; and when its run is reset
+            taken = await stores.cases.claim(malformed)
+            assert (taken.outcome, taken.requisition, taken.message) == ("claimed", one, message)
+        assert (await stores.cases.announce(one.case_id, content_hash(one), message, said)).started
+        await stores.cases.raise_generation(one.case_id)
+        resumed = await stores.cases.claim(start(one, "run-2", data=b"{}"))
+        assert (resumed.outcome, resumed.requisition) == ("resumed", one)
+
     async def test_a_message_announced_again_does_not_go_back(self, stores: Stores) -> None:
         one = requisition()
         message = (await stores.journal.keep(NewMessage(door="rest", data=b"as it came", key="k"))).message.id

@@ -53,6 +53,14 @@ class JournalContract:
         assert again.message.id == other.message.id != first.message.id
         assert other.message.data == b"b" and first.message.id in other.message.reason
 
+    async def test_a_dead_letter_keeps_its_owner_and_a_message_what_its_door_noted(self, stores: Stores) -> None:
+        kept = await stores.journal.keep(NewMessage(door="mllp", data=b"a", stream="s", note="ORC-1: is required"))
+        dead = Move(message=kept.message.id, state="dead", reason="unknown-code", owner="Ward integration")
+        await stores.journal.mark_many([dead, Move(message=kept.message.id, state="corrected", reason="by m-2")])
+        read = await stores.journal.read(kept.message.id)
+        assert read is not None and kept.message.note == read.note == "ORC-1: is required"
+        assert (read.state, read.owner) == ("corrected", "Ward integration")
+
     async def test_messages_without_a_key_are_each_their_own(self, stores: Stores) -> None:
         one = await stores.journal.keep(NewMessage(door="rest", data=b"a"))
         two = await stores.journal.keep(NewMessage(door="rest", data=b"a"))

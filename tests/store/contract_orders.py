@@ -10,7 +10,7 @@ import pytest
 from canonical.base import Money
 from canonical.invoicing import Invoice
 from canonical.parties import CostCentre
-from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest
+from canonical.steps import BudgetMove, InvoiceCheck, OpenOrder, OrdersRequest, UnreadOrder
 from tests.store.build import NOW, change, invoice, numbered, opened, order, requisition, start
 from tests.store.contract_journal import Stores
 
@@ -46,7 +46,6 @@ class OrderContract:
         for minutes, amount in ((5, "10"), (3, "40")):
             await stores.cases.move_budget(
                 BudgetMove(
-                    key=f"k{minutes}",
                     facility="NGH",
                     cost_centre="CC-4100",
                     order="PO000001",
@@ -93,6 +92,22 @@ class OrderContract:
         assert why in listed.reason and "nothing was ordered: dismiss it" in listed.reason
         assert await stores.committed("NGH", "CC-4100") == order().amount, "what its requisition reserved"
         assert await stores.cases.order_case(forged.number) is None
+        assert (await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))).outcome == "claimed"
+
+    async def test_a_start_that_cannot_be_read_is_kept_and_listed_once_and_takes_nobodys_place(
+        self, stores: Stores
+    ) -> None:
+        await numbered(stores.cases, order())
+        name, sent = order().case_id, b'{"order": \xff\x00}'
+        forged = UnreadOrder(case=name, run="run-9", data=sent, reason="order.number\x00: wrong", as_of=NOW)
+        for _ in range(2):
+            await stores.cases.keep_unread_order(forged)
+        (listed,) = await stores.extra["unmatched"]()
+        assert (listed.kind, listed.order, listed.facility, listed.case) == ("order", "PO000001", "NGH", name)
+        assert listed.reason.startswith("order.number") and "dismiss it" in listed.reason
+        kept = await stores.journal.read(listed.message)
+        assert kept is not None and (kept.data, kept.state, kept.case) == (sent, "dead", "")
+        assert await stores.cases.order_case("PO000001") is None
         assert (await stores.cases.open_order(OpenOrder(order=order(), run="run-1", as_of=NOW))).outcome == "claimed"
 
     async def test_an_order_under_another_cases_name_begins_nothing(self, stores: Stores) -> None:

@@ -13,9 +13,9 @@ from store.cases import StoredCases
 from store.marks import StoredMarks
 from tests.store.build import SEAL_KEY, requisition, start
 from workers.loops.engine_runs import Page
-from workers.loops.engine_sweep import BATCH, BATCHES, EngineSweep
+from workers.loops.engine_sweep import BATCH, OPEN_BATCHES, EngineSweep
 
-OPEN = 3000
+OPEN = 12_000
 
 
 class ListsOfTemporal:
@@ -44,7 +44,7 @@ class ListsOfTemporal:
         return True
 
 
-async def test_of_thousands_of_open_cases_a_round_asks_for_a_thousand_and_the_rounds_go_through_all(
+async def test_of_many_open_cases_a_round_asks_for_five_thousand_and_the_rounds_go_through_all(
     engine: AsyncEngine,
 ) -> None:
     rows = """
@@ -56,7 +56,7 @@ async def test_of_thousands_of_open_cases_a_round_asks_for_a_thousand_and_the_ro
         await connection.execute(text(rows), {"open": OPEN, "all": 3 * OPEN})
     cases, silent = StoredCases(engine, SEAL_KEY), requisition()
     await cases.claim(start(silent, as_of=datetime.now(UTC)))  # and never a word
-    lists = ListsOfTemporal(ended=["c-02500", "c-05000"], failing=["c-02600"], deleted=["c-02999", silent.case_id])
+    lists = ListsOfTemporal(ended=["c-09500", "c-20000"], failing=["c-09600"], deleted=["c-11999", silent.case_id])
     now = datetime.now(UTC) + timedelta(minutes=5)
     sweep = EngineSweep(cases, lists, StoredMarks(engine), clock=lambda: now)
 
@@ -64,12 +64,12 @@ async def test_of_thousands_of_open_cases_a_round_asks_for_a_thousand_and_the_ro
         return {one.case: one.stopped for one in await cases.stopped_page("", 10)}
 
     await sweep.once()
-    at_once = {silent.case_id: "stopped outside", "c-02500": "stopped outside", "c-02600": "engine fault"}
+    at_once = {silent.case_id: "stopped outside", "c-09500": "stopped outside", "c-09600": "engine fault"}
     assert await shown() == at_once
-    assert len(lists.asked) <= BATCH * BATCHES + len(at_once) + 1
-    for _ in range(OPEN // (BATCH * BATCHES)):
+    assert len(lists.asked) <= BATCH * OPEN_BATCHES + len(at_once) + 1
+    for _ in range(OPEN // (BATCH * OPEN_BATCHES)):
         await sweep.once()
-    assert await shown() == {**at_once, "c-02999": "stopped outside"}
+    assert await shown() == {**at_once, "c-11999": "stopped outside"}
     assert {f"c-{number:05}" for number in range(1, OPEN + 1)} <= set(lists.asked)
     assert not [case for case in lists.asked if case.startswith("c-") and case > f"c-{OPEN:05}"], (
         "closed ones cost nothing"

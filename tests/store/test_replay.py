@@ -15,7 +15,7 @@ from canonical.messages import NewMessage
 from canonical.parties import Partner
 from canonical.purchasing import numbered_content
 from canonical.steps import ClaimRequest, OpenOrder
-from cli import again
+from cli.again import OurReplays
 from cli.views import Replayed
 from store.acts import StoredActs
 from store.query_models import MessageQuery
@@ -62,7 +62,7 @@ class House:
         self.engine.open.add(ORDER_CASE)
 
     async def replay(self, message: str, why: str = "", *, dry_run: bool = False) -> Replayed:
-        return await again.replay(self.wiring, message, why, ME, dry_run=dry_run)
+        return await OurReplays(self.wiring, ME).one(message, why, dry_run)
 
     async def deeds(self) -> list[tuple[str, str]]:
         return [(one.verb, one.about) for one in await StoredActs(self.wiring.database).acts()]
@@ -96,7 +96,7 @@ async def test_a_document_that_came_before_its_order_reaches_it_and_is_answered_
     assert len(keys) == 2 and len(set(keys)) == 1, "under one key, so its case takes it once"
     assert len(house.mailbox.puts) == 1, "the partner has its 997"
     told = [reason for _, reason, _ in await house.wiring.journal.history(message)]
-    assert "replayed by mito (os_user): the order is here now" in told
+    assert f"replayed by mito (os_user): the order is here now [replay {done.replay}]" in told
     assert await house.deeds() == [("journal replay", f"message/{message}")] * 2
 
 

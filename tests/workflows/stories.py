@@ -10,7 +10,7 @@ from canonical.parties import Partner
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement
 from canonical.steps import SupplierDocument
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 Story = Callable[[Case], Awaitable[None]]
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from canonical.parties import ApprovalPolicy
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 HOUR = timedelta(hours=1)
 

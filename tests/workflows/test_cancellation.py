@@ -18,7 +18,7 @@ from canonical.parties import Terms
 from canonical.purchasing import OrderAcknowledgement, PurchaseOrder
 from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case
+from tests.workflows.case import PATIENCE, Case
 
 DAY = timedelta(days=1)
 

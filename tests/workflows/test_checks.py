@@ -12,7 +12,7 @@ from canonical.cases import Correction, LineCorrection
 from canonical.messages import NewMessage
 from canonical.parties import CostCentre
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 from workflows.corrections import corrected
 
 

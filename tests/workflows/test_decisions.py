@@ -13,7 +13,7 @@ from canonical.base import Money
 from canonical.cases import Actor, Answer, Decision
 from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 
 async def pending(case: Case) -> None:

@@ -12,7 +12,8 @@ from temporalio.client import WorkflowExecutionStatus
 from canonical.errors import Rejected
 from tests import build
 from tests.workflows import stories
-from tests.workflows.conftest import PATIENCE, REPLAYED, Case
+from tests.workflows.case import PATIENCE, Case
+from tests.workflows.conftest import REPLAYED
 
 
 async def failing(case: Case, name: str) -> None:

@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
 
-from canonical.cases import CaseStatus
+from canonical.cases import CaseStatus, State
 from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
-from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart
+from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart, UnreadOrder
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case
+from tests.workflows.case import PATIENCE, Case
 from workflows.order_state import LineProgress, OrderProgress
 from workflows.requisition_state import RequisitionProgress
 
@@ -157,3 +160,78 @@ async def test_a_forged_start_under_a_number_given_later_does_not_keep_the_order
         while case.outside.steps(number) != ["create", "850"]:
             await asyncio.sleep(0.02)
     assert case.cases.claims[f"purchase_order/NGH/{number}"].generation == 1
+
+
+def unaddable(order: PurchaseOrder) -> bytes:
+    """An order that reads, in two currencies."""
+    other = order.lines[0].model_copy(
+        update={"id": "2", "number": 2, "unit_price": build.usd("8").changed(currency="EUR")}
+    )
+    return OrderStart(order=order.model_copy(update={"lines": (*order.lines, other)})).model_dump_json().encode()
+
+
+NOT_AN_ORDER = {
+    "nothing": ([b"{}"], "json/plain", "order: Field required"),
+    "no JSON": ([b"PO please"], "json/plain", "document: Invalid JSON"),
+    "deep": ([b'{"order":' + b"[" * 100_000], "json/plain", "document: Invalid JSON"),
+    "a part is wrong": ([b'{"order": {"number": 7}}'], "json/plain", "order.facility: Field required"),
+    "lines in two currencies": ([unaddable(an_order())], "json/plain", "order.lines: they cannot be added up"),
+    "no argument": ([], "json/plain", "encoding: the start is encoded as '0 arguments'"),
+    "two arguments": ([b"{}", b"{}"], "json/plain", "encoding: the start is encoded as '2 arguments'"),
+    "not JSON by its own word": ([b"{}"], "binary/plain", "encoding: the start is encoded as 'binary/plain'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "encoding", "why"), NOT_AN_ORDER.values(), ids=NOT_AN_ORDER)
+async def test_a_start_of_an_order_that_cannot_be_read_ends_at_once_and_is_listed_as_it_came(
+    case: Case, arguments: list[bytes], encoding: str, why: str
+) -> None:
+    case.id = f"purchase_order/NGH/{build.unique('PO')}"
+    wires = [RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data)) for data in arguments]
+    await case.client.start_workflow("PurchaseOrder", args=wires, id=case.id, task_queue="fascia")
+    ended = await ends(case, case.id)
+    assert (ended.business_state, ended.state) == ("unreadable", State.FAILED) and ended.next_action.startswith(why)
+    assert await case.failed_tasks(case.id) == 0 and nothing_happened(case, case.id)
+    (listed,) = case.cases.unmatched.values()
+    assert listed.reason.startswith(why) and "dismiss it" in listed.reason
+    assert (listed.case, listed.facility, listed.order) == (case.id, "NGH", case.id.rsplit("/", 1)[1])
+    kept = case.cases.journal.messages[listed.message]
+    assert (kept.data, kept.state, kept.case) == (b"\n".join(arguments), "dead", "")
+
+
+async def test_who_speaks_to_a_start_that_cannot_be_read_does_not_keep_it_from_ending(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, goes_on = case.cases.keep_unread_order, asyncio.Event()
+
+    async def slowly(start: UnreadOrder) -> None:
+        await goes_on.wait()
+        await keep(start)
+
+    monkeypatch.setattr(case.cases, "keep_unread_order", slowly)
+    case.id = f"purchase_order/NGH/{build.unique('PO')}"
+    handle = await case.client.start_workflow("PurchaseOrder", {}, id=case.id, task_queue="fascia")
+    await handle.signal("cancel_order", "a test")
+    await handle.signal("decide", build.decision("cancel", "E-BUY", reason="a test"))
+    await handle.signal("document", {"key": "K-1"})
+    await handle.cancel()
+    assert (await case.refused("cancel", reason="a test"))[0] == "NotOpen"
+    goes_on.set()
+    with pytest.raises(WorkflowFailureError):  # as whoever cancelled it in Temporal asked
+        await ends(case, case.id)
+    assert await case.failed_tasks(case.id) == 0 and nothing_happened(case, case.id)
+    (listed,) = case.cases.unmatched.values()
+    assert listed.reason.startswith("order: Field required")
+
+
+async def test_the_genuine_order_is_placed_after_a_start_under_its_name_that_could_not_be_read(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = build.unique("PO")
+    monkeypatch.setattr(case.cases, "next_number", lambda: number)
+    name = f"purchase_order/NGH/{number}"
+    await case.client.start_workflow("PurchaseOrder", {}, id=name, task_queue="fascia")
+    assert (await ends(case, name)).business_state == "unreadable"
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    await case.until("sent to supplier", name)
+    assert case.outside.steps(number) == ["create", "850"]

@@ -11,7 +11,7 @@ import pytest
 from canonical.parties import PaymentPolicy, Terms
 from canonical.purchasing import PurchaseOrder, Receipt
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 DAY = timedelta(days=1)
 NET_30 = pytest.mark.parametrize("policy", [{"terms": Terms(net_days=30)}])

@@ -11,7 +11,7 @@ import pytest
 from canonical.parties import Partner
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, PurchaseOrder, Receipt, ReceivedLine
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case
+from tests.workflows.case import PATIENCE, Case
 
 DAY = timedelta(days=1)
 

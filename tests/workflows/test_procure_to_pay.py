@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 
 async def test_a_requisition_is_approved_ordered_received_billed_and_paid(case: Case) -> None:

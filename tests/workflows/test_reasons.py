@@ -16,7 +16,7 @@ from gateway.lookups import Caller
 from gateway.rest import Doors, make_app
 from tests import build
 from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 
 CANARY = "Zebulon Quackenbush"
 

@@ -10,8 +10,8 @@ from canonical.calendar import BusinessCalendar, OpenHours
 from canonical.cases import Attention, BusinessEvent
 from canonical.purchasing import PurchaseOrder
 from tests import build
-from tests.workflows.conftest import Case
-from tests.workflows.test_successors import succeeded
+from tests.workflows.beginnings import succeeded
+from tests.workflows.case import Case
 from workflows.reminders import as_before, next_reminder, reminded
 
 DAY = timedelta(days=1)

@@ -12,7 +12,7 @@ from canonical.seals import sealed_document
 from canonical.steps import SupplierDocument
 from store.decisions import DOCUMENT_UNSEALED
 from tests import build
-from tests.workflows.conftest import Case
+from tests.workflows.case import Case
 from workflows.order_inbox import MOST_UNSEALED, NO_SEAL
 
 

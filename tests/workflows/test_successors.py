@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from temporalio import workflow
-from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.service import RPCError
 
 from canonical.cases import CaseChange, CaseStatus, LineCorrection
 from canonical.parties import Supplier
-from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.purchasing import PurchaseOrder
 from canonical.steps import OrderStart
 from tests import build
-from tests.workflows.conftest import PATIENCE, Case, Workers
-
-
-async def succeeded(case: Case, order: PurchaseOrder) -> None:
-    """As ``case resume`` does with an order: the generation raised, the run ended, another begun from what was carried."""
-    name = order.case_id
-    await case.cases.raise_generation(name)
-    with contextlib.suppress(RPCError):  # it may be stopped already
-        await case.client.get_workflow_handle(name).terminate("a test")
-    start = OrderStart(order=order, parent_case=case.id, carried=case.cases.carried.get(name, ""))
-    await case.client.start_workflow("PurchaseOrder", start, id=name, task_queue="fascia")
-
-
-async def requisition_succeeded(case: Case, requisition: Requisition) -> None:
-    """The same with a requisition: it begins again with the bytes it first came as."""
-    await case.cases.raise_generation(case.id)
-    with contextlib.suppress(Exception):
-        await case.client.get_workflow_handle(case.id).terminate("a test")
-    await case.start(requisition)
-
-
-def keys(case: Case, order: PurchaseOrder) -> list[str]:
-    return [name for name, _ in case.outside.documents[order.number]]
-
+from tests.workflows.beginnings import keys, requisition_succeeded, succeeded, told_by_the_sweep
+from tests.workflows.case import Case
+from tests.workflows.conftest import Workers
 
 Stop = Callable[[Case, PurchaseOrder], Awaitable[object]]
 
@@ -86,15 +61,6 @@ async def test_a_successor_of_an_order_goes_on_and_the_requisition_hears_its_end
     assert steps == ["create", "850", "post", "pay", "820"]
     await told_by_the_sweep(case, order)
     assert (await case.result()).business_state == "closed"
-
-
-async def told_by_the_sweep(case: Case, order: PurchaseOrder) -> None:
-    """What workers.loops.engine_sweep does for a requisition whose order went on in another run."""
-    ended = await case.ended(order)
-    lines = [(line.requisition_line, line.state) for line in ended.lines]
-    told = {"order": order.number, "case": order.case_id, "business_state": ended.business_state, "lines": lines}
-    with contextlib.suppress(Exception):
-        await case.signal("order_ended", told)
 
 
 async def test_a_requisition_told_of_an_end_it_is_just_looking_up_ends_all_the_same(
@@ -352,100 +318,6 @@ async def test_a_successor_of_a_corrected_unreadable_start_keeps_the_correction(
     await case.start_raw(good.case_id, b"{}")
     await case.running(2)
     assert (await case.parked("unknown-code")).line == "1"
-
-
-async def reset(case: Case, name: str) -> None:
-    """To before anything was done."""
-    history = await case.client.get_workflow_handle(name).fetch_history()
-    first = next(e.event_id for e in history.events if e.HasField("workflow_task_completed_event_attributes"))
-    request = ResetWorkflowExecutionRequest(
-        namespace=case.client.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=name, run_id=history.run_id),
-        reason="a test",
-        workflow_task_finish_event_id=first,
-        request_id=build.unique("reset"),
-    )
-    await case.client.workflow_service.reset_workflow_execution(request)
-
-
-async def test_a_reset_order_keeps_its_claim_and_makes_nothing_twice(case: Case) -> None:
-    order = await case.approved_order()
-    await case.say(order, acknowledgement=build.answer(order))
-    await case.say(order, receipt=build.receipt(order))
-    await case.until("received", order.case_id)
-    before = keys(case, order)
-    await reset(case, order.case_id)
-    bill = build.invoice(order)
-    await case.pay(order, bill)
-    await asyncio.sleep(0)
-    handle = case.client.get_workflow_handle(order.case_id)
-    async with asyncio.timeout(PATIENCE):
-        while not case.change(order.case_id).closed:
-            await asyncio.sleep(0.05)
-    assert (await handle.describe()).run_id != "" and case.state(order.case_id) == "closed"
-    made = keys(case, order)
-    assert made[:2] == before and len(made) == len(set(made)) == 5
-    await told_by_the_sweep(case, order)
-    assert (await case.result()).business_state == "closed"
-
-
-async def test_a_reset_requisition_keeps_its_claim_its_numbers_and_its_orders(case: Case) -> None:
-    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
-    order = await case.order()
-    await reset(case, case.id)
-    await case.deliver(order)
-    async with asyncio.timeout(PATIENCE):
-        while not case.change(order.case_id).closed:
-            await asyncio.sleep(0.05)
-    await told_by_the_sweep(case, order)
-    async with asyncio.timeout(PATIENCE):
-        while not case.change().closed:
-            await asyncio.sleep(0.05)
-    assert case.state() == "closed" and len(case.placed()) == 1
-    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
-
-
-async def test_a_requisition_reset_after_it_was_ordered_asks_nobody_again(case: Case) -> None:
-    order = await case.approved_order()
-    await reset(case, case.id)
-    await case.deliver(order)
-    async with asyncio.timeout(PATIENCE):
-        while not case.change(order.case_id).closed:
-            await asyncio.sleep(0.05)
-    await told_by_the_sweep(case, order)
-    async with asyncio.timeout(PATIENCE):
-        while not case.change().closed:
-            await asyncio.sleep(0.05)
-    states = [change.business_state for change in case.cases.changes if change.case == case.id]
-    assert "pending approval" not in states[states.index("ordered") :] and case.state() == "closed"
-    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
-
-
-async def test_a_run_that_became_too_long_continues_in_another_with_all_it_knows(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        workflow.Info, "is_continue_as_new_suggested", lambda info: info.get_current_history_length() > 30
-    )
-    order = await case.approved_order()
-    hold = build.decision("hold", "E-FIN")
-    first = await case.give(hold, order.case_id)
-    seen = await case.on_hold(order)
-    await case.decide("resume", by="E-FIN", case=order.case_id)
-    await case.say(order, functional=build.functional(order))
-    await case.say(order, key="answer", acknowledgement=build.answer(order))
-    await case.say(order, key="receipt", receipt=build.receipt(order, "4"))
-    await case.until("partly received", order.case_id)
-    await case.say(order, key="receipt", receipt=build.receipt(order, "4"))
-    await case.say(order, receipt=build.receipt(order, "6"))
-    await case.until("received", order.case_id)
-    runs = {change.run for change in case.cases.changes if change.case == order.case_id}
-    assert len(runs) > 1, "it did continue"
-    assert case.change(order.case_id).revision > seen
-    assert await case.give(hold, order.case_id) == first, "a decision answered before is not taken again"
-    await case.pay(order, build.invoice(order))
-    assert (await case.result()).business_state == "closed", "the requisition follows through"
-    assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
 
 
 async def test_another_start_of_an_order_that_runs_elsewhere_is_a_duplicate(case: Case) -> None:

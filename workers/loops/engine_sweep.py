@@ -12,8 +12,9 @@ A hospital has 100,000 open cases, so no round asks for all of them. Each round 
   Temporal's list is some seconds late. Shown within two rounds; 2,000 a round. How far it has come is kept in our store: what
   was stopped while no loop ran is found first.
 - shown as stopped: looked at again, 1,000 a round, so what was resumed is shown so within two rounds.
-- everything open, name by name, 1,000 a round and never ending: finds what no list tells, a run deleted in Temporal or ended
-  by a fault of ours with the case still open. A round is enough for 1,000 open cases; for 100,000 it takes 34 minutes.
+- everything open, name by name, 5,000 a round and never ending: finds what no list tells, a run deleted in Temporal or ended
+  by a fault of ours with the case still open. Shown within a minute (three rounds) with up to 15,000 open cases; with 100,000
+  it takes 7 minutes. No list of Temporal's has what was deleted, and its list of all that runs costs more than asking by name.
 
 More than a round can take goes on in the next. Two processes that take turns keep a place each: slower, never wrong.
 """
@@ -41,7 +42,8 @@ OVERLAP: Final = timedelta(minutes=2)  # how late Temporal's list may be, and ou
 FIRST_LOOK: Final = timedelta(hours=1)
 SILENT_FOR: Final = timedelta(days=30)  # a claim older than that was looked at before, again and again
 BATCH: Final = 200  # cases named in one question to Temporal
-BATCHES: Final = 5
+BATCHES: Final = 5  # of what is shown as stopped, in a round
+OPEN_BATCHES: Final = 25  # of everything open: about a second of a round
 PAGE: Final = 1000
 PAGES: Final = 2
 LOOKED: Final = "engine sweep: ended runs"
@@ -92,8 +94,8 @@ class EngineSweep:
         """Look at what fails, what ended, what stood still and some of the rest; tell parents what they missed."""
         await self._find_failing()
         await self._find_ended()
-        self._stopped_after = await self._walk(self._cases.stopped_page, self._stopped_after)
-        self._open_after = await self._walk(self._cases.open_page, self._open_after)
+        self._stopped_after = await self._walk(self._cases.stopped_page, self._stopped_after, BATCHES)
+        self._open_after = await self._walk(self._cases.open_page, self._open_after, OPEN_BATCHES)
         await self._walk_silent()
         await self._tell_parents()
 
@@ -131,8 +133,8 @@ class EngineSweep:
 
     # What no list tells: our own open cases, one batch after the other.
 
-    async def _walk(self, page: Callable[[str, int], Awaitable[Sequence[OpenCase]]], after: str) -> str:
-        for _ in range(BATCHES):
+    async def _walk(self, page: Callable[[str, int], Awaitable[Sequence[OpenCase]]], after: str, batches: int) -> str:
+        for _ in range(batches):
             batch = await page(after, BATCH)
             await self._compare(batch)
             if len(batch) < BATCH:

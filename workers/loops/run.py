@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.errors import FasciaError
 from store.database import open_engine
 from store.partitions import StoredPartitions
+from store.replays import StoredReplays
 from store.retention import StoredRetention
 from store.shards import StoredShards
 from store.standing import StoredStandings
@@ -24,6 +25,7 @@ from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
+from workers.loops.replay_jobs import ReplayJobs
 from workers.loops.router import Routers
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
@@ -68,6 +70,8 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
+        jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
+        group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

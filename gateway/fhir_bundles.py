@@ -1,0 +1,233 @@
+"""Takes a Bundle in: a transaction whole or not at all, a batch entry by entry.
+
+The entries of a transaction are kept together as not yet taken, then taken together: whatever ends us in between, none of them has
+had an effect, and the same Bundle sent again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+
+from canonical.messages import KeepResult, Move, NewMessage
+from canonical.senders import Sender
+from formats import fhir
+from formats.fhir import Entry, Issue, Release, Resource, Tree
+from gateway.fhir_door import PENDING, FhirDoor, Stored, Wish, pending
+from gateway.fhir_faults import Refused, refusal
+from gateway.fhir_judge import DOOR, id_without, known_by, same_content
+from gateway.keeping import NotKept
+from gateway.problems import trace_id
+
+TOLD_APART = "urn:"
+ENTRIES_KEPT = "its entries are kept one by one"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What becomes of one entry: its resource as it will be kept, or the one that is ``there`` already."""
+
+    entry: Entry
+    name: str
+    resource: Resource
+    data: bytes = b""
+    there: Stored | None = None
+
+    @property
+    def place(self) -> str:
+        return self.there.place if self.there else f"{self.resource.type}/{self.name}"
+
+
+async def take(door: FhirDoor, sender: Sender, release: Release, data: bytes) -> Tree:
+    """The Bundle that answers a Bundle, once all that was taken of it is durable.
+
+    Raises:
+        Refused: it is none we take, or a transaction of which not everything may be taken; it is kept, with the reason.
+        NotKept: our database or the sender's quota made it wait too long.
+    """
+    kind = release.kind(fhir.BUNDLE)
+    try:
+        bundle = fhir.read(data, release)
+        if len(bundle.objects("entry")) > fhir.MOST_ENTRIES:
+            text = f"A Bundle has at most {fhir.MOST_ENTRIES} entries"
+            raise Refused(413, [Issue("too-costly", text, "Bundle.entry")])
+        found = fhir.entries(bundle)
+        if bundle.tree["type"] == "batch":
+            return await _batch(door, sender, release, data, found)
+        _all_may_be_taken(door, sender, found)
+        plans = await _planned(door, sender, release, found)
+    except (Refused, fhir.Unreadable) as no:
+        raise await door.refused(sender, kind, data, refusal(no)) from None
+    return _answer("transaction-response", [_told(one) for one in await _kept(door, sender, release, data, plans)])
+
+
+def _all_may_be_taken(door: FhirDoor, sender: Sender, found: Sequence[Entry]) -> None:
+    """Everything that is wrong with any entry is said at once."""
+    statuses: list[int] = []
+    issues: list[Issue] = []
+    for entry in found:
+        issues += entry.issues
+        statuses += [422 if entry.unsupported else 400] if entry.issues else []
+        if entry.resource is not None:
+            try:
+                door.judge(entry.resource, sender)
+            except Refused as no:
+                statuses.append(no.status)
+                issues += [issue.within(f"{entry.path}.resource") for issue in no.issues]
+    if issues:
+        raise Refused(400 if 400 in statuses else statuses[0], issues)
+
+
+async def _planned(door: FhirDoor, sender: Sender, release: Release, found: Sequence[Entry]) -> list[Planned]:
+    """Every entry by its id, with addresses where entries named each other; nothing is kept yet."""
+    plans: list[Planned] = []
+    for entry in found:
+        assert entry.resource is not None  # or it would have been refused
+        plan = Planned(entry, _name(door, entry, plans), entry.resource)
+        if any(plan.name == one.name and plan.resource.type == one.resource.type for one in plans):
+            raise Refused(
+                422, [Issue("duplicate", "Two entries have this identifier", f"{entry.path}.resource.identifier")]
+            )
+        if entry.if_none_exist:
+            there = await door.there(sender, release, entry.resource.type, entry.if_none_exist)
+            plan = replace(plan, there=there)
+        plans.append(plan)
+    addresses = {one.entry.full_url: one.place for one in plans if one.entry.full_url}
+    return [one if one.there else await _resolved(door, sender, one, addresses) for one in plans]
+
+
+async def _resolved(door: FhirDoor, sender: Sender, plan: Planned, addresses: dict[str, str]) -> Planned:
+    try:
+        resource = fhir.resolved(plan.resource, addresses)
+    except fhir.Unreadable as no:
+        raise Refused(400, [issue.within(f"{plan.entry.path}.resource") for issue in no.issues]) from None
+    data = fhir.write(resource.tree)
+    there = await door.read(sender, resource.release, resource.type, plan.name)
+    if there is None:
+        return replace(plan, resource=resource, data=data)
+    if not same_content(there.kept.data, data):
+        raise _conflict(plan)
+    return replace(plan, resource=resource, there=replace(there, created=True))
+
+
+def _name(door: FhirDoor, entry: Entry, before: Sequence[Planned]) -> str:
+    assert entry.resource is not None
+    data = fhir.write(entry.resource.tree)
+    if entry.full_url.startswith(TOLD_APART):
+        return door.name(entry.resource, data, entry.full_url)
+    name = door.name(entry.resource, data)
+    if entry.resource.identifier is None and (
+        again := sum(1 for one in before if fhir.same(one.resource.tree, entry.resource.tree))
+    ):
+        return id_without(data, str(again))  # the same thing twice in one Bundle is two things
+    return name
+
+
+def _conflict(plan: Planned) -> Refused:
+    text = "This was sent before with other content: a person looks at it"
+    return Refused(409, [Issue("conflict", text, f"{plan.entry.path}.resource")])
+
+
+async def _kept(
+    door: FhirDoor, sender: Sender, release: Release, data: bytes, plans: Sequence[Planned]
+) -> list[Stored]:
+    new = [one for one in plans if one.there is None]
+    messages = [door.new(sender, one.resource, one.name, one.data, refused=PENDING) for one in new]
+    whole, *results = await door.keep(sender, [_whole(sender, release, data, PENDING), *messages])
+    moves = [Move(message=whole.message.id, state="routed", reason=ENTRIES_KEPT)] if pending(whole.message) else []
+    stored: dict[str, Stored] = {}
+    for plan, result in zip(new, results, strict=True):
+        one, move = await _one(door, sender, plan, result)
+        stored[plan.entry.path] = one
+        moves += [move] if move else []
+    await door.journal.mark_many(moves)
+    return [one.there or stored[one.entry.path] for one in plans]
+
+
+async def _one(door: FhirDoor, sender: Sender, plan: Planned, result: KeepResult) -> tuple[Stored, Move | None]:
+    """An entry that came by another way between our look and our keeping is taken only where it says the same."""
+    if result.outcome == "conflict":
+        first = await door.as_before(result)
+        if first is None:
+            await door.conflict(sender, result)
+            raise _conflict(plan)
+        return Stored(plan.name, plan.resource, first), None
+    move = Move(message=result.message.id, state="received") if pending(result.message) else None
+    return Stored(plan.name, plan.resource, result.message), move
+
+
+def _whole(sender: Sender, release: Release, data: bytes, refused: str = "") -> NewMessage:
+    """The Bundle as it came, beside its entries."""
+    digest = hashlib.sha256(data).hexdigest()
+    return NewMessage(
+        door=DOOR,
+        data=data,
+        sender=sender.code,
+        kind=release.kind(fhir.BUNDLE),
+        key=known_by(sender, release, fhir.BUNDLE, digest),
+        stream=f"{DOOR}/{sender.code}/{fhir.BUNDLE}/{digest[:32]}",
+        trace=trace_id(),
+        remember=timedelta(days=sender.keep_for),
+        refused=refused,
+    )
+
+
+async def _batch(door: FhirDoor, sender: Sender, release: Release, data: bytes, found: Sequence[Entry]) -> Tree:
+    await door.keep(sender, [_whole(sender, release, data)])
+    told = []
+    for entry in found:
+        try:
+            told.append(_told(await _alone(door, sender, release, entry)))
+        except (Refused, fhir.Unreadable, NotKept) as no:
+            why = refusal(no)
+            issues = [
+                one if one.expression.startswith(entry.path) else one.within(f"{entry.path}.resource")
+                for one in why.issues
+            ]
+            told.append({"status": _status(why.status), "outcome": fhir.outcome(issues)})
+    return _answer("batch-response", told)
+
+
+async def _alone(door: FhirDoor, sender: Sender, release: Release, entry: Entry) -> Stored:
+    """One entry of a batch, as if it had come by itself."""
+    if entry.issues or entry.resource is None:
+        raise Refused(405 if entry.unsupported else 400, entry.issues)
+    resource = fhir.resolved(entry.resource, {})
+    key = entry.full_url if entry.full_url.startswith(TOLD_APART) else ""
+    wish = Wish(entry.if_none_exist, key)
+    return await door.create(sender, release, resource.type, fhir.write(resource.tree), wish)
+
+
+def _told(one: Stored) -> dict[str, Any]:
+    return {
+        "status": _status(201 if one.created else 200),
+        "location": f"{one.place}/_history/1",
+        "etag": 'W/"1"',
+        "lastModified": moment(one),
+    }
+
+
+def moment(one: Stored) -> str:
+    """Since when it is here, as FHIR writes an instant."""
+    return one.kept.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def http_moment(one: Stored) -> str:
+    """Since when it is here, as HTTP writes it."""
+    return format_datetime(one.kept.at, usegmt=True)
+
+
+def _status(code: int) -> str:
+    return f"{code} {HTTPStatus(code).phrase}"
+
+
+def _answer(kind: str, responses: Sequence[dict[str, Any]]) -> Tree:
+    answer: Tree = {"resourceType": fhir.BUNDLE, "type": kind}
+    if responses:
+        answer["entry"] = [{"response": one} for one in responses]
+    return answer

@@ -1,0 +1,288 @@
+"""Says what routing kept messages once more would do today, message by message, and changes nothing.
+
+Each is read as its sender is understood now and held against the cases there are: a new effect, done already, in conflict, or
+still not to be read. Messages are looked at in the order given, so that the second of two alike is done by the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+from canonical.base import Canonical, content_hash, read_strictly
+from canonical.catalogue import MasterFile
+from canonical.errors import Malformed, Rejected, Throttled, Unavailable
+from canonical.messages import Kept
+from canonical.parties import Partner
+from canonical.purchasing import Requisition
+from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
+from formats import x12
+from gateway.files import X12
+from gateway.intake import REQUISITION
+from gateway.reading import Reader
+from gateway.registry import read_x12
+from gateway.replay_rules import conflicts, refusal
+
+
+class Held(Protocol):
+    """A case as our store holds it."""
+
+    @property
+    def hash(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def started(self) -> bool: ...
+    @property
+    def ended(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+
+
+class Foresight(Protocol):
+    """What our store says without changing anything."""
+
+    async def held(self, names: Sequence[str]) -> Mapping[str, Held]: ...
+    async def kept(self, names: Sequence[str]) -> Mapping[str, Kept]: ...
+    async def brought(self, message: str) -> Mapping[str, bool]: ...
+    async def closed(self, names: Sequence[str]) -> Sequence[str]: ...
+    async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]: ...
+
+
+class Orders(Protocol):
+    """The cases of orders, and whom we exchange with."""
+
+    async def order_case(self, order: str, supplier: str = "") -> str | None: ...
+
+
+PartnerFor = Callable[[str], Awaitable[Partner | None]]
+
+
+@dataclass
+class _Read:
+    """A message as it is read today: what it says, or why nothing comes of it."""
+
+    message: Kept
+    nouns: tuple[Canonical, ...] = ()
+    wrong: str = ""
+    stays: str = ""
+    nobody: bool = False
+    facility: str = ""
+    said: list[tuple[Outcome, str]] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+
+class Previewer:
+    """Previews messages. One of these is for one list: it remembers what those before would have begun."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        foresight: Foresight,
+        orders: Orders,
+        partner: PartnerFor,
+        routes: Callable[[str], bool],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._reader = reader
+        self._foresight = foresight
+        self._orders = orders
+        self._partner = partner
+        self._routes = routes
+        self._clock = clock
+        self._begun: dict[str, tuple[str, str]] = {}  # case -> hash and message, of those before in the list
+
+    async def preview(self, messages: Sequence[Kept]) -> list[Preview]:
+        """What would become of each."""
+        closed = set(await self._foresight.closed([one.case for one in messages if one.case]))
+        read = [await self._read(one, closed) for one in messages]
+        names = [noun.case_id for one in read for noun in one.nouns if isinstance(noun, Requisition)]
+        held = await self._foresight.held(names) if names else {}
+        for one in read:
+            await self._judged(one, held)
+        return [_told(one) for one in read]
+
+    async def correction(self, original: Kept, corrected: Kept) -> Preview:
+        """What the corrected bytes of a message would become, and how that differs from what the original says."""
+        (told,) = await self.preview([corrected])
+        before = await self._read(original.model_copy(update={"state": "dead", "reason": ""}), set())
+        after = await self._read(corrected, set())
+        if not before.nouns:
+            return told
+        return told.model_copy(update={"differences": _between(before.nouns, after.nouns)})
+
+    # ---- reading --------------------------------------------------------------------------------------------------------
+
+    async def _read(self, message: Kept, closed: set[str]) -> _Read:
+        cases = [(message.case, message.case in closed)] if message.case else []
+        in_stream = bool(message.stream)
+        why = refusal(message, cases if not in_stream else [], readable=in_stream or self._routes(message.kind))
+        if why is not None:
+            return _Read(message, stays=why.message)
+        try:
+            if in_stream:
+                return await self._hl7(message)
+            if message.kind == REQUISITION:
+                return _Read(message, (read_strictly(Requisition, message.data),))
+            if message.kind == X12:
+                return await self._x12(message)
+        except (Unavailable, Throttled):
+            raise
+        except (Malformed, Rejected) as wrong:
+            return _Read(message, wrong=wrong.message)
+        except Exception as bug:
+            return _Read(message, wrong=f"unexpected {type(bug).__name__} while reading")
+        return _Read(message, said=[(NEW, "its door takes it once more; what is there already is found by its key")])
+
+    async def _hl7(self, message: Kept) -> _Read:
+        sender = await self._reader.sender(message.sender)
+        if sender is None:
+            return _Read(message, wrong="its sender is not in the register")
+        if refused := self._reader.still_refused(message, sender):
+            return _Read(message, stays=f"its sender heard no, and would today: {refused}")
+        feed = self._reader.feed(message, sender)
+        if feed is None:
+            return _Read(message, nobody=True)
+        nouns = await self._reader.read(feed, sender)
+        return _Read(message, nouns, nobody=not nouns, facility=sender.facility)
+
+    async def _x12(self, message: Kept) -> _Read:
+        """An interchange of a partner's: the documents in it, and which of them their cases have."""
+        brought = await self._foresight.brought(message.id)
+        if brought and all(brought.values()):
+            return _Read(message, stays=f"{message.id} belongs to {', '.join(sorted(brought))}, which is closed")
+        if brought:
+            return _Read(message, said=[(DONE, f"{', '.join(sorted(brought))} has what it brought")])
+        partner = await self._partner(message.partner)
+        if partner is None:
+            return _Read(message, wrong=f"partner {message.partner} has no row in the register")
+        found = _Read(message)
+        for interchange in x12.read(message.data)[:1]:
+            for group in interchange.groups:
+                for document in group.documents:
+                    for noun in read_x12(interchange, document, partner):
+                        await self._of_order(found, noun)
+        if not found.said:
+            found.said.append((DONE, "it settles what we sent, or nothing in it is for us"))
+        return found
+
+    async def _of_order(self, found: _Read, noun: Canonical) -> None:
+        order, supplier = getattr(noun, "order", None) or "", getattr(noun, "supplier", "")
+        if not supplier:
+            return
+        case = await self._orders.order_case(order, supplier) if order else None
+        if case is None:
+            found.said.append((DONE, f"no order {order or '(none named)'} to {supplier}: it stays on the list"))
+        else:
+            found.said.append((NEW, f"{case} would get it"))
+
+    # ---- judging --------------------------------------------------------------------------------------------------------
+
+    async def _judged(self, one: _Read, held: Mapping[str, Held]) -> None:
+        try:
+            for noun in one.nouns:
+                await self._judge(one, noun, held)
+        except (Unavailable, Throttled):
+            raise
+        except Exception as bug:
+            one.wrong = f"unexpected {type(bug).__name__} while looking at it"
+
+    async def _judge(self, one: _Read, noun: Canonical, held: Mapping[str, Held]) -> None:
+        if isinstance(noun, Requisition):
+            await self._requisition(one, noun, held.get(noun.case_id))
+        elif isinstance(noun, MasterFile):
+            file = noun if noun.facility or not one.facility else noun.model_copy(update={"facility": one.facility})
+            compared, news = await self._foresight.drifts(file, one.message.id, self._clock().date())
+            one.differences += news
+            detail = f"{len(news)} of {compared} things would be listed anew"
+            one.said.append(
+                (NEW, detail) if news else (DONE, f"{compared} things: the register's lists know all of it")
+            )
+        else:
+            one.said.append((NEW, f"a {type(noun).__name__}"))
+
+    async def _requisition(self, one: _Read, noun: Requisition, held: Held | None) -> None:
+        case, content = noun.case_id, content_hash(noun)
+        before = self._begun.get(case)
+        if held is not None and held.hash not in ("", content):
+            one.differences += _of(noun, differences(await self._as_held(held, case), noun))
+            where = f" ({held.state})" if held.state else ""
+            one.said.append((CONFLICT, f"requisition {noun.number} is known with other content{where}"))
+        elif before is not None:
+            same = before[0] == content
+            one.said.append((DONE if same else CONFLICT, f"message {before[1]}, before it in this list, asks for it"))
+        elif held is not None and held.started and held.ended:
+            one.said.append((CONFLICT, f"requisition {noun.number} has ended ({held.ended}): it needs a new number"))
+        elif held is not None and held.started:
+            one.said.append((DONE, f"its case has this content{f' ({held.state})' if held.state else ''}"))
+        else:
+            self._begun[case] = (content, one.message.id)
+            one.differences += _of(noun, differences(None, noun))
+            what = "its case is announced and" if held is not None else "a case"
+            one.said.append((NEW, f"{what} would start: {len(noun.lines)} lines for {noun.department}"))
+
+    async def _as_held(self, held: Held, case: str) -> Canonical | None:
+        """What the message that began a case says, as it is read today; None where that is gone or not to be read."""
+        first = (await self._foresight.kept([held.message])).get(held.message) if held.message else None
+        if first is None:
+            return None
+        begun = await self._read(first.model_copy(update={"state": "dead", "reason": "", "case": ""}), set())
+        return next((one for one in begun.nouns if getattr(one, "case_id", "") == case), None)
+
+
+def _of(noun: Requisition, found: Sequence[Difference]) -> list[Difference]:
+    return [one.model_copy(update={"path": f"requisition {noun.number} {one.path}"}) for one in found]
+
+
+def _between(was: Sequence[Canonical], now: Sequence[Canonical]) -> tuple[Difference, ...]:
+    """Noun by noun: requisitions by their numbers, others by their place."""
+    before = {_named(one, place): one for place, one in enumerate(was)}
+    after = {_named(one, place): one for place, one in enumerate(now)}
+    return tuple(
+        one.model_copy(update={"path": f"{name} {one.path}"})
+        for name in dict.fromkeys([*before, *after])
+        for one in differences(before.get(name), after.get(name))
+    )
+
+
+def _named(noun: Canonical, place: int) -> str:
+    return f"requisition {noun.number}" if isinstance(noun, Requisition) else f"{type(noun).__name__} {place + 1}"
+
+
+def _told(one: _Read) -> Preview:
+    outcome, detail = _outcome(one)
+    kept = one.message
+    cases = [noun.case_id for noun in one.nouns if isinstance(noun, Requisition)]
+    return Preview(
+        message=kept.id,
+        kind=kept.kind,
+        sender=kept.sender or kept.partner,
+        control_number=kept.control_number,
+        state=kept.state,
+        reason=kept.reason,
+        owner=kept.owner,
+        outcome=outcome,
+        detail=detail,
+        cases=tuple(dict.fromkeys(filter(None, [*cases, kept.case]))),
+        differences=tuple(one.differences),
+    )
+
+
+def _outcome(one: _Read) -> tuple[Outcome, str]:
+    """The word for a message: anything new in it counts first, then what would conflict."""
+    if one.stays:
+        return (CONFLICT if conflicts(one.message) else NOT_REPLAYED), one.stays
+    if one.wrong:
+        return UNREADABLE, one.wrong
+    if one.nobody:
+        routed = one.message.state == "routed"
+        return (DONE if routed else NEW), "kept; nothing in it is for us" + (
+            "" if routed else ": its stream would go on"
+        )
+    for outcome in (NEW, CONFLICT, DONE):
+        if any(found == outcome for found, _ in one.said):
+            return outcome, "; ".join(detail for _, detail in one.said)
+    return DONE, "nothing in it is for us"

@@ -1,0 +1,97 @@
+"""What our own store holds of the cases a message asks for, many at once, so that one can say what the message would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.base import Canonical
+from canonical.cases import State
+from canonical.catalogue import MasterFile
+from canonical.messages import Kept
+from canonical.replays import Difference
+from store.case_tables import cases, documents
+from store.database import transaction
+from store.drift import StoredDrift
+from store.kept import KEPT, kept
+from store.register import StoredRegister
+from store.tables import claims, messages
+
+
+class Held(Canonical):
+    """A case as it is held: the hash of its content, the message that asked for it, whether a run has taken it, its end.
+
+    ``ended``: how a case ended under whose number nothing starts again (cancelled, refused).
+    """
+
+    case: str
+    hash: str = ""
+    message: str = ""
+    started: bool = False
+    ended: str = ""
+    state: str = ""
+
+
+class StoredForesight:
+    """Questions to our own database; nothing is claimed, listed or marked."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._drift = StoredDrift(engine, StoredRegister(engine))
+
+    async def held(self, names: Sequence[str]) -> Mapping[str, Held]:
+        """The cases of these names that are claimed."""
+        asked = (
+            select(
+                *(claims.c.case, claims.c.hash, claims.c.message, claims.c.run, claims.c.generation),
+                *(cases.c.closed, cases.c.state, cases.c.business_state),
+            )
+            .join_from(claims, cases, cases.c.case == claims.c.case, isouter=True)
+            .where(claims.c.case.in_(names))
+        )
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(asked)).all()
+        return {
+            row.case: Held(
+                case=row.case,
+                hash=row.hash,
+                message=row.message,
+                started=row.run is not None or row.generation > 1,
+                ended=row.business_state if row.closed and row.state == State.FAILED.value else "",
+                state=row.business_state or "",
+            )
+            for row in rows
+        }
+
+    async def kept(self, names: Sequence[str]) -> Mapping[str, Kept]:
+        """The messages of these names, with their bytes."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(select(*KEPT).where(messages.c.id.in_(names)))
+            return {row["id"]: kept(row) for row in found.mappings()}
+
+    async def brought(self, message: str) -> Mapping[str, bool]:
+        """The cases that have a document this message brought, and whether each is closed."""
+        asked = (
+            select(cases.c.case, cases.c.closed)
+            .join(documents, documents.c.case == cases.c.case)
+            .where(documents.c.message == message)
+        )
+        async with transaction(self._engine) as connection:
+            return {row.case: row.closed for row in await connection.execute(asked)}
+
+    async def closed(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of these cases that are closed."""
+        asked = select(cases.c.case).where(cases.c.case.in_(names), cases.c.closed)
+        async with transaction(self._engine) as connection:
+            return list(await connection.scalars(asked))
+
+    async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]:
+        """How much a master file compares, and what of it would be listed that is not listed yet."""
+        report = await self._drift.compare(file, message, as_of, dry_run=True)
+        news = [one for one in report.differ if one.changed_at == one.seen_at and one.state == "open"]
+        return report.compared, [
+            Difference(path=f"{one.kind} {one.code} {one.field}", was=one.ours, now=one.theirs) for one in news
+        ]
