@@ -58,6 +58,7 @@ from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
+from workers.acknowledged import credit
 from workers.answers import KeysOfCallers, StoredLookups
 from workers.loops.replies import ReplyWriter
 from workers.replaying import Replayer
@@ -174,7 +175,7 @@ class Wiring:
             MasterFile: self.master_files.take,
         }
         refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser)
+        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""
