@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.senders import Sender
 from formats import hl7
-from formats.mllp import END, VT, wrap
+from formats.mllp import END, VT, Frames, wrap
 from stack.supervisor import Stack, running
 from tests.formats.hl7_files import SAMPLES
+from tests.gateway import fuzz
 from tests.gateway.hl7_house import head
 from tests.gateway.hl7_house import text as hl7_text
 from tests.gateway.mllp_client import Sender as Wire
@@ -192,6 +194,27 @@ async def test_every_public_sample_is_kept_or_refused_with_a_reason(stack: Stack
     assert files
     for path in files:
         await given(stack, engine, path.name, path.read_bytes())
+
+
+async def test_of_damaged_messages_each_is_kept_as_it_came_or_listed_as_broken(
+    stack: Stack, engine: AsyncEngine
+) -> None:
+    chance, whole = random.Random(2026), fuzz.corpus()
+    for _ in range(15):
+        data = b"".join(fuzz.stream(chance, whole) for _ in range(30))
+        frames = Frames(16 * MB)
+        expected = {hashlib.sha256(one.data).hexdigest() for one in [*frames.feed(data), *frames.end()]}
+        wire = await connected(stack)
+        await wire.send(data)
+        wire.stop_sending()
+        await wire.until_closed()
+        async with engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT hash, state, reason FROM messages WHERE hash = ANY (:hashes)"), {"hashes": list(expected)}
+            )
+            there = {row.hash: (row.state, row.reason) for row in found}
+        assert set(there) == expected, "dropped in silence"
+        assert all(state == "received" or (state == "refused" and reason) for state, reason in there.values())
 
 
 async def test_of_a_batch_cut_at_any_hundredth_byte_nothing_is_taken_and_whole_all_of_it_once(
