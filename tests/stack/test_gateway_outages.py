@@ -77,7 +77,7 @@ def limit_files(pid: int, most: int) -> None:
     for one in family(pid):
         with suppress(ProcessLookupError):
             _, hard = resource.prlimit(one, resource.RLIMIT_FSIZE)
-            resource.prlimit(one, resource.RLIMIT_FSIZE, (most, hard))
+            resource.prlimit(one, resource.RLIMIT_FSIZE, (hard if most == resource.RLIM_INFINITY else most, hard))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import text
@@ -80,9 +81,13 @@ def test_a_count_that_another_call_moved_on_before_it_was_read_lets_the_next_one
 async def test_what_a_sender_may_send_is_counted_once_for_all_doors(engine: AsyncEngine, server: str) -> None:
     other = open_engine(f"{server}/fascia")
     doors = [StoredQuotas(engine), StoredQuotas(other)]
+    began = time.monotonic()
     told = await asyncio.gather(*(doors[number % 2].take("WARD", 600, 10) for number in range(40)))
+    came_due = 10 * (time.monotonic() - began)
     await other.dispose()
-    assert 50 <= sum(granted for granted, _ in told) <= 60, "five seconds' worth, and what came due meanwhile"
+    assert 50 <= sum(granted for granted, _ in told) <= 51 + came_due, (
+        "five seconds' worth, and what came due meanwhile"
+    )
     assert all(0 < wait <= 1.0 for granted, wait in told if not granted)
     assert (await doors[0].take("LAB", 600, 10))[0] == 10, "another sender has its own"
 

@@ -178,8 +178,8 @@ async def test_a_place_in_a_channels_queue_goes_with_its_answered_message_and_wh
     engine: AsyncEngine, journal: StoredJournal
 ) -> None:
     channels = StoredChannels(engine)
-    ages = {"new": 10, "old": 40, "old and dropped with its week": 900, "unanswered": 900, "dead": 900}
-    await StoredPartitions(engine).make_ahead(NOW - timedelta(days=905))
+    ages = {"new": 10, "old": 40, "old and dropped with its week": 800, "unanswered": 800, "dead": 800}
+    await StoredPartitions(engine).make_ahead(NOW - timedelta(days=805))
     for name, days in ages.items():
         at = NOW - timedelta(days=days)
         new = NewMessage(door="channel", data=name.encode(), control_number=name, key=name, at=at)
@@ -203,7 +203,7 @@ async def test_places_of_a_week_that_was_dropped_before_they_could_be_cleared_ar
     engine: AsyncEngine, journal: StoredJournal
 ) -> None:
     channels = StoredChannels(engine)
-    new = NewMessage(door="channel", data=b"a", control_number="M1", key="M1", at=NOW - timedelta(days=900))
+    new = NewMessage(door="channel", data=b"a", control_number="M1", key="M1", at=NOW - timedelta(days=800))
     await channels.put("LAB", new)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE outbound SET state = 'answered'"))
