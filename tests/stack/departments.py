@@ -99,12 +99,20 @@ async def second_gateway(stack: Stack, settings: Mapping[str, str] | None = None
     log = stack.home.log("mllp-2").open("wb")
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "workers", "mllp", env=env, stderr=log)
     try:
+        await until(lambda: _listens(port))
         yield port, process.pid
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
     finally:
         with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+            process.kill()
+        await process.wait()
         log.close()
+
+
+async def _listens(port: int) -> bool:
+    (await Wire.connect(("127.0.0.1", port))).close()
+    return True
 
 
 def more_than(departments: list[Department], count: int) -> Callable[[], Awaitable[bool]]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,20 @@ async def engine(stack: Stack) -> AsyncIterator[AsyncEngine]:
         yield opened
 
 
+OPEN: list[Wire] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_at_the_end() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 async def connected(stack: Stack) -> Wire:
-    return await Wire.connect(("127.0.0.1", stack.settings.mllp_port))
+    wire = await Wire.connect(("127.0.0.1", stack.settings.mllp_port))
+    OPEN.append(wire)
+    return wire
 
 
 async def codes(wire: Wire, count: int) -> list[tuple[str, str]]:
