@@ -75,9 +75,26 @@ def family(pid: int) -> list[int]:
 def limit_files(pid: int, most: int) -> None:
     """No file of these processes may grow beyond that; those they start have the same bound."""
     for one in family(pid):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, FileNotFoundError), owner_of(one):
             _, hard = resource.prlimit(one, resource.RLIMIT_FSIZE)
             resource.prlimit(one, resource.RLIMIT_FSIZE, (hard if most == resource.RLIM_INFINITY else most, hard))
+
+
+@contextmanager
+def owner_of(pid: int) -> Iterator[None]:
+    """Only a process's own user sets its limits; root, as which a container runs us, may lack the right, and becomes that one."""
+    found = Path(f"/proc/{pid}").stat()
+    before = os.getresuid(), os.getresgid()
+    if found.st_uid == before[0][0]:
+        yield
+        return
+    os.setresgid(found.st_gid, *before[1][1:])
+    os.setresuid(found.st_uid, *before[0][1:])
+    try:
+        yield
+    finally:
+        os.setresuid(*before[0])
+        os.setresgid(*before[1])
 
 
 @contextmanager
