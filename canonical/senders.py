@@ -37,6 +37,9 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "DFT^*": -3,  # charges: what was used
     "RDS^*": -3,  # dispensed
     "RAS^*": -3,  # administered
+    "*/DeviceUsage": -3,
+    "*/DeviceUseStatement": -3,
+    "*/SupplyDelivery": -3,
     "ACK*": -2,  # what became of a message of ours
     "INU^*": 2,  # counts of what lies there
     "PMU^*": 3,

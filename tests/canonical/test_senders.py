@@ -11,7 +11,9 @@ WARD = Sender(code="WARD", facility="NGH", addresses=("10.0.0.0/8",))
 
 
 def test_what_was_used_is_more_urgent_than_a_catalogue_from_whoever_they_come() -> None:
-    usage = [WARD.priority_of(kind) for kind in ("DFT^P03", "RDS^O13", "RAS^O17")]
+    usage = [
+        WARD.priority_of(kind) for kind in ("DFT^P03", "RDS^O13", "RAS^O17", "r5/DeviceUsage", "r4b/SupplyDelivery")
+    ]
     bulk = [WARD.changed(priority=0).priority_of(kind) for kind in ("MFN^M16", "MFN^M05")]
     assert max(usage) < min(bulk)
     assert max(usage) < WARD.priority_of("OMS^O05") < WARD.priority_of("MFN^M16")
