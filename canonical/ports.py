@@ -7,7 +7,7 @@ then has one effect (our key goes with it). Raised everywhere: Unavailable, Thro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -169,11 +169,13 @@ class Journal(Protocol):
         """What was kept outside any stream and is not routed, oldest first, for the sweep; ``after``: the page before's last."""
         ...
 
-    async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
+    async def next_to_route(
+        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+    ) -> Sequence[Kept]:
         """What came in streams of this shard and is not yet routed: urgent first, with what waits before it in its stream.
 
-        Streams that are parked are left out. Who routes a stream's messages one after the other, in the order given,
-        keeps its order.
+        Streams that are parked are left out, and those in ``without``. Who routes a stream's messages one after the other, in
+        the order given, keeps its order.
         """
         ...
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping as Rows
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -28,6 +29,22 @@ ChannelCode = Annotated[str, CODE]
 Fingerprint = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9A-Fa-f]{64}$")]
 KindPattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=227)]
+Priority = Annotated[int, Field(ge=0, le=9)]
+
+# How much more (below 0) or less urgent a kind is than its sender is in general: what was used on a patient overtakes what can
+# wait for the night. Patterns as in ``kinds``; the first that fits.
+KIND_SHIFTS: Final[Rows[str, int]] = {
+    "DFT^*": -3,  # charges: what was used
+    "RDS^*": -3,  # dispensed
+    "RAS^*": -3,  # administered
+    "*/DeviceUsage": -3,
+    "*/DeviceUseStatement": -3,
+    "*/SupplyDelivery": -3,
+    "ACK*": -2,  # what became of a message of ours
+    "INU^*": 2,  # counts of what lies there
+    "PMU^*": 3,
+    "MFN^*": 4,  # catalogues, locations and other master files
+}
 
 
 class Sender(Canonical):
@@ -38,8 +55,9 @@ class Sender(Canonical):
     patterns (``OMS^O05``, ``ADT^*``, ``r5/SupplyRequest``); a kind in scope that no feed reads is answered ``unrouted``, and so
     is a structure its version has no table of. ``check``: what is wrong with a message's structure refuses it, is only noted, or
     is not looked for; ``later_version`` tolerates what a version later than MSH-12 would allow. ``per_minute`` 0 is no quota;
-    ``priority`` 0 urgent to 9 bulk; ``duplicates_for`` and ``keep_for`` in days; ``on_dead``: a dead letter parks its own stream,
-    or the stream goes on. ``batch``: one answer to a batch, or one to each message. ``source``, ``department``, ``cost_centre``,
+    ``priority`` 0 urgent to 9 bulk, shifted by what kind a message is (``KIND_SHIFTS``) unless ``priorities`` names that kind's
+    own (pattern to priority); ``duplicates_for`` and ``keep_for`` in days; ``on_dead``: a dead letter parks its own stream, or
+    the stream goes on. ``batch``: one answer to a batch, or one to each message. ``source``, ``department``, ``cost_centre``,
     ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends where they say none; ``reply_channel``
     is the channel that brings it what became of them. Of its CSV files: ``separator`` (empty: as the first row shows) and
     ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from ``bad_rows``: they are set apart
@@ -62,7 +80,8 @@ class Sender(Canonical):
     character_set: str = Field(default="", max_length=40)
     batch: Literal["batch", "single"] = "batch"
     per_minute: int = Field(default=0, ge=0)
-    priority: int = Field(default=5, ge=0, le=9)
+    priority: Priority = 5
+    priorities: dict[KindPattern, Priority] = Field(default_factory=dict)
     duplicates_for: int = Field(default=7, ge=1)
     keep_for: int = Field(default=400, ge=1)
     on_dead: Literal["park", "go on"] = "park"
@@ -99,6 +118,13 @@ class Sender(Canonical):
         """Whether a kind of message is in its scope."""
         return any(fnmatchcase(kind, pattern) for pattern in self.kinds)
 
+    def priority_of(self, kind: str) -> int:
+        """How urgent a message of this kind is, from this sender."""
+        for pattern, own in self.priorities.items():
+            if fnmatchcase(kind, pattern):
+                return own
+        return min(9, max(0, self.priority + _shift(kind)))
+
     def comes_from(self, host: str) -> bool:
         """Whether a connection from this IP address may be its; true where it names none."""
         if not self.addresses:
@@ -111,10 +137,17 @@ class Sender(Canonical):
         return any(address in ip_network(one) for one in self.addresses)
 
 
+@lru_cache(maxsize=1000)
+def _shift(kind: str) -> int:
+    return next((shift for pattern, shift in KIND_SHIFTS.items() if fnmatchcase(kind, pattern)), 0)
+
+
 class Channel(Canonical):
     """The way to one target: where it listens, how long it is waited for, and what follows when it does not take a message.
 
-    Certificates and authority are names of files among our secrets, never keys themselves. Times are seconds. ``on_dead``: after a
+    Certificates and authority are names of files among our secrets, never keys themselves; ``server_name`` is the name the target's
+    certificate must have where that is not ``host``. ``keep_connection`` False is for a target that closes after each answer: a
+    message must not race with its closing. Times are seconds. ``on_dead``: after a
     message that cannot be delivered the stream goes on, or stands still until a person decides. ``open_after`` failures in a row
     the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit.
     """
@@ -125,7 +158,9 @@ class Channel(Canonical):
     kind: Literal["mllp", "webhook", "fhir", "file"] = "mllp"
     host: str = ""
     port: int = Field(default=0, ge=0, le=65535)
+    keep_connection: bool = True
     tls: bool = False
+    server_name: str = Field(default="", max_length=253)
     authority_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
@@ -145,6 +180,12 @@ class Channel(Canonical):
     owner: Text = ""
     contact: Text = ""
     active: bool = True
+
+    @model_validator(mode="after")
+    def _certificates_need_tls(self) -> Channel:
+        if self.server_name and not self.tls:
+            raise ValueError("server_name is checked in a certificate: it needs tls")
+        return self
 
 
 class Mapping(Canonical):

@@ -67,11 +67,12 @@ class Directory:
         """Whose message this is. Of several rows that fit, the one that names most; two that name as much are nobody."""
         certificate = peer.certificate.fingerprint if peer.certificate else ""
         key = (certificate, peer.host, *head.sender)
-        found = self._found.get(key)
+        remembered = self._found  # a refresh meanwhile begins another
+        found = remembered.get(key)
         if found is None:
-            if len(self._found) >= MOST_REMEMBERED:
-                self._found.clear()
-            found = self._found[key] = self._sought(*key)
+            if len(remembered) >= MOST_REMEMBERED:
+                remembered.clear()
+            found = remembered[key] = self._sought(*key)
         return found
 
     def _sought(self, certificate: str, host: str, application: str, facility: str) -> Sender | Unknown:

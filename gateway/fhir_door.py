@@ -192,7 +192,7 @@ class FhirDoor:
             control_number=identifier.value[:200] if identifier else "",
             key=known_by(sender, resource.release, resource.type, name),
             stream=f"{DOOR}/{sender.code}/{subject(resource, name, self._secret)}",
-            priority=sender.priority,
+            priority=sender.priority_of(resource.kind),
             occurred=occurred(resource),
             trace=trace_id(),
             remember=timedelta(days=sender.keep_for),

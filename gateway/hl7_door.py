@@ -6,6 +6,7 @@ answered when.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,15 +23,18 @@ from formats import hl7, mllp
 from formats.hl7 import Fault, Header, Unreadable
 from formats.hl7_faults import DATA_TYPE, SEGMENT_SEQUENCE, TOO_LONG, UNKNOWN_KEY
 from gateway import hl7_answers, registry
+from gateway.checking import Checks
 from gateway.directory import Directory
 from gateway.hl7_verdict import Verdict, answered_no, judge, kind_of, occurred, read_header, subject
-from gateway.keeping import Keeper, Line, NotKept
+from gateway.keeping import Keeper, Line, NotKept, Place
 from gateway.mllp_peer import Peer
+from gateway.quota import Allowance
 
 DOOR: Final = "mllp"
 BATCH: Final = "BATCH"
 BROKEN: Final = "broken"
 UNKNOWN_PER_MINUTE: Final = 600  # messages of nobody we know that one address may have kept
+ANSWERS_AT_ONCE: Final = 50  # of a batch, before others have their turn
 STRANGERS_REMEMBERED: Final = timedelta(days=7)
 ANSWERED_FRAMES: Final = (mllp.Fault.TOO_LARGE, mllp.Fault.UNTERMINATED, mllp.Fault.NOISE)
 
@@ -63,14 +67,36 @@ class Seen:
 
     @property
     def gate(self) -> tuple[str, int]:
-        """Whose quota counts, and how much it is a minute."""
+        """Whose quota counts, and how much it is a minute; strangers', whose name begins with ``?``, each door counts itself."""
         if self.sender is not None:
             return self.sender.code, self.sender.per_minute
         return f"?{self.new.key.split('/')[2]}", UNKNOWN_PER_MINUTE
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the door sees it: its envelopes, its messages, and the whole as it came."""
+
+    file: hl7.File
+    seen: Sequence[Seen]
+    whole: NewMessage
+
+    @property
+    def known(self) -> Seen:
+        """The first of its messages whose sender we know, else the first."""
+        return next((one for one in self.seen if one.sender is not None), self.seen[0])
+
+    @property
+    def gate(self) -> tuple[str, int]:
+        """As :attr:`Seen.gate`."""
+        return self.known.gate
+
+
 class Hl7Door:
-    """Takes frames in. ``patience``: seconds a message may wait to be kept; ``secret`` keys the hash of who it is about."""
+    """Takes frames in. ``patience``: seconds a message may wait to be kept; ``secret`` keys the hash of who it is about.
+
+    ``allowance`` counts what senders with a quota send by all doors; without it each door counts for itself.
+    """
 
     def __init__(
         self,
@@ -80,6 +106,7 @@ class Hl7Door:
         *,
         secret: bytes = b"",
         patience: float = 20.0,
+        allowance: Allowance | None = None,
         feed_for: Callable[[str, str], registry.Hl7Feed | None] = registry.hl7_feed,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -87,19 +114,26 @@ class Hl7Door:
         self._directory = directory
         self._listing = listing
         self._secret = secret
-        self._line = Line(journal, patience=patience)
+        self._line = Line(journal, patience=patience, allowance=allowance)
+        self._checks = Checks()
         self._feed_for = feed_for
         self._clock = clock
 
     async def close(self) -> None:
         """End what is under way."""
+        self._checks.close()
         await self._line.close()
 
     async def take(self, frame: bytes, peer: Peer) -> tuple[bytes, ...]:
         """Keep a message, or a batch of them, and say what answers it."""
-        if hl7.is_batch(frame):
-            return await self._batch(frame, peer)
-        return await self._one(self._look(frame, peer))
+        if self._checks.at_once(len(frame), peer):
+            looked = self._looked(frame, peer)
+            place = self._lined_up(looked)
+        else:
+            async with self._checks.in_turn(len(frame), peer) as look:
+                looked = await look(lambda: self._looked(frame, peer))
+                place = self._lined_up(looked)
+        return await (self._one(looked, place) if isinstance(looked, Seen) else self._batch(looked, place))
 
     async def broken(self, broken: mllp.Broken, peer: Peer) -> tuple[bytes, ...]:
         """Keep what is no whole frame, as far as it came, and list it; its sender hears of it where it can wait for a word."""
@@ -110,14 +144,22 @@ class Hl7Door:
         sender = named if isinstance(named, Sender) else None
         verdict = Verdict("R", (fault,))
         new = _nobodys(broken.data, peer, verdict, kind=BROKEN, sender=sender.code if sender else "")
-        answers = await self._one(Seen(head, None, verdict, new, "broken_frame"))
+        seen = Seen(head, None, verdict, new, "broken_frame")
+        answers = await self._one(seen, self._lined_up(seen))
         return answers if head and broken.fault in ANSWERED_FRAMES else ()
 
     # ---- one message --------------------------------------------------------------------------------------------------
 
-    async def _one(self, seen: Seen) -> tuple[bytes, ...]:
-        sender, per_minute = seen.gate
-        place = self._line.join([seen.new], sender=sender, per_minute=per_minute)
+    def _looked(self, frame: bytes, peer: Peer) -> Seen | Batch:
+        """What came; asks nothing of anybody."""
+        return self._look_at_batch(frame, peer) if hl7.is_batch(frame) else self._look(frame, peer)
+
+    def _lined_up(self, looked: Seen | Batch) -> Place:
+        messages = [looked.new] if isinstance(looked, Seen) else [looked.whole, *(one.new for one in looked.seen)]
+        sender, per_minute = looked.gate
+        return self._line.join(messages, sender=sender, per_minute=per_minute)
+
+    async def _one(self, seen: Seen, place: Place) -> tuple[bytes, ...]:
         try:
             (result,) = await self._line.kept(place)
         except NotKept as failed:
@@ -152,7 +194,7 @@ class Hl7Door:
             control_number=head.control,
             key=f"hl7/{sender.code}/{same}",
             stream=f"hl7/{sender.code}/{subject(head, verdict.message, self._secret)}",
-            priority=sender.priority,
+            priority=sender.priority_of(kind_of(head)),
             occurred=occurred(head),
             remember=timedelta(days=sender.duplicates_for),
             refused=verdict.reason,
@@ -174,7 +216,9 @@ class Hl7Door:
             await self._list(seen.listed, seen, kept, seen.new.refused)
         elif not verdict.ok:
             log.warning("message refused", message=kept.id, sender=kept.sender, kind=kept.kind, reason=seen.new.refused)
-        read = self._read(seen) if verdict.ok and hl7_answers.asks_for_reading(seen.head) else None
+        read = None
+        if verdict.ok and hl7_answers.asks_for_reading(seen.head):
+            read = await self._checks.run(len(seen.new.data), lambda: self._read(seen))
         return hl7_answers.told(seen.head, verdict, kept, read)
 
     async def _as_before(self, seen: Seen, kept: Kept) -> Verdict:
@@ -229,18 +273,16 @@ class Hl7Door:
 
     # ---- batches ------------------------------------------------------------------------------------------------------
 
-    async def _batch(self, frame: bytes, peer: Peer) -> tuple[bytes, ...]:
-        """The messages of a batch are kept one by one, by one commit, and the batch as it came beside them."""
+    def _look_at_batch(self, frame: bytes, peer: Peer) -> Seen | Batch:
         try:
             file = hl7.split(frame)
         except Unreadable as broken:
-            return await self._one(_cut(frame, peer, (broken.fault,)))
+            return _cut(frame, peer, (broken.fault,))
         if file.faults or not file.messages:
             empty = Fault(SEGMENT_SEQUENCE, "empty-batch", "There is no message in this batch", "BHS", 1)
-            return await self._one(_cut(frame, peer, tuple(file.faults) or (empty,)))
+            return _cut(frame, peer, tuple(file.faults) or (empty,))
         seen = [self._look(message, peer) for message in file.messages]
-        known = next((one for one in seen if one.sender is not None), seen[0])
-        code = known.new.sender
+        code = next((one.new.sender for one in seen if one.sender is not None), "")
         digest = hashlib.sha256(frame).hexdigest()
         whole = NewMessage(
             door=DOOR,
@@ -251,16 +293,24 @@ class Hl7Door:
             stream=f"hl7/{code or '?'}/-/batch/{digest[:32]}",
             remember=STRANGERS_REMEMBERED,
         )
-        sender, per_minute = known.gate
-        place = self._line.join([whole, *(one.new for one in seen)], sender=sender, per_minute=per_minute)
+        return Batch(file, seen, whole)
+
+    async def _batch(self, batch: Batch, place: Place) -> tuple[bytes, ...]:
+        """The messages of a batch are kept one by one, by one commit, and the batch as it came beside them."""
+        file, seen, known = batch.file, batch.seen, batch.known
         try:
             first, *results = await self._line.kept(place)
         except NotKept as failed:
             return self._batch_not_kept(file, seen, failed)
-        answers = [await self._answers(one, result) for one, result in zip(seen, results, strict=True)]
+        answers = []
+        for one, result in zip(seen, results, strict=True):
+            answers.append(await self._answers(one, result))
+            if len(answers) % ANSWERS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a batch of thousands holds up nobody else's acknowledgement
         if known.sender is not None and known.sender.batch == "single":
             return tuple(one for said in answers for one in said)
-        return (hl7_answers.of_batch(file, answers, first.message),)
+        size = len(batch.whole.data)
+        return (await self._checks.run(size, lambda: hl7_answers.of_batch(file, answers, first.message)),)
 
     def _batch_not_kept(self, file: hl7.File, seen: Sequence[Seen], failed: NotKept) -> tuple[bytes, ...]:
         answers = [self._not_kept(one.head, failed) for one in seen]

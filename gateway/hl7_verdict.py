@@ -18,6 +18,7 @@ from formats import hl7
 from formats.hl7 import Fault, Header, Message, Unreadable
 from formats.hl7_faults import UNSUPPORTED_EVENT, UNSUPPORTED_TYPE
 from formats.hl7_values import moment
+from gateway import acknowledgements
 
 KIND = re.compile(r"[A-Z][A-Z0-9_]{0,19}(\^[A-Z0-9_]{1,19})?")
 UNKNOWN_KIND = "unknown"
@@ -130,6 +131,8 @@ def _character_set(sender: Sender) -> str:
 def _out_of_scope(kind: str, head: Header, sender: Sender, reads: Reads) -> Fault | None:
     if not head.type:
         return None  # the header's own fault says it
+    if acknowledgements.is_ours(kind, sender):
+        return None  # whatever its scope: it was asked for
     code = UNSUPPORTED_EVENT if head.event else UNSUPPORTED_TYPE
     if kind == UNKNOWN_KIND or not sender.takes(kind):
         return Fault(code, "out-of-scope", "This sender may not send messages of this kind", "MSH", 1, 9)

@@ -1,24 +1,25 @@
 """Lines messages up for keeping: in the order they came, many by one commit, and none told kept before it is.
 
 Whoever brings a message is in line before it first waits, so the order is that of the connection. While one commit is on its way the
-next ones gather. A sender over its quota waits at its own gate, and holds up nobody else.
+next ones gather. A sender over its quota waits at its own gate (``gateway/quota.py``), and holds up nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from canonical.errors import FasciaError, Throttled, Unavailable
 from canonical.messages import KeepResult, NewMessage
+from gateway.quota import Allowance, Gate
 
 MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
+STRANGER: Final = "?"  # begins the name of who is nobody's sender: an address, which each process counts for itself
 PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away
-BURST_OF_A_MINUTE: Final = 12  # a quota's part that may come at once: five seconds' worth
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +48,21 @@ class Place:
         self.done: asyncio.Future[Sequence[KeepResult]] = asyncio.get_running_loop().create_future()
         self.given_up = False
 
+    @property
+    def count(self) -> int:
+        """How many messages they are."""
+        return len(self.messages)
+
 
 class Line:
-    """The one way into the journal of a listening process."""
+    """The one way into the journal of a listening process. ``allowance`` counts quotas for all of them."""
 
-    def __init__(self, journal: Keeper, *, patience: float = 20.0) -> None:
+    def __init__(self, journal: Keeper, *, patience: float = 20.0, allowance: Allowance | None = None) -> None:
         self._journal = journal
         self._patience = patience
         self._waiting: deque[Place] = deque()
-        self._gates: dict[str, Gate] = {}
+        self._allowance = allowance
+        self._gates: dict[str, Gate[Place]] = {}
         self._work: asyncio.Task[None] | None = None
 
     def join(self, messages: Sequence[NewMessage], *, sender: str = "", per_minute: int = 0) -> Place:
@@ -64,7 +71,9 @@ class Line:
         if per_minute:
             gate = self._gates.get(sender)
             if gate is None or gate.per_minute != per_minute:
-                gate = self._gates[sender] = Gate(per_minute, self._admit, gate)
+                shared = None if sender.startswith(STRANGER) else self._allowance
+                gate = Gate(sender, per_minute, self._admit, allowance=shared, before=gate)
+                self._gates[sender] = gate
             gate.enter(place)
         else:
             self._admit(place)
@@ -82,7 +91,7 @@ class Line:
         except TimeoutError:
             place.given_up = True
             gate = self._gates.get(place.kept_for)
-            if gate is not None and gate.leave(place):
+            if gate is not None and gate.leave(place) and not gate.away:
                 raise NotKept("more messages than were agreed", code="over-quota") from None
             raise NotKept("our database does not answer", system="store") from None
         except asyncio.CancelledError:
@@ -156,53 +165,3 @@ def _tell(batch: Sequence[Place], results: Sequence[KeepResult]) -> None:
         if not place.done.done():
             place.done.set_result(results[at:end])
         at = end
-
-
-class Gate:
-    """Lets a sender's messages through as fast as its quota says, in their order; a token a message, in this process."""
-
-    def __init__(self, per_minute: int, through: Callable[[Place], None], before: Gate | None = None) -> None:
-        self.per_minute = per_minute
-        self._through = through
-        self._most = max(1.0, per_minute / BURST_OF_A_MINUTE)
-        self._tokens = self._most
-        self._seen = asyncio.get_running_loop().time()
-        self._waiting: deque[Place] = before.close() if before is not None else deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._let_through()
-
-    def enter(self, place: Place) -> None:
-        """Go through now, or wait behind those who came before."""
-        self._waiting.append(place)
-        self._let_through()
-
-    def leave(self, place: Place) -> bool:
-        """Wait no longer; False for who is through already."""
-        try:
-            self._waiting.remove(place)
-        except ValueError:
-            return False
-        return True
-
-    def close(self) -> deque[Place]:
-        """Let nobody through any more; gives who waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        return self._waiting
-
-    def _let_through(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._tokens = min(self._most, self._tokens + (now - self._seen) * self.per_minute / 60)
-        self._seen = now
-        # What comes in one frame goes through together: it may overdraw, and those behind it wait the longer.
-        while self._waiting and self._tokens >= 1:
-            place = self._waiting.popleft()
-            self._tokens -= len(place.messages)
-            self._through(place)
-        if self._waiting and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later((1 - self._tokens) * 60 / self.per_minute, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self._let_through()

@@ -20,7 +20,7 @@ from canonical.purchasing import Requisition
 from canonical.senders import Sender
 from formats import fhir
 from formats.hl7_faults import DATA_TYPE, INTERNAL_ERROR, Fault
-from gateway import registry
+from gateway import acknowledgements, registry
 from gateway.directory import Directory
 from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.hl7_door import BATCH
@@ -54,7 +54,7 @@ class NotTaken(Exception):
 
 class Routing:
     """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language; ``refuser`` tells who
-    asked of a no."""
+    asked of a no; ``credit`` notes what answers messages of ours."""
 
     def __init__(
         self,
@@ -63,12 +63,14 @@ class Routing:
         directory: Directory,
         takers: Mapping[type[Canonical], Taker],
         *,
+        credit: acknowledgements.Credit | None = None,
         feed_for: Callable[[str, str], registry.Hl7Feed | None] = registry.hl7_feed,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         refuser: Refuser | None = None,
     ) -> None:
         self._journal = journal
         self._intake = intake
+        self._credit = credit
         self._takers = dict(takers)
         self._refuser = refuser
         self.reader = Reader(directory, feed_for=feed_for, clock=clock)
@@ -98,6 +100,11 @@ class Routing:
             return await self._dead(message, sender, f"unexpected {type(bug).__name__} while routing", fault)
 
     async def _routed(self, message: Kept, sender: Sender) -> Move:
+        if self._credit is not None and acknowledgements.is_ours(message.kind, sender):
+            try:
+                return await acknowledgements.credited(message, sender, self._credit)
+            except Malformed as unreadable:  # nobody waits to be told of it
+                return await self._dead(message, sender, _told(unreadable))
         feed = self.reader.feed(message, sender)
         if feed is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)

@@ -55,11 +55,13 @@ class Turn(Canonical):
 
 
 class Word(Canonical):
-    """What the other side said of a message: MSA-1, its text, and the bytes of the answer."""
+    """What the other side said of a message: MSA-1, its text, and the bytes of the answer; ``message`` where the journal has them
+    already, since they came in by our own door."""
 
     code: str = ""
     text: str = ""
     data: bytes = Field(default=b"", repr=False)
+    message: str = ""
 
     @property
     def reason(self) -> str:
@@ -214,7 +216,7 @@ class StoredChannels:
 
         A yes is in its history; a no makes it a dead letter, since what was accepted once is not taken again under its number.
         The same word again changes nothing; another word after it is written down and credited to nothing. None: nothing
-        of ours has that control id.
+        of ours that has left has that control id.
         """
         asked = select(outbound).where(outbound.c.channel == channel, outbound.c.control_id == control_id)
         async with transaction(self._engine) as connection:
@@ -278,8 +280,8 @@ async def _keep_answer(
     connection: AsyncConnection, channel: str, control_id: str, word: Word, at: datetime, state: str, reason: str = ""
 ) -> str:
     """Keep the bytes of an answer; they are nobody's to route."""
-    if not word.data:
-        return ""
+    if word.message or not word.data:
+        return word.message
     new = NewMessage(door=DOOR, data=word.data, partner=channel, kind=ACKNOWLEDGEMENT, control_number=control_id, at=at)
     kept = await keep_in(connection, new)
     await mark_in(connection, kept.message.id, state, reason=reason)

@@ -106,7 +106,13 @@ def _passes(failed: DBAPIError) -> bool:
     if isinstance(getattr(failed.orig, "__cause__", None), ValueError):
         return False  # a value no column takes: the driver calls that a fault of the connection
     lost = failed.connection_invalidated or isinstance(failed, OperationalError | InterfaceError)
-    return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08")
+    return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08") or _no_room(failed)
+
+
+def _no_room(failed: DBAPIError) -> bool:
+    """PostgreSQL has no name for a quota, or a limit on the size of files: it tells of an internal error, and in words of which."""
+    words = str(failed.orig)
+    return _state(failed) == "XX000" and ("could not extend" in words or "could not write" in words)
 
 
 def _state(failed: DBAPIError) -> str:

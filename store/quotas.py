@@ -1,4 +1,4 @@
-"""How often each key has called in the last minute, counted once for all our doors, however many processes serve them.
+"""How often each key has called and how much each sender has sent, counted once for all our doors, however many serve them.
 
 A minute is counted in twelve steps of five seconds, so a quota holds over 55 to 60 seconds. The counts live in a table that
 is not written to the log of the database: cheap, and gone after the database crashes, which gives every key its minute anew.
@@ -7,9 +7,10 @@ is not written to the log of the database: cheap, and gone after the database cr
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Float, Integer, Interval, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.database import at_once
@@ -30,9 +31,25 @@ _COUNT = text(f"""
 """)  # noqa: S608 only our own constants
 _STANDS = text(f"SELECT step, calls, {_NOW} AS now FROM quotas WHERE key = :key")  # noqa: S608
 
+# What a sender took is paid back at its quota's pace; it may be ahead by a burst. A clock set back makes nobody wait for it.
+_BASE: Final = "least(greatest(a.paid_until, excluded.granted_at), excluded.granted_at + :burst)"
+_AHEAD: Final = f"floor(extract(epoch FROM (excluded.granted_at + :burst - {_BASE})) / :each + 0.000001)"
+_TAKE = text(f"""
+    INSERT INTO allowances AS a (key, paid_until, granted, granted_at)
+    VALUES (:key, clock_timestamp() + make_interval(secs => :each * :first), :first, clock_timestamp())
+    ON CONFLICT (key) DO UPDATE SET granted = least(:most, {_AHEAD})::int, granted_at = excluded.granted_at,
+        paid_until = {_BASE} + make_interval(secs => :each * least(:most, {_AHEAD}))
+    RETURNING granted, extract(epoch FROM (paid_until - :burst - granted_at)) AS ahead
+""").bindparams(  # noqa: S608 only our own constants
+    bindparam("each", type_=Float),
+    bindparam("burst", type_=Interval),
+    bindparam("most", type_=Integer),
+    bindparam("first", type_=Integer),
+)
+
 
 class StoredQuotas:
-    """The count of calls in our own database: one statement for a call."""
+    """The count of calls in our own database: one statement for a call, or for a second's worth of messages."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -50,6 +67,22 @@ class StoredQuotas:
                 return 0.0
             row = (await connection.execute(_STANDS, {"key": key})).one_or_none()
         return 1.0 if row is None else _wait(row.step, row.calls, float(row.now), per_minute)
+
+    async def take(self, key: str, per_minute: int, most: int) -> tuple[int, float]:
+        """Take up to ``most`` messages of what a sender may send now; none: seconds until it may send a second's worth.
+
+        Evenly paced at ``per_minute``, with five seconds' worth at once where it sent nothing before, one message at least.
+
+        Raises:
+            Unavailable: our database does not answer.
+        """
+        each = 60 / per_minute
+        burst = max(float(SECONDS), each)
+        first = min(most, max(1, int(burst / each + 1e-6)))
+        given = {"key": key, "each": each, "burst": timedelta(seconds=burst), "most": most, "first": first}
+        async with at_once(self._engine) as connection:
+            row = (await connection.execute(_TAKE, given)).one()
+        return int(row.granted), 0.0 if row.granted else float(row.ahead) + each * math.ceil(per_minute / 60)
 
 
 def _wait(step: int, calls: list[int], now: float, per_minute: int) -> float:

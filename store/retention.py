@@ -1,6 +1,7 @@
 """Deletes messages when their time is over: by sender, partner and kind, never one that somebody may still need.
 
-Claims, lineage, documents and the keys that are remembered for ever stay: only messages with their states go.
+Claims, lineage, documents and the keys that are remembered for ever stay: only messages with their states go, and with a message of
+ours that was answered its place in its channel's queue.
 """
 
 from __future__ import annotations
@@ -10,10 +11,26 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import Field
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, bindparam, delete, literal, not_, or_, select, text, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
+from store.case_tables import outbound
 from store.database import transaction
 from store.ids import lowest_id
 from store.partitions import StoredPartitions
@@ -22,13 +39,16 @@ from store.tables import message_keys, message_states, messages
 DAYS: Final = 400
 AT_ONCE: Final = 1000
 BATCHES: Final = 2000  # of a round; the next one goes on
+_ANSWERED: Final = outbound.c.state == "answered"
 
 
 def needed(row: str) -> str:
-    """What is not settled, or belongs to a case that is not closed, is needed whatever its age: a condition on a row."""
+    """What is not settled, still in a channel's queue, or of a case that is not closed is needed whatever its age: a condition."""
     return f"""\
         ({row}.state NOT IN ('routed', 'refused', 'corrected', 'skipped', 'sent', 'acknowledged')
-        OR ({row}."case" <> '' AND NOT EXISTS (SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed)))"""  # noqa: S608 only our own names
+        OR ({row}."case" <> '' AND NOT EXISTS (SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed))
+        OR ({row}.state = 'sent' AND EXISTS (
+            SELECT 1 FROM outbound o WHERE o.message = {row}.id AND o.state <> 'answered')))"""  # noqa: S608 only our own names
 
 
 class KeepFor(Canonical):
@@ -97,6 +117,7 @@ class StoredRetention:
             for week in await self._partitions.weeks()
             if week.ends < now - longest and await self._partitions.drop(week, needed("m"))
         ]
+        await self._queued(now - longest, at_once, batches)
         return Deleted(messages=gone, keys=keys, weeks=tuple(weeks))
 
     async def _messages(self, which: ColumnElement[bool], before: datetime, at_once: int, batches: int) -> int:
@@ -129,8 +150,21 @@ class StoredRetention:
                     await connection.execute(
                         delete(message_states).where(states == any_(literal(deleted, ARRAY(Text))), within)
                     )
+                    of_them = outbound.c.message == any_(literal(deleted, ARRAY(Text)))
+                    await connection.execute(delete(outbound).where(of_them, _ANSWERED))
             done, after = done + len(deleted), ids[-1]
         return done
+
+    async def _queued(self, before: datetime, at_once: int, batches: int) -> None:
+        """Places in queues of what was in weeks that were dropped whole: nothing older than every retention is left but these."""
+        there = exists().where(messages.c.id == outbound.c.message)
+        old = (outbound.c.message < lowest_id(before)) & _ANSWERED & ~there
+        some = select(outbound.c.id).where(old).limit(at_once)
+        for _ in range(batches):
+            async with transaction(self._engine) as connection:
+                gone = delete(outbound).where(outbound.c.id.in_(some.scalar_subquery()))
+                if (await connection.execute(gone)).rowcount < at_once:
+                    break
 
     async def _keys(self, now: datetime, at_once: int, batches: int) -> int:
         """Keys whose time is over: a message under one of them is new in any case."""

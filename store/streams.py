@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -54,18 +54,23 @@ class StoredStreams:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
+    async def next_to_route(
+        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+    ) -> Sequence[Kept]:
         """What came in streams of shard ``shard`` of ``of`` and is not yet routed: urgent first, each stream in order.
 
-        An urgent message brings with it what waits before it in its stream, however little urgent that is.
+        Streams in ``without`` are left out: their router knows that they wait for something. An urgent message brings with it
+        what waits before it in its stream, however little urgent that is.
         """
         if not 0 <= shard < of:
             raise ValueError(f"{of} shards have no shard {shard}")
         slots = [slot for slot in range(SLOTS) if slot % of == shard]
+        asked, given = (_NEXT if of > 1 else _NEXT_OF_ALL), {"slots": slots, "most": limit}
+        if without:
+            asked = _NEXT_BUT if of > 1 else _NEXT_OF_ALL_BUT
+            given["without"] = [short_key(stream) for stream in without]
         async with transaction(self._engine) as connection:
-            rows = (
-                await connection.execute(_NEXT if of > 1 else _NEXT_OF_ALL, {"slots": slots, "most": limit})
-            ).mappings()
+            rows = (await connection.execute(asked, given)).mappings()
             found = {row["id"]: kept(row) for row in rows}
             for message in await _overtaken(connection, list(found.values()), limit):
                 found[message.id] = message
@@ -175,8 +180,13 @@ def _next(*more: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+_OURS: Final = messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger)))
+# As a subquery it is hashed once, however many there are.
+_LEFT_OUT: Final = messages.c.stream.not_in(select(func.unnest(bindparam("without", type_=ARRAY(Text)))))
 _NEXT_OF_ALL: Final = _next()
-_NEXT: Final = _next(messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger))))
+_NEXT: Final = _next(_OURS)
+_NEXT_OF_ALL_BUT: Final = _next(_LEFT_OUT)
+_NEXT_BUT: Final = _next(_OURS, _LEFT_OUT)
 # The oldest of those less urgent than that: what it does not precede overtakes nobody.
 _OLDEST: Final = text("""
     SELECT min(oldest.id) FROM generate_series(CAST(:above AS int) + 1, 9) AS p (priority) CROSS JOIN LATERAL (

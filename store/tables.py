@@ -344,4 +344,16 @@ quotas = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# Up to when each sender with a quota has been given messages ahead of its pace, and what it was given last (store/quotas.py).
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("key", Words, primary_key=True),
+    moment("paid_until"),
+    Column("granted", Integer, nullable=False),
+    moment("granted_at"),
+    prefixes=["UNLOGGED"],
+    postgresql_with={"fillfactor": "50"},
+)
+
 marks = Table("marks", metadata, Column("name", Words, primary_key=True), moment("at"))

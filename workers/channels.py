@@ -52,7 +52,8 @@ def mllp(secrets: Path) -> Callable[[Channel, OnAnswer | None, Callable[[Stray],
     def way_to(channel: Channel, on_answer: OnAnswer | None, on_stray: Callable[[Stray], None]) -> Way:
         files = (file(name) for name in (channel.authority_file, channel.certificate_file, channel.key_file))
         tls = client_tls(*files) if channel.tls else None
-        target = MllpTarget(channel.code, channel.host, channel.port, tls=tls)
+        name, keep = channel.server_name, channel.keep_connection
+        target = MllpTarget(channel.code, channel.host, channel.port, tls=tls, server_name=name, keep=keep)
         return MllpSender(target, timeout=channel.answer_within, on_answer=on_answer, on_stray=on_stray)
 
     return way_to

@@ -14,6 +14,7 @@ from gateway.hl7_door import Hl7Door
 from gateway.mllp import MllpDoor
 from gateway.mllp_peer import Limits, server_tls
 from store.journal import StoredJournal
+from store.quotas import StoredQuotas
 from store.register import StoredRegister
 from store.unmatched import StoredUnmatched
 from workers.loops.pace import forever
@@ -37,7 +38,12 @@ async def serve(given: Settings, database: AsyncEngine, stop: asyncio.Event) -> 
     seal = given.seal_key
     secret = seal.get_secret_value().encode() if seal else b""
     corridor = Hl7Door(
-        StoredJournal(database), directory, StoredUnmatched(database), secret=secret, patience=given.mllp_patience
+        StoredJournal(database),
+        directory,
+        StoredUnmatched(database),
+        secret=secret,
+        patience=given.mllp_patience,
+        allowance=StoredQuotas(database),
     )
     door = MllpDoor(
         corridor,

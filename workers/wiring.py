@@ -62,6 +62,7 @@ from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
+from workers.acknowledged import credit
 from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
@@ -200,7 +201,7 @@ class Wiring:
             MasterFile: self.master_files.take,
         }
         refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser)
+        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""

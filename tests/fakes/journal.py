@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from canonical.errors import Rejected
@@ -105,11 +105,14 @@ class FakeJournal:
         beyond = [kept for kept in waiting if after is None or (kept.at, kept.id) > (after.at, after.id)]
         return sorted(beyond, key=lambda kept: (kept.at, kept.id))[:limit]
 
-    async def next_to_route(self, shard: int, of: int, limit: int = 500) -> Sequence[Kept]:
+    async def next_to_route(
+        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+    ) -> Sequence[Kept]:
         if not 0 <= shard < of:
             raise ValueError(f"{of} shards have no shard {shard}")
         ours = [kept for kept in self._waiting() if kept.stream and slot_of(kept.stream) % of == shard]
-        return in_order(kept for kept in ours if kept.stream not in self.parked)[:limit]
+        able = (kept for kept in ours if kept.stream not in self.parked and kept.stream not in without)
+        return in_order(able)[:limit]
 
     async def park(self, stream: str, message: str, reason: str) -> None:
         self.parked.setdefault(stream, (message, reason))

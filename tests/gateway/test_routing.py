@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -145,6 +146,66 @@ async def test_many_that_wait_hide_none_that_can_go_on(monkeypatch: pytest.Monke
     for _ in range(4):
         await router.once()
     assert taken == [("W-99", "REQ-99")]
+
+
+async def test_streams_that_wait_are_not_even_fetched_until_their_pause_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = await house()
+    away = {"REQ-1"}
+    taken = taking(at, away)
+    await kept(at, *(order(f"W-{n}", "REQ-1") for n in range(50)))
+    fetched: list[int] = []
+    ask = at.journal.next_to_route
+
+    async def counted(shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()) -> Sequence[Kept]:
+        found = await ask(shard, of, limit, without=without)
+        fetched.append(len(found))
+        return found
+
+    monkeypatch.setattr(at.journal, "next_to_route", counted)
+    router = at.router()
+    for _ in range(5):
+        await router.once()
+    assert fetched == [50, 0, 0, 0, 0, 0]
+    away.clear()
+    at.now += 1.1
+    await router.once()
+    assert [control for control, _ in taken] == [f"W-{n}" for n in range(50)]
+
+
+async def test_where_more_streams_wait_than_we_remember_no_more_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.loops.router.AT_MOST", 5)
+    monkeypatch.setattr("workers.loops.router.MOST_WAITING", 10)
+    at = await house()
+    away = {f"REQ-{n}" for n in range(40)}
+    taken = taking(at, away)
+    await kept(at, *(order(f"W-{n}", f"REQ-{n}") for n in range(40)))
+    router = at.router()
+    for _ in range(10):
+        await router.once()
+    assert len(router._waits) == 10
+    away.clear()
+    for _ in range(20):
+        at.now += 31
+        await router.once()
+    assert len(taken) == 40
+
+
+async def test_what_was_used_overtakes_a_catalogue_that_waits() -> None:
+    at = await house(WARD.changed(kinds=("*",), check="off"))
+    routed: list[str] = []
+
+    def note(message: hl7.Message, *_: object) -> tuple[()]:
+        routed.append(message.header.control)
+        return ()
+
+    at.feeds = dict.fromkeys(("MFN^M05", "DFT^P03", "OMS^O05"), note)
+    master = [text(msh(f"M-{n}", "MFN^M05"), "MFI|LOC||UPD|||AL", "MFE|MAD|||X|PL", "LOC|X||D") for n in range(20)]
+    usage = text(msh("U-1", "DFT^P03"), "EVN||20261102", "PID|1||7^^^NGH^MR||TEST^A", "FT1|1|||20261102||CG|X")
+    await kept(at, *master, order("W-1"), usage)
+    await at.router().once()
+    assert routed == ["U-1", "W-1", *(f"M-{n}" for n in range(20))]
 
 
 async def test_urgent_messages_go_first() -> None:

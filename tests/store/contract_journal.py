@@ -247,6 +247,14 @@ class JournalContract:
         await stores.journal.unpark("never parked")
         assert [one.data for one in await stores.journal.next_to_route(0, 1)] == [b"1", b"2", b"3"]
 
+    async def test_streams_that_are_left_out_hide_nothing_behind_them(self, stores: Stores) -> None:
+        long = "WARD/" + "x" * 900
+        await stores.journal.keep_many([_in_stream(name, b"1", 0) for name in ("waits", long) for _ in range(9)])
+        await stores.journal.keep(_in_stream("goes on", b"2", 9))
+        for of in (1, 2):
+            shards = [await stores.journal.next_to_route(shard, of, 3, without=["waits", long]) for shard in range(of)]
+            assert [one.stream for shard in shards for one in shard] == ["goes on"]
+
     async def test_what_is_not_routed_is_read_page_by_page_each_once(self, stores: Stores) -> None:
         ids = []
         for number in range(7):  # two of one moment each

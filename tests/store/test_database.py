@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Malformed, Unavailable
@@ -44,6 +45,24 @@ async def test_a_transaction_cut_in_the_middle_is_unavailable_and_leaves_nothing
         assert await connection.scalar(text("select count(*) from counters")) == 0
     await cases.record(change("c"))
     assert await cases.status("c") is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("53100", "disk full"), ("XX000", 'could not extend file "base/1/2": File too large')]
+)
+async def test_a_disk_without_room_is_unavailable_and_not_the_fault_of_who_writes(
+    engine: AsyncEngine, state: str, words: str
+) -> None:
+    raised = f"DO $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = '{state}'; END $$"
+    with pytest.raises(Unavailable):
+        async with transaction(engine) as connection:
+            await connection.execute(text(raised))
+
+
+async def test_another_error_inside_the_server_is_not_taken_for_an_outage(engine: AsyncEngine) -> None:
+    with pytest.raises(DBAPIError):
+        async with transaction(engine) as connection:
+            await connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'XX000'; END $$"))
 
 
 def test_an_address_of_another_kind_of_database_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import text
@@ -72,3 +73,44 @@ def test_the_wait_is_until_enough_calls_are_a_minute_old(calls: list[int], per_m
 def test_a_count_that_another_call_moved_on_before_it_was_read_lets_the_next_one_pass() -> None:
     """Counting and reading are two statements: a minute may begin anew in between."""
     assert _wait(100, [1] + [0] * (STEPS - 1), 100.5, 60) == 1.0
+
+
+# ---- what senders send, a second's worth at a time --------------------------------------------------------------------------
+
+
+async def test_what_a_sender_may_send_is_counted_once_for_all_doors(engine: AsyncEngine, server: str) -> None:
+    other = open_engine(f"{server}/fascia")
+    doors = [StoredQuotas(engine), StoredQuotas(other)]
+    began = time.monotonic()
+    told = await asyncio.gather(*(doors[number % 2].take("WARD", 600, 10) for number in range(40)))
+    came_due = 10 * (time.monotonic() - began)
+    await other.dispose()
+    assert 50 <= sum(granted for granted, _ in told) <= 51 + came_due, (
+        "five seconds' worth, and what came due meanwhile"
+    )
+    assert all(0 < wait <= 1.0 for granted, wait in told if not granted)
+    assert (await doors[0].take("LAB", 600, 10))[0] == 10, "another sender has its own"
+
+
+async def test_a_sender_is_given_again_what_its_pace_allows_and_no_more(engine: AsyncEngine) -> None:
+    doors = StoredQuotas(engine)
+    while (await doors.take("WARD", 60, 100))[0]:
+        pass
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE allowances SET paid_until = paid_until - interval '3 seconds'"))
+    assert (await doors.take("WARD", 60, 100))[0] == 3
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE allowances SET paid_until = paid_until - interval '1 day'"))
+    assert (await doors.take("WARD", 60, 100))[0] == 5, "a night of silence is not saved up"
+
+
+async def test_a_slow_quota_lets_one_through_at_once_and_a_clock_set_back_makes_nobody_wait_for_it(
+    engine: AsyncEngine,
+) -> None:
+    doors = StoredQuotas(engine)
+    assert (await doors.take("WARD", 1, 1))[0] == 1
+    granted, wait = await doors.take("WARD", 1, 1)
+    assert granted == 0 and 50 < wait <= 60
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE allowances SET paid_until = paid_until + interval '1 day'"))
+    assert (await doors.take("WARD", 1, 1))[1] <= 60

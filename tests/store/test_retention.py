@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.messages import NewMessage
 from store.cases import StoredCases
+from store.channels import StoredChannels
 from store.ids import lowest_id, moment_of, new_id
 from store.journal import StoredJournal
 from store.partitions import StoredPartitions, week_of, weeks
@@ -171,3 +172,41 @@ async def test_the_loop_makes_weeks_sets_aside_and_deletes(engine: AsyncEngine, 
     assert await _there(engine) == 1
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(message_states)) == 0
+
+
+async def test_a_place_in_a_channels_queue_goes_with_its_answered_message_and_what_is_unanswered_stays(
+    engine: AsyncEngine, journal: StoredJournal
+) -> None:
+    channels = StoredChannels(engine)
+    ages = {"new": 10, "old": 40, "old and dropped with its week": 800, "unanswered": 800, "dead": 800}
+    await StoredPartitions(engine).make_ahead(NOW - timedelta(days=805))
+    for name, days in ages.items():
+        at = NOW - timedelta(days=days)
+        new = NewMessage(door="channel", data=name.encode(), control_number=name, key=name, at=at)
+        message = (await channels.put("LAB", new)).message.id
+        answered = name not in ("unanswered", "dead")
+        await journal.mark(message, "acknowledged" if answered else "dead" if name == "dead" else "sent")
+        state = "answered" if answered else "dead" if name == "dead" else "sent"
+        async with engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE outbound SET state = :state WHERE control_id = :name"), {"state": state, "name": name}
+            )
+    for _ in range(2):
+        await StoredRetention(engine).clean([KeepFor(partner="LAB", days=30)], NOW, days=30)
+    async with engine.connect() as connection:
+        left = set(await connection.scalars(text("SELECT control_id FROM outbound")))
+        there = set(await connection.scalars(text("SELECT control_number FROM messages WHERE direction = 'out'")))
+    assert left == there == {"new", "unanswered", "dead"}
+
+
+async def test_places_of_a_week_that_was_dropped_before_they_could_be_cleared_are_cleared_later(
+    engine: AsyncEngine, journal: StoredJournal
+) -> None:
+    channels = StoredChannels(engine)
+    new = NewMessage(door="channel", data=b"a", control_number="M1", key="M1", at=NOW - timedelta(days=800))
+    await channels.put("LAB", new)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE outbound SET state = 'answered'"))
+        await connection.execute(text("DELETE FROM messages"))
+    await StoredRetention(engine).clean([], NOW)
+    assert await _there(engine, "outbound") == 0

@@ -60,3 +60,9 @@ class Rate:
         if not self.per_second:
             return standing
         return standing.model_copy(update={"free_at": max(standing.free_at or at, at) + self.spacing})
+
+    def begun(self, standing: Standing, at: datetime) -> Standing:
+        """The call left at this moment: what was written down before it took a while, and must not bring the next one nearer."""
+        if not self.per_second:
+            return standing
+        return standing.model_copy(update={"free_at": max(standing.free_at or at, at + self.spacing)})

@@ -137,6 +137,7 @@ class ChannelSender:
         standing = self._rate.calling(standing, at)
         if not await self._store.sending(head, standing, self._holder, at, LEASE):
             return False  # paused meanwhile, or another's
+        standing = self._rate.begun(standing, self._clock())
         try:
             answer = await self._way.send(data, head.control_id)
         except Rejected as refused:

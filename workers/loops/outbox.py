@@ -137,10 +137,12 @@ class OutboxSender:
         if not claimed:
             return False
         delivery = claimed[0]
-        standing = Rate(delivery.subscriber.per_second).calling(BREAKER.calling(standing, at, HELD), at)
+        rate = Rate(delivery.subscriber.per_second)
+        standing = rate.calling(BREAKER.calling(standing, at, HELD), at)
         if not await self._standings.say(standing, self._holder):
             await self._outbox.put_off(delivery.id, "", at, at)
             return False
+        standing = rate.begun(standing, self._clock())
         answer = await self._send(delivery)
         at = self._clock()
         if answer.silent:
@@ -150,7 +152,9 @@ class OutboxSender:
         else:
             standing = BREAKER.answered(standing)
         if answer.wait is not None:
-            free_at = at + timedelta(seconds=answer.wait)
+            free_at = max(
+                at + timedelta(seconds=answer.wait), standing.free_at or at
+            )  # asked for less, its rate still holds
             standing = standing.model_copy(update={"free_at": free_at, "error": answer.trouble, "error_at": at})
             await self._outbox.put_off(delivery.id, answer.trouble, at, free_at)
         elif answer.trouble:

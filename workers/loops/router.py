@@ -18,8 +18,13 @@ from canonical.messages import Kept, Move
 from canonical.ports import Journal
 from gateway.routing import Routing
 
-AT_MOST: Final = 500  # messages in a round, besides those that wait
-MOST_LOOKED_AT: Final = 10_000
+AT_MOST: Final = 500  # messages in a round
+MOST_WAITING: Final = (
+    10_000  # streams; where more wait, what they need is away for everybody, and no more are looked for
+)
+FORGOTTEN_AFTER: Final = (
+    600.0  # seconds after its pause, of a stream that was not seen again: another has routed or parked it
+)
 STREAMS_AT_ONCE: Final = 16
 ROUND: Final = 2.0  # seconds a router works on before it looks whether its shard is still its own
 PAUSE_FIRST, PAUSE_LONGEST = 1.0, 30.0  # seconds a stream waits for what is away
@@ -43,22 +48,20 @@ class Router:
         self._shard, self._of = shard, of
         self._clock = clock
         self._waits: dict[str, tuple[float, int]] = {}  # stream -> until when, after how many tries
-        self._behind = 0  # messages seen that wait with their streams
 
     async def once(self) -> None:
         """Route until nothing is left that can go on."""
         began = self._clock()
         while self._clock() - began < ROUND:
-            limit = min(AT_MOST + self._behind, MOST_LOOKED_AT)
-            found = await self._journal.next_to_route(self._shard, self._of, limit)
             now = self._clock()
-            able = [one for one in found if self._waits.get(one.stream, (now, 0))[0] <= now]
-            self._behind = len(found) - len(able)
-            if not found:
-                self._waits.clear()
-            if not able:
+            self._waits = {name: one for name, one in self._waits.items() if one[0] > now - FORGOTTEN_AFTER}
+            waiting = [name for name, (until, _) in self._waits.items() if until > now]
+            if len(waiting) >= MOST_WAITING:
                 return
-            await self._route(able)
+            found = await self._journal.next_to_route(self._shard, self._of, AT_MOST, without=waiting)
+            if not found:
+                return
+            await self._route(found)
 
     async def _route(self, messages: Sequence[Kept]) -> None:
         streams: dict[str, list[Kept]] = {}

@@ -1,0 +1,94 @@
+"""A quota holds over all doors that serve a sender, without a question for each message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from canonical.errors import Unavailable
+from canonical.messages import NewMessage
+from gateway.keeping import Line, NotKept, Place
+from tests.gateway.hl7_house import Journal
+
+
+class Budget:
+    """What a sender may send, in all; ``asked`` is how often somebody did."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.asked = 0
+        self.away = False
+
+    async def take(self, key: str, per_minute: int, most: int) -> tuple[int, float]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable("our own database does not answer", system="store")
+        granted = min(most, self.left)
+        self.left -= granted
+        return granted, 0.05
+
+
+def line_up(line: Line, count: int, sender: str = "WARD") -> list[Place]:
+    return [
+        line.join([NewMessage(door="mllp", data=b"%d" % n, sender=sender)], sender=sender, per_minute=6000)
+        for n in range(count)
+    ]
+
+
+async def test_two_doors_let_through_together_what_one_may_and_ask_once_for_many() -> None:
+    budget = Budget(300)
+    doors = [Line(Journal(), patience=0.3, allowance=budget) for _ in range(2)]
+    places = [(door, place) for door in doors for place in line_up(door, 200)]
+    told = await asyncio.gather(*(door.kept(place) for door, place in places), return_exceptions=True)
+    kept = [one for one in told if not isinstance(one, BaseException)]
+    late = [one for one in told if isinstance(one, NotKept)]
+    assert (len(kept), len(late)) == (300, 100)
+    assert {one.code for one in late} == {"over-quota"}
+    assert budget.asked < 40
+    for door in doors:
+        await door.close()
+
+
+async def test_what_waits_at_its_gate_goes_on_in_order_when_there_is_something_again() -> None:
+    budget, journal = Budget(0), Journal()
+    line = Line(journal, patience=5, allowance=budget)
+    places = line_up(line, 250)
+    await asyncio.sleep(0.01)
+    assert not journal.messages
+    budget.left = 1000
+    await asyncio.gather(*(line.kept(place) for place in places))
+    assert [one.data for one in journal.messages.values()] == [b"%d" % n for n in range(250)]
+    await line.close()
+
+
+async def test_while_our_database_is_away_nobody_is_told_that_it_sent_too_much() -> None:
+    budget = Budget(100)
+    budget.away = True
+    line = Line(Journal(), patience=0.1, allowance=budget)
+    with pytest.raises(NotKept) as told:
+        await line.kept(line_up(line, 1)[0])
+    assert told.value.code == "not-kept" and "database" in told.value.message
+    await line.close()
+
+
+async def test_a_frame_of_many_goes_through_whole_and_is_paid_for_by_those_behind_it() -> None:
+    budget = Budget(101)
+    line = Line(Journal(), patience=0.2, allowance=budget)
+    many = [NewMessage(door="mllp", data=b"%d" % n) for n in range(150)]
+    whole = line.join(many, sender="WARD", per_minute=6000)
+    behind = line_up(line, 1)[0]
+    assert len(await line.kept(whole)) == 150
+    with pytest.raises(NotKept):
+        await line.kept(behind)
+    await line.close()
+
+
+async def test_strangers_are_counted_here_and_take_no_row_of_our_database() -> None:
+    budget = Budget(0)
+    line = Line(Journal(), allowance=budget)
+    (place,) = line_up(line, 1, "?10.9.9.9")
+    await line.kept(place)
+    assert budget.asked == 0
+    await line.close()
