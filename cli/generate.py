@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import RenderableType
 
-from canonical.errors import Malformed
+from canonical.errors import Malformed, Unavailable
 from cli.command import command
-from cli.exits import Exit, Stop, wrong_usage
+from cli.exits import Exit, wrong_usage
 from cli.output import Output, table
 
 if TYPE_CHECKING:  # what makes messages is loaded where it is needed
@@ -140,7 +140,7 @@ async def _send(
     try:
         if place.scheme == "mllp" and place.hostname and place.port:
             in_flight, within, tries = how
-            target = mllp_sender.Target(place.hostname, place.port, in_flight, within, tries)
+            target = mllp_sender.Target(place.hostname, place.port, in_flight, within, tries, connect_within=within)
             await mllp_sender.send(plan, target, faults, ledger, told=told)
         elif place.scheme in ("http", "https") and not faults.every:
             key = os.environ.get("FASCIA_API_KEY", "").strip() or api_key(load())
@@ -150,7 +150,7 @@ async def _send(
     finally:
         summary = ledger.close()
     if not summary.answered and summary.problems.get("not reachable"):
-        raise Stop(f"nobody answers at {to}", code="unavailable")
+        raise Unavailable(f"nobody answers at {to}", system="listener")
     return summary
 
 

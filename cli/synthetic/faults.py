@@ -101,25 +101,25 @@ class Wire:
         if self._strikes("swapped", self._seen):
             self._held = letter
             return
-        yield from self._doubled(letter)
+        yield from self._doubled(letter, self._seen)
         if self._held is not None:
             held, self._held = self._held, None
-            yield from self._doubled(replace(held, fault="swapped"))
+            yield from self._doubled(replace(held, fault="swapped"), self._seen - 1)
 
     def end(self) -> Iterator[Step]:
         """The writes that are left."""
         if self._held is not None:
             held, self._held = self._held, None
-            yield from self._doubled(held)
+            yield from self._doubled(held, self._seen)
         yield from self._bunched()
 
     def _strikes(self, fault: str, number: int) -> bool:
         every = self._every.get(fault, 0)
         return bool(every) and number % every == 0
 
-    def _doubled(self, letter: Letter) -> Iterator[Step]:
+    def _doubled(self, letter: Letter, place: int) -> Iterator[Step]:
         yield from self._written(letter)
-        if self._strikes("doubled", self._seen):
+        if self._strikes("doubled", place):
             yield from self._written(replace(letter, fault="doubled"))
 
     def _written(self, letter: Letter) -> Iterator[Step]:

@@ -12,6 +12,7 @@ from cli.synthetic.hospital import (
     FACILITY,
     GOODS,
     PLACES,
+    REQUESTER,
     SUPPLIER_NAMES,
     UNIT_NAMES,
     Good,
@@ -59,6 +60,7 @@ def omn(what: Occasion) -> list[Segment]:
         5: what.chance.number(1, 20),
         6: unit(good.unit),
         7: _paid_by(what),
+        9: what.chance.one(PLACES),
     }
     return [
         *_order(what, 1),
@@ -73,7 +75,14 @@ def _paid_by(what: Occasion) -> Field:
 
 def _order(what: Occasion, line: int) -> list[Segment]:
     number = f"R{what.subject}"
-    order: dict[int, Field] = {1: "NW", 2: (f"{number}-{line}", "ORSYS"), 4: (number, "ORSYS"), 9: what.at, 17: coded(DEPARTMENT)}
+    order: dict[int, Field] = {
+        1: "NW",
+        2: (f"{number}-{line}", "ORSYS"),
+        4: (number, "ORSYS"),
+        9: what.at,
+        10: (REQUESTER,),
+        17: coded(DEPARTMENT),
+    }
     if what.old:
         order[7] = (None, None, None, what.at, None, "R")
         return [("ORC", order)]

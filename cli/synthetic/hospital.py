@@ -117,6 +117,7 @@ UNIT_NAMES: Final = {"BX": "Box", "EA": "Each", "CA": "Case", "BAG": "Bag", "TAB
 PLACES: Final = ("NGH-OR", "NGH-W3", "NGH-PHARM")
 COST_CENTRE: Final = "CC-4100"
 DEPARTMENT: Final = "surgery"
+REQUESTER: Final = "E-1001"
 
 
 @dataclass(frozen=True, slots=True)

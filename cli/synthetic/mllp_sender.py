@@ -113,7 +113,7 @@ class _Lane:
             self._taken.set()
         self._close()
         for transport, letter, at in self.left:
-            transport.abort()
+            transport.close()
             self.ledger.unanswered(letter, 1, at, NEVER_ENDS)
 
     async def room(self) -> None:

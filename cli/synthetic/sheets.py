@@ -10,7 +10,18 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from cli.synthetic.hospital import COST_CENTRE, DEPARTMENT, FACILITY, GOODS, PLACES, Chance, Good, clinician, moment_of, tag_of
+from cli.synthetic.hospital import (
+    COST_CENTRE,
+    DEPARTMENT,
+    FACILITY,
+    GOODS,
+    PLACES,
+    REQUESTER,
+    Chance,
+    Good,
+    moment_of,
+    tag_of,
+)
 
 CATALOGUE: Final = ("catalogue_number", "item", "description", "unit", "per_unit", "price", "currency", "valid_from")
 REQUISITIONS: Final = (
@@ -62,7 +73,7 @@ def _requisition(seed: int | str, number: int, first: date, at: float) -> dict[s
         "number": number_of(seed, number),
         "department": DEPARTMENT,
         "cost_centre": COST_CENTRE,
-        "requester": clinician(chance.number(1, 40)).id,
+        "requester": REQUESTER,
         "deliver_to": chance.one(PLACES),
         "needed_by": (moment_of(first, at) + timedelta(days=chance.number(2, 6))).date().isoformat(),
         "lines": [

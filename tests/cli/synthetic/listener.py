@@ -39,7 +39,12 @@ async def listening(says: Says = lambda control, _: [control], limit: int = 2**2
     """Listen until left."""
     heard = Heard()
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         frames, mine = Frames(limit), len(heard.raw)
         heard.raw.append(b"")
         while data := await reader.read(2**20):
@@ -66,3 +71,5 @@ async def listening(says: Says = lambda control, _: [control], limit: int = 2**2
     heard.port = server.sockets[0].getsockname()[1]
     async with server:
         yield heard
+        if serving:
+            await asyncio.wait(serving, timeout=5)  # what is still under way is heard to its end
