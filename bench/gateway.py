@@ -1,19 +1,18 @@
-"""What the gateway costs: ``python -m bench.gateway`` (also a part of ``python -m bench``)."""
+"""What the gateway costs: the rows of ``python -m bench --only gateway``, on a platform with all of its own processes."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import mllp
-from bench.figures import Measured
+from bench import accept, idle, mllp, steps
 from bench.stand import standing
 
+Keep = Callable[..., None]
+ROWS = ("steps", "idle", "against", "paced", "accept")
 PARTS = ("database", "temporal", "worker", "loops", "api", "mllp")
 
 
@@ -23,27 +22,33 @@ def cache() -> Path:
     return Path(named) if named else Path("~/.cache/fascia").expanduser()
 
 
-async def measure(which: Sequence[str], keep: Callable[..., None], *, rate: float, seconds: float, rounds: int, say: Callable[[str], None]) -> None:
-    """Measure these rows of the gateway."""
+async def measure(
+    rows: Sequence[str],
+    keep: Keep,
+    *,
+    rounds: int,
+    rate: float,
+    seconds: float,
+    quick: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Measure these rows. ``seconds``: of the steady rate; each row is kept as soon as it is there."""
+    if "steps" in rows:
+        keep(steps.measure(rounds=max(3, rounds), say=say))
+    if not set(rows) - {"steps"}:
+        return
+    short = 4.0 if quick else 10.0
     with tempfile.TemporaryDirectory(prefix="fascia-bench-") as name:
         folder = Path(name)
         async with standing(folder / "home", say, parts=PARTS) as stand:
+            if "idle" in rows:  # first: nothing has come yet
+                await asyncio.sleep(10)
+                keep(await idle.measure(stand, seconds=15 if quick else 60, say=say))
             await mllp.let_in(stand)
-            if "against" in which:
-                keep(await mllp.against(stand, folder, cache(), rounds=rounds, seconds=10, say=say))
-            if "paced" in which:
+            if "against" in rows:
+                keep(await mllp.against(stand, folder, cache(), rounds=rounds, seconds=short, say=say))
+            if "paced" in rows:
                 keep(await mllp.paced(stand, folder, rate=rate, seconds=seconds, say=say))
-
-async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", action="append")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--rate", type=float, default=2000)
-    parser.add_argument("--rounds", type=int, default=1)
-    g = parser.parse_args()
-    def keep(x: Measured) -> None:
-        print(x.model_dump_json(indent=1))
-    await measure(g.only or ("paced",), keep, rate=g.rate, seconds=g.seconds, rounds=g.rounds, say=lambda t: print(t, file=sys.stderr))
-
-if __name__ == "__main__":
-    asyncio.run(main())
+            if "accept" in rows:
+                await stand.rest("worker")  # nothing of a case belongs to this row
+                keep(await accept.measure(stand, rounds=rounds, seconds=short / 2, say=say))

@@ -1,8 +1,9 @@
 """Listeners to hold ours against, each a program: ``python -m bench.listeners synced|library PORT FILE``.
 
-``synced``: our framing and our ACK, and one fdatasync per message in between: the least that must be done before a message may be acknowledged
-by a listener that keeps each by itself. ``library``: python-hl7's asyncio listener, as its documentation has it: it parses
-each message and makes its own ACK; its handler appends the message to a file and calls fdatasync, since nothing of it is durable else.
+``synced``: our framing and our ACK, and one fdatasync per message in between: the least that a listener must do that keeps each
+message by itself before it acknowledges it. ``library``: python-hl7's asyncio listener, as its documentation has it: it
+parses each message and makes its own ACK; its handler appends the message to a file and calls fdatasync, since nothing of it is
+durable else.
 """
 
 from __future__ import annotations

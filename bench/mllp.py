@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import listeners, sending
 from bench.cpu import of_process, spent
-from bench.gateway_figures import Against, Paced, Volley
+from bench.figures import Against, Paced, Volley
 from bench.own_postgres import free_port
 from bench.stand import Stand, time_now
 from canonical.senders import Sender
@@ -27,8 +27,12 @@ from tests import build
 EVERY = 5.0  # seconds between looks at memory and backlog
 CALIBRATE = 3000  # messages
 SIDES = ("ours", "synced", "library")
-WAITING = text("SELECT count(*) FROM messages WHERE direction = 'in' AND state IN ('received', 'validated') AND stream <> ''")
-KEPT = text("SELECT control_number, hash FROM messages WHERE door = 'mllp' AND sender = 'HOSPITAL' AND control_number LIKE :of")
+WAITING = text(
+    "SELECT count(*) FROM messages WHERE direction = 'in' AND state IN ('received', 'validated') AND stream <> ''"
+)
+KEPT = text(
+    "SELECT control_number, hash FROM messages WHERE door = 'mllp' AND sender = 'HOSPITAL' AND control_number LIKE :of"
+)
 
 
 async def let_in(stand: Stand) -> None:
@@ -86,7 +90,9 @@ async def paced(stand: Stand, folder: Path, *, rate: float, seconds: float, say:
     after_sending = stand.meter.read()
     empty_after = await until_empty(stand.database)
     summary = sent.summary
-    say(f"paced: {summary.rate:.0f}/s acknowledged, p99 {summary.p99_ms} ms, {left} behind, empty after {empty_after:.1f} s")
+    say(
+        f"paced: {summary.rate:.0f}/s acknowledged, p99 {summary.p99_ms} ms, {left} behind, empty after {empty_after:.1f} s"
+    )
     missing, doubled, strange = await _counted(stand.database, ledger)
     return Paced(
         at=time_now(),
