@@ -21,6 +21,7 @@ from bench.figures import Against, Paced, Volley
 from bench.own_postgres import free_port
 from bench.stand import Stand, time_now
 from canonical.senders import Sender
+from store.authority import HOSPITAL
 from store.register import StoredRegister
 from tests import build
 
@@ -38,7 +39,7 @@ KEPT = text(
 async def let_in(stand: Stand) -> None:
     """The one sender that all traffic is of."""
     row = Sender(code="HOSPITAL", facility=build.FACILITY, addresses=("127.0.0.1/32",), owner="bench", contact="bench")
-    report = await StoredRegister(stand.database).load("sender", [row], "HOSPITAL", build.FACILITY)
+    report = await StoredRegister(stand.database).load("sender", [row], HOSPITAL, build.FACILITY)
     assert not report.refused, report.refused
     await asyncio.sleep(6)  # the door looks into the register every five seconds
 
