@@ -149,8 +149,8 @@ class Chance(random.Random):
 
 
 def tag_of(seed: int | str) -> str:
-    """Four letters that tell the numbers of one seed from those of another."""
-    return hashlib.blake2b(f"tag/{seed}".encode(), digest_size=2).hexdigest().upper()
+    """Six letters that tell the numbers of one seed from those of another."""
+    return hashlib.blake2b(f"tag/{seed}".encode(), digest_size=3).hexdigest().upper()
 
 
 @cache
