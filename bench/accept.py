@@ -41,7 +41,7 @@ async def _serving(stand: Stand, side: str) -> AsyncIterator[int]:
     part = Part(
         name=f"rest_{side}",
         argv=own_program("-m", "bench.rest_programs", side),
-        env={"FASCIA_API_PORT": str(port), "FASCIA_API_URL": f"http://127.0.0.1:{port}", "FASCIA_LOG_LEVEL": "error"},
+        env={"FASCIA_API_PORT": str(port), "FASCIA_API_URL": f"http://127.0.0.1:{port}"},
         ready=port_listens("127.0.0.1", port),
     )
     await stand.stack.add_part(part)

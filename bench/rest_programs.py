@@ -18,7 +18,7 @@ from canonical.errors import Unavailable
 from canonical.purchasing import Requisition
 from gateway.intake import Intake
 from gateway.rest import make_app
-from workers import settings
+from workers import logs, settings
 from workers.settings import Settings
 from workers.wiring import wired
 
@@ -65,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rest_programs", description=__doc__)
     parser.add_argument("which", choices=("door", "echo"))
     which = parser.parse_args().which
-    asyncio.run((door if which == "door" else echo)(settings.load()))
+    given = settings.load()
+    logs.start(given.log_level, which)  # a line for each request, as the real door writes
+    asyncio.run((door if which == "door" else echo)(given))
 
 
 if __name__ == "__main__":
