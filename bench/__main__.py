@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import machine, preview, probing, report, starts, tryton, usual
+from bench import gateway, machine, preview, probing, report, starts, tryton, usual
 from bench.figures import Found, Measured
 from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "tryton", "starts", "preview")
+PARTS = ("probe", "usual", "gateway", "tryton", "starts", "preview")
 
 
 def say(line: str) -> None:
@@ -60,6 +60,9 @@ async def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", choices=PARTS, action="append", help="measure this part; the others stay as they were"
     )
+    parser.add_argument("--rows", choices=gateway.ROWS, action="append", help="of the gateway measure these rows")
+    parser.add_argument("--rate", type=float, default=2000, help="messages a second the gateway is sent")
+    parser.add_argument("--seconds", type=float, help="how long it is sent them; 600")
     parser.add_argument("--report", type=Path, default=REPORT, help="where to write it")
     given = parser.parse_args(arguments)
     rounds = given.rounds or (2 if given.quick else 9)
@@ -71,7 +74,12 @@ async def main(arguments: list[str] | None = None) -> int:
         report.keep(found, given.report)
 
     say(f"load before: {' '.join(f'{value:.1f}' for value in os.getloadavg())}")
-    await measure(given.only or PARTS, keep, rounds=rounds, quick=given.quick)
+    parts = given.only or (("gateway",) if given.rows else PARTS)
+    await measure(parts, keep, rounds=rounds, quick=given.quick)
+    if "gateway" in parts:
+        seconds = given.seconds or (20 if given.quick else 600)
+        rows, few = given.rows or gateway.ROWS, min(rounds, 5)
+        await gateway.measure(rows, keep, rounds=few, rate=given.rate, seconds=seconds, quick=given.quick, say=say)
     print("\n".join(report.lines(found)))
     say(f"written: {given.report}")
     return 0

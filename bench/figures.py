@@ -9,6 +9,7 @@ from statistics import median
 from pydantic import BaseModel, ConfigDict
 
 from bench.cpu import Used, spent, together
+from cli.synthetic.ledger import Summary
 
 NOT_OURS = (
     "driver",
@@ -121,6 +122,68 @@ class Previewed(Measured):
     outcomes: Mapping[str, int]
 
 
+class Paced(Measured):
+    """A steady rate for long. Memory is the door's, in MB, every five seconds; CPU in seconds by part over the sending."""
+
+    asked: float
+    seconds: float
+    summary: Summary
+    sender_cpu: float  # of one core
+    cpu: Mapping[str, float]
+    behind: int  # kept and not routed when the sending ended
+    most_behind: int
+    empty_after: float
+    routed_a_second: float
+    memory: Sequence[float]
+    missing: int  # acknowledged and not in the journal, by the sender's own list
+    doubled: int
+    strange: int  # in the journal with other bytes
+
+
+class Volley(Kept):
+    """One round as fast as it goes; microseconds of processor time for a message."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    sender_us: float
+    listener_us: float
+    routed_a_second: float = 0.0
+    behind: int = 0
+
+
+class Against(Measured):
+    """Ours, a listener with one fdatasync per message, and a library's listener, by the same sender in turn."""
+
+    connections: int
+    ours: Sequence[Volley]
+    synced: Sequence[Volley]
+    library: Sequence[Volley]
+
+
+class Steps(Measured):
+    """Microseconds of processor time for one message, each round."""
+
+    answered: Sequence[float]  # framing, header, whose it is, ACK
+    checked: Sequence[float]  # cutting and the walk over the tables
+    bytes: float  # of a message, mean
+
+
+class Accept(Measured):
+    """Requests a second at the REST door and at an echo of the same model, in turn."""
+
+    callers: int
+    door: Sequence[float]
+    echo: Sequence[float]
+
+
+class Idle(Measured):
+    """Processor time of our own processes while nothing comes, as a part of one core."""
+
+    seconds: float
+    by_part: Mapping[str, float]
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -129,6 +192,11 @@ class Found(Kept):
     usual: Sequence[Usual] = ()
     starts: Sequence[Start] = ()
     previews: Sequence[Previewed] = ()
+    paced: Sequence[Paced] = ()
+    against: Sequence[Against] = ()
+    steps: Sequence[Steps] = ()
+    accept: Sequence[Accept] = ()
+    idle: Sequence[Idle] = ()
 
     def with_parts(self, *parts: Measured) -> Found:
         """With these in the place of earlier ones of the same name."""
@@ -138,14 +206,20 @@ class Found(Kept):
             names = {_name(part) for part in new}
             return sorted([*(part for part in held if _name(part) not in names), *new], key=_name)
 
-        return self.model_copy(
-            update={
-                "probing": put(self.probing, Probing),
-                "usual": put(self.usual, Usual),
-                "starts": put(self.starts, Start),
-                "previews": put(self.previews, Previewed),
-            }
-        )
+        return self.model_copy(update={name: put(getattr(self, name), kind) for name, kind in _KINDS.items()})
+
+
+_KINDS: Mapping[str, type[Measured]] = {
+    "probing": Probing,
+    "usual": Usual,
+    "starts": Start,
+    "previews": Previewed,
+    "paced": Paced,
+    "against": Against,
+    "steps": Steps,
+    "accept": Accept,
+    "idle": Idle,
+}
 
 
 def _name(part: Measured) -> tuple[int, str]:

@@ -26,7 +26,7 @@ async def own_postgres(*settings: str) -> AsyncIterator[tuple[str, int]]:
     """Its address without a database name, and the process id of its parent; the database is ``fascia``."""
     home = Path(tempfile.mkdtemp(prefix="fascia-bench-"))
     home.chmod(0o755)
-    data, port = home / "data", _free_port()
+    data, port = home / "data", free_port()
     data.mkdir(mode=0o700)
     identity: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -55,7 +55,8 @@ async def own_postgres(*settings: str) -> AsyncIterator[tuple[str, int]]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody listens on just now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests import build
 
 WIDE = {"FASCIA_ERP_RATE": "10000"}  # the ERP's own limit of calls per second is not what is measured here
 STUB = "stub_erp"
+PARTS = ("database", "temporal", "api")
 
 
 def time_now() -> str:
@@ -94,10 +95,9 @@ class _Polls:
 
 @contextlib.asynccontextmanager
 async def standing(
-    home: Path, say: Callable[[str], None], env: Mapping[str, str] | None = None
+    home: Path, say: Callable[[str], None], env: Mapping[str, str] | None = None, parts: Sequence[str] = PARTS
 ) -> AsyncIterator[Stand]:
-    """Start it all, with the tests' hospital in the register and a key at the door; stop it all at the end."""
-    parts = ("database", "temporal", "api")
+    """Start these parts, with the tests' hospital in the register and a key at the door; stop it all at the end."""
     async with running(home, parts, env={**WIDE, **(env or {})}, say=lambda news: say(news.text)) as stack:
         client = await Client.connect(**stack.settings.temporal_connection(), data_converter=pydantic_data_converter)
         database = open_engine(stack.settings.database_url.get_secret_value())

@@ -20,6 +20,7 @@ from cli import (
     dev,
     drift,
     feed,
+    generate,
     journal,
     key,
     outbox,
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 stack.add_to(app)
 demo.add_to(app)
+generate.add_to(app)
 for noun in (
     case,
     unmatched,

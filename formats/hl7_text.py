@@ -182,14 +182,19 @@ def escape(text: str, marks: Marks = STANDARD) -> str:
     Raises:
         Unreadable: a separator stands in it and the message has no escape character.
     """
-    table = _escaping(marks)
-    if not any(sign in text for sign in table):
+    if _to_escape(marks).search(text) is None:
         return text
+    table = _escaping(marks)
     if not marks.escape:
         raise Unreadable(
             Fault(TABLE_VALUE, "no-escape", "A separator is in the text and MSH-2 names no escape", "MSH", 1, 2)
         )
     return "".join(table.get(sign, sign) for sign in text)
+
+
+@lru_cache(maxsize=64)
+def _to_escape(marks: Marks) -> re.Pattern[str]:
+    return re.compile(f"[{''.join(map(re.escape, _escaping(marks)))}]")
 
 
 @lru_cache(maxsize=64)

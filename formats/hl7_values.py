@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Literal
 
@@ -17,6 +17,7 @@ from formats.hl7_faults import DATA_TYPE, Fault, Unreadable
 
 Precision = Literal["year", "month", "day", "hour", "minute", "second", "fraction"]
 PRECISIONS: dict[int, Precision] = {4: "year", 6: "month", 8: "day", 10: "hour", 12: "minute", 14: "second"}
+_LENGTHS = {name: length for length, name in PRECISIONS.items()}
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
 WHOLE = re.compile(r"[0-9]{1,18}")
@@ -169,11 +170,12 @@ def _zone(text: str | None) -> timezone | None:
 
 def as_moment(value: datetime, precision: Precision = "second") -> str:
     """A time as DTM, with its zone where it has one."""
-    lengths = {name: length for length, name in PRECISIONS.items()}
-    text = f"{value.year:04}{value:%m%d%H%M%S}"[: lengths.get(precision, 14)]
+    text = f"{value.year:04}{value:%m%d%H%M%S}"[: _LENGTHS.get(precision, 14)]
     if precision == "fraction":
         text += f".{value.microsecond // 100:04}"
-    return text + (value.strftime("%z")[:5] if value.tzinfo and len(text) > 8 else "")
+    if value.tzinfo is None or len(text) <= 8:
+        return text
+    return text + ("+0000" if value.tzinfo is UTC else value.strftime("%z")[:5])
 
 
 def as_number(value: Decimal) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from canonical.senders import Sender
 from formats import hl7
@@ -24,6 +25,7 @@ KIND = re.compile(r"[A-Z][A-Z0-9_]{0,19}(\^[A-Z0-9_]{1,19})?")
 UNKNOWN_KIND = "unknown"
 REJECTING = frozenset({"200", "201", "202", "203"})
 LONGEST_REASON = 2000
+LONGEST_MOMENT = 24  # YYYYMMDDHHMMSS.SSSS+ZZZZ
 
 Reads = Callable[[str, str], bool]  # whether any feed reads this kind from this sender
 
@@ -117,8 +119,14 @@ def subject(head: Header, message: Message | None, secret: bytes) -> str:
 
 def occurred(head: Header) -> datetime | None:
     """MSH-7 where it says a moment; without a zone it is taken as UTC."""
+    return _moment(head.sent) if len(head.sent) <= LONGEST_MOMENT else None
+
+
+@lru_cache(maxsize=1024)
+def _moment(sent: str) -> datetime | None:
+    """Many messages say the same second."""
     try:
-        found = moment(head.sent, Fault("", "", "", "MSH", 1, 7)).at
+        found = moment(sent, Fault("", "", "", "MSH", 1, 7)).at
     except (Unreadable, ValueError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

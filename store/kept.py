@@ -74,12 +74,12 @@ def row_of(message: NewMessage) -> dict[str, Any]:
 
 def kept(row: RowMapping | Mapping[str, Any]) -> Kept:
     """A row as a message, with the bytes that came."""
-    return _kept(row, unpack(row["packing"], row["payload"]))
+    return _make(data=unpack(row["packing"], row["payload"]), **{name: row[name] for name in _READ})
 
 
 def kept_new(row: Mapping[str, Any], data: bytes) -> Kept:
     """A row that was just written as a message: nothing has to be read back."""
-    return _kept(row, data)
+    return _make(data=data, **{name: row[name] for name in _FIELDS if name in row})
 
 
 def without_bytes(direction: str, key: str, first: Mapping[str, Any]) -> Kept:
@@ -91,8 +91,5 @@ def without_bytes(direction: str, key: str, first: Mapping[str, Any]) -> Kept:
 
 
 _FIELDS: Final = frozenset(Kept.model_fields) - {"data"}
+_READ: Final = tuple(column.name for column in KEPT if column.name in _FIELDS)
 _make: Final[Callable[..., Kept]] = Kept.model_construct  # our own rows: checked when they were written
-
-
-def _kept(row: RowMapping | Mapping[str, Any], data: bytes) -> Kept:
-    return _make(data=data, **{name: row[name] for name in _FIELDS if name in row})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     Integer,
     Select,
     SmallInteger,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal_column,
     select,
     text,
     update,
@@ -33,8 +34,10 @@ from store.tables import Words, messages, parked_streams
 
 ASIDE_AT_ONCE: Final = 5000
 
-WAITS: Final = (messages.c.direction == "in") & messages.c.state.in_(("received", "validated"))
-IN_STREAM: Final = WAITS & (messages.c.stream != "")
+# Written out, not given as parameters: a plan made once for all can only use an index of some rows where it sees which.
+_IN, _EMPTY, _RECEIVED, _VALIDATED = (literal_column(f"'{word}'", Text) for word in ("in", "", "received", "validated"))
+WAITS: Final = (messages.c.direction == _IN) & messages.c.state.in_((_RECEIVED, _VALIDATED))
+IN_STREAM: Final = WAITS & (messages.c.stream != _EMPTY)
 
 
 class ParkedStream(Canonical):
@@ -65,12 +68,12 @@ class StoredStreams:
         if not 0 <= shard < of:
             raise ValueError(f"{of} shards have no shard {shard}")
         slots = [slot for slot in range(SLOTS) if slot % of == shard]
-        asked, given = (_NEXT if of > 1 else _NEXT_OF_ALL), {"slots": slots, "most": limit}
+        given: dict[str, Any] = {"slots": slots} if of > 1 else {}
         if without:
-            asked = _NEXT_BUT if of > 1 else _NEXT_OF_ALL_BUT
             given["without"] = [short_key(stream) for stream in without]
+        asked = _next(rounded(limit), of_all=of == 1, but=bool(without))
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(asked, given)).mappings()
+            rows = (await connection.execute(asked, given)).mappings().fetchmany(limit)
             found = {row["id"]: kept(row) for row in rows}
             for message in await _overtaken(connection, list(found.values()), limit):
                 found[message.id] = message
@@ -169,24 +172,30 @@ def in_order(waiting: Iterable[Kept]) -> list[Kept]:
     return [message for _, _, message in sorted(ranked, key=lambda one: one[:2])]
 
 
-def _next(*more: ColumnElement[bool]) -> Select[Any]:
-    """By the index of what is next: what it costs does not depend on how much waits, or was ever kept."""
+def rounded(limit: int) -> int:
+    """A limit that few statements have, so that each is soon planned for good; what is more than was asked for is not read."""
+    return next((some for some in (20, 100) if limit <= some), -(-limit // 500) * 500)
+
+
+@cache
+def _next(most: int, *, of_all: bool, but: bool) -> Select[Any]:
+    """By the index of what is next: what it costs does not depend on how much waits, or was ever kept.
+
+    The limit stands in the statement. As a parameter it would be unknown to a plan made once for all, so that PostgreSQL would
+    plan anew each time, over the partitions of a year: several times what the reading costs.
+    """
     parked = messages.c.stream.in_(select(parked_streams.c.stream))
+    mine = () if of_all else (messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger))),)
     return (
         select(*KEPT)
-        .where(IN_STREAM, ~messages.c.parked, ~parked, *more)
+        .where(IN_STREAM, ~messages.c.parked, ~parked, *mine, *((_LEFT_OUT,) if but else ()))
         .order_by(messages.c.priority, messages.c.id)
-        .limit(bindparam("most", type_=Integer))
+        .limit(literal_column(str(int(most))))
     )
 
 
-_OURS: Final = messages.c.slot == any_(bindparam("slots", type_=ARRAY(SmallInteger)))
 # As a subquery it is hashed once, however many there are.
 _LEFT_OUT: Final = messages.c.stream.not_in(select(func.unnest(bindparam("without", type_=ARRAY(Text)))))
-_NEXT_OF_ALL: Final = _next()
-_NEXT: Final = _next(_OURS)
-_NEXT_OF_ALL_BUT: Final = _next(_LEFT_OUT)
-_NEXT_BUT: Final = _next(_OURS, _LEFT_OUT)
 # The oldest of those less urgent than that: what it does not precede overtakes nobody.
 _OLDEST: Final = text("""
     SELECT min(oldest.id) FROM generate_series(CAST(:above AS int) + 1, 9) AS p (priority) CROSS JOIN LATERAL (

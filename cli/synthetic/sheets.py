@@ -1,0 +1,102 @@
+"""Files and bodies without a standard behind them: a catalogue or requisitions as CSV (RFC 4180), a requisition as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from cli.synthetic.hospital import (
+    COST_CENTRE,
+    DEPARTMENT,
+    FACILITY,
+    GOODS,
+    PLACES,
+    REQUESTER,
+    Chance,
+    Good,
+    moment_of,
+    tag_of,
+)
+
+CATALOGUE: Final = ("catalogue_number", "item", "description", "unit", "per_unit", "price", "currency", "valid_from")
+REQUISITIONS: Final = (
+    *("number", "department", "cost_centre", "requester", "deliver_to", "needed_by"),
+    *("line", "item", "quantity", "unit"),
+)
+SOURCE: Final = "ORPLAN"
+ROWS: Final = 20  # of a file
+
+
+def number_of(seed: int | str, number: int) -> str:
+    """A requisition's number."""
+    return f"R-{tag_of(seed)}-{number}"
+
+
+def catalogue(seed: int | str, number: int, *, first: date, at: float) -> bytes:
+    """A supplier's price list: each good once, at a price of its own."""
+    chance, since = Chance(seed, "catalogue", number), moment_of(first, at).date() + timedelta(days=30)
+    rows = []
+    for good in GOODS:
+        price = Decimal(good.price + chance.number(-20, 40)) / 100
+        cells = (good.catalogue, good.code, good.name, good.unit, good.pieces, price, "USD", since.isoformat())
+        rows.append([str(cell) for cell in cells])
+    return _csv(CATALOGUE, rows)
+
+
+def requisitions(seed: int | str, number: int, *, first: date, at: float) -> bytes:
+    """A day's requisitions of a department, a line a row."""
+    rows = []
+    for place in range(ROWS // 2):
+        one = _requisition(f"{seed}/file", number * 100 + place, first, at)
+        for line in one["lines"]:
+            head = [str(one[name]) for name in REQUISITIONS[:6]]
+            rows.append([*head, line["id"], line["item"], line["quantity"]["value"], line["quantity"]["unit"]])
+    return _csv(REQUISITIONS, rows)
+
+
+def requisition(seed: int | str, number: int, *, first: date, at: float) -> bytes:
+    """A requisition as the REST door takes it."""
+    return json.dumps(_requisition(seed, number, first, at), separators=(",", ":")).encode()
+
+
+def _requisition(seed: int | str, number: int, first: date, at: float) -> dict[str, Any]:
+    chance = Chance(seed, "requisition", number)
+    goods: list[Good] = [chance.one(GOODS) for _ in range(chance.number(1, 3))]
+    return {
+        "facility": FACILITY,
+        "source": SOURCE,
+        "number": number_of(seed, number),
+        "department": DEPARTMENT,
+        "cost_centre": COST_CENTRE,
+        "requester": REQUESTER,
+        "deliver_to": chance.one(PLACES),
+        "needed_by": (moment_of(first, at) + timedelta(days=chance.number(2, 6))).date().isoformat(),
+        "lines": [
+            {"id": str(place), "item": good.code, "quantity": {"value": str(chance.number(1, 20)), "unit": good.unit}}
+            for place, good in enumerate(goods, start=1)
+        ],
+    }
+
+
+def _csv(columns: tuple[str, ...], rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+class _Maker(Protocol):
+    def __call__(self, seed: int | str, number: int, *, first: date, at: float) -> bytes: ...
+
+
+MAKERS: Final[Mapping[str, _Maker]] = {
+    "catalogue": catalogue,
+    "requisitions": requisitions,
+    "requisition": requisition,
+}
