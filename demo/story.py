@@ -13,6 +13,7 @@ from typing import Any
 
 from demo.story_doors import StoryError
 from demo.story_faults import FAULTS
+from demo.story_gateway import GATEWAY_SCENES
 from demo.story_outside import Ending
 from demo.story_scene import (
     BUYER,
@@ -305,5 +306,6 @@ STORY: tuple[Scenario, ...] = (
             also=("TA1 R 023 to the cut one", "997 R to the headless one", "the garbage is kept and listed"),
         ),
     ),
+    *GATEWAY_SCENES,
     *FAULTS,
 )

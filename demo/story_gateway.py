@@ -1,0 +1,219 @@
+"""The scenes at the gateway: departments that speak HL7, a gateway killed in a burst, an unknown code mended, a spoilt catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from demo.department import OR_SYSTEM, System
+from demo.department_line import Message, Sent, send
+from demo.hl7_plain import Reply
+from demo.partner_mailbox import Mailbox
+from demo.partner_state import Sent as SentByThem
+from demo.stage import FACILITY, GATEWAY, fascia
+from demo.story_doors import LOOK_EVERY, WITHIN, StoryError
+from demo.story_outside import Ending
+from demo.story_scene import SURGERY, Ask, Scenario, Scene
+
+BURST, ORDERS, CONNECTIONS, PATIENTS = 600, 3, 4, 40
+PRICE = Decimal("6.25")  # of the gauze sponges, by contract
+
+
+# -- a department asks, and hears --------------------------------------------------------------------------------------
+
+
+async def asked_by_hl7(scene: Scene) -> None:
+    """The operating room's system orders in its own codes, and its listener hears the order's number, and that all is done."""
+    asked = await scene.ask(OR_SYSTEM, SURGERY, Ask("GLV-NIT-M", 4, "BOX"), Ask("GZ-44", 2, "BOX"))
+    (order,) = await asked.ordered()
+    first = await asked.hears(lambda reply: bool(reply.lines[0].order))
+    scene.also.append(f"the department heard {told(first, order.number)}")
+    await order.delivered_and_paid()
+    await asked.until("closed")
+    last = await asked.hears(lambda reply: {line.state for line in reply.lines} == {"CM"})
+    scene.also.append(f"and then {told(last, order.number)}")
+
+
+def told(reply: Reply, order: str) -> str:
+    """What a reply says of its lines; the order's number only where it is the one the ERP has."""
+    said = sorted(
+        {f"{one.said} {one.state} with {'its number' if one.order == order else one.order}" for one in reply.lines}
+    )
+    return f"{reply.kind}: {', '.join(said)} on {len(reply.lines)} lines"
+
+
+# -- a burst, and the gateway killed -----------------------------------------------------------------------------------
+
+
+async def gateway_killed(scene: Scene) -> None:
+    """Hundreds of messages, among them three orders, and the gateway dies by SIGKILL; who was not answered sends again."""
+    streams = [_traffic(scene, stream) for stream in range(CONNECTIONS)]
+    for at in range(ORDERS):
+        message = scene.wording(OR_SYSTEM, SURGERY, Ask("PREP-PAD", at + 1, "BOX"))
+        streams[at].insert(len(streams[at]) // 2, message)
+    total = sum(map(len, streams))
+    middle = asyncio.Event()
+    sent = Sent()
+    sent.heard = lambda: middle.set() if len(sent.answers) >= total // 3 else None
+    sending = asyncio.create_task(send(scene.stage.gateway, *streams, sent=sent))
+    killing = asyncio.create_task(_kill_in_the(middle, scene))
+    try:
+        await asyncio.gather(sending, killing)
+    finally:
+        sending.cancel()
+        killing.cancel()
+    orders = [(await asked.ordered())[0] for asked in scene.requisitions]
+    await asyncio.gather(*(order.delivered_and_paid() for order in orders))
+    await asyncio.gather(*(asked.until("closed") for asked in scene.requisitions))
+    scene.also += await _counted(scene, sent, total)
+
+
+async def _kill_in_the(middle: asyncio.Event, scene: Scene) -> None:
+    await middle.wait()
+    await scene.stage.stack.kill(GATEWAY)
+    scene.told(
+        "killed the gateway; the supervisor starts it again, and the department sends again what was not answered"
+    )
+
+
+def _traffic(scene: Scene, stream: int) -> list[Message]:
+    """What is told about patients all day; no case starts by it. All about one patient goes over one connection."""
+    writer, messages = OR_SYSTEM.writer, []
+    for at in range(stream, BURST, CONNECTIONS):
+        number, patient = f"{scene.playing}B{at:04d}", f"{900000 + at % PATIENTS}"
+        text = writer.booking(number, patient) if at % 5 == 0 else writer.update(number, patient)
+        messages.append((number, text))
+    return messages
+
+
+async def _counted(scene: Scene, sent: Sent, total: int) -> list[str]:
+    """The sender's own list against the journal: how many acknowledged, how many of those are kept once, twice, never."""
+    kept = await _in_journal(scene, OR_SYSTEM, sent.answers.keys())
+    times = [kept.get(number, 0) for number in sent.answers]
+    found = [f"{len(sent.answers)} of {total} acknowledged", f"{times.count(1)} of them kept once"]
+    if missing := times.count(0):
+        found.append(f"{missing} MISSING")
+    if doubled := sum(1 for one in times if one > 1):
+        found.append(f"{doubled} DOUBLED")
+    found.append("those under way when it was killed were sent again" if sent.again else "NOTHING was under way")
+    return found
+
+
+async def _in_journal(scene: Scene, system: System, numbers: Any) -> dict[str, int]:
+    """How often each number stands in the journal as routed, as the command line shows it to a person."""
+    ours = set(numbers)
+    for _ in range(int(WITHIN / LOOK_EVERY / 4)):
+        listed = await fascia(
+            scene.stage, "journal", "list", "--direction", "in", "--partner", system.code, "--limit", "5000"
+        )
+        rows = [row for row in listed["items"] if row["control_number"] in ours]
+        if all(row["state"] != "received" for row in rows):
+            break
+        await asyncio.sleep(2 * LOOK_EVERY)
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[row["control_number"]] = counted.get(row["control_number"], 0) + (row["state"] == "routed")
+    return counted
+
+
+# -- a catalogue with three bad rows -----------------------------------------------------------------------------------
+
+
+async def spoilt_catalogue(scene: Scene) -> None:
+    """Five rows of a supplier's catalogue, three of them spoilt: two are compared, three stand apart, the contract stays."""
+    price = (
+        PRICE + Decimal(int(scene.playing[1:])) / 100
+    )  # every playing of the story another, or it would be known already
+    day = f"{datetime.now(UTC) + timedelta(days=60):%Y%m%d}"
+    rows = [
+        {"catalogue": "ALP-GZ-44", "unit": "BX", "price": str(price), "since": day},
+        {"catalogue": "ALP-OND-4", "unit": "BX", "price": "9.60"},
+        {"catalogue": "ALP-GLV-L", "unit": "BX", "price": "ask us"},
+        {"catalogue": "", "unit": "BX", "price": "4.10"},
+        {"catalogue": "ALP-MSK-E", "unit": "CA", "price": "43.00", "since": "20270231"},
+    ]
+    before = {sent.number for sent in _catalogues(scene)}
+    Mailbox(scene.stage.home, "ALPINE").ask(kind="832", detail={"number": scene.tag, "rows": rows})
+    sent = await _until(lambda: next((one for one in _catalogues(scene) if one.number not in before), None), "an 832")
+    said = await _until(lambda: _verdict(scene, sent.group), "what we said of its catalogue")
+    scene.also.append(f"the supplier heard {said}")
+    message = await _kept(scene, sent)
+    bad = [
+        row
+        for row in (await fascia(scene.stage, "unmatched", "list", "--limit", "5000"))["items"]
+        if row["message"] == message
+    ]
+    scene.also.append(f"{len(bad)} rows apart: {', '.join(sorted(row['reason'].split(':')[0] for row in bad))}")
+    open_ = (await fascia(scene.stage, "register", "drift", "--facility", FACILITY, "--limit", "5000"))["items"]
+    differ = [row for row in open_ if row["message"] == message]
+    scene.also.append(f"{len(differ)} difference for a person")
+    for row in differ:
+        why = "the contract holds to its end"
+        await fascia(scene.stage, "register", "drift", "dismiss", row["id"], "--reason", why)
+    for row in bad:
+        await fascia(scene.stage, "unmatched", "dismiss", row["id"], "--reason", "the supplier sends it anew")
+
+
+def _catalogues(scene: Scene) -> list[SentByThem]:
+    return [sent for sent in scene.outside.books()["ALPINE"].sent if sent.kind == "832"]
+
+
+def _verdict(scene: Scene, group: str) -> str:
+    """The 997 to a group of the supplier's, as it came to the supplier."""
+    said = [
+        one for one in scene.outside.books()["ALPINE"].said if (one.kind, one.group, one.number) == ("997", "SC", group)
+    ]
+    return ", ".join(f"997 {one.code}" for one in said)
+
+
+async def _kept(scene: Scene, sent: SentByThem) -> str:
+    """The name the journal has for a document of the supplier's."""
+    listed = await fascia(scene.stage, "journal", "list", "--partner", "ALPINE", "--kind", "832", "--limit", "5000")
+    names = [row["id"] for row in listed["items"] if int(row["control_number"]) == int(sent.number)]
+    if len(names) != 1:
+        raise StoryError(f"the catalogue {sent.number} is in the journal {len(names)} times: {listed['items'][:3]}")
+    return str(names[0])
+
+
+T = TypeVar("T")
+
+
+async def _until(look: Callable[[], T | None], what: str) -> T:
+    """Wait until somebody outside has it."""
+    give_up = time.monotonic() + WITHIN
+    while time.monotonic() < give_up:
+        if found := look():
+            return found
+        await asyncio.sleep(LOOK_EVERY / 2)
+    raise StoryError(f"nobody shows {what}")
+
+
+GATEWAY_SCENES: tuple[Scenario, ...] = (
+    Scenario(
+        "asked_by_hl7",
+        "a department asks by OMS^O05 over MLLP and hears the order's number (ORS^O06)",
+        asked_by_hl7,
+        Ending(
+            "closed",
+            *(1, 1, 1, 1, 1, Decimal("45.18"), Decimal("45.18"), 1),
+            also=("the department heard ORS^O06: OK IP with its number on 2 lines", "and then"),
+        ),
+    ),
+    Scenario(
+        "gateway_killed",
+        f"a burst of {BURST + ORDERS} messages, the gateway killed with SIGKILL in the middle: nothing lost, nothing doubled",
+        gateway_killed,
+        Ending("closed", ORDERS, ORDERS, ORDERS, ORDERS, ORDERS, credit_notes=ORDERS, also=()),
+    ),
+    Scenario(
+        "spoilt_catalogue",
+        "a supplier's catalogue with three bad rows: those stand apart, the others are compared",
+        spoilt_catalogue,
+        Ending("", also=()),
+        process="catalogue",
+    ),
+)
