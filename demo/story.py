@@ -1,7 +1,7 @@
-"""The story the demonstration plays: seventeen ways a requisition goes in a hospital, each with the end it must come to.
+"""The story the demonstration plays: 21 ways things go between departments, ERP and suppliers, each with the end it must come to.
 
-Each scene reads as what people do. Endings are counted in the ERP and in the suppliers' books. The fault scenes are in
-``demo/story_faults.py``.
+Each scene reads as what people do. Endings are counted in the ERP, in the suppliers' books and in what departments heard. The scenes
+at the gateway are in ``demo/story_gateway.py``, those in which something breaks for everybody in ``demo/story_faults.py``.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from demo.story_outside import Ending
 from demo.story_scene import SURGERY, Ask, Scenario, Scene
 
 BURST, ORDERS, CONNECTIONS, PATIENTS = 600, 3, 4, 40
+TOTAL = BURST + ORDERS
 PRICE = Decimal("6.25")  # of the gauze sponges, by contract
 
 
@@ -123,39 +124,65 @@ async def _in_journal(scene: Scene, system: System, numbers: Any) -> dict[str, i
 # -- a catalogue with three bad rows -----------------------------------------------------------------------------------
 
 
-async def spoilt_catalogue(scene: Scene) -> None:
-    """Five rows of a supplier's catalogue, three of them spoilt: two are compared, three stand apart, the contract stays."""
-    price = (
-        PRICE + Decimal(int(scene.playing[1:])) / 100
-    )  # every playing of the story another, or it would be known already
-    day = f"{datetime.now(UTC) + timedelta(days=60):%Y%m%d}"
-    rows = [
-        {"catalogue": "ALP-GZ-44", "unit": "BX", "price": str(price), "since": day},
+def catalogue_rows(price: Decimal) -> list[dict[str, str]]:
+    """What the supplier writes: a price that changes in sixty days, one that is the contract's, and three rows nobody can read."""
+    return [
+        {
+            "catalogue": "ALP-GZ-44",
+            "unit": "BX",
+            "price": str(price),
+            "since": f"{datetime.now(UTC) + timedelta(60):%Y%m%d}",
+        },
         {"catalogue": "ALP-OND-4", "unit": "BX", "price": "9.60"},
         {"catalogue": "ALP-GLV-L", "unit": "BX", "price": "ask us"},
         {"catalogue": "", "unit": "BX", "price": "4.10"},
         {"catalogue": "ALP-MSK-E", "unit": "CA", "price": "43.00", "since": "20270231"},
     ]
+
+
+async def spoilt_catalogue(scene: Scene) -> None:
+    """Five rows of a supplier's catalogue, three of them spoilt: two are compared, three stand apart, the contract stays."""
+    price = (
+        PRICE + Decimal(int(scene.playing[1:])) / 100
+    )  # every playing of the story another, or it would be known already
+    rows = catalogue_rows(price)
     before = {sent.number for sent in _catalogues(scene)}
     Mailbox(scene.stage.home, "ALPINE").ask(kind="832", detail={"number": scene.tag, "rows": rows})
     sent = await _until(lambda: next((one for one in _catalogues(scene) if one.number not in before), None), "an 832")
     said = await _until(lambda: _verdict(scene, sent.group), "what we said of its catalogue")
     scene.also.append(f"the supplier heard {said}")
     message = await _kept(scene, sent)
-    bad = [
-        row
-        for row in (await fascia(scene.stage, "unmatched", "list", "--limit", "5000"))["items"]
-        if row["message"] == message
+    apart = await _about(scene, message, "unmatched", "list")
+    places = sorted(row["reason"].split(" ")[0].rstrip(":") for row in apart)
+    scene.also.append(f"{len(apart)} rows apart: {', '.join(places)}")
+    differ = await _about(scene, message, "register", "drift", "--facility", FACILITY)
+    told = [
+        f"{row['ours']}, theirs {'as sent' if row['theirs'].startswith(f'{price.normalize():f} ') else row['theirs']}"
+        for row in differ
     ]
-    scene.also.append(f"{len(bad)} rows apart: {', '.join(sorted(row['reason'].split(':')[0] for row in bad))}")
-    open_ = (await fascia(scene.stage, "register", "drift", "--facility", FACILITY, "--limit", "5000"))["items"]
-    differ = [row for row in open_ if row["message"] == message]
-    scene.also.append(f"{len(differ)} difference for a person")
+    scene.also.append(f"for a person: {'; '.join(told)}")
+    if await _contract(scene, "ITM-1003") == PRICE:
+        scene.also.append("the contract stays as it was")
     for row in differ:
         why = "the contract holds to its end"
         await fascia(scene.stage, "register", "drift", "dismiss", row["id"], "--reason", why)
-    for row in bad:
+    for row in apart:
         await fascia(scene.stage, "unmatched", "dismiss", row["id"], "--reason", "the supplier sends it anew")
+    scene.said = "read"
+
+
+async def _about(scene: Scene, message: str, *command: str) -> list[dict[str, Any]]:
+    """The rows of a list that are about a message, as the command line shows it to a person."""
+    listed = await fascia(scene.stage, *command, "--limit", "5000")
+    return [row for row in listed["items"] if row["message"] == message]
+
+
+async def _contract(scene: Scene, item: str) -> Decimal:
+    """What the contract with ALPINE says an item costs today."""
+    listed = await fascia(scene.stage, "register", "show", "contract_price", "--facility", FACILITY, "--limit", "5000")
+    records = [row["record"] for row in listed["items"]]
+    (price,) = [one["price"]["amount"] for one in records if (one["item"], one["supplier"]) == (item, "ALPINE")]
+    return Decimal(price)
 
 
 def _catalogues(scene: Scene) -> list[SentByThem]:
@@ -192,6 +219,7 @@ async def _until(look: Callable[[], T | None], what: str) -> T:
     raise StoryError(f"nobody shows {what}")
 
 
+NUMBER = "with its number on"
 GATEWAY_SCENES: tuple[Scenario, ...] = (
     Scenario(
         "asked_by_hl7",
@@ -200,20 +228,36 @@ GATEWAY_SCENES: tuple[Scenario, ...] = (
         Ending(
             "closed",
             *(1, 1, 1, 1, 1, Decimal("45.18"), Decimal("45.18"), 1),
-            also=("the department heard ORS^O06: OK IP with its number on 2 lines", "and then"),
+            also=(f"the department heard ORS^O06: OK IP {NUMBER} 2 lines", f"and then ORS^O06: SC CM {NUMBER} 2 lines"),
         ),
     ),
     Scenario(
         "gateway_killed",
-        f"a burst of {BURST + ORDERS} messages, the gateway killed with SIGKILL in the middle: nothing lost, nothing doubled",
+        f"a burst of {TOTAL} messages, the gateway killed with SIGKILL in the middle: nothing lost, nothing doubled",
         gateway_killed,
-        Ending("closed", ORDERS, ORDERS, ORDERS, ORDERS, ORDERS, credit_notes=ORDERS, also=()),
+        Ending(
+            "closed",
+            *(ORDERS, ORDERS, ORDERS, ORDERS, ORDERS, Decimal("18.52"), Decimal("18.52"), ORDERS),
+            also=(
+                f"{TOTAL} of {TOTAL} acknowledged",
+                f"{TOTAL} of them kept once",
+                "those under way when it was killed were sent again",
+            ),
+        ),
     ),
     Scenario(
         "spoilt_catalogue",
         "a supplier's catalogue with three bad rows: those stand apart, the others are compared",
         spoilt_catalogue,
-        Ending("", also=()),
+        Ending(
+            "read",
+            also=(
+                "the supplier heard 997 E",
+                "3 rows apart: CTP/10/CTP03, DTM/15/DTM02, LIN/11/LIN02",
+                "for a person: 6.25 USD per BX, theirs as sent",
+                "the contract stays as it was",
+            ),
+        ),
         process="catalogue",
     ),
 )

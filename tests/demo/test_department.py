@@ -16,7 +16,7 @@ from demo import department
 from demo.department import OR_SYSTEM, SYSTEMS
 from demo.department_line import Message, Sent, send
 from demo.hl7_plain import Answer, LineHeard, Reply, Writer, field, frame, framed, one, segments
-from demo.stage import SEED
+from demo.partner_script import SEED
 from demo.story_doors import StoryError
 from tests.gateway.hl7_house import WARD, house
 
