@@ -222,7 +222,7 @@ async def _judge_spoilt(scene: Scene, order: str, garbage: str) -> None:
                     f"{said.kind} {' '.join(filter(None, (said.code, said.note)))} to the {sent.spoiled} one"
                 )
     if await scene.taken("ALPINE", garbage):
-        await scene.listed(lambda document: document["kind"] == "unreadable")
+        await scene.listed(lambda document: (document["kind"], document["supplier"]) == ("unreadable", "ALPINE"))
         scene.also.append("the garbage is kept and listed")
 
 

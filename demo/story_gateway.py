@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from demo.department import OR_SYSTEM, System
+from demo.department import OR_SYSTEM, PHARMACY_SYSTEM, System
 from demo.department_line import Message, Sent, send
 from demo.hl7_plain import Reply
 from demo.partner_mailbox import Mailbox
+from demo.partner_script import SEED
 from demo.partner_state import Sent as SentByThem
 from demo.stage import FACILITY, GATEWAY, fascia
 from demo.story_doors import LOOK_EVERY, WITHIN, StoryError
 from demo.story_outside import Ending
-from demo.story_scene import SURGERY, Ask, Scenario, Scene
+from demo.story_scene import PHARMACY, SURGERY, Ask, Scenario, Scene
 
 BURST, ORDERS, CONNECTIONS, PATIENTS = 600, 3, 4, 40
 TOTAL = BURST + ORDERS
@@ -31,7 +33,7 @@ async def asked_by_hl7(scene: Scene) -> None:
     """The operating room's system orders in its own codes, and its listener hears the order's number, and that all is done."""
     asked = await scene.ask(OR_SYSTEM, SURGERY, Ask("GLV-NIT-M", 4, "BOX"), Ask("GZ-44", 2, "BOX"))
     (order,) = await asked.ordered()
-    first = await asked.hears(lambda reply: bool(reply.lines[0].order))
+    first = await asked.hears(lambda reply: any(line.order for line in reply.lines))
     scene.also.append(f"the department heard {told(first, order.number)}")
     await order.delivered_and_paid()
     await asked.until("closed")
@@ -44,7 +46,7 @@ def told(reply: Reply, order: str) -> str:
     said = sorted(
         {f"{one.said} {one.state} with {'its number' if one.order == order else one.order}" for one in reply.lines}
     )
-    return f"{reply.kind}: {', '.join(said)} on {len(reply.lines)} lines"
+    return f"{reply.kind}: {', '.join(said)} on {'a line' if len(reply.lines) == 1 else f'{len(reply.lines)} lines'}"
 
 
 # -- a burst, and the gateway killed -----------------------------------------------------------------------------------
@@ -109,7 +111,7 @@ async def _in_journal(scene: Scene, system: System, numbers: Any) -> dict[str, i
     ours = set(numbers)
     for _ in range(int(WITHIN / LOOK_EVERY / 4)):
         listed = await fascia(
-            scene.stage, "journal", "list", "--direction", "in", "--partner", system.code, "--limit", "5000"
+            scene.stage, "journal", "list", "--direction", "in", "--sender", system.code, "--limit", "5000"
         )
         rows = [row for row in listed["items"] if row["control_number"] in ours]
         if all(row["state"] != "received" for row in rows):
@@ -119,6 +121,58 @@ async def _in_journal(scene: Scene, system: System, numbers: Any) -> dict[str, i
     for row in rows:
         counted[row["control_number"]] = counted.get(row["control_number"], 0) + (row["state"] == "routed")
     return counted
+
+
+# -- an unknown code, mended and replayed ------------------------------------------------------------------------------
+
+
+async def unknown_code(scene: Scene) -> None:
+    """The pharmacy orders by a code nobody knows yet; its row is loaded, what a replay would do is looked at, then done."""
+    code = f"NACL-{scene.playing}"  # every playing of the story another, or it would be known already
+    asked = await scene.ask(PHARMACY_SYSTEM, PHARMACY, Ask(code, 3, "CA"))
+    row = await _row(scene, PHARMACY_SYSTEM, asked.message, "dead")
+    scene.also.append(f"a dead letter: {row['reason'].partition(': ')[2].replace(code, 'NACL')}")
+    await _teach(scene, PHARMACY_SYSTEM, {code: "ITM-1008"})
+    scene.also.append(f"preview: {await _preview(scene, row['id'])}")
+    await fascia(scene.stage, "journal", "replay", row["id"], "--reason", "the table of the pharmacy has the code now")
+    (order,) = await asked.ordered()
+    reply = await asked.hears(lambda reply: any(line.order for line in reply.lines))
+    scene.also.append(f"the department heard {told(reply, order.number)}")
+    scene.also.append(f"preview again: {await _preview(scene, row['id'])}")
+    await order.delivered_and_paid()
+    await asked.until("closed")
+
+
+async def _row(scene: Scene, system: System, number: str, state: str) -> dict[str, Any]:
+    """The journal's row of a message, once it is in this state."""
+    for _ in range(int(WITHIN / LOOK_EVERY / 4)):
+        command = ("journal", "list", "--direction", "in", "--sender", system.code, "--state", state, "--limit", "200")
+        rows: list[dict[str, Any]] = (await fascia(scene.stage, *command))["items"]
+        if found := [row for row in rows if row["control_number"] == number]:
+            return found[0]
+        await asyncio.sleep(2 * LOOK_EVERY)
+    raise StoryError(f"message {number} of {system.code} is not {state}")
+
+
+async def _teach(scene: Scene, system: System, codes: dict[str, str]) -> None:
+    """An administrator loads the system's item table with these codes added: its version from today on."""
+    with (SEED / "mappings.csv").open(encoding="utf-8", newline="") as file:
+        known = {
+            row["from"]: row["to"]
+            for row in csv.DictReader(file)
+            if (row["sender"], row["table"]) == (system.code, "item")
+        }
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    rows = [f"{system.code},item,{today},{theirs},{ours}" for theirs, ours in (known | codes).items()]
+    path = scene.stage.stack.home.folder("register") / "mappings.csv"
+    path.write_text("\n".join(["sender,table,valid_from,from,to", *rows]) + "\n", encoding="utf-8")
+    await fascia(scene.stage, "register", "load", str(path))
+
+
+async def _preview(scene: Scene, message: str) -> str:
+    """What a replay of a message would do, as the command line says it; nothing is done by asking."""
+    found = await fascia(scene.stage, "journal", "replay", message, "--preview")
+    return ", ".join(item["outcome"] for item in found["items"])
 
 
 # -- a catalogue with three bad rows -----------------------------------------------------------------------------------
@@ -242,6 +296,21 @@ GATEWAY_SCENES: tuple[Scenario, ...] = (
                 f"{TOTAL} of {TOTAL} acknowledged",
                 f"{TOTAL} of them kept once",
                 "those under way when it was killed were sent again",
+            ),
+        ),
+    ),
+    Scenario(
+        "unknown_code",
+        "an unknown code: a dead letter, its table mended, the replay previewed and done once",
+        unknown_code,
+        Ending(
+            "closed",
+            *(1, 1, 1, 1, 1, Decimal("91.73"), Decimal("91.73"), 1),
+            also=(
+                "a dead letter: RQD-2: no item for code NACL of sender PHARMACY",
+                "preview: new effect",
+                f"the department heard ORS^O06: OK IP {NUMBER} a line",
+                "preview again: already done",
             ),
         ),
     ),
