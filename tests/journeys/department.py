@@ -93,7 +93,7 @@ class System:
         """What was replied to one message of ours, oldest first."""
         return [text for text in self.heard if segments(text, "MSA")[0][2] == control]
 
-    async def hears(self, control: str, fits: Callable[[str], bool], within: float = 120) -> str:
+    async def hears(self, control: str, fits: Callable[[str], bool], within: float = 240) -> str:
         """Wait until a reply to our message fits."""
         async with asyncio.timeout(within):
             while True:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import pytest
+
 from canonical.base import case_id
 from demo.stage import FACILITY
 from demo.story_scene import BUYER, PHARMACY, SURGERY, Requisition
@@ -14,6 +16,7 @@ from tests.journeys.terminal import fascia
 from tests.journeys.together import side_by_side, under_way
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
+pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
 
 GLOVES = {"GLV/M": "ITM-1001", "ORSYR5": "ITM-1018", "GZ44": "ITM-1003"}
 
