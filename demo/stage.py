@@ -251,12 +251,8 @@ def _all_listen(ports: Iterable[int]) -> Callable[[], Any]:
 
 async def _set_up(stage: Stage, say: Say) -> None:
     """Load the register and make the keys, unless the platform knows both already."""
-    partners, channels = _partners_file(stage), _channels_file(stage)
-    marks = {
-        "seed": _content(*sorted(SEED.iterdir())),
-        "partners": _content(partners),
-        "channels": _content(channels),
-    }
+    reached = (_partners_file(stage), _channels_file(stage))
+    marks = {"seed": _content(*sorted(SEED.iterdir())), "reached": _content(*reached)}
     known = stage.stack.home.read(SET_UP)
     if not await _knows_us(stage):
         known = {}
@@ -265,12 +261,9 @@ async def _set_up(stage: Stage, say: Say) -> None:
         await fascia(stage, "register", "load", "--from-erp", "--facility", FACILITY)
         say("loading the register from the hospital's own files")
         await fascia(stage, "register", "load", str(SEED), "--facility", FACILITY)
-    if known.get("partners") != marks["partners"]:
-        say("loading how we reach the suppliers")
-        await fascia(stage, "register", "load", str(partners), "--kind", "partner")
-    if known.get("channels") != marks["channels"]:
-        say("loading how departments hear from us")
-        await fascia(stage, "register", "load", str(channels), "--kind", "channel")
+    if known.get("reached") != marks["reached"]:
+        say("loading how we reach suppliers and departments")
+        await fascia(stage, "register", "load", str(reached[0].parent))
     if not known.get("keys"):
         await _make_keys(stage, say)
     stage.stack.home.write(SET_UP, {**known, **marks, "keys": True})

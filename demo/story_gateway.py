@@ -164,7 +164,7 @@ async def _teach(scene: Scene, system: System, codes: dict[str, str]) -> None:
         }
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     rows = [f"{system.code},item,{today},{theirs},{ours}" for theirs, ours in (known | codes).items()]
-    path = scene.stage.stack.home.folder("register") / "mappings.csv"
+    path = scene.stage.stack.home.folder("departments") / "mappings.csv"
     path.write_text("\n".join(["sender,table,valid_from,from,to", *rows]) + "\n", encoding="utf-8")
     await fascia(scene.stage, "register", "load", str(path))
 
