@@ -253,10 +253,11 @@ def _verdict(scene: Scene, group: str) -> str:
 
 async def _kept(scene: Scene, sent: SentByThem) -> str:
     """The name the journal has for a document of the supplier's."""
-    listed = await fascia(scene.stage, "journal", "list", "--partner", "ALPINE", "--kind", "832", "--limit", "5000")
-    names = [row["id"] for row in listed["items"] if int(row["control_number"]) == int(sent.number)]
+    command = ("journal", "list", "--direction", "in", "--partner", "ALPINE", "--kind", "x12", "--limit", "5000")
+    rows = (await fascia(scene.stage, *command))["items"]
+    names = [row["id"] for row in rows if row["control_number"] == sent.number]
     if len(names) != 1:
-        raise StoryError(f"the catalogue {sent.number} is in the journal {len(names)} times: {listed['items'][:3]}")
+        raise StoryError(f"the catalogue {sent.number} is in the journal {len(names)} times")
     return str(names[0])
 
 
