@@ -333,8 +333,8 @@ async def _make_keys(stage: Stage, say: Say) -> None:
     await fascia(stage, "key", "add", "--from", str(file))
 
 
-async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
-    """Give a ``fascia`` command, as a person at a terminal would, and read its JSON.
+async def fascia(stage: Stage, *arguments: str, who: str = "") -> dict[str, Any]:
+    """Give a ``fascia`` command, as a person at a terminal would (``who``: by whose key), and read its JSON.
 
     Raises:
         StageError: it failed; with what it said.
@@ -344,7 +344,7 @@ async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
         *program,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "FASCIA_HOME": str(stage.home)},
+        env={**os.environ, "FASCIA_HOME": str(stage.home), **({"FASCIA_API_KEY": stage.keys[who]} if who else {})},
     )
     out, err = await process.communicate()
     if process.returncode != 0:

@@ -19,7 +19,7 @@ from demo.partner_state import Sent as SentByThem
 from demo.stage import FACILITY, GATEWAY, fascia
 from demo.story_doors import LOOK_EVERY, WITHIN, StoryError
 from demo.story_outside import Ending
-from demo.story_scene import PHARMACY, SURGERY, Ask, Scenario, Scene
+from demo.story_scene import BUYER, PHARMACY, SURGERY, Ask, Scenario, Scene
 
 BURST, ORDERS, CONNECTIONS, PATIENTS = 600, 3, 4, 40
 TOTAL = BURST + ORDERS
@@ -206,7 +206,8 @@ async def spoilt_catalogue(scene: Scene) -> None:
     said = await _until(lambda: _verdict(scene, sent.group), "what we said of its catalogue")
     scene.also.append(f"the supplier heard {said}")
     message = await _kept(scene, sent)
-    apart = await _about(scene, message, "unmatched", "list")
+    listed = await _about(scene, message, "unmatched", "list")
+    apart = [row for row in listed if row["kind"] == "catalogue_row"]
     places = sorted(row["reason"].split(" ")[0].rstrip(":") for row in apart)
     scene.also.append(f"{len(apart)} rows apart: {', '.join(places)}")
     differ = await _about(scene, message, "register", "drift", "--facility", FACILITY)
@@ -219,9 +220,10 @@ async def spoilt_catalogue(scene: Scene) -> None:
         scene.also.append("the contract stays as it was")
     for row in differ:
         why = "the contract holds to its end"
-        await fascia(scene.stage, "register", "drift", "dismiss", row["id"], "--reason", why)
-    for row in apart:
-        await fascia(scene.stage, "unmatched", "dismiss", row["id"], "--reason", "the supplier sends it anew")
+        await fascia(scene.stage, "register", "drift", "dismiss", row["id"], "--reason", why, who=BUYER)
+    for row in listed:
+        said = {"reason": "the supplier sends it anew"}
+        (await scene.doors.ask(BUYER, "POST", f"/v1/unmatched/{row['id']}/set-aside", said)).raise_for_status()
     scene.said = "read"
 
 
