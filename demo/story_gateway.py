@@ -222,8 +222,8 @@ async def spoilt_catalogue(scene: Scene) -> None:
         why = "the contract holds to its end"
         await fascia(scene.stage, "register", "drift", "dismiss", row["id"], "--reason", why, who=BUYER)
     for row in listed:
-        said = {"reason": "the supplier sends it anew"}
-        (await scene.doors.ask(BUYER, "POST", f"/v1/unmatched/{row['id']}/set-aside", said)).raise_for_status()
+        reason = {"reason": "the supplier sends it anew"}
+        (await scene.doors.ask(BUYER, "POST", f"/v1/unmatched/{row['id']}/set-aside", reason)).raise_for_status()
     scene.said = "read"
 
 
