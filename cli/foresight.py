@@ -9,7 +9,6 @@ from canonical.base import Canonical, content_hash
 from canonical.cases import Actor
 from canonical.catalogue import MasterFile
 from canonical.invoicing import Invoice
-from canonical.parties import Employee
 from canonical.purchasing import OrderAcknowledgement, Requisition, ShipNotice
 from cli.views import DriftRow, Foreseen
 from gateway.simulate import Book
@@ -60,9 +59,8 @@ async def drift(wiring: Wiring, facility: str, state: str, limit: int) -> Sequen
     return [_row(one) for one in await wiring.drift.rows(facility, state, limit)]
 
 
-async def settle(wiring: Wiring, verb: str, name: str, why: str, person: Employee, *, dry_run: bool) -> DriftRow:
+async def settle(wiring: Wiring, verb: str, name: str, why: str, by: Actor, *, dry_run: bool) -> DriftRow:
     """Accept or dismiss a difference in the name of a person."""
-    by = Actor(id=person.id, known_by="os_user")
     settled = wiring.drift.accept if verb == "accept" else wiring.drift.dismiss
     return _row(await settled(name, by, why, dry_run=dry_run))
 

@@ -72,7 +72,7 @@ async def our_house() -> AsyncIterator[House]:
             yield door
             return
         wiring = await stack.enter_async_context(wired(settings, lazy=True))
-        yield OurHouse(wiring, door)
+        yield OurHouse(wiring, door, key)
 
 
 def api_key(settings: Settings) -> str:
@@ -94,11 +94,12 @@ def login() -> str:
 
 
 class OurHouse:
-    """:class:`cli.house.House` over our own store and Temporal; ``door`` takes the decisions of a key holder."""
+    """:class:`cli.house.House` over our own store and Temporal; ``door`` takes the decisions of a key holder (``key``)."""
 
-    def __init__(self, wiring: Wiring, door: DoorHouse | None = None) -> None:
+    def __init__(self, wiring: Wiring, door: DoorHouse | None = None, key: str = "") -> None:
         self._wiring = wiring
         self._door = door
+        self._key = key
 
     async def whoami(self) -> Actor:
         return await self._door.whoami() if self._door else Actor(id=login(), known_by="os_user")
@@ -175,8 +176,13 @@ class OurHouse:
         return UnmatchedRow.model_validate(held.model_dump())
 
     async def _person(self, facility: str) -> Employee:
-        """The employee behind the shell login, who must be of a role that handles documents."""
-        person = await reading.employee(self._wiring, facility, login())
+        """The employee behind the key, else behind the shell login, who must be of a role that handles documents."""
+        if self._key:
+            person = await reading.key_holder(self._wiring, facility, self._key)
+            if person is None:
+                raise not_allowed(f"this key stands for no active employee of {facility}", "`fascia key add --person`")
+        else:
+            person = await reading.employee(self._wiring, facility, login())
         if person is None:
             raise not_allowed(
                 f"the login {login()} is no active employee of {facility or 'any facility'} in the register",
@@ -253,8 +259,8 @@ class OurHouse:
 
     async def settle_drift(self, verb: str, drift: str, why: str, dry_run: bool) -> DriftRow:
         facility = (await self._wiring.drift.row(drift)).facility
-        person = await self._person(facility)
-        return await foresight.settle(self._wiring, verb, drift, why, person, dry_run=dry_run)
+        by = Actor(id=(await self._person(facility)).id, known_by="api_key" if self._key else "os_user")
+        return await foresight.settle(self._wiring, verb, drift, why, by, dry_run=dry_run)
 
     async def book(self, as_of: date) -> Book:
         return await foresight.book(self._wiring, as_of)

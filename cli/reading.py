@@ -12,6 +12,7 @@ from cli.house import CaseFilter, MessageFilter
 from cli.journal import as_text
 from cli.views import CaseRow, CaseView, MessageRow, MessageState, MessageView, RegisterRow
 from store.authority import KINDS
+from store.keys import StoredKeys
 from store.query_models import CaseQuery, MessageQuery
 from store.replays import StoredReplays
 from workers.settings import Settings
@@ -107,6 +108,16 @@ async def employee(wiring: Wiring, facility: str, login: str) -> Employee | None
 
     people = [Employee.model_validate(row.record) for row in await _pages(page, 100_000)]
     return next((person for person in people if person.active and person.os_user == login), None)
+
+
+async def key_holder(wiring: Wiring, facility: str, secret: str) -> Employee | None:
+    """The active employee of a facility whom a key stands for."""
+    caller = await StoredKeys(wiring.database).caller(secret)
+    if caller is None or not caller.person or caller.facility != facility:
+        return None
+    found = await wiring.queries.records("employee", facility, code=caller.person)
+    people = [Employee.model_validate(row.record) for row in found.records]
+    return next((person for person in people if person.active), None)
 
 
 def links(settings: Settings, case: str, run: str) -> dict[str, str]:

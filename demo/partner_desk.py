@@ -253,7 +253,13 @@ class Desk:
         return self._trader.behaviour(line.catalogue)
 
     def _asked(self, wanted: dict[str, Any]) -> None:
-        """Someone at the desk is told to send a document now: ``kind``, ``order``, how it is spoiled or whether it is early."""
+        """Someone at the desk is told to send a document now: ``kind``, ``order``, how it is spoiled or whether it is early.
+
+        A catalogue (832) is about no order: ``detail`` has its number and rows.
+        """
+        if wanted["kind"] == "832":
+            self._plan("832", 0, detail={"segments": writing.catalogue(**wanted["detail"])})
+            return
         order = self.memory.orders.get(str(wanted.get("order", "")))
         if order is None:
             return
@@ -279,7 +285,7 @@ class Desk:
         order = self.memory.orders.get(plan.order)
         segments: list[Segment] | None
         match plan.kind, order:
-            case (("997" | "865"), _):
+            case (("997" | "865" | "832"), _):
                 segments = plan.detail["segments"]
             case "855", OrderHeld() if plan.detail.get("spoil"):
                 segments = writing.acknowledgement(order, detail_changed=False)

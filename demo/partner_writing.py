@@ -1,6 +1,6 @@
 """What a supplier writes back: acknowledgements, ship notices and invoices, X12 4010, as segments.
 
-997 for every group we are sent, 855 to an order, 865 to a change, 856 for a shipment, 810 for an invoice.
+997 for every group we are sent, 855 to an order, 865 to a change, 856 for a shipment, 810 for an invoice; 832, a price catalogue.
 """
 
 from __future__ import annotations
@@ -160,3 +160,15 @@ def invoice(
         segments.append(["SAC", "C", "D240", "", "", cents(freight)])
     segments.append(["CTT", str(len(billed))])
     return segments, total
+
+
+def catalogue(number: str, rows: list[dict[str, str]]) -> list[Segment]:
+    """The 832 of these rows, as they are given: ``catalogue`` (number), ``unit``, ``price`` and, for a later day, ``since``."""
+    segments: list[Segment] = [["BCT", "PC", number, "", "", "", "", "", "", "00"], ["DTM", "007", _day()]]
+    for at, row in enumerate(rows, start=1):
+        segments.append(["LIN", str(at), *(["VC", row["catalogue"]] if row["catalogue"] else ["UP", "00012345678905"])])
+        segments.append(["CTP", "", "CON", row["price"], "1", row["unit"]])
+        if row.get("since"):
+            segments.append(["DTM", "007", row["since"]])
+    segments.append(["CTT", str(len(rows))])
+    return segments

@@ -13,13 +13,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from demo.department import SITE, SYSTEMS, book_file
 from demo.erp_acts import ErpPeople
 from demo.partner import HOST, USER, public_host_key, user_key_file
 from demo.partner_script import SEED
@@ -30,7 +31,7 @@ from stack.supervisor import Stack, running
 FACILITY = "NGH"
 DATABASE = "hospital"
 SUPPLIERS = ("ALPINE", "BOREAL")
-ERP, PARTNERS = "erp", "partners"
+ERP, PARTNERS, DEPARTMENTS, GATEWAY = "erp", "partners", "departments", "mllp"
 ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
 SET_UP = "stage.json"
 A_MINUTE = 6000
@@ -59,6 +60,11 @@ class Stage:
     def api_url(self) -> str:
         return self.stack.addresses["FASCIA_API_URL"]
 
+    @property
+    def gateway(self) -> tuple[str, int]:
+        """Where departments' systems send to by MLLP."""
+        return HOST, int(self.stack.addresses["FASCIA_MLLP_PORT"])
+
     def addresses(self) -> list[tuple[str, str, str]]:
         """What a visitor may open: what, where, and how to get in."""
         told = self.stack.addresses
@@ -66,6 +72,7 @@ class Stage:
         rows = [
             ("Temporal UI", told.get("FASCIA_TEMPORAL_UI_URL", ""), f"namespace {told.get('TEMPORAL_NAMESPACE', '')}"),
             ("API", f"{self.api_url}/docs", f"key: {secrets / 'key_surgery-desk'}"),
+            ("MLLP door (HL7)", "mllp://{}:{}".format(*self.gateway), f"as {_known_as()}, from this machine"),
             (
                 "ERP (Tryton)",
                 told["FASCIA_ERP_URL"],
@@ -75,7 +82,14 @@ class Stage:
         for supplier in SUPPLIERS:
             where = f"sftp://{USER}@{HOST}:{mailbox_port(self.stack, supplier)}"
             rows.append((f"mailbox of {supplier}", where, f"key: {user_key_file(self.home, supplier)}"))
+        for code in SYSTEMS:
+            where = f"mllp://{HOST}:{listener_port(self.stack, code)}"
+            rows.append((f"replies to {code}", where, f"heard: {book_file(self.home, code)}"))
         return rows
+
+
+def _known_as() -> str:
+    return " or ".join(f"{system.application}^{SITE}" for system in SYSTEMS.values())
 
 
 def _password(secrets: Path) -> Path:
@@ -84,6 +98,15 @@ def _password(secrets: Path) -> Path:
 
 def _mailbox(supplier: str) -> str:
     return f"mailbox_{supplier.lower()}"
+
+
+def _listener(code: str) -> str:
+    return f"replies_{code.lower()}"
+
+
+def listener_port(stack: Stack, code: str) -> int:
+    """The port the listener of a department's system was given at this start."""
+    return int(stack.home.read("ports.json")[_listener(code)])
 
 
 def mailbox_port(stack: Stack, supplier: str) -> int:
@@ -109,6 +132,7 @@ async def staged(
         async with asyncio.TaskGroup() as peers:
             peers.create_task(_bring_erp(stack, say))
             peers.create_task(_bring_partners(stack, script))
+            peers.create_task(_bring_departments(stack))
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
@@ -183,9 +207,35 @@ async def _bring_partners(stack: Stack, script: Path | None) -> None:
     told = ",".join(f"{supplier}={port}" for supplier, port in ports.items())
     behave = ("--script", str(script)) if script else ()
 
-    async def answer() -> bool:
+    await stack.add_part(
+        Part(
+            name=PARTNERS,
+            argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told, *behave),
+            env={"PYTHONUNBUFFERED": "1"},
+            ready=_all_listen(ports.values()),
+            address=" ".join(f"sftp://{HOST}:{port}" for port in ports.values()),
+        )
+    )
+
+
+async def _bring_departments(stack: Stack) -> None:
+    ports = {code: stack.port(_listener(code)) for code in SYSTEMS}
+    told = ",".join(f"{code}={port}" for code, port in ports.items())
+    await stack.add_part(
+        Part(
+            name=DEPARTMENTS,
+            argv=own_program("-m", "demo.department", "serve", "--home", str(stack.home.path), "--ports", told),
+            env={"PYTHONUNBUFFERED": "1"},
+            ready=_all_listen(ports.values()),
+            address=" ".join(f"mllp://{HOST}:{port}" for port in ports.values()),
+        )
+    )
+
+
+def _all_listen(ports: Iterable[int]) -> Callable[[], Any]:
+    async def ask() -> bool:
         try:
-            for port in ports.values():
+            for port in ports:
                 _, writer = await asyncio.open_connection(HOST, port)
                 writer.close()
                 await writer.wait_closed()
@@ -193,15 +243,7 @@ async def _bring_partners(stack: Stack, script: Path | None) -> None:
             return False
         return True
 
-    await stack.add_part(
-        Part(
-            name=PARTNERS,
-            argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told, *behave),
-            env={"PYTHONUNBUFFERED": "1"},
-            ready=answer,
-            address=" ".join(f"sftp://{HOST}:{port}" for port in ports.values()),
-        )
-    )
+    return ask
 
 
 # -- what is set up once --------------------------------------------------------------------------------------------
@@ -209,8 +251,8 @@ async def _bring_partners(stack: Stack, script: Path | None) -> None:
 
 async def _set_up(stage: Stage, say: Say) -> None:
     """Load the register and make the keys, unless the platform knows both already."""
-    partners = _partners_file(stage)
-    marks = {"seed": _content(*sorted(SEED.iterdir())), "partners": _content(partners)}
+    reached = (_partners_file(stage), _channels_file(stage))
+    marks = {"seed": _content(*sorted(SEED.iterdir())), "reached": _content(*reached)}
     known = stage.stack.home.read(SET_UP)
     if not await _knows_us(stage):
         known = {}
@@ -219,9 +261,9 @@ async def _set_up(stage: Stage, say: Say) -> None:
         await fascia(stage, "register", "load", "--from-erp", "--facility", FACILITY)
         say("loading the register from the hospital's own files")
         await fascia(stage, "register", "load", str(SEED), "--facility", FACILITY)
-    if known.get("partners") != marks["partners"]:
-        say("loading how we reach the suppliers")
-        await fascia(stage, "register", "load", str(partners), "--kind", "partner")
+    if known.get("reached") != marks["reached"]:
+        say("loading how we reach suppliers and departments")
+        await fascia(stage, "register", "load", str(reached[0].parent))
     if not known.get("keys"):
         await _make_keys(stage, say)
     stage.stack.home.write(SET_UP, {**known, **marks, "keys": True})
@@ -249,6 +291,16 @@ def _partners_file(stage: Stage) -> Path:
             "mailbox_host_key": public_host_key(stage.home, row["code"]),
         }
     path = stage.stack.home.folder("register") / "partner.json"
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _channels_file(stage: Stage) -> Path:
+    """The ways to the departments' systems, with the ports of this state folder."""
+    rows = json.loads((SEED / "department_channels.json").read_text(encoding="utf-8"))
+    for row in rows:
+        row |= {"host": HOST, "port": listener_port(stage.stack, row.pop("system"))}
+    path = stage.stack.home.folder("register") / "channels.json"
     path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -281,8 +333,8 @@ async def _make_keys(stage: Stage, say: Say) -> None:
     await fascia(stage, "key", "add", "--from", str(file))
 
 
-async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
-    """Give a ``fascia`` command, as a person at a terminal would, and read its JSON.
+async def fascia(stage: Stage, *arguments: str, who: str = "") -> dict[str, Any]:
+    """Give a ``fascia`` command, as a person at a terminal would (``who``: by whose key), and read its JSON.
 
     Raises:
         StageError: it failed; with what it said.
@@ -292,7 +344,7 @@ async def fascia(stage: Stage, *arguments: str) -> dict[str, Any]:
         *program,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "FASCIA_HOME": str(stage.home)},
+        env={**os.environ, "FASCIA_HOME": str(stage.home), **({"FASCIA_API_KEY": stage.keys[who]} if who else {})},
     )
     out, err = await process.communicate()
     if process.returncode != 0:

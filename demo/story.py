@@ -1,7 +1,7 @@
-"""The story the demonstration plays: seventeen ways a requisition goes in a hospital, each with the end it must come to.
+"""The story the demonstration plays: 21 ways things go between departments, ERP and suppliers, each with the end it must come to.
 
-Each scene reads as what people do. Endings are counted in the ERP and in the suppliers' books. The fault scenes are in
-``demo/story_faults.py``.
+Each scene reads as what people do. Endings are counted in the ERP, in the suppliers' books and in what departments heard. The scenes
+at the gateway are in ``demo/story_gateway.py``, those in which something breaks for everybody in ``demo/story_faults.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from demo.story_doors import StoryError
 from demo.story_faults import FAULTS
+from demo.story_gateway import GATEWAY_SCENES
 from demo.story_outside import Ending
 from demo.story_scene import (
     BUYER,
@@ -221,7 +222,7 @@ async def _judge_spoilt(scene: Scene, order: str, garbage: str) -> None:
                     f"{said.kind} {' '.join(filter(None, (said.code, said.note)))} to the {sent.spoiled} one"
                 )
     if await scene.taken("ALPINE", garbage):
-        await scene.listed(lambda document: document["kind"] == "unreadable")
+        await scene.listed(lambda document: (document["kind"], document["supplier"]) == ("unreadable", "ALPINE"))
         scene.also.append("the garbage is kept and listed")
 
 
@@ -305,5 +306,6 @@ STORY: tuple[Scenario, ...] = (
             also=("TA1 R 023 to the cut one", "997 R to the headless one", "the garbage is kept and listed"),
         ),
     ),
+    *GATEWAY_SCENES,
     *FAULTS,
 )

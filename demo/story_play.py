@@ -133,7 +133,9 @@ class Play:
     async def _judged(self, scenario: Scenario, scene: Scene, wrong: str) -> Played:
         orders = await scene.orders()
         shown = sorted({await asked.shows() for asked in scene.requisitions})
-        ending, documents = await self._outside.ending(", ".join(shown), [order.number for order in orders])
+        ending, documents = await self._outside.ending(
+            ", ".join(shown) or scene.said, [order.number for order in orders]
+        )
         ending = replace(ending, also=tuple(scene.also))
         found = f"{ending.text()} (the scene broke off: {wrong})" if wrong else ending.text()
         names = [case.name for case in (*scene.requisitions, *orders)]

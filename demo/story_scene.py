@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +13,9 @@ from typing import Any
 import httpx
 
 from canonical.base import case_id
+from demo.department import System, heard
+from demo.department_line import Message, send
+from demo.hl7_plain import Reply
 from demo.partner_mailbox import Mailbox
 from demo.partner_state import OrderHeld
 from demo.stage import FACILITY, Stage
@@ -74,6 +78,12 @@ class Scene:
     told: Callable[[str], None] = lambda _: None
     requisitions: list[Requisition] = field(default_factory=list)
     also: list[str] = field(default_factory=list)
+    said: str = ""  # the platform's own word, where the scene has no case to ask for it
+
+    @property
+    def playing(self) -> str:
+        """Which playing of the story it belongs to: ``P003``."""
+        return self.tag.partition("-")[0]
 
     def _body(self, who: Department, asks: tuple[Ask, ...], note: str) -> dict[str, Any]:
         number = f"{self.tag}-{len(self.requisitions) + 1}"
@@ -110,6 +120,21 @@ class Scene:
         asked = self._follow(who, body["number"])
         await self.doors.start_requisition(body)
         return asked
+
+    async def ask(self, system: System, who: Department, *asks: Ask) -> Requisition:
+        """The department's own system sends it by HL7 (OMS^O05 over MLLP), in its own codes and units."""
+        message = self.wording(system, who, *asks)
+        await send(self.stage.gateway, [message])
+        return self.requisitions[-1]
+
+    def wording(self, system: System, who: Department, *asks: Ask) -> Message:
+        """The message the department's system would send: its number, and its text."""
+        number = f"{self.tag}-{len(self.requisitions) + 1}"
+        asked = self._follow(who, number)
+        asked.system, asked.message = system, f"{self.playing}{zlib.crc32(number.encode()):08X}"
+        lines = [(ask.item, str(ask.quantity), ask.unit) for ask in asks]
+        about = {"requester": who.requester, "cost_centre": who.cost_centre, "place": who.place}
+        return asked.message, system.writer.order(asked.message, number, lines, **about)
 
     def _follow(self, who: Department, number: str) -> Requisition:
         name = case_id("procure_to_pay", FACILITY, who.sender, number)
@@ -152,6 +177,20 @@ class Requisition(Case):
 
     scene: Scene
     department: Department
+    system: System | None = None
+    message: str = ""  # the number (MSH-10) its department's system sent it under
+
+    async def hears(self, fits: Callable[[Reply], bool]) -> Reply:
+        """Wait until the listener of the department's system has heard a reply to it that fits."""
+        assert self.system is not None
+        give_up = time.monotonic() + WITHIN
+        while time.monotonic() < give_up:
+            replies = [one for one in heard(self.scene.stage.home, self.system.code) if one.asked_by == self.message]
+            if found := next(filter(fits, replies), None):
+                return found
+            await asyncio.sleep(LOOK_EVERY / 2)
+        told = "; ".join(f"{one.kind} {one.lines}" for one in replies) or "nothing"
+        raise StoryError(f"{self.system.code} should hear of {self.name}, but heard {told} ({await self.shows()})")
 
     async def orders(self) -> list[Order]:
         """The orders it became so far."""

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 ISA_ELEMENTS = 16
-GROUPS = {"850": "PO", "860": "PC", "820": "RA", "997": "FA", "855": "PR", "856": "SH", "810": "IN", "865": "CA"}
+GROUPS = {
+    "850": "PO",
+    "860": "PC",
+    "820": "RA",
+    "997": "FA",
+    "855": "PR",
+    "856": "SH",
+    "810": "IN",
+    "865": "CA",
+    "832": "SC",
+}
 
 # TA105, interchange note codes
 NO_ERROR, NUMBER_MISMATCH, BAD_SENDER, BAD_RECEIVER = "000", "001", "006", "008"

@@ -74,6 +74,10 @@ def test_every_case_the_story_promises_is_in_it_once() -> None:
         "silent_supplier",
         "cancelled_after_receipt",
         "spoilt_x12",
+        "asked_by_hl7",
+        "gateway_killed",
+        "unknown_code",
+        "spoilt_catalogue",
         "worker_killed",
         "erp_stopped",
     ]
