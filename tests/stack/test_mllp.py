@@ -65,7 +65,7 @@ async def test_a_door_killed_under_load_loses_nothing_it_acknowledged_and_double
             for one in departments:
                 group.create_task(one.send_all())
         assert killing.done()
-    assert max(one.connected for one in departments) >= 3, "nobody's connection was lost"
+    assert max(one.connected for one in departments) >= 2, "nobody's connection was lost"
     everything_once(departments, await counted(engine))
 
 

@@ -181,7 +181,7 @@ async def test_new_bank_details_are_unseen_until_a_person_confirms_them(register
     confirmed = await register.supplier("ALPINE")
     assert confirmed is not None and not confirmed.bank_changed_unseen
     assert (confirmed.bank_confirmed_by, confirmed.bank_confirmed_at) == ("E-FIN", NOW), "the first who said so"
-    await register.take_suppliers([Supplier(code="ALPINE")])
+    await register.take_suppliers([Supplier(code="ALPINE", bank_fingerprint="")])
     removed = await register.supplier("ALPINE")
     assert removed is not None and removed.bank_changed_unseen
     with pytest.raises(Rejected):  # that there are none is nothing to confirm
