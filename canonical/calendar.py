@@ -66,6 +66,10 @@ class BusinessCalendar(Canonical):
             day += timedelta(days=1)
         raise ValueError(f"calendar {self.code} has no open hours within two years")
 
+    def begins(self, day: date) -> datetime:
+        """The moment a day begins there, in UTC."""
+        return datetime.combine(day, time(0), ZoneInfo(self.time_zone)).astimezone(ZoneInfo("UTC"))
+
     def is_open(self, moment: datetime) -> bool:
         """Whether the office is open at that moment."""
         day = moment.astimezone(ZoneInfo(self.time_zone)).date()

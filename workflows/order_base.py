@@ -95,6 +95,11 @@ class OrderBase(DecidedCase):
         """A deadline that is set again may pass again."""
         self.progress.passed = [name for name in self.progress.passed if name not in names]
 
+    def _no_goods_due(self) -> None:
+        """What was promised is not waited for as it was: it came, is on its way, or was promised anew."""
+        self.progress.receipt_due, self.progress.promised = None, False
+        self._unpark(document="goods")
+
     def _in_order_unit(self, line: LineProgress, quantity: Quantity) -> Decimal | None:
         """A quantity as the order line counts it; None where the item is not packed in that unit."""
         ordered = line.line.quantity.unit

@@ -182,6 +182,8 @@ class Decisions(Cancellation):
             line.waits_until = self._within(self._partner_times()[3])
             self._not_passed(f"line {line.line.id}")
             return f"line {line.line.number} is waited for again"
+        if self.progress.promised:
+            self._no_goods_due()  # this line may come sooner than what is waited for now
         return take(self.progress, line)
 
     def _decide_receipt(self, line: LineProgress | None, document: str, verb: str) -> str:

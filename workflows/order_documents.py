@@ -98,6 +98,8 @@ class Documents(Inbox):
         parked = reading.read(answer)
         for line_id in reading.heard:
             self._unpark(line=line_id)
+        if progress.promised and reading.heard:
+            self._no_goods_due()
         for attention in parked:
             self._park(attention)
         progress.answer_due = progress.functional_due = None
@@ -152,6 +154,8 @@ class Documents(Inbox):
             if line.received == 0 and (line.state != "back-ordered" or line.shipped >= line.line.quantity.value):
                 line.state = "shipped" if line.shipped >= line.line.quantity.value else "partly shipped"
         progress.shipments[notice.number] = counted
+        if progress.promised:
+            self._no_goods_due()
         progress.receipt_due = self._within(self.context.policy.receipt_within, partner=False)
         self._not_passed("receipt")
         self._note(
@@ -249,8 +253,7 @@ class Documents(Inbox):
         progress.invoice_due = self._within(self.context.policy.invoice_within, partner=False)
         self._not_passed("invoice")
         if all(line.received >= line.shipped for line in progress.lines):
-            progress.receipt_due = None
-            self._unpark(document="goods")
+            self._no_goods_due()
 
     def _read_cancelled_in_erp(self) -> None:
         """Someone cancelled the order in the ERP; our own cancellation comes back the same way and is no news."""

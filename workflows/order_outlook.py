@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from canonical.matching import RECEIPT_MISSING
     from workflows.order_decisions import Decisions
     from workflows.order_payments import payment_of
+    from workflows.order_state import LineProgress
 
 # What a person may say when a deadline has passed.
 OVERDUE_VERBS = {
@@ -22,6 +23,7 @@ OVERDUE_VERBS = {
     "invoice": ("retry", "accept"),
 }
 OVERDUE_DOCUMENT = {"receipt": "goods"}
+LONGEST_PROMISE = timedelta(days=366)
 
 # What is parked under these is finance's to answer.
 FINANCE = ("bank ", "ERP invoice ", "ERP payment ")
@@ -53,7 +55,7 @@ class Outlook(Decisions):
             (progress.answer_due, "the supplier answers our order (855)", "855"),
             (progress.hold_until, "the supplier ends its hold", "hold"),
             (progress.pending.due if progress.pending else None, "the supplier answers our change (865)", "865"),
-            (progress.receipt_due, "the goods on their way are received", "receipt"),
+            (progress.receipt_due, self._goods_in_words(), "receipt"),
             (progress.invoice_due if progress.unbilled() else None, "the supplier sends its invoice", "invoice"),
         ]
         dues += [
@@ -71,6 +73,7 @@ class Outlook(Decisions):
 
     def _check_deadlines(self) -> None:
         """What is overdue needs a person, once."""
+        self._expect_goods()
         now, progress = workflow.now(), self.progress
         for when, what, name in self._deadlines():
             if when > now or name in progress.passed or name.startswith("pay "):
@@ -93,6 +96,43 @@ class Outlook(Decisions):
             ("accept", "refuse", "cancel"),
         )
         self._park(Attention(kind="timeout", reason=reason, line=line.line.id, verbs=verbs))
+
+    def _expect_goods(self) -> None:
+        """Goods the supplier said it will ship have a time to come in, also while no ship notice tells of them.
+
+        From the day it names, or from now where it names none or one that is over; beyond a year it is asked about after one.
+        """
+        progress, now = self.progress, workflow.now()
+        awaited = self._awaited()
+        if progress.promised and not awaited:
+            self._no_goods_due()
+        if progress.receipt_due is not None or not awaited or self._giving_up():
+            return
+        # A name for each document read by then: a run that passed over it before this was mended stops at its next one.
+        if not workflow.patched(f"goods-are-waited-for-{len(progress.seen)}"):
+            return
+        calendar, within = self._calendar(), timedelta(seconds=self.context.policy.receipt_within)
+        today = now.date()  # what is promised may be any day of any year
+        day = min(min(max(line.expected or today, today), today + LONGEST_PROMISE) for line in awaited)
+        progress.receipt_due = calendar.add(max(calendar.begins(day), now), within)
+        progress.promised = True
+        self._not_passed("receipt")
+
+    def _awaited(self) -> list[LineProgress]:
+        """The lines the supplier will ship something of, as far as it said."""
+        if self.progress.hold_until is not None:
+            return []
+        lines = [line for line in self.progress.lines if line.open and line.acknowledged]
+        return [line for line in lines if line.proposal is None and line.waits_until is None]
+
+    def _goods_in_words(self) -> str:
+        if not self.progress.promised:
+            return "the goods on their way are received"
+        lines = [
+            f"{line.line.number}{f' (promised for {line.expected})' if line.expected else ''}"
+            for line in self._awaited()
+        ]
+        return f"the supplier delivers line {', '.join(lines)}"
 
     # -- how it stands -------------------------------------------------------------------------------------------
 

@@ -177,6 +177,7 @@ class OrderProgress(Held):
     parked: list[Attention] = Field(default_factory=list)
     last_receipt: datetime | None = None
     receipt_due: datetime | None = None
+    promised: bool = False  # that time is for goods the supplier said it will ship, not for goods on their way
     invoice_due: datetime | None = None
     unbilled_accepted: bool = False
     supplier_free: bool = False
