@@ -83,6 +83,12 @@ class Item(Canonical):
             Malformed: an unknown unit, or a result that is not a whole number of the target unit.
         """
         if quantity.unit == unit:
+            if quantity.value % 1:
+                raise Malformed(
+                    f"{quantity} of item {self.code} is not a whole number of {unit}",
+                    path="quantity",
+                    code="business-rule",
+                )
             return quantity
         base = quantity.value * self.base_units(quantity.unit, supplier)
         target = self.base_units(unit, supplier)

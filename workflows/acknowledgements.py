@@ -5,11 +5,11 @@ X12 004010 data elements 587 (acknowledgement type) and 668 (line item status).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
-from canonical.base import Money
+from canonical.base import Money, Quantity
 from canonical.cases import Attention
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, OrderAcknowledgement
 from workflows.order_state import LineProgress, OrderProgress, Proposal
@@ -57,8 +57,15 @@ Packs = Mapping[str, Mapping[str, int]]  # per item, how many base units each un
 class Reading:
     """One 855 on its way into an order: what it changes, and what a person must decide."""
 
-    def __init__(self, progress: OrderProgress, hold_until: datetime, packs: Packs | None = None) -> None:
-        self.progress, self.hold_until, self.packs = progress, hold_until, packs or {}
+    def __init__(
+        self,
+        progress: OrderProgress,
+        hold_until: datetime,
+        packs: Packs | None = None,
+        counts: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """``counts``: asked where an acceptance is of another quantity than ordered, whether that is looked at."""
+        self.progress, self.hold_until, self.packs, self.counts = progress, hold_until, packs or {}, counts
         self.named: set[str] = set()
         self.heard: set[str] = set()  # lines of which something new was said: what was parked of them is settled
         self.parked: list[Attention] = []
@@ -124,6 +131,7 @@ class Reading:
             parked += self._part(line, part, said)
         if not parked and not line.ended and line.acknowledged:
             parked += self._silent_price(line, said)
+            parked += self._silent_quantity(line, parts, said)
         return _together(parked)
 
     def _part(self, line: LineProgress, part: LineAcknowledgement, said: AcknowledgedLine) -> list[Attention]:
@@ -198,8 +206,42 @@ class Reading:
             return [_decide(line, reason)]
         if price.currency == ordered.currency and price.amount <= ordered.amount:
             return []
-        line.proposal = Proposal(code="IP", price=price)
+        line.proposal = _merged(line.proposal, Proposal(code="IP", price=price))
         return [_decide(line, f"line {line.line.number}: accepted, but at {price} instead of {ordered}")]
+
+    def _silent_quantity(
+        self, line: LineProgress, parts: list[LineAcknowledgement], said: AcknowledgedLine
+    ) -> list[Attention]:
+        """An acceptance of less, more or another unit than ordered is a change, whatever its code says.
+
+        What is back-ordered or waits beside it may be said without a count, so then it is only held to be no more than ordered.
+        """
+        ordered = line.line.quantity
+        accepted = [part.quantity for part in parts if part.code in GO_ON or part.code == RESCHEDULED]
+        if len(parts) == 1 and accepted == [None]:
+            accepted = [said.quantity]
+        told = [quantity for quantity in accepted if quantity is not None]
+        counts = [self._count(line, quantity) for quantity in told]
+        known = [count for count in counts if count is not None]
+        came = sum(known, Decimal(0))
+        whole = len(told) == len(accepted) and not any(p.code in BACK_ORDERED or p.code in WAITS for p in parts)
+        fits = came == ordered.value if whole else came <= ordered.value
+        if not told or (fits and len(known) == len(counts) and all(count > 0 for count in known)) or not self.counts():
+            return []
+        if len(known) == len(counts) and all(count > 0 for count in known):
+            line.proposal = _merged(line.proposal, Proposal(code="IQ", quantity=came))
+        line.acknowledged = False
+        words = " and ".join(str(quantity) for quantity in told)
+        return [_decide(line, f"line {line.line.number}: accepted, but {words} instead of {ordered}")]
+
+    def _count(self, line: LineProgress, quantity: Quantity) -> Decimal | None:
+        """A quantity in the order unit; None where the item is not packed in the unit it is said in."""
+        unit, packs = line.line.quantity.unit, self.packs.get(line.line.item, {})
+        if quantity.unit == unit:
+            return quantity.value
+        if quantity.unit not in packs or unit not in packs:
+            return None
+        return quantity.value * packs[quantity.unit] / packs[unit]
 
 
 def _acknowledge(line: LineProgress) -> None:

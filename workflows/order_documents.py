@@ -94,7 +94,13 @@ class Documents(Inbox):
         for name in ("855", "hold", "order"):
             self._unpark(document=name)
         self._not_passed("hold", *(f"line {line.line.id}" for line in progress.lines))
-        reading = Reading(progress, self._within(self._partner_times()[3]), self.context.packs)
+        # A name for each answer: a run that let one pass before quantities were looked at stops at the next.
+        reading = Reading(
+            progress,
+            self._within(self._partner_times()[3]),
+            self.context.packs,
+            lambda: workflow.patched(f"answered-quantities-count-{len(progress.seen)}"),
+        )
         parked = reading.read(answer)
         for line_id in reading.heard:
             self._unpark(line=line_id)

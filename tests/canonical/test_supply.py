@@ -134,3 +134,10 @@ def test_a_contract_price_holds_between_its_two_days() -> None:
     )
     assert price.holds(date(2026, 1, 1)) and price.holds(date(2026, 12, 31))
     assert not price.holds(date(2025, 12, 31)) and not price.holds(date(2027, 1, 1))
+
+
+@pytest.mark.parametrize(("asked", "unit"), [("0.5 BX", "BX"), ("1.5 EA", "EA"), ("2.000001 CA", "CA")])
+def test_a_part_of_a_unit_is_refused_also_where_nothing_is_converted(asked: str, unit: str) -> None:
+    with pytest.raises(Malformed, match="not a whole number"):
+        GLOVES.convert(_quantity(asked), unit)
+    assert GLOVES.convert(_quantity(f"2.0 {unit}"), unit).value == 2

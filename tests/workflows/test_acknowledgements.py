@@ -250,3 +250,57 @@ def test_a_line_we_end_is_told_to_the_supplier_and_one_he_ends_is_not() -> None:
     end_line(progress, progress.lines[0], "ended by the buyer", tell_supplier=True)
     end_line(progress, progress.lines[1], "rejected", tell_supplier=False)
     assert progress.to_end == ["1", "860:1", "2"]
+
+
+def ack(quantity: str, code: str = "IA") -> LineAcknowledgement:
+    value, unit = quantity.split()
+    return LineAcknowledgement(code=code, quantity=build.each(value, unit))
+
+
+@pytest.mark.parametrize("code", [*sorted(GO_ON), "DR"])
+@pytest.mark.parametrize(
+    ("quantity", "taken"),
+    [("1 BX", "1"), ("12 BX", "12"), ("9 EA", "0.9"), ("0 BX", ""), ("-2 BX", ""), ("10 CA", "")],
+)
+def test_an_acceptance_of_another_quantity_than_ordered_is_for_a_person(code: str, quantity: str, taken: str) -> None:
+    progress = order()
+    (parked,) = read(progress, said("", ack(quantity, code)), said("IA", number=2))
+    line = progress.lines[0]
+    assert (parked.line, parked.verbs) == ("1", ("accept", "refuse", "cancel"))
+    assert parked.reason == f"line 1: accepted, but {quantity} instead of 10 BX" and not line.acknowledged
+    assert (line.proposal.quantity if line.proposal else None) == (Decimal(taken) if taken else None)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (ack("10 BX"),),
+        (ack("100 EA"),),
+        (ack("6 BX"), ack("4 BX", "DR")),
+        (ack("6 BX"), ack("4 BX", "IB")),
+        (ack("6 BX"), LineAcknowledgement(code="IB")),
+        (ack("6 BX"), ack("4 BX", "IR")),
+    ],
+)
+def test_an_acceptance_of_what_was_ordered_in_whatever_parts_goes_on(parts: tuple[LineAcknowledgement, ...]) -> None:
+    progress = order()
+    assert read(progress, said("", *parts)) == [] and progress.lines[0].acknowledged
+
+
+def test_more_than_was_ordered_beside_a_back_order_is_for_a_person() -> None:
+    (parked,) = read(order(), said("", ack("11 BX"), ack("4 BX", "IB")))
+    assert parked.line == "1" and "11 BX instead of 10 BX" in parked.reason
+
+
+def test_the_quantity_of_the_line_itself_counts_where_its_acceptance_names_none() -> None:
+    progress = order()
+    (parked,) = read(progress, said("IA", quantity=build.each("7", "BX")))
+    assert "7 BX instead of 10 BX" in parked.reason
+    take(progress, progress.lines[0])
+    assert progress.lines[0].line.quantity == build.each("7", "BX") and progress.to_amend == ["1"]
+
+
+def test_a_run_of_before_goes_on_as_it_did() -> None:
+    progress = order()
+    answer = OrderAcknowledgement(supplier="ALPINE", order="PO1", code="AE", lines=(said("", ack("1 BX")),))
+    assert Reading(progress, HOLD, PACKS, lambda: False).read(answer) == [] and progress.lines[0].acknowledged
