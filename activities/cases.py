@@ -8,7 +8,7 @@ from datetime import date
 from temporalio import activity
 
 from activities.register import over_budget
-from canonical.base import Money, total
+from canonical.base import Money, case_parts, total
 from canonical.calendar import BusinessCalendar
 from canonical.cases import CaseChange, CheckedDecision, DecisionToCheck
 from canonical.errors import Unavailable
@@ -200,8 +200,10 @@ class CaseActivities:
 
     @activity.defn
     async def how_it_stands(self, question: CaseQuestion) -> CaseFound:
-        """How another case stands."""
-        return CaseFound(status=await self._cases.status(question.case))
+        """How another case stands; what another process wrote under its name is not it."""
+        found = await self._cases.status(question.case)
+        ours = found is not None and found.process == case_parts(question.case)[0]
+        return CaseFound(status=found if ours else None)
 
     @activity.defn
     async def list_unmatched(self, document: Unmatched) -> None:

@@ -50,8 +50,8 @@ class Claimed(Canonical):
     """What came of a claim.
 
     ``outcome``: claimed (go on), resumed (go on from ``carried``), duplicate (``first`` is the case that has it), conflict
-    (same number, other content; or an order no requisition made, with the ``reason``: listed for a person), unreadable
-    (``problem``), misnamed (started under a wrong id).
+    (same number, other content; or, with the ``reason``, an order no requisition made or a requisition under another
+    process's name: listed for a person), unreadable (``problem``), misnamed (started under a wrong id).
     """
 
     outcome: str = Field(pattern="^(claimed|resumed|duplicate|conflict|unreadable|misnamed)$")

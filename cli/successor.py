@@ -114,9 +114,9 @@ async def _requisition(wiring: Wiring, case: str) -> Begin:
 async def _order(wiring: Wiring, case: str) -> Begin:
     """An order's case goes on from what it carried; one that never said a word, from what its requisition made it of."""
     async with transaction(wiring.database) as connection:
-        row = (
-            await connection.execute(select(cases.c.carried, cases.c.parent).where(cases.c.case == case))
-        ).one_or_none()
+        # Whatever else once ran under this name carried something else.
+        asked_of = (cases.c.case == case, cases.c.process == "purchase_order")
+        row = (await connection.execute(select(cases.c.carried, cases.c.parent).where(*asked_of))).one_or_none()
         carried, parent = (row.carried, row.parent) if row else ("", "")
         if not carried:
             _, facility, number = case_parts(case)

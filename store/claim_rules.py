@@ -12,6 +12,16 @@ from canonical.purchasing import PurchaseOrder, Requisition, numbered_content
 from canonical.steps import ClaimRequest, OpenOrder, UnreadOrder
 
 FIX = ("correct", "cancel")
+# The first part of names that are not a requisition's to take: another process gives them.
+NAMES_OF_OTHERS = frozenset(
+    {
+        "purchase_order",
+        "consumption_to_replenishment",
+        "clinician_onboarding",
+        "clinician_access",
+        "clinician_revocation",
+    }
+)
 # Said of an order's start that no requisition made, where it is listed.
 FORGED = "nothing was ordered: dismiss it, and find who starts orders in Temporal (runbook: an order nobody asked for)"
 
@@ -100,10 +110,40 @@ def misnamed(request: OpenOrder) -> str:
     return f"started as {request.case[:200]}, but this order's case is {right}"
 
 
+def of_another(case: str) -> str:
+    """Why no requisition may run under this name; empty where one may.
+
+    As a case it would stand in the place of the genuine one, for whoever looks that up.
+    """
+    process = case_parts(case)[0]
+    return f"a requisition was started as {case[:200]}, a name of {process}" if process in NAMES_OF_OTHERS else ""
+
+
+def elsewhere(request: ClaimRequest, reason: str, message: str) -> Unmatched:
+    """The start of a requisition under another process's name, as it is listed."""
+    facility, number = _order_named(request.case)
+    return Unmatched(
+        id=f"misnamed-{message}",
+        kind="order" if number else "requisition",
+        number=number,
+        order=number,
+        facility=facility,
+        reason=f"{reason}; {FORGED}",
+        message=message,
+        case=request.case,
+        at=request.as_of,
+    )
+
+
+def _order_named(case: str) -> tuple[str, str]:
+    """Facility and number of an order's case, as its name alone says them; empty where it is no such name."""
+    named = case_parts(case)
+    return (named[1], named[2]) if len(named) == 3 and named[0] == "purchase_order" else ("", "")
+
+
 def unread(start: UnreadOrder, message: str) -> Unmatched:
     """The start of an order's case that cannot be read, as it is listed; what it is about its name alone says."""
-    named = case_parts(start.case)
-    _, facility, number = named if len(named) == 3 and named[0] == "purchase_order" else ("", "", "")
+    facility, number = _order_named(start.case)
     return Unmatched(
         id=f"unreadable-{message}",
         kind="order",

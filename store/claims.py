@@ -17,7 +17,7 @@ from canonical.ports import Announcement, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
 from store.case_tables import cases
-from store.claim_rules import Held, Start, judge, misnamed, read_start
+from store.claim_rules import Held, Start, elsewhere, judge, misnamed, of_another, read_start
 from store.database import at_once, transaction
 from store.ids import now
 from store.journal import keep_in, read_in
@@ -105,6 +105,8 @@ class StoredClaims:
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         """Journal the bytes of a start, read them strictly and claim the case for its first run."""
+        if why := of_another(request.case):
+            return await self._elsewhere(request, why)
         start = read_start(request)
         if not start.outcome and (message := await self._announced(request, start)):
             return Claimed(outcome="claimed", case=request.case, message=message, requisition=start.requisition)
@@ -158,6 +160,14 @@ class StoredClaims:
         }
         async with at_once(self._engine) as connection:
             return await connection.scalar(_TAKE, values) or ""
+
+    async def _elsewhere(self, request: ClaimRequest, why: str) -> Claimed:
+        """A start under another process's name is listed for a person. Its message is of no case: the name is another's."""
+        async with transaction(self._engine) as connection:
+            message = await _journalled(connection, request, case="")
+            await mark_in(connection, message, "dead", reason=why, kind="requisition")
+            await put_in(connection, elsewhere(request, why, message))
+        return Claimed(outcome="conflict", case=request.case, message=message, reason=why)
 
     async def _not_claimed(self, connection: AsyncConnection, request: ClaimRequest, start: Start) -> Claimed:
         """What does not read, or stands under a wrong name, takes no number away from whoever has it right.
@@ -340,7 +350,7 @@ def _as_held(row: RowMapping) -> Held:
     return Held(run=row["run"], generation=row["generation"], hash=row["hash"])
 
 
-async def _journalled(connection: AsyncConnection, request: ClaimRequest) -> str:
+async def _journalled(connection: AsyncConnection, request: ClaimRequest, case: str | None = None) -> str:
     """The start's bytes in the journal, once per run and content however often its first step is tried."""
     content = hashlib.sha256(request.data).hexdigest()
     kept = await keep_in(
@@ -350,7 +360,7 @@ async def _journalled(connection: AsyncConnection, request: ClaimRequest) -> str
             data=request.data,
             kind="requisition",
             key=f"start/{request.case}/{request.run}/{content[:16]}",
-            case=request.case,
+            case=request.case if case is None else case,
             trace=request.trace,
             at=request.as_of,
         ),

@@ -117,11 +117,14 @@ class Checks(DecidedCase):
         return True
 
     def _another_has_it(self, claimed: Claimed) -> None:
-        """Nothing is written to the case: it is another run's."""
+        """Nothing is written to the case: it is another run's, or another process's."""
         self._ready = True
         first = claimed.first or claimed.case
-        self.business_state, self.state, self.next_action = claimed.outcome, State.FAILED, f"see {first}"
-        workflow.set_current_details(f"**{claimed.outcome}** of {first}")
+        self.business_state, self.state = claimed.outcome, State.FAILED
+        self.next_action = claimed.reason or f"see {first}"
+        workflow.set_current_details(
+            f"**{claimed.outcome}**{f': {claimed.reason}' if claimed.reason else f' of {first}'}"
+        )
 
     def _begin(self, claimed: Claimed) -> None:
         requisition = self._requisition

@@ -26,9 +26,11 @@ from store.claim_rules import (
     Held,
     Numbered,
     Start,
+    elsewhere,
     judge,
     misfit,
     misnamed,
+    of_another,
     read_start,
     unread,
 )
@@ -71,6 +73,10 @@ class FakeClaims:
         return Announcement(outcome="new" if held is None else "same", case=case, started=started)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
+        if why := of_another(request.case):
+            message = await self._journalled(request, "dead", why, case="")
+            await self.put_unmatched(elsewhere(request, why, message))
+            return Claimed(outcome="conflict", case=request.case, message=message, reason=why)
         start = read_start(request)
         held = self.claims.get(request.case)
         right = self._right_one(request) if start.outcome else None
@@ -144,7 +150,7 @@ class FakeClaims:
             requisition=start.requisition if start else None,
         )
 
-    async def _journalled(self, request: ClaimRequest, state: str, reason: str = "") -> str:
+    async def _journalled(self, request: ClaimRequest, state: str, reason: str = "", case: str | None = None) -> str:
         content = hashlib.sha256(request.data).hexdigest()
         kept = await self.journal.keep(
             NewMessage(
@@ -152,7 +158,7 @@ class FakeClaims:
                 data=request.data,
                 kind="requisition",
                 key=f"start/{request.case}/{request.run}/{content[:16]}",
-                case=request.case,
+                case=request.case if case is None else case,
                 trace=request.trace,
                 at=request.as_of,
             )

@@ -204,6 +204,18 @@ class ClaimContract:
         assert found.outcome == "misnamed" and found.problem is not None
         assert (await stores.cases.claim(start(requisition(), "run-2"))).outcome == "claimed"
 
+    @pytest.mark.parametrize("data", [None, b"{}"], ids=["a requisition", "nothing readable"])
+    async def test_a_start_under_an_orders_name_is_listed_and_is_of_no_case(
+        self, stores: Stores, data: bytes | None
+    ) -> None:
+        request = start(requisition(), case="purchase_order/NGH/PO000054", **({"data": data} if data else {}))
+        for _ in range(2):  # its first step may be tried twice
+            found = await stores.cases.claim(request)
+            assert found.outcome == "conflict" and "a name of purchase_order" in found.reason
+        kept = await stores.journal.read(found.message)
+        assert kept is not None and (kept.data, kept.state, kept.case) == (request.data, "dead", "")
+        assert (await stores.cases.announce(request.case, "", "")).outcome == "new", "the name is still free"
+
 
 class ReadModelContract:
     async def test_the_last_change_is_the_status(self, stores: Stores) -> None:

@@ -11,7 +11,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 
-from canonical.cases import CaseStatus, State
+from canonical.cases import CaseChange, CaseStatus, State
 from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart, UnreadOrder
 from tests import build
@@ -235,3 +235,64 @@ async def test_the_genuine_order_is_placed_after_a_start_under_its_name_that_cou
     await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
     await case.until("sent to supplier", name)
     assert case.outside.steps(number) == ["create", "850"]
+
+
+@pytest.mark.parametrize(
+    "data", [build.requisition().model_dump_json().encode(), b"7"], ids=["a requisition", "nothing"]
+)
+async def test_a_requisition_started_under_an_orders_name_ends_and_the_genuine_order_is_placed(
+    case: Case, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    number = build.unique("PO")
+    monkeypatch.setattr(case.cases, "next_number", lambda: number)
+    name = f"purchase_order/NGH/{number}"
+    await case.start_raw(name, data)
+    ended = await case.result()
+    assert ended.business_state == "conflict" and "a name of purchase_order" in ended.next_action
+    assert nothing_happened(case, name)
+    (listed,) = case.cases.unmatched.values()
+    assert (listed.case, listed.order, listed.facility) == (name, number, "NGH") and "dismiss it" in listed.reason
+    await case.start(build.requisition(build.line("1", "ITM-1001", "1 BX")))
+    await case.until("sent to supplier", name)
+    assert case.outside.steps(number) == ["create", "850"]
+
+
+async def test_what_another_process_once_wrote_under_an_orders_name_is_not_the_order(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version before let a requisition be a case under that name; its run still holds the name."""
+    number = build.unique("PO")
+    monkeypatch.setattr(case.cases, "next_number", lambda: number)
+    name = f"purchase_order/NGH/{number}"
+    claim, ends_now = case.cases.claim, asyncio.Event()
+
+    async def slowly(request: ClaimRequest) -> Claimed:
+        if request.case == name:
+            await ends_now.wait()
+        return await claim(request)
+
+    monkeypatch.setattr(case.cases, "claim", slowly)
+    await case.start_raw(name, b"{}")
+    await case.cases.record(
+        CaseChange(
+            case=name,
+            process="procure_to_pay",
+            facility="NGH",
+            run="forged",
+            revision=1,
+            state=State.FAILED,
+            business_state="cancelled",
+            closed=True,
+            changed_at=NOW,
+        )
+    )
+    asked = build.requisition(build.line("1", "ITM-1001", "1 BX"))
+    await case.start(asked, skipping=True)
+    await case.until("ordered")
+    ends_now.set()
+    await ends(case, name)
+    await case.skip(timedelta(minutes=1), asked.case_id)
+    async with asyncio.timeout(PATIENCE):
+        while case.outside.steps(number) != ["create", "850"]:
+            await asyncio.sleep(0.02)
+    assert case.state(asked.case_id) == "ordered" and case.change(name).process == "purchase_order"
