@@ -71,7 +71,7 @@ class CaseActivities:
     @activity.defn
     async def keep_unreadable(self, what: UnreadableDecision) -> None:
         """Write what does not fit to the case, with the reason."""
-        await self._cases.keep_unreadable_decision(what.case, what.data, what.reason, what.at)
+        await self._cases.keep_unreadable_decision(what.case, what.data, what.reason, what.at, read=what.read)
 
     @activity.defn
     async def split_orders(self, request: OrdersRequest) -> Orders:

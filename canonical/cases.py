@@ -56,6 +56,8 @@ VERBS = (
     "cancel",
 )
 REASON_NEEDED = frozenset({"reject", "refuse", "cancel", "hold", "short_close"})
+# Who may end or mend a case whose facility nobody knows, of whichever facility they are.
+OF_THE_HOUSE = frozenset({"support", "admin"})
 REASON_KEPT = "reason in the case"  # stands wherever others look: nobody vouches for what a person writes in a reason
 
 
@@ -138,10 +140,14 @@ class DecisionToCheck(Canonical):
 
 
 class CheckedDecision(Canonical):
-    """A decision after the check of its seal: who it is by, with which roles, or why not."""
+    """A decision after the check of its seal: who it is by, with which roles, or why not.
+
+    ``elsewhere``: the register has no such facility as the case's; who decides is of another.
+    """
 
     decision: Decision
     verified: bool
+    elsewhere: bool = False
     employee: EmployeeId | None = None
     roles: tuple[str, ...] = ()
     why_not: str = ""
@@ -224,7 +230,8 @@ class BusinessEvent(Canonical):
 class CaseChange(Canonical):
     """The case as it now stands, for the read model: one write, with documents, lineage and events in it.
 
-    ``revision`` grows by one with each change; within a run a lower one only overwrites when it was said later (``changed_at``).
+    ``revision`` grows by one with each change of what a person decides on; within a run one that is not higher only overwrites
+    when it was said later (``changed_at``). ``decision``: what was decided and taken, in words; ``declined``: and was not.
     """
 
     case: str
@@ -247,6 +254,7 @@ class CaseChange(Canonical):
     documents: tuple[DocumentRef, ...] = ()
     events: tuple[BusinessEvent, ...] = ()
     decision: str = ""
+    declined: str = ""
     carried: str = ""
     closed: bool = False
     changed_at: datetime

@@ -288,8 +288,10 @@ class Cases(Protocol):
         """Check the seals of documents a case was given; one without a valid seal is kept as it came, with the reason."""
         ...
 
-    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
-        """A decision that does not fit is written to the case with the reason, never dropped."""
+    async def keep_unreadable_decision(
+        self, case: str, data: bytes, reason: str, at: datetime, *, read: bool = False
+    ) -> None:
+        """A decision that does not fit is written to the case with the reason, never dropped. ``read``: the case refused it."""
         ...
 
     async def trouble(self, trouble: Trouble) -> None:

@@ -364,7 +364,7 @@ class SendOrder(Canonical):
 
 
 class UnreadableDecision(Canonical):
-    """A decision or document signal that does not fit, as it came."""
+    """A decision or document signal that does not fit, as it came. ``read``: it is a decision, and the case refused it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -372,6 +372,7 @@ class UnreadableDecision(Canonical):
     data: bytes
     reason: Text
     at: datetime
+    read: bool = False
 
 
 class Alternatives(Canonical):

@@ -177,6 +177,10 @@ class Lookups(Protocol):
         """One supplier."""
         ...
 
+    async def knows_facility(self, code: str) -> bool:
+        """Whether the register has such a facility."""
+        ...
+
 
 class UnmatchedList(Protocol):
     """The list of documents without an open case, for a person to attach or set aside."""

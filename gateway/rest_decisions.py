@@ -91,7 +91,7 @@ async def decide(request: Request, case: str, who: Who, behind: Behind, key: Ide
         raise Problem(403, "not-allowed", "this key belongs to no person: a decision needs one")
     given = needed(key)
     body = await body_of(request)
-    await _of_facility(behind, who, case)
+    await _of_facility(behind, who, case, or_nobodys=True)
     message = await _kept(behind, who, case, given, body)
     try:
         decision = await without_reason(
@@ -130,10 +130,16 @@ def settle_decisions(intake: Intake) -> None:
     intake.add_route(DECISION, not_decided)
 
 
-async def _of_facility(behind: Doors, who: Caller, case: str) -> None:
-    """Another facility's case is as unknown as one that never was."""
+async def _of_facility(behind: Doors, who: Caller, case: str, *, or_nobodys: bool = False) -> None:
+    """Another facility's case is as unknown as one that never was.
+
+    ``or_nobodys``: one of a facility the register does not have is found too; who may decide about it, the case says.
+    """
     parts = case_parts(case)
-    if len(parts) < 3 or parts[1] != who.facility or await behind.cases.status(case) is None:
+    ours = len(parts) >= 3 and (
+        parts[1] == who.facility or (or_nobodys and not await behind.lookups.knows_facility(parts[1]))
+    )
+    if not ours or await behind.cases.status(case) is None:
         raise Problem(404, "not-found", "no case of that name at this facility")
 
 

@@ -8,14 +8,14 @@ from datetime import date, datetime
 from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.cases import REASON_KEPT, Actor, CheckedDecision, Decision, DecisionToCheck, seal_is_valid
-from canonical.parties import Employee
+from canonical.cases import OF_THE_HOUSE, REASON_KEPT, Actor, CheckedDecision, Decision, DecisionToCheck, seal_is_valid
+from canonical.parties import Employee, Facility
 from canonical.seals import document_seal_is_valid
 from canonical.steps import CheckedDocuments, DocumentsToCheck
 from store.case_tables import decisions
 from store.database import transaction
 from store.ids import now
-from store.register_reading import all_current, current, utc_today
+from store.register_reading import all_codes, all_current, current, utc_today
 from store.tables import api_keys
 
 DOCUMENT_UNSEALED = "no valid seal, given by Temporal's tools"
@@ -31,15 +31,19 @@ def unverified(request: DecisionToCheck) -> CheckedDecision:
     )
 
 
-def verified(request: DecisionToCheck, person: Employee | None) -> CheckedDecision:
+def verified(request: DecisionToCheck, person: Employee | None, *, elsewhere: bool = False) -> CheckedDecision:
     """A sealed decision, with the person behind its actor; without one nobody may give it.
+
+    ``elsewhere``: the case's facility is none of the register's, and the person of another: else nobody could end such a case.
 
     Why not goes into a failure, which Temporal keeps in clear: it names nobody.
     """
     if person is None or not person.active:
         why_not = f"{_NOBODY} (known by {request.decision.actor.known_by})"
         return CheckedDecision(decision=_told(request), verified=True, why_not=why_not)
-    return CheckedDecision(decision=_told(request), verified=True, employee=person.id, roles=person.roles)
+    return CheckedDecision(
+        decision=_told(request), verified=True, elsewhere=elsewhere, employee=person.id, roles=person.roles
+    )
 
 
 def _told(request: DecisionToCheck) -> Decision:
@@ -67,14 +71,25 @@ class StoredDecisions:
         sealed = self._seal_key and seal_is_valid(request.decision, request.case, self._seal_key)
         async with transaction(self._engine) as connection:
             if sealed and request.decision.actor.known_by != "temporal":
-                checked = verified(request, await self._person(connection, request))
+                checked = await self._verified(connection, request)
             else:
                 checked = unverified(request)
             await _keep(connection, request, checked)
         return checked
 
-    async def _person(self, connection: AsyncConnection, request: DecisionToCheck) -> Employee | None:
-        actor, facility, today = request.decision.actor, request.facility, self._today()
+    async def _verified(self, connection: AsyncConnection, request: DecisionToCheck) -> CheckedDecision:
+        facility, today = request.facility, self._today()
+        person = await self._person(connection, request.decision.actor, facility)
+        if person is not None or await current(connection, Facility, "facility", facility, facility, today) is not None:
+            return verified(request, person)
+        for known in await all_codes(connection, "facility", today):
+            person = await self._person(connection, request.decision.actor, known)
+            if person is not None and person.active and OF_THE_HOUSE & set(person.roles):
+                return verified(request, person, elsewhere=True)
+        return verified(request, None)
+
+    async def _person(self, connection: AsyncConnection, actor: Actor, facility: str) -> Employee | None:
+        today = self._today()
         if actor.known_by == "os_user":
             people = await all_current(connection, Employee, "employee", [facility], today, key=f"os_user:{actor.id}")
             return next((person for person in people if person.os_user == actor.id), None)
@@ -99,18 +114,21 @@ class StoredDecisions:
         async with transaction(self._engine) as connection:
             await connection.execute(insert(decisions).values(case=case, kind="taken", content=said, at=now()))
 
-    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
+    async def keep_unreadable_decision(
+        self, case: str, data: bytes, reason: str, at: datetime, *, read: bool = False
+    ) -> None:
         """A decision or document that does not fit is written to the case with the reason, never dropped."""
+        kind = "refused" if read else "unreadable"
         async with transaction(self._engine) as connection:
             asked = select(decisions.c.id).where(
                 decisions.c.case == case,
-                decisions.c.kind == "unreadable",
+                decisions.c.kind == kind,
                 decisions.c.data == data,
                 decisions.c.at == at,
             )
             if await connection.scalar(asked) is None:
                 await connection.execute(
-                    insert(decisions).values(case=case, kind="unreadable", content=reason, data=data, at=at)
+                    insert(decisions).values(case=case, kind=kind, content=reason, data=data, at=at)
                 )
 
 

@@ -77,7 +77,7 @@ class DocumentRow(Canonical):
 
 
 class DecisionRow(Canonical):
-    """What a person decided, or tried: ``kind`` is checked (as given), taken (by the case) or unreadable."""
+    """What a person decided, or tried: ``kind`` is checked (as given), taken or refused (by the case) or unreadable."""
 
     kind: str
     what: str

@@ -102,9 +102,12 @@ async def write(connection: AsyncConnection, change: CaseChange) -> bool:
     done = (await connection.execute(_PUT_CASE, _case(change))).one_or_none()
     if done is None:
         return False
-    if change.decision and not done.logged:
-        taken = {"case": change.case, "kind": "taken", "content": change.decision, "at": change.changed_at}
-        await connection.execute(insert(decisions), taken)
+    if (change.decision or change.declined) and not done.logged:
+        said = (("taken", change.decision), ("refused", change.declined))
+        rows = [
+            {"case": change.case, "kind": kind, "content": what, "at": change.changed_at} for kind, what in said if what
+        ]
+        await connection.execute(insert(decisions), rows)
     # Only now: what another run wrote of this case while we waited for its row must be seen, and go.
     before = (await connection.execute(_DROP_PARTS, {"of_case": change.case, "is_closed": change.closed})).one()
     if change.attention:
@@ -149,7 +152,7 @@ def _case(change: CaseChange) -> dict[str, Any]:
         "stopped": "",
         "opened_at": change.changed_at,
         "changed_at": change.changed_at,
-        "decision": change.decision,
+        "decision": "; ".join(filter(None, (change.decision, change.declined))),
     }
     return {f"new_{name}": value for name, value in values.items()}
 

@@ -67,6 +67,12 @@ async def all_current(
     return [model.model_validate_json(row.document) for row in await connection.execute(asked)]
 
 
+async def all_codes(connection: AsyncConnection, kind: str, as_of: date) -> list[str]:
+    """The codes of a kind that are in force on a day, in order."""
+    asked = select(register.c.code).where(register.c.kind == kind, register.c.valid_from <= as_of)
+    return list(await connection.scalars(asked.distinct().order_by(register.c.code)))
+
+
 def other_names(record: Canonical) -> set[str]:
     """The other names a record is looked up by."""
     if isinstance(record, Item):

@@ -111,6 +111,9 @@ class StoredLookups:
         found = await self._register.supplier(code)
         return _supplier(found) if found else None
 
+    async def knows_facility(self, code: str) -> bool:
+        return await self._register.facility(code) is not None
+
 
 def _supplier(supplier: Supplier) -> SupplierRow:
     """A supplier without its bank details."""

@@ -56,6 +56,8 @@ class CaseWorkflow(Reminded):
         self._documents: list[DocumentRef] = []
         self._events: list[BusinessEvent] = []
         self._decided: list[str] = []
+        self._declined: list[str] = []
+        self._unwritten = False  # something for our own store that changes nothing a person decides on
         self._ready = False  # claimed, and what an earlier run left is found: now a person may decide
         self._looking_again = False
         self._dirty = False
@@ -141,13 +143,15 @@ class CaseWorkflow(Reminded):
     async def _record(self, *, closed: bool = False) -> None:
         """Write the case to the read model and show it in the Temporal UI; nothing is written when nothing changed."""
         async with self._recording:
-            if not self._dirty and not closed:
+            if not self._dirty and not self._unwritten and not closed:
                 return
-            self._dirty = False
-            self.revision += 0 if self._numbered else 1
-            self._numbered = False
+            if self._dirty or closed:  # else what a person saw still stands, and so does its revision
+                self.revision += 0 if self._numbered else 1
+                self._numbered = False
+            self._dirty = self._unwritten = False
             documents, events, decided = tuple(self._documents), tuple(self._events), "; ".join(self._decided)
-            self._documents, self._events, self._decided = [], [], []
+            declined = "; ".join(self._declined)
+            self._documents, self._events, self._decided, self._declined = [], [], [], []
             self._show()
             change = CaseChange(
                 case=self.case,
@@ -170,6 +174,7 @@ class CaseWorkflow(Reminded):
                 documents=documents,
                 events=events,
                 decision=decided,
+                declined=declined,
                 carried=self._carried(),
                 closed=closed,
                 changed_at=workflow.now(),

@@ -32,6 +32,8 @@ ROLES = {
     "resume": frozenset({"buyer", "finance", "support", "admin", "requester"}),
     "cancel": frozenset({"buyer", "admin", "requester"}),
 }
+# What support and admin of any facility may do to a case whose own is none of the register's.
+FOR_THE_HOUSE = frozenset({"cancel", "correct"})
 # What Temporal and other systems are shown of a reason: its words may be anything, and stay in our own store.
 CANCELLED, REJECTED = f"cancelled: {REASON_KEPT}", f"rejected: {REASON_KEPT}"
 FINAL = frozenset({"closed", "cancelled", "refused", "rejected by supplier", "duplicate", "conflict", "unreadable"})
@@ -62,7 +64,7 @@ class DecidedCase(CaseWorkflow):
         try:
             return await self._decide(decision)
         except ApplicationError as refused:
-            self._log(f"{decision.verb} refused: {refused.message}")
+            self._decline(f"{decision.verb}: {refused.message}")
             raise
 
     @decide.validator
@@ -74,17 +76,32 @@ class DecidedCase(CaseWorkflow):
     @workflow.signal(name="decide")
     async def decide_by_signal(self, raw: RawValue) -> None:
         """A person's word by signal, as Temporal's own tools give it: what does not fit is kept with the reason."""
+        decision: Decision | None = None
         try:
             decision = _read(raw)
             await self._decide(decision)
         except ApplicationError as refused:
-            kept = UnreadableDecision(case=self.case, data=raw.payload.data, reason=refused.message, at=workflow.now())
+            kept = UnreadableDecision(
+                case=self.case,
+                data=raw.payload.data,
+                reason=f"{decision.verb}: {refused.message}"
+                if decision and decision.verb in VERBS
+                else refused.message,
+                at=workflow.now(),
+                read=decision is not None,
+            )
             await own_store(CaseActivities.keep_unreadable, kept, "keep a decision that does not fit")
-            self._log(f"decision refused: {refused.message}")
+            self._decline("")  # it is listed as it came
 
     def _log(self, what: str) -> None:
         self._decided.append(what)
         self._dirty = True
+        self._stirred += 1
+
+    def _decline(self, what: str) -> None:
+        """Nothing a person decides on has changed: what others have seen they may still decide about."""
+        self._declined += [what] if what else []
+        self._unwritten = True
         self._stirred += 1
 
     def _fits(self, decision: Decision) -> None:
@@ -124,12 +141,18 @@ class DecidedCase(CaseWorkflow):
         if not self._numbered:
             self.revision, self._numbered = self.revision + 1, True
         answer = Answer(
-            taken=True, message=f"{message}{marked}", business_state=self.business_state, revision=self.revision
+            taken=True, message=f"{message}{marked}", business_state=self._state_after(checked), revision=self.revision
         )
         if decision.id:
             self._answers[decision.id] = answer
         await self._record()  # what a person was told is taken is kept, whatever happens to this run
         return answer
+
+    def _state_after(self, checked: CheckedDecision) -> str:
+        """Where a decision just taken leaves the case: it moves there by itself, a moment after it has answered."""
+        if self._giving_up():
+            return "cancelling"
+        return "on hold" if self.held_by else self.business_state
 
     def _authorise(self, checked: CheckedDecision) -> None:
         verb = checked.decision.verb
@@ -145,13 +168,21 @@ class DecidedCase(CaseWorkflow):
         if checked.why_not:
             raise ApplicationError(checked.why_not, type="NotAllowed")
         self._separate_duties(checked)
+        if checked.elsewhere:
+            if verb not in FOR_THE_HOUSE:
+                verbs = " or ".join(sorted(FOR_THE_HOUSE))
+                why = f"the register has no such facility as this case's: support and admin of any may only {verbs} it"
+                raise ApplicationError(why, type="NotAllowed")
+            return
         if not self._role_fits(checked):
-            raise ApplicationError(
-                f"{verb} is not for the roles {', '.join(checked.roles) or 'none'}", type="NotAllowed"
-            )
+            raise ApplicationError(self._why_not_theirs(checked), type="NotAllowed")
 
     def _separate_duties(self, checked: CheckedDecision) -> None:
         """Refuse what this person may not do because of what they did before (or may have done, when nobody knows them)."""
+
+    def _why_not_theirs(self, checked: CheckedDecision) -> str:
+        """Why a verb is not for who gave it; names nobody."""
+        return f"{checked.decision.verb} is not for the roles {', '.join(checked.roles) or 'none'}"
 
     def _role_fits(self, checked: CheckedDecision) -> bool:
         return bool(ROLES.get(checked.decision.verb, frozenset()) & set(checked.roles))

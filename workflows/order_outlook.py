@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from canonical.cases import Attention, State
+    from canonical.cases import Attention, CheckedDecision, State
     from canonical.matching import RECEIPT_MISSING
     from workflows.order_decisions import Decisions
     from workflows.order_payments import payment_of
@@ -135,6 +135,13 @@ class Outlook(Decisions):
         return f"the supplier delivers line {', '.join(lines)}"
 
     # -- how it stands -------------------------------------------------------------------------------------------
+
+    def _state_after(self, checked: CheckedDecision) -> str:
+        if self._giving_up() or self.held_by:
+            return super()._state_after(checked)
+        if not self.progress.sends:  # its first steps are tried, or tried again
+            return "placing order"
+        return (self._parked_state() or self._progress_state(None))[0]
 
     def _summarise(self) -> None:
         self.lines = self.progress.line_states()

@@ -142,6 +142,27 @@ class Approvals(Checks):
             return super()._role_fits(checked) and checked.employee == self._requisition.requester
         return super()._role_fits(checked)
 
+    def _why_not_theirs(self, checked: CheckedDecision) -> str:
+        """Who has the role that is asked, and is not asked, hears that: the rules name people, by cost centre and amount."""
+        verb = checked.decision.verb
+        if verb not in ("approve", "reject") or self._step is None or self._step.role not in checked.roles:
+            return super()._why_not_theirs(checked)
+        centre, role = self._requisition.cost_centre, self._step.role
+        return f"{verb} as {role} is for those the approval rules name for cost centre {centre}, not for every {role}"
+
+    def _state_after(self, checked: CheckedDecision) -> str:
+        progress = self.progress
+        if progress.refused and not progress.orders:
+            return "refused"
+        if self._gave_up() or self.held_by or self._left:
+            return super()._state_after(checked)
+        if checked.decision.verb not in ("approve", "resume"):
+            return "checking"  # corrected, accepted or tried again: what then stands in the way is not known yet
+        if self.enriched is None or self.attention:
+            return super()._state_after(checked) if self.business_state != "on hold" else "checking"
+        asked = [step for step in self.enriched.approvals if not self._given(step)]
+        return "pending approval" if asked and not progress.approved else "approved"
+
     def _approve(self, checked: CheckedDecision) -> str:
         role = self._step.role if self._step else ""
         who = checked.employee or checked.decision.actor.known_by

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from canonical.cases import (
+    OF_THE_HOUSE,
     BusinessEvent,
     CaseChange,
     CaseStatus,
@@ -16,6 +17,7 @@ from canonical.cases import (
     Trouble,
     seal_is_valid,
 )
+from canonical.parties import Employee, Facility
 from canonical.seals import document_seal_is_valid
 from canonical.steps import (
     BudgetMove,
@@ -53,7 +55,8 @@ class FakeCases(FakeClaims):
         self.events: dict[str, BusinessEvent] = {}
         self.checked: list[CheckedDecision] = []
         self.reasons: dict[tuple[str, str], str] = {}
-        self.unreadable: list[tuple[str, bytes, str]] = []
+        self.unreadable: list[tuple[str, bytes, str]] = []  # whatever did not fit
+        self.refused: list[tuple[str, str]] = []  # of it, what was read as a decision
         self.in_trouble: dict[tuple[str, str, str], Trouble] = {}
         self.invoices: dict[str, InvoiceCheck] = {}
 
@@ -98,10 +101,20 @@ class FakeCases(FakeClaims):
         ):
             checked = unverified(request)
         else:
-            person = self.register.person(request.facility, actor.id, by_login=actor.known_by == "os_user")
-            checked = verified(request, person)
+            person, elsewhere = self._decides(request)
+            checked = verified(request, person, elsewhere=elsewhere)
         self.checked.append(checked)
         return checked
+
+    def _decides(self, request: DecisionToCheck) -> tuple[Employee | None, bool]:
+        actor, facilities = request.decision.actor, [r.code for r in self.register.records if isinstance(r, Facility)]
+        by_login = actor.known_by == "os_user"
+        person = self.register.person(request.facility, actor.id, by_login=by_login)
+        if person is not None or request.facility in facilities:
+            return person, False
+        people = [self.register.person(facility, actor.id, by_login=by_login) for facility in facilities]
+        fit = [person for person in people if person and person.active and OF_THE_HOUSE & set(person.roles)]
+        return (fit[0], True) if fit else (None, False)
 
     async def check_documents(self, request: DocumentsToCheck) -> CheckedDocuments:
         key, case = self.seal_key, request.case
@@ -111,7 +124,11 @@ class FakeCases(FakeClaims):
                 await self.keep_unreadable_decision(case, data, DOCUMENT_UNSEALED, request.as_of)
         return CheckedDocuments(sealed=sealed)
 
-    async def keep_unreadable_decision(self, case: str, data: bytes, reason: str, at: datetime) -> None:
+    async def keep_unreadable_decision(
+        self, case: str, data: bytes, reason: str, at: datetime, *, read: bool = False
+    ) -> None:
+        if read:
+            self.refused.append((case, reason))
         if (case, data, reason) not in self.unreadable:
             self.unreadable.append((case, data, reason))
 

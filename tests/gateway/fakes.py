@@ -183,6 +183,9 @@ class FakeLookups:
     async def supplier(self, code: str) -> SupplierRow | None:
         return SupplierRow(code=code) if code == "ALPINE" else None
 
+    async def knows_facility(self, code: str) -> bool:
+        return code in ("NGH", "SGH")
+
 
 def stands(
     case: str, *, revision: int = 3, business_state: str = "sent to supplier", closed: bool = False

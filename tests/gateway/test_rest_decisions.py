@@ -60,6 +60,16 @@ async def test_another_facilitys_case_is_unknown(house: House) -> None:
     assert (await house.get(path)).json()[0]["what"] == "approved"
 
 
+async def test_a_case_of_a_facility_nobody_has_is_not_unknown(house: House) -> None:
+    case = "procure_to_pay/NHG/app/TYPO1"
+    await house.cases.record(stands(case))
+    answer = await house.post(
+        {"verb": "cancel", "reason": "a typing error"}, by="person", path=f"/v1/cases/{case}/decisions"
+    )
+    assert answer.json()["taken"] is True and [name for name, _ in house.engine.decided] == [case]
+    problem(await house.get(f"/v1/cases/{case}/decisions"), 404, "not-found")
+
+
 async def test_a_misspelt_decision_is_refused_with_its_path(house: House) -> None:
     await house.cases.record(stands(ORDER_CASE))
     told = problem(

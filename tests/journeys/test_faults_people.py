@@ -250,8 +250,8 @@ async def test_only_who_may_decides_on_what_they_have_seen_with_a_reason_and_onc
     asked = await waiting(hospital, "D")
     seen = (await asked.until("pending approval"))["status"]["revision"]
 
-    for who in (SURGERY.manager, BUYER):
-        assert "not for the roles" in await refused(hospital, who, asked, 403, "not-allowed", verb="approve")
+    for who, why in ((SURGERY.manager, "for those the approval rules name"), (BUYER, "not for the roles")):
+        assert why in await refused(hospital, who, asked, 403, "not-allowed", verb="approve")
     said = await refused(hospital, REQUESTER, asked, 403, "not-allowed", verb="approve")
     assert "who asks may not approve" in said
     said = await refused(hospital, SENDER, asked, 403, "not-allowed", verb="approve")

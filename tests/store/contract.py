@@ -12,7 +12,7 @@ import pytest
 from canonical.base import content_hash
 from canonical.cases import Actor, Attention, CaseChange, Decision, DecisionToCheck, LineState, Trouble
 from canonical.messages import NewMessage
-from canonical.parties import Employee
+from canonical.parties import Employee, Facility
 from canonical.ports import Unmatched
 from canonical.seals import sealed_document
 from canonical.steps import DocumentsToCheck, SupplierDocument
@@ -204,11 +204,11 @@ class ClaimContract:
         assert found.outcome == "misnamed" and found.problem is not None
         assert (await stores.cases.claim(start(requisition(), "run-2"))).outcome == "claimed"
 
-    @pytest.mark.parametrize("data", [None, b"{}"], ids=["a requisition", "nothing readable"])
-    async def test_a_start_under_an_orders_name_is_listed_and_is_of_no_case(
-        self, stores: Stores, data: bytes | None
-    ) -> None:
-        request = start(requisition(), case="purchase_order/NGH/PO000054", **({"data": data} if data else {}))
+    @pytest.mark.parametrize(
+        "data", [requisition().model_dump_json().encode(), b"{}"], ids=["a requisition", "nothing"]
+    )
+    async def test_a_start_under_an_orders_name_is_listed_and_is_of_no_case(self, stores: Stores, data: bytes) -> None:
+        request = start(requisition(), case="purchase_order/NGH/PO000054", data=data)
         for _ in range(2):  # its first step may be tried twice
             found = await stores.cases.claim(request)
             assert found.outcome == "conflict" and "a name of purchase_order" in found.reason
@@ -313,6 +313,20 @@ class DecisionContract:
         found = await stores.cases.check(self.ask(Actor(id="root", known_by="os_user")))
         assert found.employee is None and "os_user" in found.why_not and "root" not in found.why_not
 
+    async def test_a_case_of_a_facility_nobody_has_is_for_support_and_admin_of_any(self, stores: Stores) -> None:
+        await stores.extra["site"](Facility(code="NGH", name="Northfield"))
+        await stores.employ(Employee(id="E-7", facility="NGH", roles=("buyer",), os_user="seven"))
+        await stores.employ(Employee(id="E-8", facility="NGH", roles=("support",), os_user="eight"))
+        found = {}
+        for facility in ("NHG", "NGH", "unknown"):
+            for login in ("seven", "eight"):
+                asked = self.ask(Actor(id=login, known_by="os_user")).model_copy(update={"facility": facility})
+                checked = await stores.cases.check(asked)
+                found[facility, login] = (checked.employee, checked.elsewhere)
+        assert found["NHG", "eight"] == found["unknown", "eight"] == ("E-8", True)
+        assert found["NHG", "seven"] == found["unknown", "seven"] == (None, False)
+        assert (found["NGH", "seven"], found["NGH", "eight"]) == (("E-7", False), ("E-8", False))
+
     async def test_an_inactive_or_foreign_person_may_not(self, stores: Stores) -> None:
         await stores.employ(Employee(id="E-8", facility="NGH", active=False, os_user="eight"))
         await stores.employ(Employee(id="E-9", facility="OTHER", os_user="nine"))
@@ -357,6 +371,7 @@ class DecisionContract:
     async def test_a_decision_nobody_can_read_is_kept(self, stores: Stores) -> None:
         await stores.cases.keep_unreadable_decision("c", b"\x00{", "not a decision", NOW)
         await stores.cases.keep_unreadable_decision("c", b"\x00{", "not a decision", NOW)
+        await stores.cases.keep_unreadable_decision("c", b"{}", "hold: the case is closed", NOW, read=True)
         assert await stores.extra["unreadable"]("c") == [(b"\x00{", "not a decision")]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.parties import CostCentre, Employee
+from canonical.parties import CostCentre, Employee, Facility
 from store.case_tables import decisions
 from store.cases import StoredCases
 from store.journal import StoredJournal
@@ -33,6 +33,9 @@ class TestOurDatabase(StoreContract):
         async def employ(person: Employee) -> None:
             await put(engine, "employee", person.facility, person.id, person)
 
+        async def site(facility: Facility) -> None:
+            await put(engine, "facility", facility.code, facility.code, facility)
+
         async def budget(centre: CostCentre) -> None:
             await put(engine, "cost_centre", centre.facility, centre.code, centre)
 
@@ -43,7 +46,7 @@ class TestOurDatabase(StoreContract):
             committed=StoredRegister(engine).committed,
             employ=employ,
             budget=budget,
-            extra={"troubles": cases.troubles, "unmatched": cases.unmatched, "unreadable": unreadable},
+            extra={"troubles": cases.troubles, "unmatched": cases.unmatched, "unreadable": unreadable, "site": site},
         )
 
 
@@ -56,6 +59,9 @@ class TestFakes(StoreContract):
         async def employ(person: Employee) -> None:
             cases.register.put(person)
 
+        async def site(facility: Facility) -> None:
+            cases.register.put(facility)
+
         async def budget(centre: CostCentre) -> None:
             cases.register.put(centre)
 
@@ -66,7 +72,8 @@ class TestFakes(StoreContract):
             return [trouble for trouble in cases.in_trouble.values() if trouble.case == case]
 
         async def unreadable(case: str) -> list[tuple[bytes, str]]:
-            return [(data, reason) for owner, data, reason in cases.unreadable if owner == case]
+            kept = [(data, reason) for owner, data, reason in cases.unreadable if owner == case]
+            return [one for one in kept if (case, one[1]) not in cases.refused]
 
         return Stores(
             journal=journal,
@@ -75,5 +82,5 @@ class TestFakes(StoreContract):
             committed=cases.register.committed,
             employ=employ,
             budget=budget,
-            extra={"troubles": troubles, "unmatched": unmatched, "unreadable": unreadable},
+            extra={"troubles": troubles, "unmatched": unmatched, "unreadable": unreadable, "site": site},
         )

@@ -208,6 +208,21 @@ async def test_decisions_are_listed_as_they_were_given_with_what_became_of_them(
     assert (checked.reason, unreadable.kind, unreadable.what) == ("needed", "unreadable", "not a decision")
 
 
+async def test_what_was_refused_is_listed_once_and_as_refused(cases: StoredCases, queries: StoredQueries) -> None:
+    await cases.record(change("c", 1))
+    word = {"declined": "approve: who asks may not approve", "changed_at": NOW + timedelta(minutes=5)}
+    for _ in range(2):  # a step taken again; nothing changed, so its revision is the last one's
+        await cases.record(change("c", 1, **word))
+    await cases.record(change("c", 2, decision="hold by E-1: on hold", changed_at=NOW + timedelta(minutes=6)))
+    at = NOW + timedelta(minutes=7)
+    await cases.keep_unreadable_decision("c", b"{}", "release: is not open now", at, read=True)
+    assert [(row.kind, row.what) for row in await queries.decisions("c")] == [
+        ("refused", "approve: who asks may not approve"),
+        ("taken", "hold by E-1: on hold"),
+        ("refused", "release: is not open now"),
+    ]
+
+
 async def test_the_words_of_a_reason_are_shown_with_the_decision_and_go_no_further(
     queries: StoredQueries, cases: StoredCases
 ) -> None:
