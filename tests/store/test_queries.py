@@ -210,9 +210,9 @@ async def test_decisions_are_listed_as_they_were_given_with_what_became_of_them(
 
 async def test_what_was_refused_is_listed_once_and_as_refused(cases: StoredCases, queries: StoredQueries) -> None:
     await cases.record(change("c", 1))
-    word = {"declined": "approve: who asks may not approve", "changed_at": NOW + timedelta(minutes=5)}
+    why, later = "approve: who asks may not approve", NOW + timedelta(minutes=5)
     for _ in range(2):  # a step taken again; nothing changed, so its revision is the last one's
-        await cases.record(change("c", 1, **word))
+        await cases.record(change("c", 1, declined=why, changed_at=later))
     await cases.record(change("c", 2, decision="hold by E-1: on hold", changed_at=NOW + timedelta(minutes=6)))
     at = NOW + timedelta(minutes=7)
     await cases.keep_unreadable_decision("c", b"{}", "release: is not open now", at, read=True)
