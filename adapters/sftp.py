@@ -10,6 +10,7 @@ import asyncio
 import posixpath
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +18,12 @@ import asyncssh
 
 from canonical.errors import Rejected, Throttled, Unavailable
 from canonical.parties import Partner
-from canonical.ports import MailboxFile
+from canonical.ports import FAILED, UNFINISHED, MailboxFile
 
 TAKEN: Final = ".taken"
 LARGEST: Final = 64 * 1024 * 1024
 TOO_MANY_CONNECTIONS: Final = asyncssh.DISC_TOO_MANY_CONNECTIONS
 SYSTEM: Final = "supplier"
-MOST_TIMES_TAKEN: Final = 1000
 Pinned = tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]  # trusted, authorities, revoked
 
 
@@ -82,11 +82,11 @@ class SftpMailbox:
                 assert isinstance(data, bytes)
             after = await client.stat(path)
         if len(data) != (after.size or 0) or before.mtime != after.mtime:
-            raise Unavailable(f"{name} is still being written", system=SYSTEM)
+            raise Unavailable(f"{name} is still being written", code=UNFINISHED, system=SYSTEM)
         return data
 
     async def take(self, name: str) -> None:
-        """Move a kept file out of the way; one that lies there under the same name stays, this one gets a number."""
+        """Move a kept file out of the way; one that lies there under the same name stays, this one gets the time (UTC) behind it."""
         source = self._path(self._partner.mailbox_get, name)
         folder = posixpath.join(self._partner.mailbox_get, TAKEN)
         async with self._session() as client:
@@ -95,12 +95,10 @@ class SftpMailbox:
                     return  # taken by an earlier try
                 raise Rejected(f"{name} is not in the mailbox", code="not-found", system=SYSTEM)
             await client.makedirs(folder, exist_ok=True)
-            for number in range(MOST_TIMES_TAKEN):
-                target = posixpath.join(folder, f"{name}.{number}" if number else name)
-                if not await client.exists(target):
-                    await client.rename(source, target)
-                    return
-        raise Rejected(f"{name} was taken {MOST_TIMES_TAKEN} times", code="data-invalid", system=SYSTEM)
+            target = posixpath.join(folder, name)
+            if await client.exists(target):  # the time never runs out, however often a partner uses one name
+                target = f"{target}.{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+            await client.rename(source, target)
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -130,7 +128,9 @@ class SftpMailbox:
             self._forget()
             raise Unavailable(f"{who}'s mailbox was lost", system=SYSTEM) from lost
         except asyncssh.SFTPError as failed:
-            raise Unavailable(f"{who}'s mailbox failed ({type(failed).__name__})", system=SYSTEM) from failed
+            raise Unavailable(
+                f"{who}'s mailbox failed ({type(failed).__name__})", code=FAILED, system=SYSTEM
+            ) from failed
         except asyncssh.HostKeyNotVerifiable as stranger:
             raise Rejected(
                 f"{who}'s mailbox shows another host key than the pinned one", code="host-key", system=SYSTEM

@@ -12,6 +12,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from canonical.errors import FasciaError
+from canonical.messages import LEFT_IN_MAILBOX
 from stack import doctor, questions
 from stack.doctor import Check, Finding
 from store import migrate
@@ -71,8 +72,10 @@ async def partner_sftp(settings: Settings) -> Finding:
     engine = open_engine(settings.database_url.get_secret_value(), pool=1)
     try:
         from store.register_reading import RegisterReading
+        from store.unmatched import StoredUnmatched
 
         partners = await RegisterReading(engine).partners()
+        left = await StoredUnmatched(engine).count(LEFT_IN_MAILBOX)
     except FasciaError as error:
         return Finding("partner_sftp", "fail", "", f"the register cannot be read: {error.message}", MIGRATE)
     finally:
@@ -87,6 +90,11 @@ async def partner_sftp(settings: Settings) -> Finding:
     if silent:
         fix = "ask the partner, or correct its row in the register"
         return Finding("partner_sftp", "fail", address, f"no SFTP server answers for {', '.join(silent)}", fix)
+    if left:
+        text = f"{len(hosted)} mailboxes answer; {left} files in them cannot be taken in"
+        return Finding(
+            "partner_sftp", "warn", address, text, f"fascia unmatched list, kind {LEFT_IN_MAILBOX} (docs/runbook.md)"
+        )
     return Finding("partner_sftp", "ok", address, f"{len(hosted)} mailboxes answer")
 
 

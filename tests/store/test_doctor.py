@@ -1,0 +1,59 @@
+"""What ``fascia doctor`` reads in our own tables: it warns of what no part itself would tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.messages import LEFT_IN_MAILBOX
+from canonical.parties import Partner
+from canonical.ports import Unmatched
+from cli import checks
+from store.register import StoredRegister
+from store.unmatched import StoredUnmatched
+from workers.settings import Settings
+
+NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(server: str, tmp_path: Path) -> Settings:
+    return Settings.model_validate({"home": tmp_path, "database_url": f"{server}/fascia".replace("+asyncpg", "")})
+
+
+@pytest.fixture
+async def ssh_port() -> AsyncIterator[int]:
+    """Somebody who greets as an SFTP server does."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-test\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_file_left_in_a_mailbox_is_warned_of_until_a_person_settled_it(
+    engine: AsyncEngine, settings: Settings, ssh_port: int
+) -> None:
+    partner = Partner(
+        code="ALPINE", id="ALPINEMED", our_id="FASCIANGH", mailbox_host="127.0.0.1", mailbox_port=ssh_port
+    )
+    report = await StoredRegister(engine).load("partner", [partner], "hospital")
+    assert report.loaded == 1, report.refused
+    assert (await checks.partner_sftp(settings)).state == "ok"
+    stored = StoredUnmatched(engine)
+    await stored.put_unmatched(Unmatched(id="u-1", kind=LEFT_IN_MAILBOX, reason="forbidden", message="m-1", at=NOW))
+    await stored.put_unmatched(Unmatched(id="u-2", kind="invoice", reason="no order", message="m-2", at=NOW))
+    found = await checks.partner_sftp(settings)
+    assert found.state == "warn" and "1 files in them cannot be taken in" in found.text
+    assert "unmatched list" in found.fix
+    await stored.set_aside("u-1", by="E-IT", why="mended")
+    assert (await checks.partner_sftp(settings)).state == "ok"
