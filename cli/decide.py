@@ -168,12 +168,20 @@ async def give(out: Output, name: str, decision: Decision, verb: Verb, *, yes: b
         try:
             answer = await house.decide(view.case, decision)
         except Unavailable as away:
-            hint = f"safe to repeat: add `--id {decision.id} --revision {decision.revision}`"
-            raise Unavailable(f"{away.message}; {hint}", code=away.code, system=away.system) from away
+            raise _NoAnswer(away, decision) from away
     out.data(
         {"case": view.case, "decision": decision.id, **answer.model_dump()},
         lambda: [answer.message, f"{view.case} is now {answer.business_state}"],
     )
+
+
+class _NoAnswer(Unavailable):
+    """Nothing answered a decision, which is no word on whether it is taken: the same one again is answered, not decided twice."""
+
+    def __init__(self, away: Unavailable, decision: Decision) -> None:
+        super().__init__(away.message, code=away.code, system=away.system)
+        again = f"`--id {decision.id} --revision {decision.revision}`"
+        self.hint = f"repeat it with {again}: it is one decision, however often it is sent"
 
 
 async def _seen(house: House, name: str) -> CaseView:

@@ -121,11 +121,11 @@ def test_a_decision_nobody_answered_says_how_to_repeat_it(fascia: Fascia, house:
         pass
 
     async def away(case: str, decision: object) -> None:
-        raise Unavailable("not decided, safe to repeat")
+        raise Unavailable("no answer yet: it is safe to repeat")
 
     house.decide = away  # type: ignore[assignment]
     ended = fascia("case", "accept", ORDER, "--id", "d-1")
-    assert ended.code == 7 and "--id d-1 --revision 7" in ended.err
+    assert ended.code == 7 and "--id d-1 --revision 7" in ended.err and ended.err.count("safe to repeat") == 1
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("correct", "resume")])
