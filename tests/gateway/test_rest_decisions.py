@@ -131,3 +131,11 @@ async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: H
     )
     assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"  # type: ignore[index]
     assert house.engine.decided == []
+
+
+async def test_a_decision_with_two_verbs_is_none(house: House) -> None:
+    await house.cases.record(stands(ORDER_CASE))
+    body = b'{"verb": "hold", "reason": "x", "verb": "approve"}'
+    answer = await house.post(body, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions")
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.verb"  # type: ignore[index]
+    assert house.engine.decided == []
