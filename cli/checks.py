@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from canonical.errors import FasciaError
 from canonical.messages import LEFT_IN_MAILBOX
 from stack import doctor, questions
-from stack.doctor import Check, Finding
+from stack.doctor import Check, Finding, State
 from store import migrate
 from store.database import open_engine
 from workers.namespace import RETENTION, TABLE
@@ -22,6 +22,7 @@ from workers.settings import Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
 MIGRATE = "fascia migrate"
+WAITING_CASES = "fascia case list --waiting"
 
 
 async def database(settings: Settings) -> Finding:
@@ -63,6 +64,31 @@ async def temporal(settings: Settings) -> Finding:
         text = f"closed cases vanish after {retention.days} days, not {RETENTION.days}"
         return replace(found, state="warn", text=text, fix=NAMESPACE_COMMAND)
     return replace(found, text=f"{found.text}, kept {retention.days} days, {len(TABLE)} search attributes")
+
+
+async def erp(settings: Settings) -> Finding:
+    """The ERP answers, and how many cases wait for it all the same (or because it does not)."""
+    found = await doctor.erp(settings)
+    if not (waiting := (await _waiting(settings)).get("erp")):
+        return found
+    state: State = "warn" if found.state == "ok" else found.state
+    text, fix = f"{found.text}; {waiting} cases wait for it", found.fix or WAITING_CASES
+    return replace(found, state=state, text=text, fix=fix)
+
+
+async def _waiting(settings: Settings) -> Mapping[str, int]:
+    """How many cases wait for each outside system; none where that cannot be read: the part database says so."""
+    if (await doctor.database(settings)).state != "ok":
+        return {}
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.queries import StoredQueries
+
+        return await StoredQueries(engine).waiting_for()
+    except (FasciaError, SQLAlchemyError):
+        return {}
+    finally:
+        await engine.dispose()
 
 
 async def partner_sftp(settings: Settings) -> Finding:
@@ -153,7 +179,7 @@ CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
     "temporal_ui": doctor.temporal_ui,
-    "erp": doctor.erp,
+    "erp": erp,
     "partner_sftp": partner_sftp,
     "api": doctor.api,
     "mllp": mllp,

@@ -46,6 +46,7 @@ class CaseFilter(Canonical):
     state: str = ""
     supplier: str = ""
     attention: bool = False
+    waiting: bool = False
     everything: bool = False
     search: str = ""
 

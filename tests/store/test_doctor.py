@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.cases import Trouble
 from canonical.messages import LEFT_IN_MAILBOX
 from canonical.parties import Partner
 from canonical.ports import Unmatched
 from cli import checks
+from stack import doctor
+from stack.doctor import Finding, State
+from store.cases import StoredCases
 from store.register import StoredRegister
 from store.unmatched import StoredUnmatched
+from tests.store.build import SEAL_KEY, change
 from workers.settings import Settings
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -57,3 +62,23 @@ async def test_a_file_left_in_a_mailbox_is_warned_of_until_a_person_settled_it(
     assert "unmatched list" in found.fix
     await stored.set_aside("u-1", by="E-IT", why="mended")
     assert (await checks.partner_sftp(settings)).state == "ok"
+
+
+@pytest.mark.parametrize(("answers", "state"), [("ok", "warn"), ("fail", "fail")])
+async def test_how_many_cases_wait_for_the_erp_is_said_whether_it_answers_or_not(
+    engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch, answers: State, state: State
+) -> None:
+    async def erp(_: Settings) -> Finding:
+        return Finding("erp", answers, "http://erp", "tryton 8.2")
+
+    monkeypatch.setattr(doctor, "erp", erp)
+    assert await checks.erp(settings) == await erp(settings)
+    cases = StoredCases(engine, SEAL_KEY)
+    for name in ("a", "b"):
+        await cases.record(change(name))
+        for step in ("create", "receive"):
+            await cases.trouble(Trouble(case=name, system="erp", step=step, since=NOW, message="no answer"))
+    await cases.trouble(Trouble(case="a", system="supplier", step="send", since=NOW, message="no answer"))
+    found = await checks.erp(settings)
+    assert (found.state, found.text) == (state, "tryton 8.2; 2 cases wait for it")
+    assert found.fix == "fascia case list --waiting"
