@@ -22,6 +22,7 @@ from workers.settings import Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
 MIGRATE = "fascia migrate"
+STUCK = 15.0  # seconds without a sign of life; a process gives one every five
 WAITING_CASES = "fascia case list --waiting"
 
 
@@ -89,6 +90,27 @@ async def _waiting(settings: Settings) -> Mapping[str, int]:
         return {}
     finally:
         await engine.dispose()
+
+
+async def workers(settings: Settings) -> Finding:
+    """Somebody asks Temporal for work, and our processes gave signs of life lately: one that is stuck still asks for a minute."""
+    found = await doctor.workers(settings)
+    if found.state != "ok" or (await doctor.database(settings)).state != "ok":
+        return found
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.marks import StoredMarks
+
+        silent = {name: await StoredMarks(engine).silent_for(name) for name in ("worker", "loops")}
+    except (FasciaError, SQLAlchemyError):
+        return found  # the part database says what is wrong with it
+    finally:
+        await engine.dispose()
+    stuck = [f"{name} for {seconds:.0f} s" for name, seconds in silent.items() if seconds and seconds > STUCK]
+    if stuck:
+        fix = "it is stuck or gone: see its log, end it and start it anew"
+        return replace(found, state="fail", text=f"no sign of life from {', '.join(stuck)}", fix=fix)
+    return found
 
 
 async def partner_sftp(settings: Settings) -> Finding:
@@ -183,6 +205,6 @@ CHECKS: Mapping[str, Check] = {
     "partner_sftp": partner_sftp,
     "api": doctor.api,
     "mllp": mllp,
-    "workers": doctor.workers,
+    "workers": workers,
     "channels": channels,
 }

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import Trouble
+from canonical.errors import Unavailable
 from canonical.messages import LEFT_IN_MAILBOX
 from canonical.parties import Partner
 from canonical.ports import Unmatched
@@ -18,9 +20,11 @@ from cli import checks
 from stack import doctor
 from stack.doctor import Finding, State
 from store.cases import StoredCases
+from store.marks import StoredMarks
 from store.register import StoredRegister
 from store.unmatched import StoredUnmatched
 from tests.store.build import SEAL_KEY, change
+from workers import __main__ as programs
 from workers.settings import Settings
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -82,3 +86,49 @@ async def test_how_many_cases_wait_for_the_erp_is_said_whether_it_answers_or_not
     found = await checks.erp(settings)
     assert (found.state, found.text) == (state, "tryton 8.2; 2 cases wait for it")
     assert found.fix == "fascia case list --waiting"
+
+
+async def test_a_worker_that_is_stuck_is_no_worker_though_its_question_to_temporal_still_stands(
+    engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def polled(_: Settings) -> Finding:
+        return Finding("workers", "ok", "task queues", "work is being asked for")
+
+    monkeypatch.setattr(doctor, "workers", polled)
+    assert (await checks.workers(settings)).state == "ok", "workers of before this version give no signs"
+    marks = StoredMarks(engine)
+    for name in ("worker", "loops"):
+        await marks.beat(name)
+    assert (await checks.workers(settings)).state == "ok"
+    async with engine.begin() as connection:
+        await connection.execute(text("update marks set at = at - interval '25 s' where name = 'alive/worker'"))
+    found = await checks.workers(settings)
+    assert found.state == "fail" and "no sign of life from worker for 25 s" in found.text and found.fix
+    await marks.beat("worker")
+    assert (await checks.workers(settings)).state == "ok"
+
+
+async def test_a_process_gives_signs_of_life_until_it_stops_and_goes_on_after_our_store_was_away(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Parts:
+        marks = StoredMarks(engine)
+        beats = 0
+
+    class Away(StoredMarks):
+        async def beat(self, name: str) -> None:
+            Parts.beats += 1
+            if Parts.beats == 1:
+                raise Unavailable("our store does not answer", system="store")
+            await super().beat(name)
+
+    Parts.marks = Away(engine)
+    monkeypatch.setattr(programs, "BEAT", 0.01)
+    stop = asyncio.Event()
+    running = asyncio.create_task(programs.says_it_is_alive("worker", Parts(), stop))  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        while await Parts.marks.silent_for("worker") is None:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    assert Parts.beats > 1
