@@ -115,6 +115,9 @@ class DoorHouse:
         path = f"/v1/cases/{quote(case, safe='/')}/decisions"
         return Answer.model_validate(await self._post(path, body, decision.id))
 
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        return "who the key's person is and what they may: the door and the case check that when the decision is given"
+
     async def resume(self, case: str, reason: str) -> Resumed:
         self._elsewhere()
 

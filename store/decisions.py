@@ -67,14 +67,20 @@ class StoredDecisions:
         sealed = self._seal_key and seal_is_valid(request.decision, request.case, self._seal_key)
         async with transaction(self._engine) as connection:
             if sealed and request.decision.actor.known_by != "temporal":
-                checked = verified(request, await self._person(connection, request))
+                person = await self._person(connection, request.facility, request.decision.actor)
+                checked = verified(request, person)
             else:
                 checked = unverified(request)
             await _keep(connection, request, checked)
         return checked
 
-    async def _person(self, connection: AsyncConnection, request: DecisionToCheck) -> Employee | None:
-        actor, facility, today = request.decision.actor, request.facility, self._today()
+    async def person(self, facility: str, actor: Actor) -> Employee | None:
+        """Who is behind an actor at a facility, as a decision's check finds them."""
+        async with transaction(self._engine) as connection:
+            return await self._person(connection, facility, actor)
+
+    async def _person(self, connection: AsyncConnection, facility: str, actor: Actor) -> Employee | None:
+        today = self._today()
         if actor.known_by == "os_user":
             people = await all_current(connection, Employee, "employee", [facility], today, key=f"os_user:{actor.id}")
             return next((person for person in people if person.os_user == actor.id), None)

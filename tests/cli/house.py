@@ -197,6 +197,10 @@ class FakeHouse:
     async def case(self, case: str) -> CaseView | None:
         return self.the_cases.get(case)
 
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        self.fail()
+        return "whether this step is yours"
+
     async def decide(self, case: str, decision: Decision) -> Answer:
         self.fail()
         self.decided.append((case, decision))
