@@ -273,14 +273,19 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=gone)
     )
+    strange = case()
+    await client.start_workflow("NoSuch", "x", id=strange, task_queue=temporal.PROCESSES)
     sweep = EngineSweep(cases, TemporalRuns(client), marks)
     expected = {terminated: "stopped outside", deleted: "stopped outside", broken: "engine fault"}
 
     async def shown() -> dict[str, str]:
         return {one.case: one.stopped for one in await cases.stopped_page("", 100) if one.case in names}
 
+    async def strangers() -> list[str]:
+        return [one.case for one in await cases.unmatched(limit=1000) if one.kind == "run"]
+
     async with asyncio.timeout(60):
-        while await shown() != expected:
+        while await shown() != expected or strange not in await strangers():
             await sweep.once()
             await asyncio.sleep(1)
     await client.start_workflow("ProcureToPay", "x", id=terminated, task_queue=temporal.PROCESSES)
@@ -288,7 +293,7 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
         while terminated in await shown():
             await sweep.once()
             await asyncio.sleep(1)
-    for name in [*healthy, terminated, broken]:
+    for name in [*healthy, terminated, broken, strange]:
         await client.get_workflow_handle(name).terminate("by a test")
     await database.dispose()
 
