@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,6 @@ from canonical.ports import MailboxFile
 TAKEN: Final = ".taken"
 LARGEST: Final = 64 * 1024 * 1024
 SYSTEM: Final = "supplier"
-MOST_TIMES_TAKEN: Final = 1000
 
 
 class SftpMailbox:
@@ -65,7 +65,7 @@ class SftpMailbox:
         return await self._session.read(self._partner.mailbox_get, name, LARGEST)
 
     async def take(self, name: str) -> None:
-        """Move a kept file out of the way; one that lies there under the same name stays, this one gets a number."""
+        """Move a kept file out of the way; one that lies there under the same name stays, this one gets the time (UTC) behind it."""
         source = path_of(self._partner.mailbox_get, name, SYSTEM)
         folder = posixpath.join(self._partner.mailbox_get, TAKEN)
         async with self._session.client() as client:
@@ -74,12 +74,10 @@ class SftpMailbox:
                     return  # taken by an earlier try
                 raise Rejected(f"{name} is not in the mailbox", code="not-found", system=SYSTEM)
             await client.makedirs(folder, exist_ok=True)
-            for number in range(MOST_TIMES_TAKEN):
-                target = posixpath.join(folder, f"{name}.{number}" if number else name)
-                if not await client.exists(target):
-                    await client.rename(source, target)
-                    return
-        raise Rejected(f"{name} was taken {MOST_TIMES_TAKEN} times", code="data-invalid", system=SYSTEM)
+            target = posixpath.join(folder, name)
+            if await client.exists(target):  # the time never runs out, however often a partner uses one name
+                target = f"{target}.{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+            await client.rename(source, target)
 
     async def close(self) -> None:
         """Give the connection back."""

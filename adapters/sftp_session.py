@@ -17,6 +17,7 @@ from typing import Final
 import asyncssh
 
 from canonical.errors import Rejected, Throttled, Unavailable
+from canonical.ports import FAILED, UNFINISHED
 
 TOO_MANY_CONNECTIONS: Final = asyncssh.DISC_TOO_MANY_CONNECTIONS
 Pinned = tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]  # trusted, authorities, revoked
@@ -93,7 +94,7 @@ class SftpSession:
                 assert isinstance(data, bytes)
             after = await client.stat(path)
         if len(data) != (after.size or 0) or before.mtime != after.mtime:
-            raise Unavailable(f"{name} is still being written", system=system)
+            raise Unavailable(f"{name} is still being written", code=UNFINISHED, system=system)
         return data
 
     @asynccontextmanager
@@ -111,7 +112,7 @@ class SftpSession:
             self._forget()
             raise Unavailable(f"{who} was lost", system=system) from lost
         except asyncssh.SFTPError as failed:
-            raise Unavailable(f"{who} failed ({type(failed).__name__})", system=system) from failed
+            raise Unavailable(f"{who} failed ({type(failed).__name__})", code=FAILED, system=system) from failed
         except asyncssh.HostKeyNotVerifiable as stranger:
             raise Rejected(
                 f"{who} shows another host key than the pinned one", code="host-key", system=system

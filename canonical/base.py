@@ -55,7 +55,7 @@ BOM = b"\xef\xbb\xbf"  # UTF-8's byte order mark
 
 
 def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool = False) -> Model:
-    """Read JSON as a door does: an unknown or wrong field, or one of another JSON type, is refused with its path.
+    """Read JSON as a door does: an unknown or wrong field, one of another JSON type or one given twice is refused with its path.
 
     Dates are text (ISO 8601); decimals are text or integers. Nothing is taken for something else: ``"yes"`` is no boolean,
     ``1`` no text.
@@ -67,13 +67,50 @@ def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool 
     if data[:3] == BOM or data[:1] == "\ufeff":
         raise Malformed("document: the JSON begins with a byte order mark: send UTF-8 without one", code="data-invalid")
     try:
-        return model.model_validate_json(data, strict=True, extra="ignore" if allow_unknown else "forbid")
+        found = model.model_validate_json(data, strict=True, extra="ignore" if allow_unknown else "forbid")
     except ValidationError as wrong:
         problems = wrong.errors(include_input=False, include_url=False, include_context=False)
         first = problems[0]
         path = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise Malformed(f"{path or 'document'}: {first['msg']}{more}", path=path, code="data-invalid") from None
+    if twice := given_twice(data):
+        raise Malformed(f"{twice}: {TWICE}", path=twice, code="data-invalid")
+    return found
+
+
+TWICE = "this name is given twice in one object"  # I-JSON, RFC 7493 section 2.3: readers differ on which of them counts
+
+
+def given_twice(data: bytes | str) -> str:
+    """Where JSON that a model has read names something twice in one object, at any depth (``lines.0.item``); else empty."""
+    doubled = False
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[Any, Any]:
+        nonlocal doubled
+        read: dict[Any, Any] = dict(pairs)
+        if len(read) == len(pairs):
+            return read
+        doubled = True
+        names = [name for name, _ in pairs]
+        return {_GIVEN_TWICE: next(name for name in names if names.count(name) > 1)}
+
+    read = json.loads(data, object_pairs_hook=members, parse_int=str, parse_float=str)
+    return ".".join(_way_to_doubled(read) or ()) if doubled else ""
+
+
+_GIVEN_TWICE = object()
+
+
+def _way_to_doubled(node: Any) -> tuple[str, ...] | None:
+    """The way to the first object that names something twice, with that name; None where there is none below."""
+    if isinstance(node, dict) and _GIVEN_TWICE in node:
+        return (node[_GIVEN_TWICE],)
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in below:
+        if (way := _way_to_doubled(child)) is not None:
+            return (str(name), *way)
+    return None
 
 
 def content_hash(model: BaseModel, *, without: frozenset[str] = frozenset()) -> str:

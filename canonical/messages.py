@@ -88,6 +88,7 @@ class Move(Canonical):
     owner: str = ""
 
 
+LEFT_IN_MAILBOX = "mailbox_file"  # what the list of unmatched documents calls a file that could not be taken in
 CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes
 
 

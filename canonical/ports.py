@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import Field
 
@@ -347,6 +347,10 @@ class Register(Protocol):
         ...
 
 
+UNFINISHED: Final = "unfinished"  # code of an Unavailable: this file is still being written, the mailbox is well
+FAILED: Final = "failed"  # code of an Unavailable: the mailbox answered that this could not be done, without saying why
+
+
 class MailboxFile(Canonical):
     """A file that waits in a partner's mailbox."""
 
@@ -366,11 +370,16 @@ class Mailbox(Protocol):
         ...
 
     async def read(self, name: str) -> bytes:
-        """One file's bytes."""
+        """One file's bytes.
+
+        Raises:
+            Rejected: this file cannot be had (``forbidden``), or is there no more (``not-found``).
+            Unavailable: the mailbox is away; with code ``unfinished`` or ``failed`` this file alone cannot be read now.
+        """
         ...
 
     async def take(self, name: str) -> None:
-        """Move a kept file out of the way, never delete it."""
+        """Move a kept file out of the way, never delete it; however often its name was used before. Raises as ``read``."""
         ...
 
 

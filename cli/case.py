@@ -43,13 +43,14 @@ async def list_cases(
     facility: Annotated[str, typer.Option("--facility", help="Of this facility.")] = "",
     state: Annotated[str, typer.Option("--state", help="In this state, in people's words or ours.")] = "",
     supplier: Annotated[str, typer.Option("--supplier", help="With this supplier.")] = "",
-    attention: Annotated[bool, typer.Option("--attention", help="Only what needs a person.")] = False,
+    attention: Annotated[bool, typer.Option("--attention", help="Only what needs a person, longest first.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits for an outside system.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     limit: Limit = 50,
     watched: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, showing what changes.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks of --watch.")] = 2.0,
 ) -> None:
-    """List cases, newest change first; open ones unless told otherwise."""
+    """List cases, newest change first; open ones unless told otherwise. "since" is since when one needs a person, or an answer."""
     if watched and out.as_csv:
         raise wrong_usage("--watch prints lines or, with --json, one object a line; no CSV")
     which = CaseFilter(
@@ -58,6 +59,7 @@ async def list_cases(
         state=state,
         supplier=supplier,
         attention=attention,
+        waiting=waiting,
         everything=everything,
     )
     async with open_house() as house:
@@ -87,10 +89,14 @@ async def show_case(out: Output, case: CaseName) -> None:
 
 def case_table(rows: Iterable[CaseRow], title: str | None = None) -> Table:
     """Cases as a table."""
-    shown = table("case", "state", "owner", "due", "next", "changed", title=title)
+    shown = table("case", "state", "owner", "due", "next", "since", "changed", title=title)
     for row in rows:
         mark = "! " if row.needs_attention or row.stopped else ""
-        shown.add_row(row.case, mark + said(row), row.owner, when(row.due), row.next_action, when(row.changed_at))
+        waits = f"; waiting for {row.waiting_for}" if row.waiting_for else ""
+        since = when(row.waiting_since or row.attention_since)
+        shown.add_row(
+            row.case, mark + said(row) + waits, row.owner, when(row.due), row.next_action, since, when(row.changed_at)
+        )
     return shown
 
 

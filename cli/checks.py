@@ -15,8 +15,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from canonical.errors import FasciaError
 from canonical.folders import FileSource
+from canonical.messages import LEFT_IN_MAILBOX
 from stack import doctor, questions
-from stack.doctor import Check, Finding
+from stack.doctor import Check, Finding, State
 from store import migrate
 from store.database import open_engine
 from workers.namespace import RETENTION, TABLE
@@ -24,6 +25,8 @@ from workers.settings import SECRETS, Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
 MIGRATE = "fascia migrate"
+STUCK = 15.0  # seconds without a sign of life; a process gives one every five
+WAITING_CASES = "fascia case list --waiting"
 
 
 async def database(settings: Settings) -> Finding:
@@ -67,6 +70,52 @@ async def temporal(settings: Settings) -> Finding:
     return replace(found, text=f"{found.text}, kept {retention.days} days, {len(TABLE)} search attributes")
 
 
+async def erp(settings: Settings) -> Finding:
+    """The ERP answers, and how many cases wait for it all the same (or because it does not)."""
+    found = await doctor.erp(settings)
+    if not (waiting := (await _waiting(settings)).get("erp")):
+        return found
+    state: State = "warn" if found.state == "ok" else found.state
+    text, fix = f"{found.text}; {waiting} cases wait for it", found.fix or WAITING_CASES
+    return replace(found, state=state, text=text, fix=fix)
+
+
+async def _waiting(settings: Settings) -> Mapping[str, int]:
+    """How many cases wait for each outside system; none where that cannot be read: the part database says so."""
+    if (await doctor.database(settings)).state != "ok":
+        return {}
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.queries import StoredQueries
+
+        return await StoredQueries(engine).waiting_for()
+    except (FasciaError, SQLAlchemyError):
+        return {}
+    finally:
+        await engine.dispose()
+
+
+async def workers(settings: Settings) -> Finding:
+    """Somebody asks Temporal for work, and our processes gave signs of life lately: one that is stuck still asks for a minute."""
+    found = await doctor.workers(settings)
+    if found.state != "ok" or (await doctor.database(settings)).state != "ok":
+        return found
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.marks import StoredMarks
+
+        silent = {name: await StoredMarks(engine).silent_for(name) for name in ("worker", "loops")}
+    except (FasciaError, SQLAlchemyError):
+        return found  # the part database says what is wrong with it
+    finally:
+        await engine.dispose()
+    stuck = [f"{name} for {seconds:.0f} s" for name, seconds in silent.items() if seconds and seconds > STUCK]
+    if stuck:
+        fix = "it is stuck or gone: see its log, end it and start it anew"
+        return replace(found, state="fail", text=f"no sign of life from {', '.join(stuck)}", fix=fix)
+    return found
+
+
 async def partner_sftp(settings: Settings) -> Finding:
     """The mailbox of every partner in the register answers as an SFTP server does."""
     if (await doctor.database(settings)).state != "ok":
@@ -74,8 +123,10 @@ async def partner_sftp(settings: Settings) -> Finding:
     engine = open_engine(settings.database_url.get_secret_value(), pool=1)
     try:
         from store.register_reading import RegisterReading
+        from store.unmatched import StoredUnmatched
 
         partners = await RegisterReading(engine).partners()
+        left = await StoredUnmatched(engine).count(LEFT_IN_MAILBOX)
     except FasciaError as error:
         return Finding("partner_sftp", "fail", "", f"the register cannot be read: {error.message}", MIGRATE)
     finally:
@@ -90,6 +141,11 @@ async def partner_sftp(settings: Settings) -> Finding:
     if silent:
         fix = "ask the partner, or correct its row in the register"
         return Finding("partner_sftp", "fail", address, f"no SFTP server answers for {', '.join(silent)}", fix)
+    if left:
+        text = f"{len(hosted)} mailboxes answer; {left} files in them cannot be taken in"
+        return Finding(
+            "partner_sftp", "warn", address, text, f"fascia unmatched list, kind {LEFT_IN_MAILBOX} (docs/runbook.md)"
+        )
     return Finding("partner_sftp", "ok", address, f"{len(hosted)} mailboxes answer")
 
 
@@ -187,11 +243,11 @@ CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
     "temporal_ui": doctor.temporal_ui,
-    "erp": doctor.erp,
+    "erp": erp,
     "partner_sftp": partner_sftp,
     "api": doctor.api,
     "mllp": mllp,
-    "workers": doctor.workers,
+    "workers": workers,
     "channels": channels,
     "folders": folders,
 }

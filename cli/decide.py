@@ -17,7 +17,7 @@ import typer
 
 from canonical.base import Money, Quantity, read_strictly
 from canonical.cases import REASON_NEEDED, Correction, Decision, LineCorrection
-from canonical.errors import Unavailable
+from canonical.errors import Rejected, Unavailable
 from canonical.purchasing import Requisition
 from cli.case import CaseName, app, find_case, headline
 from cli.command import DryRun, Yes, command
@@ -160,7 +160,9 @@ async def give(out: Output, name: str, decision: Decision, verb: Verb, *, yes: b
             }
         )
         if dry_run:
-            out.data(_plan(view, decision), lambda: [f"would {verb.name} {view.case} at revision {decision.revision}"])
+            unsaid = await _foreseen(house, view, decision)
+            told = f"would {verb.name} {view.case} at revision {decision.revision}; not checked: {unsaid}"
+            out.data(_plan(view, decision, unsaid), lambda: [told])
             return
         out.detail(f"{view.case} at revision {view.revision}: {headline(view)}")
         if verb.final and out.interactive and not yes and not out.ask(f"{verb.name} {view.case} ({headline(view)})?"):
@@ -168,12 +170,20 @@ async def give(out: Output, name: str, decision: Decision, verb: Verb, *, yes: b
         try:
             answer = await house.decide(view.case, decision)
         except Unavailable as away:
-            hint = f"safe to repeat: add `--id {decision.id} --revision {decision.revision}`"
-            raise Unavailable(f"{away.message}; {hint}", code=away.code, system=away.system) from away
+            raise _NoAnswer(away, decision) from away
     out.data(
         {"case": view.case, "decision": decision.id, **answer.model_dump()},
         lambda: [answer.message, f"{view.case} is now {answer.business_state}"],
     )
+
+
+class _NoAnswer(Unavailable):
+    """Nothing answered a decision, which is no word on whether it is taken: the same one again is answered, not decided twice."""
+
+    def __init__(self, away: Unavailable, decision: Decision) -> None:
+        super().__init__(away.message, code=away.code, system=away.system)
+        again = f"`--id {decision.id} --revision {decision.revision}`"
+        self.hint = f"repeat it with {again}: it is one decision, however often it is sent"
 
 
 async def _seen(house: House, name: str) -> CaseView:
@@ -184,11 +194,24 @@ async def _seen(house: House, name: str) -> CaseView:
     return view
 
 
-def _plan(view: CaseView, decision: Decision) -> dict[str, object]:
+async def _foreseen(house: House, view: CaseView, decision: Decision) -> str:
+    """Refuse what the case would refuse, as far as one can see it from here; gives what one cannot."""
+    if view.closed:
+        raise Rejected(f"the case is {view.business_state}: nothing is left to decide", code="not-open")
+    if decision.revision != view.revision:
+        raise Rejected(
+            f"the case has changed since revision {decision.revision}; it is now at {view.revision}: look again",
+            code="changed",
+        )
+    return await house.may_decide(view.case, decision)
+
+
+def _plan(view: CaseView, decision: Decision, unsaid: str) -> dict[str, object]:
     return {
         "case": view.case,
         "business_state": view.business_state,
         "dry_run": True,
+        "not_checked": unsaid,
         "decision": decision.model_dump(mode="json", exclude={"seal"}, exclude_defaults=True),
     }
 

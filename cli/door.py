@@ -63,6 +63,8 @@ class DoorHouse:
         for process in [which.process] if which.process else list(LISTS):
             found += await self._list(process, which, limit)
         found.sort(key=lambda row: row.changed_at.timestamp() if row.changed_at else 0, reverse=True)
+        if which.attention:
+            found.sort(key=lambda row: at.timestamp() if (at := row.attention_since or row.changed_at) else 0)
         return found[:limit]
 
     async def _list(self, process: str, which: CaseFilter, limit: int) -> list[CaseRow]:
@@ -112,6 +114,9 @@ class DoorHouse:
             body["correction"] = decision.correction.model_dump(mode="json", exclude_defaults=True)
         path = f"/v1/cases/{quote(case, safe='/')}/decisions"
         return Answer.model_validate(await self._post(path, body, decision.id))
+
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        return "who the key's person is and what they may: the door and the case check that when the decision is given"
 
     async def resume(self, case: str, reason: str) -> Resumed:
         self._elsewhere()
@@ -275,4 +280,5 @@ def _problem(answer: httpx.Response) -> FasciaError:
 
 def _fits(row: CaseRow, which: CaseFilter) -> bool:
     """What the door does not filter by."""
-    return (not which.supplier or row.supplier == which.supplier) and (not which.attention or row.needs_attention)
+    fits = (not which.supplier or row.supplier == which.supplier) and (not which.attention or row.needs_attention)
+    return fits and (not which.waiting or row.waiting_for != "")

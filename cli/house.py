@@ -46,6 +46,7 @@ class CaseFilter(Canonical):
     state: str = ""
     supplier: str = ""
     attention: bool = False
+    waiting: bool = False
     everything: bool = False
     search: str = ""
 
@@ -118,6 +119,10 @@ class House(Protocol):
 
     async def case(self, case: str) -> CaseView | None: ...
     async def decide(self, case: str, decision: Decision) -> Answer: ...
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        """Refuse what a decision would be refused for before its case is asked; gives what only the case can say."""
+        ...
+
     async def resume(self, case: str, reason: str) -> Resumed: ...
     async def history(self, case: str, run: str) -> str:
         """The history of a run as JSON, as replay tests read it."""

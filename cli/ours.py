@@ -21,7 +21,7 @@ from canonical.cases import Actor, Answer, Decision
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Employee
 from canonical.ports import Unmatched
-from cli import banking, foresight, loading, outgoing, reading, successor
+from cli import banking, foresight, loading, outgoing, person, reading, successor
 from cli.again import OurReplays
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
@@ -118,14 +118,28 @@ class OurHouse:
     async def decide(self, case: str, decision: Decision) -> Answer:
         if self._door is not None:
             return await self._door.decide(case, decision)
-        key = self._wiring.seal_key
-        if not key:
-            raise not_allowed(
-                f"there is no key to seal decisions with at {self._wiring.settings.secret_path('seal_key')}",
-                "run `fascia up` once, or decide through the REST door with FASCIA_API_KEY",
-            )
-        decision = await without_reason(self._wiring.cases, case, decision)
-        return await self._wiring.engine.decide(case, decision.sealed(case, key))
+        key = self._key_to_seal()
+        told = await without_reason(self._wiring.cases, case, decision)
+        try:
+            return await self._wiring.engine.decide(case, told.sealed(case, key))
+        except Rejected as refused:
+            if refused.code == "not-allowed" and await person.behind(self._wiring, case, decision.actor) is None:
+                raise person.nobody(case, decision.actor) from refused
+            raise
+
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        if self._door is not None:
+            return await self._door.may_decide(case, decision)
+        self._key_to_seal()
+        return await person.may_decide(self._wiring, case, decision)
+
+    def _key_to_seal(self) -> bytes:
+        if self._wiring.seal_key:
+            return self._wiring.seal_key
+        raise not_allowed(
+            f"there is no key to seal decisions with at {self._wiring.settings.secret_path('seal_key')}",
+            "run `fascia up` once, or decide through the REST door with FASCIA_API_KEY",
+        )
 
     async def resume(self, case: str, reason: str) -> Resumed:
         return await successor.start_successor(self._wiring, case, reason)

@@ -23,9 +23,9 @@ PAGE = 200
 
 
 async def cases(wiring: Wiring, which: CaseFilter, limit: int) -> Sequence[CaseRow]:
-    """Cases, newest change first."""
+    """Cases, newest change first; those that need a person, longest first."""
     query = CaseQuery(
-        **which.model_dump(include={"process", "facility", "state", "supplier", "attention", "search"}),
+        **which.model_dump(include={"process", "facility", "state", "supplier", "attention", "waiting", "search"}),
         open_only=not which.everything,
     )
 

@@ -24,6 +24,9 @@ class CaseRow(Canonical):
     due: datetime | None = None
     next_action: str = ""
     needs_attention: bool = False
+    attention_since: datetime | None = None
+    waiting_for: str = ""
+    waiting_since: datetime | None = None
     stopped: str = ""
     closed: bool = False
     supplier: str = ""

@@ -69,5 +69,6 @@ def _print(out: Output, row: CaseRow) -> None:
     if out.as_json:
         print(sealed_json(json.dumps(plain(row), ensure_ascii=False)), flush=True)
     else:
+        waits = f", waiting for {row.waiting_for} since {when(row.waiting_since)}" if row.waiting_for else ""
         mark = "! " if row.needs_attention or row.stopped else ""
-        print(safe(f"{when(row.changed_at)}  {row.case}  {mark}{headline(row)}"), flush=True)
+        print(safe(f"{when(row.changed_at)}  {row.case}  {mark}{headline(row)}{waits}"), flush=True)

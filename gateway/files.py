@@ -18,7 +18,7 @@ from canonical.base import content_hash
 from canonical.catalogue import MasterFile
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.invoicing import Invoice
-from canonical.messages import CONFLICT, KeepResult, Kept, NewMessage
+from canonical.messages import CONFLICT, LEFT_IN_MAILBOX, KeepResult, Kept, NewMessage
 from canonical.parties import Partner
 from canonical.ports import Journal, Mailbox, Numbering
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
@@ -92,27 +92,29 @@ class FilesDoor:
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
 
-    async def refuse(self, partner: Partner, name: str, size: int, most: int) -> None:
-        """List a file too large to be taken in: it stays in the mailbox, and a person is told where; once for a file."""
-        reason = (
-            f"a file of {size} bytes, more than {most}, is left in the mailbox of {partner.code}: see what it is there"
-        )
+    async def left(self, partner: Partner, name: str, size: int, reason: str) -> None:
+        """List a file that stays in the mailbox, since it cannot be taken in: a person is told where; once for a file."""
         notice = f"{name} ({size} bytes)".encode()
-        await self._dead(notice, reason, partner)
+        message = await self._whole(notice, X12, {"partner": partner.code, "sender": partner.id})
+        if message.state == "dead":
+            return
+        said = f"{reason}: {name} is left in the mailbox of {partner.code}"
+        log.error("file left in the mailbox", alert=True, partner=partner.code, size=size, reason=reason)
+        await self._intake.listed(LEFT_IN_MAILBOX, message, said, number=name, facility=partner.facility or "")
+        await self._journal.mark(message.id, "dead", reason=said)
 
     async def _dead(self, data: bytes, reason: str, partner: Partner, trace: str = "") -> None:
-        key = f"file/{partner.code}/{hashlib.sha256(data).hexdigest()}"
-        about = {"partner": partner.code, "sender": partner.id, "trace": trace}
-        result = await self._journal.keep(NewMessage(door=DOOR, kind=X12, data=data, key=key, **about))
-        if result.message.state != "dead":
-            await self._intake.dead(result.message, reason, facility=partner.facility or "")
+        message = await self._whole(data, X12, {"partner": partner.code, "sender": partner.id, "trace": trace})
+        if message.state != "dead":
+            await self._intake.dead(message, reason, facility=partner.facility or "")
+
+    async def _whole(self, data: bytes, kind: str, about: dict[str, str]) -> Kept:
+        key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
+        return (await self._journal.keep(NewMessage(door=DOOR, kind=kind, data=data, key=key, **about))).message
 
     async def _keep_whole(self, name: str, data: bytes, parts: int, about: dict[str, str]) -> None:
-        key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
-        whole = await self._journal.keep(NewMessage(door=DOOR, kind=FILE, data=data, key=key, **about))
-        await self._journal.mark(
-            whole.message.id, "routed", reason=f"{name} holds {parts} interchanges, kept one by one"
-        )
+        whole = await self._whole(data, FILE, about)
+        await self._journal.mark(whole.id, "routed", reason=f"{name} holds {parts} interchanges, kept one by one")
 
     async def _interchange(self, interchange: x12.Interchange, data: bytes, about: dict[str, str]) -> None:
         result = await self._journal.keep(

@@ -56,7 +56,11 @@ class Quotas(Protocol):
 
 
 class CaseRow(Canonical):
-    """One case in a list."""
+    """One case in a list.
+
+    ``attention_since``: since when the longest of what is parked waits for a person; ``waiting_for``: the outside system that
+    does not answer, since ``waiting_since``.
+    """
 
     case: str
     process: str
@@ -74,6 +78,9 @@ class CaseRow(Canonical):
     closed: bool = False
     stopped: str = ""
     needs_attention: bool = False
+    attention_since: datetime | None = None
+    waiting_for: str = ""
+    waiting_since: datetime | None = None
     changed_at: datetime
 
 

@@ -125,7 +125,8 @@ def settle_decisions(intake: Intake) -> None:
     """A decision kept just before a door stopped is never given later, when its person may think otherwise."""
 
     async def not_decided(message: Kept) -> None:
-        raise Rejected("not decided, safe to repeat: the door stopped before the case answered", code="unavailable")
+        reason = "no answer: the door stopped before the case did; the case may have taken it; it is safe to repeat"
+        raise Rejected(reason, code="unavailable")
 
     intake.add_route(DECISION, not_decided)
 

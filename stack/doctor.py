@@ -50,7 +50,9 @@ async def _examined(name: str, check: Check, settings: Settings) -> Finding:
     except TimeoutError:
         found = Finding(name, "fail", "", "no answer within 20 s", f"{UP}, or see the log of {name}")
     except Exception as error:  # whatever breaks a check is news for whoever asked
-        found = Finding(name, "fail", "", f"{type(error).__name__}: {error}", f"see the log of {name}")
+        found = Finding(
+            name, "fail", "", f"{type(error).__name__}: {error}".removesuffix(": "), f"see the log of {name}"
+        )
     return Finding(found.part, found.state, found.address, found.text, found.fix, round(time.monotonic() - began, 3))
 
 
@@ -63,7 +65,8 @@ async def database(settings: Settings) -> Finding:
     try:
         connection = await asyncpg.connect(url.replace("+asyncpg", ""), timeout=questions.PATIENCE)
     except (OSError, TimeoutError) as error:
-        return Finding("database", "fail", address, f"does not answer: {error}", f"{UP}, or check FASCIA_DATABASE_URL")
+        fix = f"{UP}, or check FASCIA_DATABASE_URL"
+        return Finding("database", "fail", address, f"does not answer: {said(error)}", fix)
     except asyncpg.PostgresError as error:
         fix = "check the user and FASCIA_DATABASE_PASSWORD_FILE"
         return Finding("database", "fail", address, f"refuses us: {error}", fix)
@@ -111,7 +114,7 @@ async def erp(settings: Settings) -> Finding:
         async with httpx.AsyncClient(timeout=questions.PATIENCE, trust_env=False) as client:
             answer = await client.post(f"{url.rstrip('/')}/rpc/", json=asked)
     except httpx.HTTPError as error:
-        return Finding("erp", "fail", url, f"does not answer: {error or type(error).__name__}", "start the ERP")
+        return Finding("erp", "fail", url, f"does not answer: {said(error)}", "start the ERP")
     if answer.status_code != 200:
         return Finding("erp", "fail", url, f"answers {answer.status_code}", "check FASCIA_ERP_URL")
     result = answer.json()
@@ -155,6 +158,11 @@ async def workers(settings: Settings) -> Finding:
     if silent:
         return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", UP)
     return Finding("workers", "ok", address, "work is being asked for")
+
+
+def said(error: Exception) -> str:
+    """What an error says, or what it is called where it says nothing, as those of a timeout do."""
+    return str(error).strip() or type(error).__name__
 
 
 def refusal(error: Exception) -> str:

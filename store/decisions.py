@@ -77,16 +77,25 @@ class StoredDecisions:
             await _keep(connection, request, checked)
         return checked
 
+    async def person(self, facility: str, actor: Actor) -> Employee | None:
+        """Who is behind an actor at a facility, as a decision's check finds them."""
+        async with transaction(self._engine) as connection:
+            return (await self._acting(connection, facility, actor))[0]
+
     async def _verified(self, connection: AsyncConnection, request: DecisionToCheck) -> CheckedDecision:
-        facility, today = request.facility, self._today()
-        person = await self._person(connection, request.decision.actor, facility)
+        person, elsewhere = await self._acting(connection, request.facility, request.decision.actor)
+        return verified(request, person, elsewhere=elsewhere)
+
+    async def _acting(self, connection: AsyncConnection, facility: str, actor: Actor) -> tuple[Employee | None, bool]:
+        """Who it is, and whether they act from elsewhere: for a facility nobody has, support of any house may."""
+        person, today = await self._person(connection, actor, facility), self._today()
         if person is not None or await current(connection, Facility, "facility", facility, facility, today) is not None:
-            return verified(request, person)
+            return person, False
         for known in await all_codes(connection, "facility", today):
-            person = await self._person(connection, request.decision.actor, known)
+            person = await self._person(connection, actor, known)
             if person is not None and person.active and OF_THE_HOUSE & set(person.roles):
-                return verified(request, person, elsewhere=True)
-        return verified(request, None)
+                return person, True
+        return None, False
 
     async def _person(self, connection: AsyncConnection, actor: Actor, facility: str) -> Employee | None:
         today = self._today()

@@ -1,15 +1,17 @@
-"""How far each watcher has come, so that one that was away goes on where it stopped."""
+"""How far each watcher has come, so that one that was away goes on where it stopped; and when a process last said it is alive."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import extract, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.database import transaction
 from store.tables import marks
+
+ALIVE = "alive/"
 
 
 class StoredMarks:
@@ -32,3 +34,18 @@ class StoredMarks:
                     index_elements=["name"], set_={"at": asked.excluded.at}, where=marks.c.at < asked.excluded.at
                 )
             )
+
+    async def beat(self, name: str) -> None:
+        """A process says that it is alive, by the database's clock: machines may differ on the time."""
+        asked = upsert(marks).values(name=f"{ALIVE}{name}", at=func.now())
+        async with transaction(self._engine) as connection:
+            await connection.execute(
+                asked.on_conflict_do_update(index_elements=["name"], set_={"at": asked.excluded.at})
+            )
+
+    async def silent_for(self, name: str) -> float | None:
+        """Seconds since such a process last said that it is alive; None where none ever did."""
+        age = select(extract("epoch", func.now() - marks.c.at)).where(marks.c.name == f"{ALIVE}{name}")
+        async with transaction(self._engine) as connection:
+            found = await connection.scalar(age)
+        return None if found is None else float(found)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    RowMapping,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -52,7 +66,17 @@ _MESSAGE = [
 ]
 _HAS_ATTENTION = select(case_attention.c.case).where(case_attention.c.case == cases.c.case).exists()
 
+_WAITS = select(case_troubles.c.case).where(case_troubles.c.case == cases.c.case).exists()
+_PARKED_AT = cast(cast(case_attention.c.content, JSONB)["since"].astext, DateTime(timezone=True))
+_PARKED_FIRST = select(func.min(_PARKED_AT)).where(case_attention.c.case == cases.c.case).scalar_subquery()
+
 _AS_ASKED = text("SET LOCAL plan_cache_mode = force_custom_plan")
+
+
+def _first_trouble(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """What is known of the outside system that a case has waited for longest."""
+    of_case = select(column).where(case_troubles.c.case == cases.c.case)
+    return of_case.order_by(case_troubles.c.since, case_troubles.c.step).limit(1).scalar_subquery()
 
 
 def _case_rows() -> Select[Any]:
@@ -63,6 +87,9 @@ def _case_rows() -> Select[Any]:
         func.coalesce(claims.c.trace, "").label("trace"),
         func.coalesce(claims.c.message, "").label("message"),
         or_(_HAS_ATTENTION, cases.c.stopped != "").label("needs_attention"),
+        _PARKED_FIRST.label("attention_since"),
+        func.coalesce(_first_trouble(case_troubles.c.system), "").label("waiting_for"),
+        _first_trouble(case_troubles.c.since).label("waiting_since"),
     ).join_from(cases, claims, claims.c.case == cases.c.case, isouter=True)
 
 
@@ -101,8 +128,11 @@ class StoredQueries:
         self._today = today
 
     async def cases(self, which: CaseQuery, *, after: str = "", limit: int = 50) -> CasePage:
-        """Cases, newest change first."""
-        asked = _case_rows().order_by(cases.c.changed_at.desc(), cases.c.case.desc()).limit(limit + 1)
+        """Cases, newest change first; those that need a person by how long they do, longest first."""
+        waited = func.coalesce(_PARKED_FIRST, cases.c.changed_at)
+        place = tuple_(waited, cases.c.case) if which.attention else tuple_(cases.c.changed_at, cases.c.case)
+        order = (waited, cases.c.case) if which.attention else (cases.c.changed_at.desc(), cases.c.case.desc())
+        asked = _case_rows().order_by(*order).limit(limit + 1)
         wanted = {
             "process": which.process,
             "facility": which.facility,
@@ -122,6 +152,8 @@ class StoredQueries:
         if which.attention_kind:
             of_kind = and_(case_attention.c.case == cases.c.case, case_attention.c.kind == which.attention_kind)
             asked = asked.where(select(case_attention.c.case).where(of_kind).exists())
+        if which.waiting:
+            asked = asked.where(_WAITS)
         if which.unchanged_since is not None:
             asked = asked.where(cases.c.changed_at <= which.unchanged_since)
         if which.search:
@@ -133,11 +165,22 @@ class StoredQueries:
                 )
             )
         if after:
-            asked = asked.where(tuple_(cases.c.changed_at, cases.c.case) < tuple_(*_place(after)))
+            reached = tuple_(*_place(after))
+            asked = asked.where(place > reached if which.attention else place < reached)
         async with transaction(self._engine) as connection:
             rows = [_case_row(row) for row in (await connection.execute(asked)).mappings()]
         last = rows[limit - 1] if len(rows) > limit else None
-        return CasePage(cases=tuple(rows[:limit]), next=f"{last.changed_at.isoformat()}|{last.case}" if last else "")
+        if last is None:
+            return CasePage(cases=tuple(rows))
+        moment = (last.attention_since or last.changed_at) if which.attention else last.changed_at
+        return CasePage(cases=tuple(rows[:limit]), next=f"{moment.isoformat()}|{last.case}")
+
+    async def waiting_for(self) -> Mapping[str, int]:
+        """How many cases wait for each outside system that does not answer."""
+        number = func.count(case_troubles.c.case.distinct())
+        asked = select(case_troubles.c.system, number).group_by(case_troubles.c.system).order_by(case_troubles.c.system)
+        async with transaction(self._engine) as connection:
+            return {row.system: row[1] for row in await connection.execute(asked)}
 
     async def find(self, name: str) -> Sequence[CaseRow]:
         """The cases a person may mean by a name: its own, or a requisition's or order's number."""

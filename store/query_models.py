@@ -25,13 +25,18 @@ class CaseQuery(Canonical):
     parent: str = ""
     attention: bool = False
     attention_kind: str = ""
+    waiting: bool = False
     open_only: bool = False
     unchanged_since: datetime | None = None
     search: str = ""
 
 
 class CaseRow(Canonical):
-    """One case in a list."""
+    """One case in a list.
+
+    ``attention_since``: since when the longest of what is parked waits for a person; ``waiting_for``: the outside system that
+    does not answer, since ``waiting_since``.
+    """
 
     case: str
     process: str
@@ -50,6 +55,9 @@ class CaseRow(Canonical):
     closed: bool = False
     stopped: str = ""
     needs_attention: bool = False
+    attention_since: datetime | None = None
+    waiting_for: str = ""
+    waiting_since: datetime | None = None
     opened_at: datetime
     changed_at: datetime
 

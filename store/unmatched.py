@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -43,6 +43,12 @@ class StoredUnmatched:
             asked = asked.where(unmatched.c.facility.in_(("", facility)))
         async with transaction(self._engine) as connection:
             return [Unmatched.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
+
+    async def count(self, kind: str) -> int:
+        """How many of a kind wait for a person."""
+        asked = select(func.count()).select_from(unmatched).where(unmatched.c.kind == kind, unmatched.c.state == "open")
+        async with transaction(self._engine) as connection:
+            return int(await connection.scalar(asked) or 0)
 
     async def unmatched_document(self, document: str) -> Unmatched | None:
         """One of them, or None."""

@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,9 +19,23 @@ from canonical.errors import FasciaError, Unavailable
 from workers import logs, settings, telemetry
 from workers.settings import Settings
 
+if TYPE_CHECKING:
+    from workers.wiring import Wiring  # heavy: loaded when first needed
+
+BEAT = 5.0  # seconds between two signs of life
 Program = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+
+async def says_it_is_alive(name: str, parts: Wiring, stop: asyncio.Event) -> None:
+    """Note in our own store every few seconds that this process goes on, until it is told to stop.
+
+    Temporal lets a worker's question stand open for a minute, so it takes a process that is stuck for one that works.
+    """
+    from workers.loops.pace import forever
+
+    await forever(f"alive {name}", BEAT, lambda: parts.marks.beat(name), stop)
 
 
 async def worker(given: Settings, stop: asyncio.Event) -> None:
@@ -46,7 +61,11 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
         ),
     ):
         log.info("workers serve", address=given.temporal_address, namespace=given.temporal_namespace)
-        await stop.wait()
+        alive = asyncio.create_task(says_it_is_alive("worker", parts, stop))
+        try:
+            await stop.wait()
+        finally:
+            alive.cancel()  # a store that does not answer keeps no worker from stopping
         log.info("workers stop")
     if problems:
         raise Unavailable(f"a worker ended: {type(problems[0]).__name__}", system="temporal") from problems[0]
@@ -59,7 +78,9 @@ async def loops(given: Settings, stop: asyncio.Event) -> None:
 
     async with wiring.wired(given, lazy=True) as parts:
         log.info("loops run")
-        await run(parts, stop)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(says_it_is_alive("loops", parts, stop))
+            await run(parts, stop)
         log.info("loops stop")
 
 

@@ -47,7 +47,10 @@ PROCESSES = "fascia"
 ERP = "erp"
 SUPPLIER = "supplier"
 REQUISITION_PROCESS = "ProcureToPay"  # started by its name: a door need not load the process
-DECISION_WAIT = 10.0  # seconds a person waits at a door before we say "not decided"
+DECISION_WAIT = 10.0  # seconds a person waits at a door before we say that there is no answer yet
+NOT_ANSWERED = (
+    "no answer yet: the case may still take this decision; it is safe to repeat"  # what was sent cannot be called back
+)
 SIGNAL_WAIT = 10.0
 GRACE = 10.0  # seconds a step may take to end when a worker stops
 REFUSALS = {"Changed": "changed", "NotOpen": "not-open", "NotAllowed": "not-allowed", "Malformed": "data-invalid"}
@@ -253,9 +256,9 @@ class TemporalEngine:
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 raise Rejected("this case is not open in Temporal", code="not-open") from refused
-            raise _named(refused, "not decided, safe to repeat") from refused
+            raise _named(refused, NOT_ANSWERED) from refused
         except (RPCTimeoutOrCancelledError, RuntimeError) as away:
-            raise _named(away, "not decided, safe to repeat") from away
+            raise _named(away, NOT_ANSWERED) from away
         return answer
 
 

@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.cases import CaseActivities
+    from canonical.base import TWICE, given_twice
     from canonical.cases import REASON_KEPT, REASON_NEEDED, VERBS, Answer, CheckedDecision, Decision, DecisionToCheck
     from canonical.steps import UnreadableDecision
     from workflows.case import CaseWorkflow
@@ -195,8 +196,12 @@ def _read(raw: RawValue, *, strictly: bool = False) -> Decision:
         ApplicationError: (Malformed) what does not fit and where.
     """
     try:
-        return Decision.model_validate_json(raw.payload.data, strict=strictly or None, extra="forbid")
+        decision = Decision.model_validate_json(raw.payload.data, strict=strictly or None, extra="forbid")
     except ValidationError as wrong:
         first = wrong.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"]) or "decision"
         raise ApplicationError(f"{path}: {first['msg']}", type="Malformed") from None
+    twice = given_twice(raw.payload.data)
+    if twice and (strictly or workflow.patched("nothing given twice")):  # a validator may not patch, nor is it replayed
+        raise ApplicationError(f"{twice}: {TWICE}", type="Malformed")
+    return decision

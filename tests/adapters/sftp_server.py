@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ class Faults:
 
     hang_up_after_rename: int = 0
     fail_writes: int = 0
+    fail_moves: int = 0
     no_posix_rename: bool = False
     renames: list[str] = field(default_factory=list)
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
@@ -42,6 +43,12 @@ class _Sftp(asyncssh.SFTPServer):
             self._faults.hang_up_after_rename -= 1
             self._chan.get_connection().abort()
             await asyncio.sleep(0)
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> Awaitable[None] | None:
+        if self._faults.fail_moves:
+            self._faults.fail_moves -= 1
+            raise asyncssh.SFTPFailure("not now")
+        return super().rename(oldpath, newpath)
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if self._faults.fail_writes and pflags & asyncssh.FXF_WRITE:

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.sftp import SftpMailbox
 from canonical.errors import Rejected, Unavailable
+from canonical.ports import FAILED
 from tests.adapters.sftp_server import Server, sftp_server
 
 
@@ -64,14 +65,34 @@ async def test_a_taken_file_is_moved_aside_and_never_overwritten(server: Server,
         server.leave("855_1.x12", data)
         await mailbox.take("855_1.x12")
         await mailbox.take("855_1.x12")
-    taken = server.root / "outbound" / ".taken"
-    assert {path.name: path.read_bytes() for path in taken.iterdir()} == {
-        "855_1.x12": b"first",
-        "855_1.x12.1": b"second",
-    }
+    taken = {path.name: path.read_bytes() for path in (server.root / "outbound" / ".taken").iterdir()}
+    assert sorted(taken.values()) == [b"first", b"second"] and taken["855_1.x12"] == b"first"
     assert await mailbox.list() == []
     with pytest.raises(Rejected):
         await mailbox.take("nothing.x12")
+
+
+async def test_a_name_a_partner_uses_for_every_file_never_runs_out(server: Server, mailbox: SftpMailbox) -> None:
+    taken = server.root / "outbound" / ".taken"
+    taken.mkdir()
+    for number in range(1000):
+        (taken / (f"same.x12.{number}" if number else "same.x12")).write_bytes(b"")
+    server.leave("same.x12", b"the latest")
+    await mailbox.take("same.x12")
+    assert await mailbox.list() == []
+    assert [path for path in taken.iterdir() if path.read_bytes() == b"the latest"]
+
+
+async def test_a_file_the_mailbox_will_not_move_is_told_from_a_mailbox_that_is_away(
+    server: Server, mailbox: SftpMailbox
+) -> None:
+    server.leave("855_1.x12", b"first")
+    server.faults.fail_moves = 1
+    with pytest.raises(Unavailable) as failed:
+        await mailbox.take("855_1.x12")
+    assert failed.value.code == FAILED
+    await mailbox.take("855_1.x12")
+    assert await mailbox.list() == []
 
 
 async def test_another_machine_under_the_same_address_gets_nothing(server: Server) -> None:

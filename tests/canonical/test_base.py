@@ -66,6 +66,33 @@ def test_a_door_refuses_what_does_not_fit_and_says_where(path: str, value: objec
     assert refused.value.message.startswith(path + ": ")
 
 
+@pytest.mark.parametrize(
+    ("once", "twice", "path"),
+    [
+        ('"facility": "NGH"', '"facility": "WEST", "facility": "NGH"', "facility"),
+        ('"value": "2"', '"value": "200", "value": "2"', "lines.0.quantity.value"),
+        ('"value": "2"', '"value": "2", "v\\u0061lue": "2"', "lines.0.quantity.value"),
+        ('"lines"', '"lines": [], "lines"', "lines"),
+    ],
+)
+def test_a_name_given_twice_is_refused_with_its_path_since_readers_differ_on_which_counts(
+    once: str, twice: str, path: str
+) -> None:
+    text = json.dumps(REQUISITION)
+    assert once in text
+    for data in (text.replace(once, twice), text.replace(once, twice).encode()):
+        with pytest.raises(Malformed) as refused:
+            read_strictly(Requisition, data)
+        assert (refused.value.path, refused.value.code) == (path, "data-invalid")
+    with pytest.raises(Malformed):
+        read_strictly(Requisition, text.replace(once, twice), allow_unknown=True)
+
+
+def test_the_same_name_in_two_objects_is_no_name_given_twice() -> None:
+    lines = [{**REQUISITION["lines"][0], "id": name} for name in "12"]  # type: ignore[dict-item]
+    assert len(read_strictly(Requisition, json.dumps({**REQUISITION, "lines": lines})).lines) == 2
+
+
 def test_a_door_never_repeats_the_value_it_refuses() -> None:
     with pytest.raises(Malformed) as refused:
         read_strictly(Requisition, _with("requester", "Maria Ito, ward 7"))

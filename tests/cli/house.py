@@ -62,6 +62,9 @@ def order(**changes: object) -> CaseView:
         "due": NOON + timedelta(hours=4),
         "next_action": "accept the price, or pay short",
         "needs_attention": True,
+        "attention_since": NOON,
+        "waiting_for": "erp",
+        "waiting_since": NOON,
         "supplier": "ALPINE",
         "amount": Money(amount=Decimal("120.50")),
         "revision": 7,
@@ -193,6 +196,10 @@ class FakeHouse:
 
     async def case(self, case: str) -> CaseView | None:
         return self.the_cases.get(case)
+
+    async def may_decide(self, case: str, decision: Decision) -> str:
+        self.fail()
+        return "whether this step is yours"
 
     async def decide(self, case: str, decision: Decision) -> Answer:
         self.fail()

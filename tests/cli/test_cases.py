@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from canonical.cases import VERBS, Actor
 from canonical.errors import Rejected, Unavailable
 from cli import decide
 from cli.house import CaseFilter
+from cli.views import CaseRow
 from tests.cli.conftest import Fascia
 from tests.cli.house import ORDER, REQUISITION, FakeHouse, order
 
@@ -121,11 +123,11 @@ def test_a_decision_nobody_answered_says_how_to_repeat_it(fascia: Fascia, house:
         pass
 
     async def away(case: str, decision: object) -> None:
-        raise Unavailable("not decided, safe to repeat")
+        raise Unavailable("no answer yet: it is safe to repeat")
 
     house.decide = away  # type: ignore[assignment]
     ended = fascia("case", "accept", ORDER, "--id", "d-1")
-    assert ended.code == 7 and "--id d-1 --revision 7" in ended.err
+    assert ended.code == 7 and "--id d-1 --revision 7" in ended.err and ended.err.count("safe to repeat") == 1
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("correct", "resume")])
@@ -148,6 +150,26 @@ def test_a_decision_that_needs_a_reason_is_not_sent_without(fascia: Fascia, hous
 def test_a_dry_run_decides_nothing_and_says_what_it_would(fascia: Fascia, house: FakeHouse) -> None:
     ended = fascia("case", "accept", ORDER, "--dry-run", "--json")
     assert ended.json["dry_run"] is True and ended.json["decision"]["revision"] == 7
+    assert house.decided == []
+
+
+def test_a_dry_run_is_refused_for_what_the_decision_would_be(fascia: Fascia, house: FakeHouse) -> None:
+    assert fascia("case", "accept", ORDER, "--dry-run", "--revision", "6").code == 5
+    house.failing = Rejected("the login root is no active employee's at NGH", code="not-allowed")
+    find = house.find
+
+    async def found(name: str) -> Sequence[CaseRow]:
+        failing, house.failing = house.failing, None
+        rows = await find(name)
+        house.failing = failing
+        return rows
+
+    house.find = found  # type: ignore[method-assign]
+    refused = fascia("case", "accept", ORDER, "--dry-run")
+    assert refused.code == 4 and "the login root" in refused.err
+    house.failing = None
+    house.the_cases[ORDER] = order(closed=True)
+    assert fascia("case", "accept", ORDER, "--dry-run").code == 5
     assert house.decided == []
 
 

@@ -114,3 +114,10 @@ def test_on_a_terminal_a_watched_list_is_a_table_that_moves(
     assert ended.code == 130 and changing.looks == 7
     assert ended.out.index("invoice blocked") < ended.out.index("invoice approved")
     assert ended.out.count("next") > 1, "the table is drawn again"
+
+
+def test_a_list_says_for_whom_a_case_waits_and_can_show_those_only(fascia: Fascia, house: FakeHouse) -> None:
+    ended = fascia("case", "list", "--waiting", "--json")
+    waiting = {row["case"]: row["waiting_for"] for row in ended.json["items"]}
+    assert waiting[ORDER] == "erp" and house.asked_for[0].waiting
+    assert "waiting for erp" in " ".join(fascia("case", "list").out.split())

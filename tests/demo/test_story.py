@@ -18,8 +18,10 @@ from demo import report
 from demo.erp_acts import Document, ErpPeople, OrderDocuments
 from demo.partner_state import Billed, LineHeld, Memory, OrderHeld, Remitted, state_file
 from demo.story import STORY
+from demo.story_doors import Doors
 from demo.story_outside import Ending, Outside
 from demo.story_play import Play, Played
+from demo.story_scene import Scene
 
 KEYS = {"id", "process", "story", "expected_end", "found_end", "erp_documents", "history_events", "seconds"}
 
@@ -36,6 +38,16 @@ class Auditor:
 
     def orders(self) -> dict[str, int]:
         return self.counted
+
+
+class Lookups:
+    """Doors that know what a test says."""
+
+    def __init__(self, known: dict[str, dict[str, Any]]) -> None:
+        self.known = known
+
+    async def look(self, _: str, path: str) -> dict[str, Any] | None:
+        return self.known.get(path)
 
 
 def paid(order: str = "PO1", **more: Any) -> OrderDocuments:
@@ -112,12 +124,31 @@ async def test_an_order_nobody_asked_for_spoils_the_verdict(tmp_path: Path) -> N
     asked, auditor = outside(tmp_path)
     play = object.__new__(Play)
     play._outside, play._scenes = asked, []
+    play.doors = cast(Doors, Lookups({}))
     auditor.counted = {"PO1": 1, "PO7": 1}
     played = [Played(STORY[0], STORY[0].ends.text())]
     assert played[0].as_told
     await play._nothing_else({"PO1": 1}, played)
     assert not played[0].as_told
     assert "PO7 1 times" in played[0].found
+
+
+@pytest.mark.parametrize(
+    ("requisition", "times", "passes"), [("R-77", 1, True), ("R-77", 2, False), ("P004-refused-1", 1, False)]
+)
+async def test_what_somebody_else_orders_while_the_story_plays_is_no_order_nobody_asked_for(
+    tmp_path: Path, requisition: str, times: int, passes: bool
+) -> None:
+    asked, auditor = outside(tmp_path)
+    nothing = cast(Any, None)
+    quiet = Scene(stage=nothing, doors=nothing, outside=asked, tag="P004-refused")  # it made no requisition it knows of
+    play = object.__new__(Play)
+    play._outside, play._scenes = asked, [quiet]
+    play.doors = cast(Doors, Lookups({"/v1/orders/PO7": {"parent": f"procure_to_pay/NGH/or-desk/{requisition}"}}))
+    auditor.counted = {"PO7": times}
+    played = [Played(STORY[0], STORY[0].ends.text())]
+    await play._nothing_else({}, played)
+    assert played[0].as_told is passes
 
 
 def test_the_report_has_every_key_in_every_case(tmp_path: Path) -> None:

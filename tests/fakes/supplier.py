@@ -86,6 +86,8 @@ class FakeMailbox:
     taken: dict[str, bytes] = field(default_factory=dict)
     puts: list[str] = field(default_factory=list)
     away: bool = False
+    unreadable: set[str] = field(default_factory=set)
+    unmovable: set[str] = field(default_factory=set)
 
     async def put(self, name: str, data: bytes) -> None:
         self._open()
@@ -102,15 +104,16 @@ class FakeMailbox:
         self._open()
         if name not in self.waiting:
             raise Rejected(f"{name} is not in the mailbox", code="not-found", system="supplier")
+        if name in self.unreadable:
+            raise Rejected("the mailbox does not let us do this", code="forbidden", system="supplier")
         return self.waiting[name]
 
     async def take(self, name: str) -> None:
         self._open()
+        if name in self.unmovable:
+            raise Rejected("the mailbox does not let us do this", code="forbidden", system="supplier")
         if name in self.waiting:
-            free = next(
-                free for number in range(1000) if (free := f"{name}.{number}" if number else name) not in self.taken
-            )
-            self.taken[free] = self.waiting.pop(name)
+            self.taken[f"{name}.{len(self.taken)}" if name in self.taken else name] = self.waiting.pop(name)
         elif name not in self.taken:
             raise Rejected(f"{name} is not in the mailbox", code="not-found", system="supplier")
 

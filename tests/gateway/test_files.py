@@ -284,9 +284,9 @@ async def test_what_is_listed_from_a_mailbox_of_one_facility_stands_in_that_faci
     await house.leave(b"not an interchange", "garbage")
     wrong = sample("855_partly_backordered").replace(b"FASCIANGH", b"FASCIAXXX")
     await house.leave(wrong, "not for us")
-    await house.door.refuse(house.partner, "huge", 9, 8)
+    await house.door.left(house.partner, "huge", 9, "a file of 9 bytes, more than 8")
     rows = house.cases.unmatched.values()
-    kinds = ["functional_acknowledgement", "interchange", "invoice", "unreadable", "unreadable"]
+    kinds = ["functional_acknowledgement", "interchange", "invoice", "mailbox_file", "unreadable"]
     assert sorted(row.kind for row in rows) == kinds
     assert {row.facility for row in rows} == {facility or ""}
 

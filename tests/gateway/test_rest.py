@@ -146,6 +146,12 @@ async def test_a_byte_order_mark_is_named(house: House) -> None:
     assert "byte order mark" in str(told["detail"])
 
 
+async def test_a_field_given_twice_is_refused_with_its_path_and_starts_nothing(house: House) -> None:
+    body = json.dumps(wire()).replace('"facility":', '"facility": "WEST", "facility":', 1).encode()
+    assert problem(await house.post(body), 422, "data-invalid")["errors"][0]["path"] == "$.facility"  # type: ignore[index]
+    assert house.engine.started == []
+
+
 async def test_without_an_idempotency_key_nothing_is_kept(house: House) -> None:
     problem(await house.post(wire(), None), 400, "data-missing")
     assert not house.messages

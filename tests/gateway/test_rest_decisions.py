@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 from canonical.cases import seal_is_valid
@@ -141,3 +144,29 @@ async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: H
     )
     assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"  # type: ignore[index]
     assert house.engine.decided == []
+
+
+async def test_a_decision_with_two_verbs_is_none(house: House) -> None:
+    await house.cases.record(stands(ORDER_CASE))
+    body = b'{"verb": "hold", "reason": "x", "verb": "approve"}'
+    answer = await house.post(body, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions")
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.verb"  # type: ignore[index]
+    assert house.engine.decided == []
+
+
+async def test_the_decision_our_readme_shows_is_taken_as_it_stands_there(house: House) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    (command,) = [line for line in text.splitlines() if line.strip().startswith("curl") and "/decisions" in line]
+    words = shlex.split(command)
+    path = next(word for word in words if "/v1/" in word).removeprefix("$FASCIA_API_URL")
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    assert headers.pop("Authorization") == "Bearer $KEY"
+    case = path.removeprefix("/v1/cases/").removesuffix("/decisions")
+    await house.cases.record(stands(case))
+    body = words[words.index("--data") + 1].encode()
+    sent = {"content": body, "headers": headers | {"Authorization": "Bearer person"}}
+    answer = await house.client.post(path, **sent)  # type: ignore[arg-type]
+    assert answer.json()["taken"] is True and house.engine.decided[0][0] == case
+    sent["headers"] = headers | {"Authorization": "Bearer system"}
+    assert problem(await house.client.post(path, **sent), 403, "not-allowed")  # type: ignore[arg-type]
+    assert "fascia key add" in text and "--person" in text

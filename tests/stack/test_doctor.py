@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.app import run
-from stack import doctor
+from stack import doctor, questions
 from stack.doctor import Finding
 from workers.settings import Settings
 
@@ -75,3 +75,24 @@ async def test_no_password_is_shown(tmp_path: Path) -> None:
     url = "postgresql+asyncpg://fascia:hunter2@127.0.0.1:9/fascia"
     found = await doctor.database(Settings(home=tmp_path, database_url=url))
     assert found.state == "fail" and found.address == "127.0.0.1:9/fascia" and "hunter2" not in repr(found)
+
+
+async def test_a_part_that_takes_connections_and_says_nothing_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "PATIENCE", 0.2)
+    held: list[asyncio.StreamWriter] = []
+
+    async def frozen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(frozen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    given = {"erp_url": f"http://127.0.0.1:{port}", "database_url": f"postgresql+asyncpg://f@127.0.0.1:{port}/f"}
+    settings = Settings.model_validate({"home": tmp_path, **given})
+    for check in (doctor.erp, doctor.database):
+        found = await check(settings)
+        assert found.state == "fail" and "imeout" in found.text and not found.text.strip().endswith(":"), found
+    for writer in held:
+        writer.close()
+    server.close()

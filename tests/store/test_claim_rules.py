@@ -51,6 +51,14 @@ def test_a_line_with_anything_in_any_field_is_read_or_refused(field: str, value:
     check(json.dumps(content).encode())
 
 
+def test_a_field_given_twice_at_a_start_by_temporals_own_tools_waits_for_a_person_with_its_path() -> None:
+    text = requisition().model_dump_json()
+    line = text.replace('"item":', '"item":"ITM-9","item":', 1)
+    assert line != text
+    found = read_start(start(requisition(), data=line.encode()))
+    assert found.outcome == "unreadable" and found.problem is not None and found.problem.path == "lines.0.item"
+
+
 @pytest.mark.parametrize("number", ["1e999999999", "1" * 5000, "-0", "1e-400", "0.0000001", " 5 ", "٣", "1_000"])
 @pytest.mark.parametrize("where", ["quantity", "unit_price"])
 def test_every_spelling_of_a_number_is_read_or_refused(where: str, number: str) -> None:

@@ -35,7 +35,7 @@ class ListsOfTemporal:
     async def ended_otherwise(self, since: datetime, until: datetime, after: bytes, limit: int) -> Page:
         return Page(self.ended)
 
-    async def status(self, case: str) -> str:
+    async def status(self, case: str, run: str = "") -> str:
         if case in self.deleted:
             return "missing"
         return "terminated" if case in self.ended else "running"

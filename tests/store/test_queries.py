@@ -57,6 +57,38 @@ async def test_a_list_goes_on_where_the_page_before_ended(cases: StoredCases, qu
         await queries.cases(CaseQuery(), after="somewhere")
 
 
+async def test_what_needs_a_person_is_listed_by_how_long_it_does_whatever_reminders_changed_since(
+    cases: StoredCases, queries: StoredQueries
+) -> None:
+    for number, (parked, changed) in enumerate([(3, 4), (1, 9), (2, 5)]):
+        attention = tuple(
+            Attention(kind="price", reason="too dear", since=NOW + timedelta(minutes=minute)) for minute in (parked, 8)
+        )
+        at = NOW + timedelta(minutes=changed)
+        await cases.record(change(requisition(f"R-{number}").case_id, changed_at=at, attention=attention))
+    asked = CaseQuery(attention=True)
+    first = await queries.cases(asked, limit=2)
+    second = await queries.cases(asked, after=first.next, limit=2)
+    rows = [*first.cases, *second.cases]
+    assert [row.case[-1] for row in rows] == ["1", "2", "0"]
+    assert [row.attention_since for row in rows] == [NOW + timedelta(minutes=minute) for minute in (1, 2, 3)]
+
+
+async def test_a_list_says_which_cases_wait_for_an_outside_system_and_since_when(
+    cases: StoredCases, queries: StoredQueries
+) -> None:
+    waits, goes_on = requisition("R-1").case_id, requisition("R-2").case_id
+    for name in (waits, goes_on):
+        await cases.record(change(name))
+    for minute, system in ((5, "supplier"), (2, "erp")):
+        since = NOW + timedelta(minutes=minute)
+        await cases.trouble(Trouble(case=waits, system=system, step="send", since=since, message="no answer"))
+    rows = {row.case: row for row in (await queries.cases(CaseQuery())).cases}
+    assert (rows[waits].waiting_for, rows[waits].waiting_since) == ("erp", NOW + timedelta(minutes=2))
+    assert (rows[goes_on].waiting_for, rows[goes_on].waiting_since) == ("", None)
+    assert [row.case for row in (await queries.cases(CaseQuery(waiting=True))).cases] == [waits]
+
+
 async def test_each_filter_of_the_list_lets_only_its_own_through(cases: StoredCases, queries: StoredQueries) -> None:
     one, two = requisition("R-1").case_id, requisition("R-2").case_id
     attention = (Attention(kind="price", reason="too dear"),)

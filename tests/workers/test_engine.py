@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
+from temporalio.worker import Worker
 
 from canonical.cases import Answer, Decision
 from canonical.errors import Rejected, Unavailable
@@ -272,14 +273,19 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=gone)
     )
+    strange = case()
+    await client.start_workflow("NoSuch", "x", id=strange, task_queue=temporal.PROCESSES)
     sweep = EngineSweep(cases, TemporalRuns(client), marks)
     expected = {terminated: "stopped outside", deleted: "stopped outside", broken: "engine fault"}
 
     async def shown() -> dict[str, str]:
         return {one.case: one.stopped for one in await cases.stopped_page("", 100) if one.case in names}
 
+    async def strangers() -> list[str]:
+        return [one.case for one in await cases.unmatched(limit=1000) if one.kind == "run"]
+
     async with asyncio.timeout(60):
-        while await shown() != expected:
+        while await shown() != expected or strange not in await strangers():
             await sweep.once()
             await asyncio.sleep(1)
     await client.start_workflow("ProcureToPay", "x", id=terminated, task_queue=temporal.PROCESSES)
@@ -287,20 +293,26 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
         while terminated in await shown():
             await sweep.once()
             await asyncio.sleep(1)
-    for name in [*healthy, terminated, broken]:
+    for name in [*healthy, terminated, broken, strange]:
         await client.get_workflow_handle(name).terminate("by a test")
     await database.dispose()
 
 
-async def test_without_a_worker_a_decision_is_not_decided_and_safe_to_repeat(
+async def test_a_decision_that_no_worker_answers_may_still_be_taken_and_a_repeat_says_so(
     stack: Stack, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal, "DECISION_WAIT", 1.0)
     other = await Client.connect(stack.settings.temporal_address, namespace=stack.settings.temporal_namespace)
     handle = await other.start_workflow("ProcureToPay", "x", id=case(), task_queue="nobody-serves-this")
     engine = TemporalEngine(client, stack.settings, build.SEAL_KEY)
-    with pytest.raises(Unavailable, match="not decided, safe to repeat"):
-        await engine.decide(handle.id, Decision(verb="approve", id="a"))
+    approval = Decision(verb="approve", id="a")
+    with pytest.raises(Unavailable, match="no answer yet: the case may still take this decision; it is safe to repeat"):
+        await engine.decide(handle.id, approval)
+    async with Worker(client, task_queue="nobody-serves-this", workflows=[Waits]):
+        monkeypatch.setattr(temporal, "DECISION_WAIT", 20.0)
+        assert (await engine.decide(handle.id, approval)).message == "approve"
+    events = [event.event_type async for event in handle.fetch_history_events()]
+    assert events.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED) == 1, "though it was sent twice"
     await handle.terminate("by a test")
 
 

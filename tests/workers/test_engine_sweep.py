@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from canonical.errors import Unavailable
+from canonical.ports import Unmatched
 from canonical.steps import OrderEnded
 from store.cases import EndedChild
 from store.open_cases import ClaimPlace, OpenCase
@@ -30,6 +31,7 @@ class Engine:
         self.runs: dict[str, str] = {}
         self.next: dict[str, str] = {}
         self.told: list[str] = []
+        self.unmatched: list[Unmatched] = []
         self.children: list[EndedChild] = []
         self.marks: dict[str, datetime] = {}
         self.questions: list[int] = []  # how many cases each question to Temporal could be about
@@ -87,6 +89,9 @@ class Engine:
     async def nobody_to_tell(self, older_than: datetime) -> int:
         return 0
 
+    async def put_unmatched(self, document: Unmatched) -> None:
+        self.unmatched.append(document)
+
     async def child_told(self, case: str) -> None:
         self.told.append(case)
 
@@ -114,9 +119,9 @@ class Engine:
         more = begin + limit < len(cases)
         return Page(cases[begin : begin + limit], str(begin + limit).encode() if more else b"")
 
-    async def status(self, case: str) -> str:
+    async def status(self, case: str, run: str = "") -> str:
         self.questions.append(1)
-        return self.runs.get(case, "missing")
+        return self.runs.get(f"{case} {run}" if run else case, "missing")
 
     async def tell_ended(self, parent: str, ended: OrderEnded) -> bool:
         return parent in self.listed
@@ -135,11 +140,29 @@ class Engine:
         return sorted(case.case for case in self.book.values() if case.stopped == kind)
 
 
+@pytest.mark.parametrize("own", ["terminated", "missing"])
+async def test_what_became_of_the_cases_own_run_is_said_though_a_repeat_ended_under_its_name(own: str) -> None:
+    engine = Engine()
+    engine.opened("c")
+    engine.runs |= {"c": "completed", "c run-1": own}
+    assert await engine.shown("c") == "stopped outside"
+    assert engine.next["c"] == f"support: its run is {own}; then: fascia case resume c"
+
+
+async def test_a_run_that_fails_under_a_cases_name_and_is_no_case_is_listed_once_for_a_person() -> None:
+    engine = Engine()
+    engine.opened("purchase_order/NGH/PO1")
+    engine.failing_ = engine.listed = {"purchase_order/NGH/PO1", "purchase_order/NGH/PO2", "somebody-elses-work"}
+    await engine.round(2)
+    assert [(one.kind, one.case) for one in engine.unmatched] == [("run", "purchase_order/NGH/PO2")]
+    assert engine.stopped("engine fault") == ["purchase_order/NGH/PO1"]
+
+
 @pytest.mark.parametrize("status", ["terminated", "failed", "timed out", "canceled", "completed", "missing"])
 async def test_an_open_case_without_a_run_is_shown_as_stopped_outside_with_what_to_do(status: str) -> None:
     engine = Engine()
     engine.opened("c")
-    engine.runs["c"] = status
+    engine.runs["c"] = engine.runs["c run-1"] = status
     assert await engine.shown("c") == "stopped outside"
     assert engine.next["c"] == f"support: its run is {status}; then: fascia case resume c"
 

@@ -25,7 +25,7 @@ from tests.fakes.supplier import FakeMailbox
 from tests.formats.x12_files import sample
 from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine, NotingJournal
 from workers.loops.erp_watcher import OVERLAP, ErpWatcher
-from workers.loops.mailbox_poller import LARGEST, MailboxPoller
+from workers.loops.mailbox_poller import AGAIN, LARGEST, MailboxPoller
 from workers.loops.register_refresh import RegisterRefresh, periods
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -47,8 +47,9 @@ class House:
             Partner(code="BOREAL", supplier="BOREAL", id="BOREALSURG", our_id="FASCIANGH", mailbox_host="127.0.0.1"),
         ]
         self.mailboxes = {row.code: FakeMailbox() for row in self.rows}
-        door = FilesDoor(self.intake, self.journal, numbering, FakeRegister(*self.rows), self.mailbox_for)
-        self.poller = MailboxPoller(self, self.mailbox_for, door)
+        self.now = NOW
+        self.door = FilesDoor(self.intake, self.journal, numbering, FakeRegister(*self.rows), self.mailbox_for)
+        self.poller = MailboxPoller(self, self.mailbox_for, self.door, clock=lambda: self.now)
         self.changes_ = ErpChanges(until=NOW)
         self.asked: list[datetime] = []
         self.marks: dict[str, datetime] = {}
@@ -139,6 +140,53 @@ async def test_a_file_too_large_is_left_where_it_is_and_listed_and_the_others_ar
     await house.poller.once()
     assert list(box.waiting) == ["a-huge.x12"]
     assert sorted(house.messages) == ["dead", "routed"], "the large one is listed once"
+
+
+async def test_a_file_that_cannot_be_read_or_moved_is_listed_and_keeps_no_other_waiting() -> None:
+    house = House()
+    box = house.mailboxes["ALPINE"]
+    box.waiting |= {"a.x12": b"?", "b.x12": sample("855_partly_backordered"), "c.x12": sample("810_freight_and_tax")}
+    box.unreadable.add("a.x12")
+    box.unmovable.add("b.x12")
+    for _ in range(3):
+        await house.poller.once()
+    assert list(box.taken) == ["c.x12"], "what comes after them is read"
+    rows = sorted((row.kind, row.number) for row in house.cases.unmatched.values())
+    assert rows == [("mailbox_file", "a.x12"), ("mailbox_file", "b.x12")]
+    assert box.puts.count(box.puts[0]) == 1, "an answer is not put again each time the file is looked at"
+
+
+async def test_a_file_that_was_left_is_tried_again_later_and_is_not_taken_for_another() -> None:
+    house = House()
+    box = house.mailboxes["ALPINE"]
+    box.waiting["b.x12"] = sample("855_partly_backordered")
+    box.unmovable.add("b.x12")
+    await house.poller.once()
+    box.unmovable.clear()
+    await house.poller.once()
+    assert list(box.waiting) == ["b.x12"], "not every two seconds"
+    house.now += AGAIN
+    await house.poller.once()
+    assert (box.waiting, list(box.taken), len(box.puts)) == ({}, ["b.x12"], 1)
+
+
+async def test_a_file_at_whose_turn_something_is_always_away_does_not_starve_the_others() -> None:
+    house = House()
+    box = house.mailboxes["ALPINE"]
+    box.waiting |= {"a.x12": sample("855_partly_backordered"), "b.x12": sample("810_freight_and_tax")}
+
+    accept = house.door.accept
+
+    async def away_for_a(partner: Partner, name: str, data: bytes, trace: str = "") -> None:
+        if name == "a.x12":
+            raise Unavailable("its answer is not in the journal", system="store")
+        await accept(partner, name, data, trace)
+
+    house.door.accept = away_for_a  # type: ignore[method-assign]
+    await house.poller.once()
+    await house.poller.once()
+    assert list(box.taken) == ["b.x12"] and list(box.waiting) == ["a.x12"]
+    assert not house.cases.unmatched, "it waits; nobody need look"
 
 
 # ---- the ERP --------------------------------------------------------------------------------------------------------

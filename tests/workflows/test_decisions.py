@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowUpdateFailedError
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from canonical.base import Money
@@ -149,6 +151,19 @@ async def test_a_mistyped_signal_is_kept_with_its_reason(case: Case, sent: objec
     read = [why for name, why in case.cases.refused if name == case.id]
     told = f"{verb}: {reason}" if verb in VERBS else reason
     assert not read or read[0].startswith(told)
+
+
+async def test_a_decision_with_two_verbs_is_none_by_signal_and_by_update(case: Case) -> None:
+    await pending(case)
+    data = b'{"verb": "reject", "reason": "x", "verb": "approve"}'
+    sent = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+    handle = case.client.get_workflow_handle(case.id)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("decide", sent)
+    assert "verb: this name is given twice" in str(refused.value.cause)
+    await case.signal("decide", sent)
+    await case.unreadable("verb: this name is given twice")
+    await case.until("pending approval")
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -46,8 +46,8 @@ class Runs(Protocol):
         """The cases a run of which was terminated, cancelled, failed or timed out between two moments."""
         ...
 
-    async def status(self, case: str) -> str:
-        """How the latest run of a case stands, as of now: running, terminated, ..., or missing."""
+    async def status(self, case: str, run: str = "") -> str:
+        """How a run of a case stands, as of now (without ``run``, its latest): running, terminated, ..., or missing."""
         ...
 
     async def tell_ended(self, parent: str, ended: OrderEnded) -> bool:
@@ -85,9 +85,9 @@ class TemporalRuns:
             raise Unavailable("Temporal does not answer", system="temporal") from away
         return asked.current_page or (), asked.next_page_token or b""
 
-    async def status(self, case: str) -> str:
+    async def status(self, case: str, run: str = "") -> str:
         try:
-            found = await self._client.get_workflow_handle(case).describe(rpc_timeout=RPC)
+            found = await self._client.get_workflow_handle(case, run_id=run or None).describe(rpc_timeout=RPC)
         except RPCError as refused:
             if refused.status == RPCStatusCode.NOT_FOUND:
                 return "missing"

@@ -7,7 +7,7 @@ the case runs again. It also tells a requisition's case of orders that ended whi
 A hospital has 100,000 open cases, so no round asks for all of them. Each round (20 s) does four bounded things:
 
 - failing: Temporal's own list of runs whose workflow task fails. Shown one round after the server says so, which is at the
-  second failure in a row; 2,000 a round.
+  second failure in a row; 2,000 a round. One that is no case of ours is listed among the unmatched.
 - ended otherwise: runs terminated, cancelled, failed or timed out since the last look, and a little before it again, since
   Temporal's list is some seconds late. Shown within two rounds; 2,000 a round. How far it has come is kept in our store: what
   was stopped while no loop ran is found first.
@@ -21,15 +21,18 @@ More than a round can take goes on in the next. Two processes that take turns ke
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol
 
 import structlog
 
+from canonical.ports import Unmatched
 from store.cases import EndedChild
 from store.open_cases import ClaimPlace, OpenCase
 from workers.loops.engine_runs import Page, Runs
+from workflows.registry import PROCESSES
 
 Stopped = Literal["stopped outside", "engine fault"]
 
@@ -46,6 +49,9 @@ BATCHES: Final = 5  # of what is shown as stopped, in a round
 OPEN_BATCHES: Final = 25  # of everything open: about a second of a round
 PAGE: Final = 1000
 PAGES: Final = 2
+STRANGE: Final = (
+    "a run under this case's name fails again and again and is no case of ours: see it in the Temporal UI and end it"
+)
 LOOKED: Final = "engine sweep: ended runs"
 
 log = structlog.get_logger(__name__)
@@ -65,6 +71,7 @@ class CaseBook(Protocol):
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]: ...
     async def nobody_to_tell(self, older_than: datetime) -> int: ...
     async def child_told(self, case: str) -> None: ...
+    async def put_unmatched(self, document: Unmatched) -> None: ...
 
 
 class Marks(Protocol):
@@ -85,6 +92,7 @@ class EngineSweep:
         self._marks = marks
         self._clock = clock
         self._window: tuple[datetime, datetime, bytes] | None = None  # of ended runs, while its pages last
+        self._strangers: set[str] = set()  # listed already
         self._failing_after = b""
         self._open_after = ""
         self._stopped_after = ""
@@ -106,8 +114,12 @@ class EngineSweep:
             return await self._runs.failing(after, PAGE)
 
         async def show(names: Sequence[str]) -> None:
-            for case in await self._cases.open_among(names):
-                await self._show_failing(case)
+            found = {case.case: case for case in await self._cases.open_among(names)}
+            for name in names:
+                if name in found:
+                    await self._show_failing(found[name])
+                else:
+                    await self._strange(name)
 
         after, self._failing_after = self._failing_after, b""
         self._failing_after = await _pages(ask, after, show)
@@ -170,11 +182,34 @@ class EngineSweep:
             if status == "running":
                 await self._goes_on(case)
             elif status != "missing" or case.run or age >= ANNOUNCED_GRACE:
-                stopped.append((case, status))
+                stopped.append((case, await self._how_its_own_ended(case, status)))
         still = {one.case: one.changed_at for one in await self._cases.open_among([case.case for case, _ in stopped])}
         for case, status in stopped:
             if still.get(case.case) == case.changed_at:
                 await self._show(case, "stopped outside", f"its run is {status}")
+
+    async def _how_its_own_ended(self, case: OpenCase, latest: str) -> str:
+        """A repeat that was started under its name and ended as a duplicate says nothing of what became of the case's own run."""
+        if latest != "completed" or not case.run:
+            return latest
+        own = await self._runs.status(case.case, case.run)
+        return latest if own in ("running", "continued as new") else own
+
+    async def _strange(self, name: str) -> None:
+        """A run under a case's name that fails and is no case of ours, perhaps of a type nobody serves, is listed for a person."""
+        process, _, _ = name.partition("/")
+        if process not in PROCESSES or name in self._strangers:
+            return
+        row = Unmatched(
+            id=f"run-{hashlib.sha256(name.encode()).hexdigest()[:20]}",
+            kind="run",
+            case=name,
+            at=self._clock(),
+            reason=STRANGE,
+        )
+        await self._cases.put_unmatched(row)
+        self._strangers.add(name)
+        log.error("a run under a case's name fails", alert=True, workflow=name, unmatched=row.id)
 
     async def _show_failing(self, case: OpenCase) -> None:
         await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")
