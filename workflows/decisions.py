@@ -65,7 +65,7 @@ class DecidedCase(CaseWorkflow):
         try:
             return await self._decide(decision)
         except ApplicationError as refused:
-            self._decline(f"{decision.verb}: {refused.message}")
+            self._decline(f"{decision.verb}: {refused.message}", f"{decision.verb} refused: {refused.message}")
             raise
 
     @decide.validator
@@ -82,25 +82,30 @@ class DecidedCase(CaseWorkflow):
             decision = _read(raw)
             await self._decide(decision)
         except ApplicationError as refused:
+            verb = f"{decision.verb}: " if decision and decision.verb in VERBS else ""
             kept = UnreadableDecision(
                 case=self.case,
                 data=raw.payload.data,
-                reason=f"{decision.verb}: {refused.message}"
-                if decision and decision.verb in VERBS
-                else refused.message,
+                reason=f"{verb}{refused.message}",
                 at=workflow.now(),
                 read=decision is not None,
             )
             await own_store(CaseActivities.keep_unreadable, kept, "keep a decision that does not fit")
-            self._decline("")  # it is listed as it came
+            self._decline("", f"decision refused: {refused.message}")  # it is listed as it came
 
     def _log(self, what: str) -> None:
         self._decided.append(what)
         self._dirty = True
         self._stirred += 1
 
-    def _decline(self, what: str) -> None:
-        """Nothing a person decides on has changed: what others have seen they may still decide about."""
+    def _decline(self, what: str, as_before: str) -> None:
+        """Nothing a person decides on has changed: what others have seen they may still decide about.
+
+        ``as_before``: how a run of before wrote it, under a revision of its own, which later decisions of that run have named.
+        """
+        if not workflow.patched("a-refusal-changes-no-revision"):
+            self._log(as_before)
+            return
         self._declined += [what] if what else []
         self._unwritten = True
         self._stirred += 1

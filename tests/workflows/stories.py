@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from canonical.cases import LineCorrection
-from canonical.parties import Partner
+from canonical.parties import Partner, Policy
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement
 from canonical.steps import SupplierDocument
 from tests import build
@@ -231,6 +231,32 @@ async def an_emergency(case: Case) -> None:
     assert (await case.result()).business_state == "closed"
 
 
+async def refused_before_it_was_approved(case: Case) -> None:
+    """Recorded by the version that gave a refusal a revision of its own, which the approval then named."""
+    await case.start(build.requisition())
+    await case.until("pending approval")
+    await case.refused("approve", "E-REQ")
+    await case.signal("decide", {"verb": "approve", "reason": "from the UI"})
+    await case.unreadable("approve needs a verified identity")
+    await case.owned_by("manager")
+    await case.decide("hold", by="E-FIN")
+    await case.until("on hold")
+    await case.decide("resume", by="E-FIN", revision=case.change().revision)
+    await case.until("pending approval")
+    await case.decide("approve", by="E-MGR", revision=case.change().revision)
+    await case.deliver(await case.order())
+    assert (await case.result()).business_state == "closed"
+
+
+async def goods_that_did_not_ship(case: Case) -> None:
+    case.register.put(Policy(facility=build.FACILITY, step_timeout=5, receipt_within=2))
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    await case.parked("timeout", order.case_id, document="goods")
+    await case.deliver(order)
+    assert (await case.result()).business_state == "closed"
+
+
 STORIES: tuple[Story, ...] = (
     three_lines_for_two_suppliers,
     approved_by_the_rules,
@@ -252,4 +278,6 @@ STORIES: tuple[Story, ...] = (
     a_forged_receipt_refused,
     cancelled_with_its_requisition,
     an_emergency,
+    refused_before_it_was_approved,
+    goods_that_did_not_ship,
 )
