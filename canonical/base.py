@@ -51,6 +51,7 @@ class Canonical(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+MOST_TOLD = 50  # of what is wrong with one document
 BOM = b"\xef\xbb\xbf"  # UTF-8's byte order mark
 
 
@@ -70,10 +71,14 @@ def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool 
         found = model.model_validate_json(data, strict=True, extra="ignore" if allow_unknown else "forbid")
     except ValidationError as wrong:
         problems = wrong.errors(include_input=False, include_url=False, include_context=False)
-        first = problems[0]
-        path = ".".join(str(part) for part in first["loc"])
+        above = {one["loc"][:depth] for one in problems for depth in range(len(one["loc"]))}
+        problems = [
+            one for one in problems if one["loc"] not in above
+        ]  # "too few lines" of lines none of which is right
+        told = [(".".join(str(part) for part in one["loc"]), one["msg"]) for one in problems]
+        (path, first), also = told[0], tuple(told[1:MOST_TOLD])
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise Malformed(f"{path or 'document'}: {first['msg']}{more}", path=path, code="data-invalid") from None
+        raise Malformed(f"{path or 'document'}: {first}{more}", path=path, code="data-invalid", also=also) from None
     if twice := given_twice(data):
         raise Malformed(f"{twice}: {TWICE}", path=twice, code="data-invalid")
     return found
@@ -177,6 +182,12 @@ class Money(Canonical):
         """Rounded half up to the currency's minor unit."""
         step = Decimal(1).scaleb(-MINOR_UNITS.get(self.currency, 2))
         return Money(amount=self.amount.quantize(step, rounding=ROUND_HALF_UP), currency=self.currency)
+
+    def plain(self) -> Self:
+        """The same amount as people write it: no zeros behind the minor unit, ``58.800000`` is ``58.80``."""
+        amount, minor = _fits(self.amount), MINOR_UNITS.get(self.currency, 2)
+        short = int(amount.as_tuple().exponent) > -minor
+        return self.changed(amount=amount.quantize(Decimal(1).scaleb(-minor)) if short else amount)
 
     def __str__(self) -> str:
         return f"{self.rounded().amount} {self.currency}"

@@ -45,10 +45,20 @@ class Rejected(FasciaError):
 
 
 class Malformed(FasciaError):
-    """What came in cannot be read. ``path`` says where (``lines.0.quantity``, ``ISA13``), for its sender."""
+    """What came in cannot be read. ``path`` says where (``lines.0.quantity``, ``ISA13``), for its sender; ``also``: what else is
+    wrong, path and text."""
 
     code = "malformed"
 
-    def __init__(self, message: str, *, path: str = "", code: str | None = None, system: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str = "",
+        code: str | None = None,
+        system: str = "",
+        also: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(message, code=code, system=system)
         self.path = path
+        self.also = also

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from canonical.errors import Unavailable
 from cli.command import command
 from cli.exits import Exit, Stop, wrong_usage
 from cli.output import Output, table
@@ -95,7 +96,7 @@ async def migrate(out: Output) -> None:
 
     url = settings.load().database_url.get_secret_value()
     if not url:
-        raise Stop("no database is named", code="usage", hint="set FASCIA_DATABASE_URL, or fascia up")
+        raise Unavailable("no database address is set: run `fascia up` or set FASCIA_DATABASE_URL", system="store")
     engine = open_engine(url, pool=1)
     try:
         revision = await upgrade(engine)

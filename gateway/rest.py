@@ -28,7 +28,7 @@ from gateway.csv_files import CsvFiles
 from gateway.fhir_door import FhirDoor
 from gateway.intake import Intake
 from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
-from gateway.problems import Problem
+from gateway.problems import Problem, Wrong, json_path, pointer
 from gateway.signatures import Signers
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
@@ -101,6 +101,19 @@ Who = Annotated[Caller, Depends(caller)]
 Behind = Annotated[Doors, Depends(doors)]
 
 
+async def known_parameters(request: Request, _: Who) -> None:
+    """A parameter nobody reads is a filter its sender believes in: it is refused, as an unknown field of a body is."""
+    route = request.scope["route"]
+    known = {parameter.alias for parameter in route.dependant.query_params}
+    if unknown := sorted(set(request.query_params) - known):
+        errors = [
+            Wrong(detail="no such parameter", path=json_path(f"query.{name}"), pointer=pointer(f"query.{name}"))
+            for name in unknown
+        ]
+        said = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+        raise Problem(422, "data-invalid", f"no such parameter; {said}", errors=[one.model_dump() for one in errors])
+
+
 def may(who: Caller, scope: str) -> None:
     """A key made for some things only does only those."""
     if not who.may(scope):
@@ -127,8 +140,9 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_hooks, rest_files, rest_lookups, rest_decisions):
-        app.include_router(part.router)
+    for part in (rest_requisitions, rest_files, rest_lookups, rest_decisions):
+        app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    app.include_router(rest_hooks.router)  # its callers have a signature and no key, and their own ways with addresses
     _add_health(app, behind)
     _add_schemas(app)
     rest_docs.add_docs(app)

@@ -98,7 +98,7 @@ def _case_row(row: RowMapping) -> CaseRow:
 
 
 def _case_fields(row: RowMapping) -> dict[str, Any]:
-    amount = Money(amount=row["amount"], currency=row["currency"]) if row["amount"] is not None else None
+    amount = Money(amount=row["amount"], currency=row["currency"]).plain() if row["amount"] is not None else None
     return {**row, "amount": amount}
 
 

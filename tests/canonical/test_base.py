@@ -99,6 +99,21 @@ def test_a_door_never_repeats_the_value_it_refuses() -> None:
     assert "Maria" not in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "plain"),
+    [
+        ("58.800000", "USD", "58.80"),
+        ("58.123400", "USD", "58.1234"),
+        ("100", "USD", "100.00"),
+        ("100.000000", "JPY", "100"),
+        ("0", "BHD", "0.000"),
+    ],
+)
+def test_an_amount_is_shown_to_its_minor_unit_and_loses_nothing(amount: str, currency: str, plain: str) -> None:
+    money = Money(amount=Decimal(amount), currency=currency)
+    assert str(money.plain().amount) == plain and money.plain().amount == money.amount
+
+
 def test_a_door_counts_the_other_problems() -> None:
     with pytest.raises(Malformed, match=r"\(and 1 more\)"):
         read_strictly(Requisition, json.dumps({**REQUISITION, "facility": "", "lines": []}))

@@ -72,3 +72,8 @@ def test_a_case_is_linked_to_the_temporal_ui(monkeypatch: pytest.MonkeyPatch) ->
     assert links(load(), "purchase_order/NGH/PO1", "run-1") == {
         "Temporal UI": "http://127.0.0.1:8233/namespaces/fascia/workflows/purchase_order%2FNGH%2FPO1/run-1/history"
     }
+
+
+def test_a_migration_without_a_database_ends_as_every_other_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate"]) == run(["case", "list"]) == 7
+    assert capsys.readouterr().err.count("FASCIA_DATABASE_URL") == 2

@@ -146,6 +146,21 @@ async def test_a_byte_order_mark_is_named(house: House) -> None:
     assert "byte order mark" in str(told["detail"])
 
 
+async def test_all_that_is_wrong_is_told_at_once_each_with_its_path(house: House) -> None:
+    line = {"id": "1", "item": "ITM-1", "quantity": {"value": "x"}, "colour": "blue"}
+    told = problem(await house.post(wire(cost_centre="", lines=[line])), 422, "data-invalid")
+    paths = [one["path"] for one in told["errors"]]  # type: ignore[attr-defined]
+    assert paths == ["$.cost_centre", "$.lines[0].quantity.value", "$.lines[0].colour"]
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/PO1", "/v1/requisitions", "/v1/items", "/v1/unmatched"])
+async def test_a_parameter_nobody_reads_is_refused_by_name_and_not_passed_over(house: House, path: str) -> None:
+    told = problem(await house.get(f"{path}?foo=1", "person"), 422, "data-invalid")
+    assert told["errors"][0]["path"] == "$.query.foo"  # type: ignore[index]
+    assert (await house.get(f"{path}?foo=1", "nobody")).status_code == 401
+    assert (await house.get("/v1/orders?open=true&limit=1&state=sent", "person")).status_code == 200
+
+
 async def test_a_field_given_twice_is_refused_with_its_path_and_starts_nothing(house: House) -> None:
     body = json.dumps(wire()).replace('"facility":', '"facility": "WEST", "facility":', 1).encode()
     assert problem(await house.post(body), 422, "data-invalid")["errors"][0]["path"] == "$.facility"  # type: ignore[index]

@@ -131,6 +131,7 @@ async def test_each_filter_of_the_list_lets_only_its_own_through(cases: StoredCa
             assert [row.case for row in page.cases] == [case], which
     (row,) = (await queries.cases(CaseQuery(facility="NGH"))).cases
     assert (row.source, row.number, row.amount, row.needs_attention) == ("surgery", "R-1", amount, True)
+    assert row.amount is not None and str(row.amount.amount) == str(amount.plain().amount), "as people write it"
     assert (await queries.cases(CaseQuery(search="1%"))).cases == ()
 
 
