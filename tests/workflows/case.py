@@ -264,6 +264,12 @@ class Case:
                 await asyncio.sleep(0.02)
         return found[0]
 
+    async def runs(self, order: PurchaseOrder, count: int) -> None:
+        """Wait until the order's case has shown itself from so many runs."""
+        async with asyncio.timeout(PATIENCE):
+            while len({change.run for change in self.cases.changes if change.case == order.case_id}) < count:
+                await asyncio.sleep(0.02)
+
     async def running(self, generation: int) -> None:
         """Wait until the requisition's successor has said how it stands."""
         async with asyncio.timeout(PATIENCE):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from canonical.cases import LineCorrection
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowUpdateFailedError
+
+from canonical.cases import CaseStatus, LineCorrection
 from canonical.parties import Partner, Policy
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement
 from canonical.steps import SupplierDocument
 from tests import build
-from tests.workflows.case import Case
+from tests.workflows.case import PATIENCE, Case
 
 Story = Callable[[Case], Awaitable[None]]
+
+SOON = 20  # events: what the server says at thousands, a story cannot wait for
 
 
 def _line(code: str, **part: object) -> AcknowledgedLine:
@@ -257,6 +265,90 @@ async def goods_that_did_not_ship(case: Case) -> None:
     assert (await case.result()).business_state == "closed"
 
 
+async def goods_taken_back_before_the_posting(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    receipt = build.receipt(order)
+    await case.say(order, receipt=receipt)
+    await case.until("received", order.case_id)
+    case.outside.refuse["post"] = "the period is closed"
+    bill = build.invoice(order)
+    await case.say(order, invoice=bill)
+    await case.parked("partner-rejected", order.case_id)
+    await case.say(order, receipt=receipt.changed(cancelled=True))
+    await case.until_received(order, 0)
+    del case.outside.refuse["post"]
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.parked("match-exception", order.case_id, document=f"ERP invoice {bill.number}")
+    await case.say(order, receipt=build.receipt(order))
+    await case.until_received(order, 10)
+    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.documents(order, "820", 1)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def goods_taken_back_before_the_payment(case: Case) -> None:
+    order = await case.approved_order()
+    await case.say(order, acknowledgement=build.answer(order))
+    receipt = build.receipt(order)
+    await case.say(order, receipt=receipt)
+    bill = build.invoice(order, "12")
+    await case.say(order, invoice=bill)
+    await case.until("invoice blocked", order.case_id)
+    await case.decide("pay_short", by="E-FIN", case=order.case_id)
+    await case.until("payment to release", order.case_id)
+    await case.say(order, receipt=receipt.changed(cancelled=True))
+    await case.parked("match-exception", order.case_id)
+    await case.say(order, receipt=build.receipt(order))
+    await case.until("payment to release", order.case_id)
+    await case.decide("release", by="E-FIN2", case=order.case_id)
+    await case.documents(order, "820", 1)
+    await case.say(order, payment=build.payment(order, bill))
+    assert (await case.result()).business_state == "closed"
+
+
+async def cancelled_again_for_goods_that_came(case: Case) -> None:
+    order = await case.approved_order()
+    await case.decide("cancel", case=order.case_id, reason="not needed")
+    await case.until("cancelling, waiting for the supplier", order.case_id)
+    case.outside.refuse["cancel"] = "goods have come and were not returned"
+    await case.say(order, acknowledgement=build.answer(order, "AT", to_change=True))
+    await case.parked("partner-rejected", order.case_id, document="ERP cancellation")
+    for count, quantity in enumerate(("4", "3"), 1):
+        await case.say(order, receipt=build.receipt(order, quantity))
+        await case.documents(order, "return", count)
+        await case.parked("partner-rejected", order.case_id, document="ERP cancellation")
+    del case.outside.refuse["cancel"]
+    async with asyncio.timeout(PATIENCE):
+        while not case.change(order.case_id).closed:
+            with contextlib.suppress(WorkflowUpdateFailedError):  # not while the ERP is asked once more by itself
+                await case.decide("retry", case=order.case_id)
+            await asyncio.sleep(0.05)
+    assert (await case.result()).business_state == "cancelled"
+
+
+async def a_run_that_became_too_long(case: Case) -> None:
+    order = await case.approved_order()
+    with pytest.MonkeyPatch.context() as patched:
+        too_long = "is_continue_as_new_suggested"
+        patched.setattr(workflow.Info, too_long, lambda info: info.get_current_history_length() > SOON)
+        await case.say(order, acknowledgement=build.answer(order))
+        await case.say(order, receipt=build.receipt(order, "4"))
+        await case.runs(order, 2)
+    await case.say(order, receipt=build.receipt(order, "6"))
+    await case.until("received", order.case_id)
+    await case.pay(order, build.invoice(order))
+    assert (await case.result()).business_state == "closed"
+
+
+async def an_order_that_cannot_be_read(case: Case) -> None:
+    case.id = f"purchase_order/{build.FACILITY}/{build.unique('PO')}"
+    handle = await case.client.start_workflow("PurchaseOrder", {"order": {}}, id=case.id, task_queue="fascia")
+    ended = CaseStatus.model_validate(await handle.result())
+    assert ended.business_state == "unreadable" and case.cases.unmatched
+
+
 STORIES: tuple[Story, ...] = (
     three_lines_for_two_suppliers,
     approved_by_the_rules,
@@ -280,4 +372,9 @@ STORIES: tuple[Story, ...] = (
     an_emergency,
     refused_before_it_was_approved,
     goods_that_did_not_ship,
+    goods_taken_back_before_the_posting,
+    goods_taken_back_before_the_payment,
+    cancelled_again_for_goods_that_came,
+    a_run_that_became_too_long,
+    an_order_that_cannot_be_read,
 )
