@@ -44,7 +44,7 @@ async def test_what_was_taken_back_is_not_paid_until_it_is_here_again(case: Case
     await case.until("payment blocked", order.case_id)
     assert case.change(order.case_id).owner == "finance"
     await case.skip(31 * DAY, order.case_id)
-    await case.decide("retry", by="E-FIN", case=order.case_id)
+    await case.decide("retry", by="E-FIN", case=order.case_id, document=parked.document)
     await case.parked("match-exception", order.case_id)
     assert "pay" not in case.outside.steps(order.number)
     await case.say(order, receipt=build.receipt(order))
