@@ -23,7 +23,7 @@ from cli.synthetic.hospital import (
     tag_of,
 )
 
-CATALOGUE: Final = ("catalogue_number", "item", "description", "unit", "per_unit", "price", "currency", "valid_from")
+CATALOGUE: Final = ("catalogue_number", "item", "description", "unit", "base_units", "price", "currency", "valid_from")
 REQUISITIONS: Final = (
     *("number", "department", "cost_centre", "requester", "deliver_to", "needed_by"),
     *("line", "item", "quantity", "unit"),
