@@ -137,13 +137,13 @@ def test_our_feed_reads_every_row_and_every_column_of_them(kind: str, count: int
     feed = csv_feed(kind)
     assert feed is not None
     data = sheets.MAKERS[kind]("1", 1, first=DAY, at=1)
-    file = CsvFile(data, feed, Sender(code="ALPINE", facility="NGH", dialect="file"), Mappings())
+    file = CsvFile(data, feed, Sender(code="UPLOADS", facility="NGH", dialect="file"), Mappings())
     assert set(file.sheet.names) <= feed.columns
     found = list(file.parts())
     assert len(found) == count and [one.faults for one in found if one.faults] == []
     for one in found:
         if isinstance(one.noun, CatalogueEntry):
-            assert one.noun.packagings and one.noun.prices
+            assert one.noun.packagings and one.noun.prices and one.noun.supplier == "ALPINE"
 
 
 @pytest.mark.parametrize("kinds", [("hl7",), ("fhir",), ("x12",), ("csv", "requisition")])
