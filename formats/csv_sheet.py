@@ -150,12 +150,15 @@ def _compare(said: Said, count: int, amount: Decimal, total: str) -> None:
 
 def decimal(text: str, sign: str = ".") -> Decimal | None:
     """A plain number, exactly as written (``-12.50``); None where it is none: no exponent, no thousands, no blank."""
-    plain = text.replace(",", ".") if sign == "," and "." not in text else text
-    digits = plain.removeprefix("-").replace(".", "", 1)
+    if sign == ",":
+        if "." in text:  # a thousand with a mark in it, or a fraction by the other habit: a factor of a thousand apart
+            return None
+        text = text.replace(",", ".")
+    digits = text.removeprefix("-").replace(".", "", 1)
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
         return None
     try:
-        return Decimal(plain)
+        return Decimal(text)
     except InvalidOperation:
         return None
 

@@ -6,6 +6,7 @@ that was broken off anywhere is taken again from its beginning, and what was don
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, Protocol
@@ -308,11 +309,14 @@ class CsvFiles:
         log.info("file taken", message=whole.id, sender=sender.code, kind=whole.kind, rows=rows, refused=out)
 
     async def _answer(self, whole: Kept, result: FileResult) -> None:
-        """Keep the result, then put it where its sender looks. What was told once is told again in the same words."""
+        """Keep the result, then put it where its sender looks. What was told once is told again in the same words, until the
+        file is replayed: then its sender hears what became of it by that.
+        """
         data = result.as_csv() if whole.channel else result.model_dump_json(exclude_defaults=True).encode()
         name = result_name(whole.control_number)
+        key = f"{whole.id}/result" + (f"/{hashlib.sha256(data).hexdigest()[:16]}" if whole.answer else "")
         new = NewMessage(direction="out", door=whole.door, data=data, sender=whole.sender, kind=RESULT)
-        about = {"control_number": name, "key": f"{whole.id}/result", "channel": whole.channel, "trace": whole.trace}
+        about = {"control_number": name, "key": key, "channel": whole.channel, "trace": whole.trace}
         kept = await self._journal.keep(new.model_copy(update=about))
         answer = kept.first if kept.outcome == "conflict" and kept.first is not None else kept.message
         state, reason = "sent", ""

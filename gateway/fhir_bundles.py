@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
-from canonical.messages import KeepResult, Move, NewMessage
+from canonical.messages import KeepResult, Kept, Move, NewMessage
 from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Entry, Issue, Release, Resource, Tree
@@ -156,9 +156,13 @@ async def _one(door: FhirDoor, sender: Sender, plan: Planned, result: KeepResult
         if first is None:
             await door.conflict(sender, result)
             raise _conflict(plan)
-        return Stored(plan.name, plan.resource, first), None
-    move = Move(message=result.message.id, state="received") if pending(result.message) else None
-    return Stored(plan.name, plan.resource, result.message), move
+        return Stored(plan.name, plan.resource, first), _taken(first)
+    return Stored(plan.name, plan.resource, result.message), _taken(result.message)
+
+
+def _taken(kept: Kept) -> Move | None:
+    """What makes an entry count that was kept with a transaction; None for one that counts already."""
+    return Move(message=kept.id, state="received") if pending(kept) else None
 
 
 def _whole(sender: Sender, release: Release, data: bytes, refused: str = "") -> NewMessage:

@@ -41,6 +41,7 @@ from gateway.fhir_judge import (
 from gateway.keeping import Keeper, Line
 from gateway.lookups import Caller
 from gateway.problems import trace_id
+from gateway.quota import Allowance
 
 SCOPE: Final = "fhir"
 SENDERS_EVERY: Final = 5.0  # seconds until a changed row of the register counts
@@ -87,7 +88,10 @@ class Wish:
 
 
 class FhirDoor:
-    """Takes resources in and shows what was taken. ``patience``: seconds a message may wait to be kept."""
+    """Takes resources in and shows what was taken. ``patience``: seconds a message may wait to be kept.
+
+    ``allowance`` counts what senders with a quota send by all doors; without it each door counts for itself.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class FhirDoor:
         *,
         secret: bytes = b"",
         patience: float = 20.0,
+        allowance: Allowance | None = None,
         reads: Reads = lambda kind, sender: registry.fhir_feed(kind, sender) is not None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -104,7 +109,7 @@ class FhirDoor:
         self._directory = directory
         self._listing = listing
         self._secret = secret
-        self.line = Line(journal, patience=patience)
+        self.line = Line(journal, patience=patience, allowance=allowance)
         self._reads = reads
         self._clock = clock
         self._looked = -SENDERS_EVERY
@@ -220,13 +225,17 @@ class FhirDoor:
             first = await self.as_before(result)
             if first is None:
                 raise await self.conflict(sender, result)
+            await self._taken_by_itself(first)
             return self._found(resource.release, first, created=not wished)
         if result.outcome == "duplicate":
-            if pending(result.message):
-                move = Move(message=result.message.id, state="received", reason="sent again, by itself")
-                await self.journal.mark_many([move])
+            await self._taken_by_itself(result.message)
             return Stored(name, resource, result.message, created=not wished)
         return Stored(name, resource, result.message)
+
+    async def _taken_by_itself(self, kept: Kept) -> None:
+        """What was kept with a transaction that was never whole counts, now that it is sent by itself."""
+        if pending(kept):
+            await self.journal.mark_many([Move(message=kept.id, state="received", reason="sent again, by itself")])
 
     async def as_before(self, result: KeepResult) -> Kept | None:
         """The first message, where the new one says the same in other bytes; None where it says something else."""

@@ -68,14 +68,18 @@ class Line:
     def join(self, messages: Sequence[NewMessage], *, sender: str = "", per_minute: int = 0) -> Place:
         """Take a place, now; wait for it by :meth:`kept`."""
         place = Place(messages, sender)
+        gate = self._gates.get(sender)
         if per_minute:
-            gate = self._gates.get(sender)
             if gate is None or gate.per_minute != per_minute:
                 shared = None if sender.startswith(STRANGER) else self._allowance
                 gate = Gate(sender, per_minute, self._admit, allowance=shared, before=gate)
                 self._gates[sender] = gate
             gate.enter(place)
         else:
+            if gate is not None:  # its row has no quota any more: who waited for it still goes first
+                del self._gates[sender]
+                for waiting in gate.close():
+                    self._admit(waiting)
             self._admit(place)
         return place
 

@@ -12,17 +12,19 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 
 from canonical.base import Canonical, content_hash, read_strictly
-from canonical.catalogue import MasterFile
+from canonical.catalogue import CatalogueEntry, MasterFile
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.messages import Kept
 from canonical.parties import Partner
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
 from formats import x12
+from gateway.acknowledgements import is_ours
+from gateway.csv_parts import catalogue
 from gateway.files import X12
 from gateway.intake import REQUISITION
 from gateway.reading import Reader
-from gateway.registry import read_x12
+from gateway.registry import CSV_PARTS, read_x12
 from gateway.replay_rules import conflicts, refusal
 
 
@@ -129,6 +131,8 @@ class Previewer:
                 return _Read(message, (read_strictly(Requisition, message.data),))
             if message.kind == X12:
                 return await self._x12(message)
+            if message.kind in CSV_PARTS:
+                return await self._rows(message)
         except (Unavailable, Throttled):
             raise
         except (Malformed, Rejected) as wrong:
@@ -143,11 +147,29 @@ class Previewer:
             return _Read(message, wrong="its sender is not in the register")
         if refused := self._reader.still_refused(message, sender):
             return _Read(message, stays=f"its sender heard no, and would today: {refused}")
+        if is_ours(message.kind, sender):
+            said = "it is credited to the message of ours that it names"
+            return _Read(message, said=[(DONE if message.state == "routed" else NEW, said)])
         feed = self._reader.feed(message, sender)
         if feed is None:
             return _Read(message, nobody=True)
         nouns = await self._reader.read(feed, sender)
         return _Read(message, nouns, nobody=not nouns, facility=sender.facility)
+
+    async def _rows(self, message: Kept) -> _Read:
+        """Rows of a CSV file that were set apart."""
+        sender = await self._reader.sender(message.sender)
+        if sender is None:
+            return _Read(message, wrong="its sender is not in the register")
+        file = await self._reader.rows(message, sender)
+        parts = list(file.parts())
+        if faults := [fault for part in parts for fault in part.faults]:
+            place = f"row {faults[0].row} {faults[0].column}".strip()
+            return _Read(message, wrong=f"{place}: {faults[0].reason}")
+        nouns = tuple(part.noun for part in parts if part.noun is not None)
+        if entries := [one for one in nouns if isinstance(one, CatalogueEntry)]:
+            nouns = (catalogue(file, sender, entries),)
+        return _Read(message, nouns, facility=sender.facility)
 
     async def _x12(self, message: Kept) -> _Read:
         """An interchange of a partner's: the documents in it, and which of them their cases have."""

@@ -1,4 +1,4 @@
-"""Reads a kept message of a stream, HL7 or FHIR, as its sender is understood today; changes nothing, so a preview may do it too."""
+"""Reads a kept message (HL7, FHIR, rows of a file) as its sender is understood today; changes nothing, so a preview may do it too."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from canonical.base import Canonical
-from canonical.errors import Malformed
+from canonical.errors import Malformed, Rejected
 from canonical.messages import Kept
 from canonical.senders import Mappings, Sender
 from formats import fhir, hl7
 from gateway import registry
+from gateway.csv_reading import CsvFile
 from gateway.directory import Directory
 from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.fhir_judge import release_of
@@ -67,6 +68,21 @@ class Reader:
                 raise
         mended = self._directory.sender(sender.code) or sender  # a code or a row of it may have been mended just now
         return reading(mended, self._directory.mappings(sender.code))
+
+    async def rows(self, message: Kept, sender: Sender) -> CsvFile:
+        """Rows of a CSV file that were set apart, by the register as it is now.
+
+        Raises:
+            Malformed: they cannot be read at all.
+            Rejected: such a file is not in the sender's scope any more.
+        """
+        await self._looked_again()
+        mended = self._directory.sender(sender.code) or sender
+        feed = registry.csv_feed(registry.CSV_PARTS[message.kind], sender.code)
+        assert feed is not None  # it was set apart by one
+        if not mended.takes(feed.kind):
+            raise Rejected(f"{feed.kind} is not in the scope of sender {sender.code}", code="not-allowed")
+        return CsvFile(message.data, feed, mended, self._directory.mappings(sender.code))
 
     def judged(self, data: bytes, sender: Sender) -> Verdict:
         """How its door would answer it today.

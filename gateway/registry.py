@@ -90,6 +90,7 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
 }
 CSV_OVERRIDES: dict[tuple[str, str, str], CsvFeed] = {}
 CSV_KINDS: dict[str, str] = {feed.kind: name for (_, name), feed in CSV_FEEDS.items()}
+CSV_PARTS: dict[str, str] = {feed.parts_kind: name for (_, name), feed in CSV_FEEDS.items()}
 
 
 def csv_feed(name: str, sender: str = "") -> CsvFeed | None:

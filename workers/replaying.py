@@ -109,7 +109,9 @@ class Replayer:
     async def _one(self, job: ReplayJob, item: ReplayItem, message: Kept, told: Preview) -> Result:
         case = next(iter(told.cases), "")
         settled = told.outcome == DONE and message.state == "routed"
-        if settled or told.outcome in (NOT_REPLAYED, CONFLICT):
+        # A correction that conflicts is refused by its routing: left as it came it would hold its stream with no way to pass it over.
+        left = told.outcome == NOT_REPLAYED or (told.outcome == CONFLICT and not _new_version(message))
+        if settled or left:
             return Result(item=item, outcome=told.outcome, detail=told.detail, case=case)
         if not message.stream:
             return await self._by_its_door(job, item, message, told)
@@ -152,6 +154,10 @@ def _as_before(items: Sequence[ReplayItem], kept: Mapping[str, Kept]) -> Mapping
         if message is not None and message.state in WAITING and item.before not in WAITING:
             found[item.message] = message.model_copy(update={"state": item.before})
     return found
+
+
+def _new_version(message: Kept) -> bool:
+    return bool(message.version_of) and message.state in WAITING
 
 
 def _came_of(state: str, told: Preview) -> str:

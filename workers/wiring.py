@@ -293,7 +293,8 @@ class Wiring:
         )
 
     def _fhir_door(self) -> FhirDoor:
-        return FhirDoor(self.journal, self.directory, StoredUnmatched(self.database), secret=self.seal_key)
+        listing, allowance = StoredUnmatched(self.database), StoredQuotas(self.database)
+        return FhirDoor(self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance)
 
     async def _store_ready(self) -> None:
         await migrate.check_head(self.database)

@@ -23,7 +23,10 @@ from cli.synthetic.hospital import (
     tag_of,
 )
 
-CATALOGUE: Final = ("catalogue_number", "item", "description", "unit", "per_unit", "price", "currency", "valid_from")
+CATALOGUE: Final = (
+    *("catalogue_number", "item", "supplier", "description"),
+    *("unit", "base_units", "price", "currency", "valid_from"),
+)
 REQUISITIONS: Final = (
     *("number", "department", "cost_centre", "requester", "deliver_to", "needed_by"),
     *("line", "item", "quantity", "unit"),
@@ -43,8 +46,8 @@ def catalogue(seed: int | str, number: int, *, first: date, at: float) -> bytes:
     rows = []
     for good in GOODS:
         price = Decimal(good.price + chance.number(-20, 40)) / 100
-        cells = (good.catalogue, good.code, good.name, good.unit, good.pieces, price, "USD", since.isoformat())
-        rows.append([str(cell) for cell in cells])
+        what, packed = (good.catalogue, good.code, good.supplier, good.name), (good.unit, good.pieces)
+        rows.append([str(cell) for cell in (*what, *packed, price, "USD", since.isoformat())])
     return _csv(CATALOGUE, rows)
 
 

@@ -142,6 +142,8 @@ def test_numbers_are_exact_or_none() -> None:
     for text in ("", "1e3", "1,000.00", "1 000", "NaN", "١٢", "--1", "1.2.3", "1" * 19, "."):
         assert decimal(text) is None
     assert decimal("1,5") is None and decimal("1.000,5", ",") is None
+    assert decimal("1250", ",") == 1250
+    assert decimal("1.250", ",") is None, "of a sender with commas this may be a thousand"
 
 
 def test_some_rows_of_a_file_are_a_file_that_reads_the_same() -> None:

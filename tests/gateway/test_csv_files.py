@@ -120,6 +120,18 @@ async def test_rows_set_apart_are_taken_once_their_code_has_a_row_in_the_table()
     assert house.now(apart).state == "routed" and house.now(apart).case.endswith("/R-2")
 
 
+async def test_a_refused_file_that_is_replayed_tells_its_sender_what_became_of_it_then() -> None:
+    house = House()
+    house.policies["IN"] = "refuse all"
+    message = await house.taken(BAD_ROWS)
+    assert house.result[1].startswith(",refused,,")
+    house.policies["IN"] = "apart"
+    await house.intake.route(message)
+    assert house.now(message).state == "routed" and house.result[1].startswith(",taken in part,,")
+    (answer,) = [one for one in house.of_kind("csv_result") if one.id == house.now(message).answer]
+    assert answer.data.decode().splitlines() == house.result
+
+
 async def test_a_number_known_with_other_content_is_refused_alone_and_its_rows_are_told() -> None:
     house = House()
     await house.taken(REQUISITIONS, "requisitions")

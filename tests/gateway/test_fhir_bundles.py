@@ -129,6 +129,20 @@ async def test_a_transaction_cut_short_has_no_effect_until_it_comes_again(
     assert [state for _, state in house.states()] == ["routed", "received", "received", "received"]
 
 
+async def test_an_entry_of_a_transaction_cut_short_counts_when_it_comes_by_itself_in_whatever_layout(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(_: Sequence[Move]) -> None:
+        raise Unavailable("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.journal, "mark_many", killed)
+        outcome(await house.post(bundle(entry(REQUEST)), "r5"), 503, "transient")
+    assert (await house.post(fhir.write(dict(reversed(fhir.parse(REQUEST).items()))))).status_code == 201
+    await house.router().once()
+    assert len(house.engine.started) == 1
+
+
 async def test_an_entry_that_comes_by_another_way_in_between_is_no_second_one(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,13 @@ import pytest
 
 from canonical.errors import Unavailable
 from canonical.messages import NewMessage
+from formats import fhir
+from gateway.directory import Directory
+from gateway.fhir_door import FhirDoor, Wish
 from gateway.keeping import Line, NotKept, Place
-from tests.gateway.hl7_house import Journal
+from tests.fakes.store import FakeCases
+from tests.gateway.fhir_house import REQUEST, WARD
+from tests.gateway.hl7_house import Journal, Senders
 
 
 class Budget:
@@ -63,6 +68,17 @@ async def test_what_waits_at_its_gate_goes_on_in_order_when_there_is_something_a
     await line.close()
 
 
+async def test_who_waited_for_a_quota_that_is_taken_away_goes_before_what_comes_then() -> None:
+    journal = Journal()
+    line = Line(journal, patience=5, allowance=Budget(0))
+    places = line_up(line, 3)
+    await asyncio.sleep(0.01)
+    places.append(line.join([NewMessage(door="mllp", data=b"3", sender="WARD")], sender="WARD"))
+    await asyncio.gather(*(line.kept(place) for place in places))
+    assert [one.data for one in journal.messages.values()] == [b"0", b"1", b"2", b"3"]
+    await line.close()
+
+
 async def test_while_our_database_is_away_nobody_is_told_that_it_sent_too_much() -> None:
     budget = Budget(100)
     budget.away = True
@@ -92,3 +108,18 @@ async def test_strangers_are_counted_here_and_take_no_row_of_our_database() -> N
     await line.kept(place)
     assert budget.asked == 0
     await line.close()
+
+
+async def test_the_doors_of_fhir_take_from_the_same_budget() -> None:
+    budget = Budget(1)
+    ward = WARD.changed(per_minute=60)
+    doors = []
+    for _ in range(2):
+        journal = Journal()
+        doors.append(FhirDoor(journal, Directory(Senders(ward)), FakeCases(journal), patience=0.2, allowance=budget))
+    assert (await doors[0].create(ward, fhir.R5, "SupplyRequest", REQUEST, Wish())).created
+    with pytest.raises(NotKept) as told:
+        await doors[1].create(ward, fhir.R5, "SupplyRequest", REQUEST, Wish())
+    assert told.value.code == "over-quota"
+    for door in doors:
+        await door.close()

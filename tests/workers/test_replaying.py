@@ -10,7 +10,7 @@ import pytest
 from canonical.cases import Actor
 from canonical.catalogue import MasterFile
 from canonical.errors import Unavailable
-from canonical.messages import Kept
+from canonical.messages import Kept, NewMessage
 from canonical.parties import Partner
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, ReplayItem, ReplayJob
 from canonical.senders import Mapping as Codes
@@ -218,6 +218,20 @@ async def test_a_conflict_is_told_with_what_differs_and_routed_nowhere() -> None
     jobs = Jobs(at, [refused])
     await loop(at, jobs).once()
     assert jobs.came_to(at) == {"W-2": CONFLICT} and at.journal.kept("W-2") == refused
+
+
+async def test_a_correction_that_conflicts_is_refused_so_that_a_person_can_correct_it_or_pass_it_over() -> None:
+    at = await ward()
+    await sent(at, order("W-1", "REQ-1"), unknown("W-2", "REQ-2"))
+    (original,) = dead(at)
+    new = NewMessage(door=original.door, data=order("W-2", "REQ-1", quantity="9"), sender="WARD", kind=original.kind)
+    about = {"key": "correction/1", "stream": original.stream, "version_of": original.id, "control_number": "W-2"}
+    (kept,) = await at.journal.keep_many([new.model_copy(update=about)])
+    jobs = Jobs(at, [kept.message])
+    await loop(at, jobs).once()
+    (result,) = jobs.results.values()
+    assert (result.outcome, result.state, result.unpark) == (CONFLICT, "refused", False)
+    assert at.journal.messages[kept.message.id].state == "refused" and len(at.engine.started) == 1
 
 
 async def test_what_its_door_refused_goes_on_only_where_it_would_take_it_today() -> None:

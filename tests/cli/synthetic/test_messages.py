@@ -17,14 +17,18 @@ from hl7apy.parser import parse_message
 from hl7apy.validation import Validator
 
 from canonical.base import read_strictly
+from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed
 from canonical.purchasing import Requisition
+from canonical.senders import Mappings, Sender
 from cli.synthetic import fhir, hl7, sheets, x12
-from cli.synthetic.hospital import npi_of, patient
+from cli.synthetic.hospital import GOODS, npi_of, patient
 from cli.synthetic.traffic import ALL, GROUPS, Plan
 from formats import hl7 as wire
 from formats import x12 as x12_wire
 from formats.hl7 import VERSIONS
+from gateway.csv_reading import CsvFile
+from gateway.registry import csv_feed
 from gateway.simulate import Book, simulate
 
 DAY = date(2026, 11, 2)
@@ -126,6 +130,20 @@ def test_files_of_rows_have_their_header_and_no_cell_too_many() -> None:
         head, *rows = sheets.MAKERS[kind]("1", 1, first=DAY, at=1).decode().split("\r\n")
         assert head == ",".join(columns)
         assert len(rows) > 4 and rows[-1] == ""
+
+
+@pytest.mark.parametrize(("kind", "count"), [("catalogue", len(GOODS)), ("requisitions", sheets.ROWS // 2)])
+def test_our_feed_reads_every_row_and_every_column_of_them(kind: str, count: int) -> None:
+    feed = csv_feed(kind)
+    assert feed is not None
+    data = sheets.MAKERS[kind]("1", 1, first=DAY, at=1)
+    file = CsvFile(data, feed, Sender(code="UPLOADS", facility="NGH", dialect="file"), Mappings())
+    assert set(file.sheet.names) <= feed.columns
+    found = list(file.parts())
+    assert len(found) == count and [one.faults for one in found if one.faults] == []
+    for one in found:
+        if isinstance(one.noun, CatalogueEntry):
+            assert one.noun.packagings and one.noun.prices and one.noun.supplier == "ALPINE"
 
 
 @pytest.mark.parametrize("kinds", [("hl7",), ("fhir",), ("x12",), ("csv", "requisition")])
