@@ -113,8 +113,9 @@ class Trial:
 
 def _msa(answer: bytes) -> tuple[bytes, bytes]:
     """MSA-1 and MSA-2, byte for byte; the rest repeats what the message said of itself, readable or not. Sets of two bytes a
-    letter are read without their zeros."""
-    plain = answer.replace(b"\0", b"")
+    letter are read as such: half a letter may look like the end of a segment."""
+    wide = {b"M\0": "utf-16-le", b"\0M": "utf-16-be"}.get(answer[:2])
+    plain = answer.decode(wide, "replace").encode() if wide else answer.replace(b"\0", b"")
     (msa,) = [one for one in plain.split(b"\r") if one.startswith(b"MSA")]
     _, code, control, *_ = [*msa.split(plain[plain.index(b"MSH") + 3 :][:1]), b"", b""]
     return code, control
