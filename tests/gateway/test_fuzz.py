@@ -112,9 +112,10 @@ class Trial:
 
 
 def _msa(answer: bytes) -> tuple[bytes, bytes]:
-    """MSA-1 and MSA-2, byte for byte; the rest repeats what the message said of itself, readable or not. Sets of two bytes a
-    letter are read as such: half a letter may look like the end of a segment."""
-    wide = {b"M\0": "utf-16-le", b"\0M": "utf-16-be"}.get(answer[:2])
+    """MSA-1 and MSA-2, byte for byte; the rest repeats what the message said of itself, readable or not. Sets of two or four
+    bytes a letter are read as such: half a letter may look like the end of a segment."""
+    sets = {b"M\0\0\0": "utf-32-le", b"\0\0\0M": "utf-32-be", b"M\0": "utf-16-le", b"\0M": "utf-16-be"}
+    wide = sets.get(answer[:4]) or sets.get(answer[:2])
     plain = answer.decode(wide, "replace").encode() if wide else answer.replace(b"\0", b"")
     (msa,) = [one for one in plain.split(b"\r") if one.startswith(b"MSA")]
     _, code, control, *_ = [*msa.split(plain[plain.index(b"MSH") + 3 :][:1]), b"", b""]
