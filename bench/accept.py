@@ -39,7 +39,7 @@ async def measure(stand: Stand, *, rounds: int, seconds: float, say: Callable[[s
 async def _serving(stand: Stand, side: str) -> AsyncIterator[int]:
     port = free_port()
     part = Part(
-        name=f"rest_{side}",
+        name=f"rest_{side}_{port}",  # each round its own: a name is used once
         argv=own_program("-m", "bench.rest_programs", side),
         env={"FASCIA_API_PORT": str(port), "FASCIA_API_URL": f"http://127.0.0.1:{port}"},
         ready=port_listens("127.0.0.1", port),

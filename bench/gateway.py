@@ -34,7 +34,7 @@ async def measure(
 ) -> None:
     """Measure these rows. ``seconds``: of the steady rate; each row is kept as soon as it is there."""
     if "steps" in rows:
-        keep(steps.measure(rounds=max(3, rounds), say=say))
+        keep(await steps.measure(rounds=max(3, rounds), say=say))
     if not set(rows) - {"steps"}:
         return
     short = 4.0 if quick else 10.0

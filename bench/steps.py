@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -34,10 +33,10 @@ class _Register:
         return []
 
 
-def measure(*, rounds: int, say: Callable[[str], None]) -> Steps:
+async def measure(*, rounds: int, say: Callable[[str], None]) -> Steps:
     """So many rounds of the hospital's mixture of kinds that start no case, in every version."""
     directory = Directory(_Register())
-    asyncio.run(directory.refresh())
+    await directory.refresh()
     messages = [letter.data for letter in Plan(kinds=("no-case",), many=MANY).letters()]
     frames = [wrap(data) for data in messages]
     answered, checked = [], []
