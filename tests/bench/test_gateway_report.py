@@ -85,6 +85,6 @@ def test_it_is_kept_and_read_again_with_the_other_parts(tmp_path: Path) -> None:
     assert last.with_parts(paced(missing=2)).against == [against()]
 
 
-def test_the_steps_of_a_message_are_measured_on_real_ones() -> None:
-    found = measure(rounds=1, say=lambda _: None)
+async def test_the_steps_of_a_message_are_measured_on_real_ones() -> None:
+    found = await measure(rounds=1, say=lambda _: None)
     assert 0 < found.answered[0] < found.checked[0] * 10 and found.bytes > 200
