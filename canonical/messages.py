@@ -9,13 +9,11 @@ from pydantic import ConfigDict, Field
 from canonical.base import Canonical
 
 
-class Kept(Canonical):
-    """A message as the journal holds it.
+class MessageFacts(Canonical):
+    """What the journal says of a message, beside its bytes.
 
     ``owner``: who answers for it where it became a dead letter; ``note``: what its door found wrong and took all the same.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
 
     id: str
     direction: str = Field(pattern="^(in|out)$")
@@ -34,7 +32,6 @@ class Kept(Canonical):
     duplicate_of: str = ""
     answer: str = ""
     at: datetime
-    data: bytes = b""
     stream: str = ""
     priority: int = 5
     occurred: datetime | None = None
@@ -43,6 +40,14 @@ class Kept(Canonical):
     replay_of: str = ""
     owner: str = ""
     note: str = ""
+
+
+class Kept(MessageFacts):
+    """A message as the journal holds it, with its bytes as they came."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    data: bytes = b""
 
 
 class NewMessage(Canonical):

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from canonical.base import Canonical, Money
 from canonical.cases import Attention, LineState, Trouble
+from canonical.messages import MessageFacts
 from store.ways import LineWay
 
 
@@ -152,34 +153,8 @@ class MessageQuery(Canonical):
     until: datetime | None = None
 
 
-class MessageRow(Canonical):
+class MessageRow(MessageFacts):
     """One message without its bytes."""
-
-    id: str
-    direction: str
-    door: str
-    partner: str = ""
-    sender: str = ""
-    kind: str = ""
-    control_number: str = ""
-    key: str = ""
-    state: str
-    reason: str = ""
-    case: str = ""
-    trace: str = ""
-    hash: str = ""
-    size: int = 0
-    duplicate_of: str = ""
-    answer: str = ""
-    at: datetime
-    stream: str = ""
-    priority: int = 5
-    occurred: datetime | None = None
-    channel: str = ""
-    version_of: str = ""
-    replay_of: str = ""
-    owner: str = ""
-    note: str = ""
 
 
 class MessagePage(Canonical):
