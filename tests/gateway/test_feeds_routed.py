@@ -15,8 +15,8 @@ from canonical.steps import ClaimRequest
 from gateway.master_files import MasterFiles
 from gateway.registry import HL7_FEEDS
 from tests.formats.x12_files import sample as x12_sample
+from tests.gateway.files_house import House as Mailboxes
 from tests.gateway.hl7_house import WARD, House, head, house, order, text
-from tests.gateway.test_files import House as Mailboxes
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 BEDS = WARD.changed(

@@ -6,23 +6,13 @@ import asyncio
 
 import pytest
 
-from canonical.errors import Malformed, Unavailable
-from canonical.senders import Mappings, Sender
+from canonical.senders import Sender
 from formats import hl7
-from formats.mllp import Broken, Fault
 from gateway.keeping import NotKept
 from gateway.mllp_peer import Peer
-from tests.formats.hl7_files import ALL, sample
-from tests.gateway.hl7_house import HERE, WARD, house, order, shown, text
+from tests.gateway.hl7_house import WARD, house, order, shown, text
 from tests.gateway.hl7_house import head as msh
-from tests.gateway.mllp_client import Sender as Wire
-from tests.gateway.mllp_corridor import door, soon
-
-ENHANCED = "|||AL|AL"
-NAK = "AE", "AR"
-
-
-# ---- kept, then answered ---------------------------------------------------------------------------------------------
+from tests.gateway.mllp_corridor import soon
 
 
 async def test_a_message_is_kept_as_it_came_and_answered_by_its_own_number() -> None:
@@ -108,9 +98,6 @@ async def test_a_number_is_its_senders_own() -> None:
     assert (await at.answer(order(app="OTHERSYS", quantity="5"))).code == "AA"
 
 
-# ---- while our database is away --------------------------------------------------------------------------------------
-
-
 async def test_a_message_waits_for_our_database_and_is_then_kept_and_answered() -> None:
     at = await house()
     at.journal.away = True
@@ -145,9 +132,6 @@ async def test_who_wants_no_answer_at_all_hears_by_a_closed_connection_that_noth
     at.journal.away = True
     with pytest.raises(NotKept):
         await at.answers(order(rest="|||NE|NE"))
-
-
-# ---- who sends -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_of_nobody_we_know_is_kept_rejected_and_listed() -> None:
@@ -214,9 +198,6 @@ async def test_who_is_over_its_quota_for_too_long_is_told_to_send_again() -> Non
     assert (await at.answer(order())).code == "AA"
     said = await at.answer(order("W-2"))
     assert said.code == "AE" and "agreed" in said.errors[0].text and len(at.journal.messages) == 1
-
-
-# ---- what may be sent ------------------------------------------------------------------------------------------------
 
 
 async def test_a_kind_out_of_a_senders_scope_is_rejected_with_its_place() -> None:
@@ -296,129 +277,3 @@ async def test_messages_about_one_thing_are_one_stream_and_of_nothing_each_its_o
     streams = [at.journal.kept(control).stream for control in "ABCDEF"]
     assert streams[0] == streams[1] != streams[2] and streams[3] == "hl7/WARD/master/LOC"
     assert len(set(streams)) == 5 and all(streams)
-
-
-# ---- enhanced mode ---------------------------------------------------------------------------------------------------
-
-
-async def codes(data: bytes, *, unreadable: bool = False) -> list[tuple[str, str]]:
-    at = await house()
-
-    def wrong(message: hl7.Message, sender: Sender, mappings: Mappings) -> tuple[()]:
-        raise Malformed("no such item", path="RQD-2", code="unknown-code")
-
-    if unreadable:
-        at.feeds["OMS^O05"] = wrong
-    said = [hl7.read_acknowledgement(one) for one in await at.answers(data)]
-    return [(one.code, one.control) for one in said]
-
-
-@pytest.mark.parametrize(
-    ("wish", "good", "refused", "unread"),
-    [
-        ("|||AL|AL", ["CA", "AA"], ["CE"], ["CA", "AE"]),
-        ("|||AL|NE", ["CA"], ["CE"], ["CA"]),
-        ("|||NE|AL", ["AA"], ["AE"], ["AE"]),
-        ("|||ER|ER", [], ["CE"], ["AE"]),
-        ("|||SU|SU", ["CA", "AA"], [], ["CA"]),
-        ("|||NE|ER", [], ["AE"], ["AE"]),
-        ("|||NE|NE", [], [], []),
-        ("||||AL", ["AA"], ["AE"], ["AE"]),
-        ("|||yes|", ["CA"], ["CE"], ["CA"]),
-    ],
-)
-async def test_enhanced_mode_answers_what_was_asked_for(
-    wish: str, good: list[str], refused: list[str], unread: list[str]
-) -> None:
-    assert await codes(order(rest=wish)) == [(code, "W-1") for code in good]
-    assert await codes(order(quantity="many", rest=wish)) == [(code, "W-1") for code in refused]
-    assert await codes(order(rest=wish), unreadable=True) == [(code, "W-1") for code in unread]
-
-
-async def test_the_answer_after_reading_follows_on_the_same_connection_and_a_repeat_hears_both_again() -> None:
-    at = await house(WARD.changed(addresses=("127.0.0.1",)))
-    async with door(at.door) as listener:
-        wire = await Wire.connect(listener.address)
-        heard = []
-        for _ in range(2):
-            await wire.send(b"\x0b" + order(rest=ENHANCED) + b"\x1c\r")
-            heard.append(await wire.answers(2))
-        wire.close()
-    assert heard[0] == heard[1]
-    assert [hl7.read_acknowledgement(one).code for one in heard[0]] == ["CA", "AA"]
-    numbers = [hl7.read_acknowledgement(one).header.control for one in heard[0]]
-    assert len(set(numbers)) == 2 and max(map(len, numbers)) <= 20
-
-
-# ---- batches and broken frames ---------------------------------------------------------------------------------------
-
-
-def batch(*messages: bytes, count: int | None = None) -> bytes:
-    said = len(messages) if count is None else count
-    return b"BHS|^~\\&|WARDSYS|NGH|FASCIA|NGH|20261102||||B-1\r" + b"".join(messages) + f"BTS|{said}\r".encode()
-
-
-async def test_the_messages_of_a_batch_are_kept_one_by_one_and_answered_in_one() -> None:
-    at = await house()
-    (said,) = await at.answers(batch(order("W-1"), order("W-2", quantity="many"), order("W-3")))
-    lines = said.decode().split("\r")
-    assert lines[0].startswith("BHS|") and lines[0].split("|")[11] == "B-1" and lines[-2] == "BTS|3"
-    assert [line for line in lines if line.startswith("MSA")] == ["MSA|AA|W-1", "MSA|AE|W-2", "MSA|AA|W-3"]
-    states = {one.control_number: one.state for one in at.journal.messages.values()}
-    assert states == {"": "received", "W-1": "received", "W-2": "refused", "W-3": "received"}
-    assert at.journal.commits == [4]
-    assert (await at.answers(batch(order("W-1"), order("W-2", quantity="many"), order("W-3")))) == (said,)
-    assert len(at.journal.messages) == 4
-
-
-async def test_a_batch_is_answered_message_by_message_where_its_senders_row_says_so() -> None:
-    at = await house(WARD.changed(batch="single"))
-    said = await at.answers(batch(order("W-1"), order("W-2")))
-    assert [hl7.read_acknowledgement(one).control for one in said] == ["W-1", "W-2"]
-
-
-async def test_of_a_batch_that_is_cut_or_miscounted_nothing_is_taken() -> None:
-    at = await house()
-    whole = batch(order("W-1"), order("W-2"))
-    for broken in (whole[: len(whole) - 6], batch(order("W-1"), count=2), b"BHS|^~\\&|A\rBTS|0\r", b"FHS"):
-        (said,) = await at.answers(broken)
-        assert b"MSA|AR|" in said
-    assert {one.state for one in at.journal.messages.values()} == {"refused"}
-    assert next(one.data for one in at.journal.messages.values()) == whole[: len(whole) - 6]
-
-
-async def test_a_batch_that_cannot_be_kept_is_answered_for_each_of_its_messages() -> None:
-    at = await house(patience=0.1)
-    at.journal.away = True
-    (said,) = await at.answers(batch(order("W-1"), order("W-2")))
-    assert said.count(b"MSA|AE|W-") == 2 and not at.journal.messages
-
-
-@pytest.mark.parametrize("fault", Fault)
-async def test_a_broken_frame_is_kept_as_far_as_it_came_and_listed(fault: Fault) -> None:
-    at = await house()
-    said = await at.door.broken(Broken(fault, order("W-9")[:70]), HERE)
-    (kept,) = at.journal.messages.values()
-    assert (kept.state, kept.data, at.listed()) == ("refused", order("W-9")[:70], ["broken_frame"])
-    waits = fault in (Fault.TOO_LARGE, Fault.UNTERMINATED, Fault.NOISE)
-    assert len(said) == int(waits)
-
-
-async def test_every_sample_is_kept_and_answered() -> None:
-    anybody = Sender(code="ANY", facility="NGH", addresses=("10.2.0.0/16",), kinds=("*",))
-    for name in ALL:
-        at = await house(anybody)
-        said = await at.answers(sample(name))
-        assert said and any(one.data == sample(name) for one in at.journal.messages.values()), name
-        if name.startswith("refused"):
-            assert not hl7.read_acknowledgement(said[0]).accepted, name
-
-
-async def test_a_list_that_cannot_be_written_keeps_nobody_from_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = await house()
-
-    async def away(_: object) -> None:
-        raise Unavailable("away")
-
-    monkeypatch.setattr(at.cases, "put_unmatched", away)
-    assert (await at.answer(order(app="STRANGER"))).code == "AR"
