@@ -1,7 +1,5 @@
 """A ward orders by a code nobody knows: the way back from its dead letters by our own commands, on a real database and Temporal."""
 
-# ruff: noqa: F401, F811 (fixtures)
-
 from __future__ import annotations
 
 import json
@@ -12,15 +10,7 @@ import pytest
 from gateway.hl7_door import Hl7Door
 from gateway.mllp_peer import Peer
 from store.replays import StoredReplays
-from tests.cli.test_on_the_stack import (
-    Fascia,
-    fascia,
-    hospital,
-    outside,
-    stack,
-    until,
-    wiring,
-)
+from tests.cli.on_the_stack.conftest import Fascia, until
 from tests.gateway.hl7_house import order
 from workers.loops.replay_jobs import ReplayJobs
 from workers.loops.router import Router
