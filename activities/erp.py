@@ -7,10 +7,10 @@ from collections.abc import Callable
 from temporalio import activity
 
 from canonical.base import FacilityCode
+from canonical.erp_steps import ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder
 from canonical.ports import Erp
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
-from canonical.steps import ErpReceipt
 
 
 class ErpActivities:

@@ -14,8 +14,9 @@ from adapters.folders.local import LocalFolder
 from adapters.folders.sftp import SftpFolder
 from adapters.supplier.x12_sftp import X12SftpSupplier
 from canonical.folders import FileSource, Folder
+from canonical.mailboxes import Mailbox
 from canonical.parties import Partner
-from canonical.ports import Erp, Journal, Mailbox, Numbering, SupplierChannel
+from canonical.ports import Erp, Journal, Numbering, SupplierChannel
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import asyncssh
 
 from adapters.sftp_session import SftpAddress, SftpSession, path_of
 from canonical.errors import Rejected
+from canonical.mailboxes import MailboxFile
 from canonical.parties import Partner
-from canonical.ports import MailboxFile
 
 TAKEN: Final = ".taken"
 LARGEST: Final = 64 * 1024 * 1024

@@ -17,7 +17,7 @@ from typing import Final
 import asyncssh
 
 from canonical.errors import Rejected, Throttled, Unavailable
-from canonical.ports import FAILED, UNFINISHED
+from canonical.mailboxes import FAILED, UNFINISHED
 
 TOO_MANY_CONNECTIONS: Final = asyncssh.DISC_TOO_MANY_CONNECTIONS
 Pinned = tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]  # trusted, authorities, revoked

@@ -20,8 +20,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.erp import ErpActivities
 from activities.supplier import SupplierActivities
 from bench.probe import BARE, BARE_ERP, TABLE, Bare, BareSteps, CallStep, Probe
+from canonical.erp_steps import ErpReceipt
 from canonical.purchasing import PurchaseOrder
-from canonical.steps import ErpReceipt
 from tests.workflows.outside import Outside
 from workers import logs, settings, telemetry
 from workers.failures import Failures

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from pydantic import Field
 
 from canonical.base import Canonical, Money
 from canonical.cases import Answer, CaseChange, CaseStatus, CheckedDecision, Decision, DecisionToCheck, Trouble
+from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
 from canonical.messages import KeepResult, Kept, Move, NewMessage
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
@@ -24,11 +25,7 @@ from canonical.steps import (
     CheckedDocuments,
     Claimed,
     ClaimRequest,
-    CostCentreActual,
     DocumentsToCheck,
-    ErpChanges,
-    ErpOrder,
-    ErpReceipt,
     InvoiceCheck,
     InvoiceSeen,
     OpenOrder,
@@ -344,42 +341,6 @@ class Register(Protocol):
     async def policy(self, facility: str, as_of: date) -> Policy: ...
     async def confirm_bank(self, supplier: str, fingerprint: str, by: Employee, at: datetime) -> Supplier:
         """A person has checked these bank details with the supplier. Rejected: they changed again, or this person changed them."""
-        ...
-
-
-UNFINISHED: Final = "unfinished"  # code of an Unavailable: this file is still being written, the mailbox is well
-FAILED: Final = "failed"  # code of an Unavailable: the mailbox answered that this could not be done, without saying why
-
-
-class MailboxFile(Canonical):
-    """A file that waits in a partner's mailbox."""
-
-    name: str
-    size: int
-
-
-class Mailbox(Protocol):
-    """A partner's SFTP mailbox."""
-
-    async def put(self, name: str, data: bytes) -> None:
-        """Put a file whole or not at all; the same name again replaces it with the same bytes."""
-        ...
-
-    async def list(self) -> Sequence[MailboxFile]:
-        """What waits for us, oldest name first; unfinished (dot) names left out."""
-        ...
-
-    async def read(self, name: str) -> bytes:
-        """One file's bytes.
-
-        Raises:
-            Rejected: this file cannot be had (``forbidden``), or is there no more (``not-found``).
-            Unavailable: the mailbox is away; with code ``unfinished`` or ``failed`` this file alone cannot be read now.
-        """
-        ...
-
-    async def take(self, name: str) -> None:
-        """Move a kept file out of the way, never delete it; however often its name was used before. Raises as ``read``."""
         ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from pydantic import ConfigDict, Field
 
@@ -220,60 +219,6 @@ class SentDocument(Canonical):
     transaction_set: str = ""
     file: str = ""
     already: bool = False
-
-
-class ErpReceipt(Canonical):
-    """What the ERP made or found under our key. ``already``: it was there before this call."""
-
-    system: str
-    kind: str
-    id: str
-    number: str
-    key: str
-    state: str = ""
-    amount: Money | None = None
-    already: bool = False
-    related: tuple[str, ...] = ()
-
-
-class ErpDocument(Canonical):
-    """A document of the ERP, as asked for."""
-
-    kind: str
-    id: str
-    number: str
-    state: str
-    key: str = ""
-    amount: Money | None = None
-    reference: str = ""
-
-
-class ErpOrder(Canonical):
-    """An order as the ERP holds it, with everything that hangs on it."""
-
-    order: OrderNumber
-    document: ErpDocument | None = None
-    receipts: tuple[ErpDocument, ...] = ()
-    invoices: tuple[ErpDocument, ...] = ()
-    payments: tuple[ErpDocument, ...] = ()
-    returns: tuple[ErpDocument, ...] = ()
-    received: dict[str, Decimal] = Field(default_factory=dict)
-
-
-class CostCentreActual(Canonical):
-    """What the ERP has booked on a cost centre."""
-
-    cost_centre: CostCentreCode
-    actual: Money
-
-
-class ErpChanges(Canonical):
-    """What changed in the ERP since a moment; ``until`` is where the next question starts (less the overlap)."""
-
-    receipts: tuple[Receipt, ...] = ()
-    cancelled_orders: tuple[OrderNumber, ...] = ()
-    payments: tuple[Payment, ...] = ()
-    until: datetime
 
 
 class SupplierDocument(Canonical):

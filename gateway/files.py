@@ -18,9 +18,10 @@ from canonical.base import content_hash
 from canonical.catalogue import MasterFile
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.invoicing import Invoice
+from canonical.mailboxes import Mailbox
 from canonical.messages import CONFLICT, LEFT_IN_MAILBOX, KeepResult, Kept, NewMessage
 from canonical.parties import Partner
-from canonical.ports import Journal, Mailbox, Numbering
+from canonical.ports import Journal, Numbering
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.steps import SupplierDocument
 from formats import x12

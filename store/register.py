@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.base import Canonical, content_hash
 from canonical.calendar import BusinessCalendar
+from canonical.erp_steps import CostCentreActual
 from canonical.errors import Malformed, Rejected
 from canonical.folders import FileSource
 from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Policy, Supplier
 from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
-from canonical.steps import CostCentreActual
 from canonical.supply import ContractPrice, Item
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction

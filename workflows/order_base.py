@@ -15,8 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from canonical.base import Quantity, case_parts, zero
     from canonical.calendar import BusinessCalendar
     from canonical.cases import DocumentRef, State
+    from canonical.erp_steps import ErpReceipt
     from canonical.purchasing import GoodsReturn, LineChange, OrderChange, ReceivedLine
-    from canonical.steps import BudgetMove, ErpReceipt, OrderContext, SendOrder, SentDocument
+    from canonical.steps import BudgetMove, OrderContext, SendOrder, SentDocument
     from workflows.decisions import DecidedCase
     from workflows.order_state import LineProgress, OrderProgress, PendingChange
     from workflows.policies import ask_erp, ask_supplier, own_store

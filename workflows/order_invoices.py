@@ -27,9 +27,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.erp import ErpActivities
     from canonical.base import LineId, zero
     from canonical.cases import Attention, CheckedDecision, DocumentRef, State
+    from canonical.erp_steps import ErpReceipt
     from canonical.invoicing import Invoice, InvoicePosting, PostedLine
     from canonical.matching import HEADER_HOLD, PAY, Match, Progress, match
-    from canonical.steps import ErpReceipt, InvoiceCheck
+    from canonical.steps import InvoiceCheck
     from workflows.order_payments import PaymentSteps, payment_of, posting_of, remittance_of, taken_back
     from workflows.order_state import InvoiceProgress
     from workflows.policies import ask_erp, own_store

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from adapters import x12_documents as documents
 from canonical.errors import Rejected
 from canonical.invoicing import Remittance
+from canonical.mailboxes import Mailbox
 from canonical.messages import KeepResult, Kept, NewMessage
 from canonical.parties import Partner
-from canonical.ports import Journal, Mailbox, Numbering
+from canonical.ports import Journal, Numbering
 from canonical.purchasing import OrderChange, PurchaseOrder
 from canonical.steps import SentDocument
 from formats.x12 import Envelope, Segment, read, write

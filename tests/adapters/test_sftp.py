@@ -10,7 +10,7 @@ import pytest
 
 from adapters.sftp import SftpMailbox
 from canonical.errors import Rejected, Unavailable
-from canonical.ports import FAILED
+from canonical.mailboxes import FAILED
 from tests.adapters.sftp_server import Server, sftp_server
 
 

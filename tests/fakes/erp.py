@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from canonical.base import Money, Quantity, zero
+from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.errors import Rejected, Unavailable
 from canonical.invoicing import InvoicePosting, Payment, PaymentOrder
 from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, LineChange, OrderChange, PurchaseOrder, Receipt, ReceivedLine
-from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from tests.fakes.erp_books import (
     LIVE,
     HeldBill,

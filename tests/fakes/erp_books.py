@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from canonical.base import Money, zero
+from canonical.erp_steps import ErpDocument, ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder
 from canonical.purchasing import OrderLine, PurchaseOrder
-from canonical.steps import ErpDocument, ErpReceipt
 
 LIVE = ("processing", "done")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)

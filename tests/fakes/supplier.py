@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from canonical.base import Canonical, content_hash
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.invoicing import Remittance
+from canonical.mailboxes import MailboxFile
 from canonical.parties import Partner
-from canonical.ports import MailboxFile
 from canonical.purchasing import OrderChange, PurchaseOrder
 from canonical.steps import SentDocument
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Money
 from canonical.calendar import BusinessCalendar, OpenHours
+from canonical.erp_steps import CostCentreActual
 from canonical.errors import Malformed, Rejected
 from canonical.parties import CostCentre, Employee, Partner, Policy, Supplier, Tolerances
 from canonical.ports import MasterData
-from canonical.steps import CostCentreActual
 from canonical.supply import ContractPrice, Item, Packaging, SupplierItem
 from store import register_csv
 from store.authority import ERP, HOSPITAL, KINDS

@@ -9,13 +9,14 @@ from decimal import Decimal
 import pytest
 
 from canonical.base import content_hash
+from canonical.erp_steps import CostCentreActual, ErpChanges
 from canonical.errors import Unavailable
 from canonical.invoicing import Payment
 from canonical.messages import NewMessage
 from canonical.parties import CostCentre, Partner, Supplier
 from canonical.ports import MasterData
 from canonical.purchasing import Receipt
-from canonical.steps import CostCentreActual, ErpChanges, SupplierDocument
+from canonical.steps import SupplierDocument
 from gateway.files import FilesDoor
 from gateway.intake import ERP_DOCUMENT, Intake
 from tests import build

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.errors import Rejected, Unavailable
 from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
 from canonical.parties import Partner
 from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
-from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt, SentDocument
+from canonical.steps import SentDocument
 
 
 class Outside:

@@ -14,11 +14,12 @@ from typing import Protocol
 import structlog
 
 from canonical.base import content_hash
+from canonical.erp_steps import ErpChanges
 from canonical.invoicing import Payment
 from canonical.messages import NewMessage
 from canonical.ports import Erp, Journal
 from canonical.purchasing import Receipt
-from canonical.steps import ErpChanges, SupplierDocument
+from canonical.steps import SupplierDocument
 from gateway.intake import ERP_DOCUMENT, Intake
 from workers import telemetry
 

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 import structlog
 
 from canonical.errors import FasciaError, Rejected, Throttled, Unavailable
+from canonical.mailboxes import FAILED, UNFINISHED, Mailbox, MailboxFile
 from canonical.parties import Partner
-from canonical.ports import FAILED, UNFINISHED, Mailbox, MailboxFile
 from gateway.files import FilesDoor
 from workers import telemetry
 from workers.loops.pace import Turn, always

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import structlog
 
+from canonical.erp_steps import CostCentreActual
 from canonical.parties import CostCentre, Supplier
 from canonical.ports import Erp
-from canonical.steps import CostCentreActual
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 from adapters.erp.tryton.records import KEY, Records, cents, expense, line_id, money, target
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Money
+from canonical.erp_steps import ErpReceipt
 from canonical.errors import Rejected
 from canonical.invoicing import InvoicePosting, PaymentOrder, PostedLine
 from canonical.purchasing import GoodsReturn
-from canonical.steps import ErpReceipt
 
 INVOICE: Final = "account.invoice"
 PAYMENT: Final = "account.payment"

@@ -14,10 +14,10 @@ from typing import Any, Final
 from adapters.erp.tryton.records import KEY, Records, decimal, in_unit, line_id, money, order_key, target
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import Quantity, case_id, case_parts
+from canonical.erp_steps import CostCentreActual, ErpChanges, ErpDocument, ErpOrder
 from canonical.errors import Rejected
 from canonical.invoicing import Payment
 from canonical.purchasing import Receipt, ReceivedLine
-from canonical.steps import CostCentreActual, ErpChanges, ErpDocument, ErpOrder
 
 OVERLAP: Final = timedelta(seconds=60)
 SHIPMENT: Final = "stock.shipment.in"

@@ -16,10 +16,10 @@ from adapters.erp.tryton.master import Master
 from adapters.erp.tryton.orders import Orders
 from adapters.erp.tryton.records import Records
 from adapters.erp.tryton.rpc import TrytonRpc
+from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder
 from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
-from canonical.steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 
 
 class TrytonErp:

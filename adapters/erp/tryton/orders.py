@@ -12,9 +12,9 @@ from typing import Final
 from adapters.erp.tryton.records import LINE_MARK, Records, decimal, line_id, money, order_key
 from adapters.erp.tryton.rpc import SYSTEM, Record
 from canonical.base import content_hash
+from canonical.erp_steps import ErpReceipt
 from canonical.errors import Rejected
 from canonical.purchasing import GoodsReturn, LineChange, OrderChange, PurchaseOrder
-from canonical.steps import ErpReceipt
 
 PURCHASE: Final = "purchase.purchase"
 FIELDS: Final = ("number", "state", "total_amount", "reference", "currency.code")

@@ -10,10 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from canonical.erp_steps import ErpOrder
 from canonical.errors import Unavailable
 from canonical.ports import Erp
 from canonical.purchasing import PurchaseOrder, Receipt
-from canonical.steps import ErpOrder
 from tests.adapters.erp.build import FACILITY
 
 Answer = TypeVar("Answer")
