@@ -6,13 +6,15 @@ X12 004010 data elements 587 (acknowledgement type) and 668 (line item status).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from canonical.base import Money, Quantity
 from canonical.cases import Attention
 from canonical.purchasing import AcknowledgedLine, LineAcknowledgement, OrderAcknowledgement
 from workflows.order_state import LineProgress, OrderProgress, Proposal
+
+LONGEST_PROMISE = timedelta(days=366)  # a supplier may name any day of any year; after a year a person is asked
 
 # BAK02 and BCA02
 ORDER_GOES_ON = frozenset({"AC", "AD", "AE", "AK", "AT"})
@@ -305,7 +307,8 @@ def _what(proposal: Proposal, line: LineProgress) -> str:
 def _wait_until(dated: date | None, hold_until: datetime) -> datetime:
     if dated is None:
         return hold_until
-    return max(hold_until, datetime(dated.year, dated.month, dated.day, tzinfo=hold_until.tzinfo))
+    named = datetime(dated.year, dated.month, dated.day, tzinfo=hold_until.tzinfo)
+    return min(max(hold_until, named), hold_until + LONGEST_PROMISE)
 
 
 def take(progress: OrderProgress, line: LineProgress) -> str:

@@ -9,6 +9,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from canonical.cases import Attention, CheckedDecision, State
     from canonical.matching import RECEIPT_MISSING
+    from workflows.acknowledgements import LONGEST_PROMISE
     from workflows.order_decisions import Decisions
     from workflows.order_payments import payment_of
     from workflows.order_state import LineProgress
@@ -23,7 +24,6 @@ OVERDUE_VERBS = {
     "invoice": ("retry", "accept"),
 }
 OVERDUE_DOCUMENT = {"receipt": "goods"}
-LONGEST_PROMISE = timedelta(days=366)
 
 # What is parked under these is finance's to answer.
 FINANCE = ("bank ", "ERP invoice ", "ERP payment ")

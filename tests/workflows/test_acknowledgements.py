@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -122,6 +122,11 @@ def test_a_line_code_that_waits_until_a_date(code: str) -> None:
     later = said(code, LineAcknowledgement(code=code, dated=date(2026, 12, 9)))
     read(progress, later)
     assert progress.lines[0].waits_until == datetime(2026, 12, 9, tzinfo=UTC)
+    never = said(code, LineAcknowledgement(code=code, dated=date(9999, 12, 31)))
+    read(progress, never)
+    assert progress.lines[0].waits_until == HOLD + timedelta(days=366), (
+        "a person is asked after a year, whatever it says"
+    )
     read(progress, said("IA"))
     assert progress.lines[0].waits_until is None, "the next answer ends the wait"
 
