@@ -30,6 +30,7 @@ from cli import (
     schema,
     stack,
     subscriber,
+    udi,
     unmatched,
 )
 from cli.command import leave_quietly
@@ -59,6 +60,7 @@ for noun in (
     outbox,
     channel,
     audit,
+    udi,
     schema,
     config,
     dev,

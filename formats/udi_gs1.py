@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import date
 
 import biip
-from biip.gs1_messages import GS1ElementString, GS1Message
+from biip.gs1_element_strings import GS1ElementString
+from biip.gs1_messages import GS1Message
 from biip.gtin import Gtin
 
 from canonical.errors import Malformed
