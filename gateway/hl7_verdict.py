@@ -128,7 +128,11 @@ def _moment(sent: str) -> datetime | None:
     try:
         found = moment(sent, Fault("", "", "", "MSH", 1, 7)).at
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (Unreadable, ValueError, OverflowError):  # a program's smallest time, in a zone east of UTC, is before year 1
+    except (
+        Unreadable,
+        ValueError,
+        OverflowError,
+    ):  # a program's smallest time, in a zone east of UTC, is before year 1
         return None
 
 
