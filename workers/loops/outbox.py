@@ -113,8 +113,9 @@ class OutboxSender:
         if self._telling:
             await asyncio.wait(self._telling.values(), timeout=ROUND)
         ended = [self._telling.pop(name) for name, task in list(self._telling.items()) if task.done()]
-        for task in ended:
-            await task  # raises what went wrong, as our database that is away
+        for failed in await asyncio.gather(*ended, return_exceptions=True):
+            if isinstance(failed, BaseException):  # our database is away, say
+                raise failed
 
     async def close(self) -> None:
         """End what was begun: an answer that comes soon still counts; what has none is sent again."""
@@ -128,13 +129,14 @@ class OutboxSender:
     async def _send_all(self, name: str) -> None:
         channel = WEBHOOK + name
         try:
-            while (standing := await self._standings.lease(channel, self._holder, HELD)) is not None:
-                wait = self._wait(standing)
-                if wait is None or wait > LONGEST_WAIT:
+            while not self._stop.is_set():
+                standing = await self._standings.lease(channel, self._holder, HELD)
+                wait = self._wait(standing) if standing is not None else None
+                if standing is None or wait is None or wait > LONGEST_WAIT:
                     return
                 if wait > 0:
                     await self._sleep(wait)
-                elif not await self._send_next(name, standing) or self._stop.is_set():
+                elif not await self._send_next(name, standing):
                     return
         finally:
             await self._standings.release(channel, self._holder)
