@@ -20,7 +20,7 @@ from store.tables import control_numbers, fit, message_keys, message_states, mes
 __all__ = ["STATES", "StoredJournal", "keep_in", "kept", "mark_in", "read_in", "short_key"]
 
 DOCUMENTS = ("x12", "erp_document")  # kinds of messages that go to a case as documents
-# ISA13 as it was written, and which index it is in: of a large partner's messages one is read, not all.
+# ISA13 as it is written, which is how an index has it: of all that went to a partner one message is read.
 _NUMBERED = messages.c.control_number == func.lpad(cast(control_numbers.c.interchange, Text), 9, "0")
 _SENT = messages.c.direction == literal_column("'out'", Text)
 _IN_NO_STREAM = messages.c.stream == literal_column("''", Text)
