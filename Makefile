@@ -30,7 +30,7 @@ lint: $(VENV)/.ready  ## ruff, mypy strict, import rules, the compose file
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.temporal.yml
 
 test: $(VENV)/.ready  ## all behaviour, on the real stack
-	@$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadscope
+	@$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadscope --no-loadscope-reorder
 
 check: lint test  ## the whole gate
 

@@ -13,6 +13,9 @@ from canonical.errors import Rejected, Throttled, Unavailable
 LONGEST_REASON: Final = 300
 TRANSIENT: Final = frozenset({408, 423, 425})  # timed out, locked, too early: the same request may succeed later
 UNAUTHENTICATED: Final = "unauthenticated"
+LONGEST_WAIT: Final = (
+    3600.0  # seconds another system can put us off at a time: one that says a year would stop us for a year
+)
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request, *, system: str) -> httpx.Response:
@@ -54,11 +57,12 @@ def cut(text: str) -> str:
 
 
 def retry_after(response: httpx.Response) -> float:
+    """Seconds that an answer asks us to wait (RFC 9110, 10.2.3: seconds or a date), an hour at most; 1 where it does not say."""
     told = response.headers.get("Retry-After", "")
     if told.isdecimal():
-        return float(told)
+        return min(float(told), LONGEST_WAIT)
     try:
-        moment = email.utils.parsedate_to_datetime(told)
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(told).astimezone(UTC)
+    except (ValueError, OverflowError):
         return 1.0
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)

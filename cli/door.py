@@ -269,7 +269,8 @@ def _problem(answer: httpx.Response) -> FasciaError:
     if answer.status_code in (401, 403):
         return not_allowed(detail)
     if answer.status_code == 429:
-        return Throttled(detail, retry_after=float(answer.headers.get("Retry-After", 1)), system="api")
+        told_wait = answer.headers.get("Retry-After", "")  # a date, where something stands before our door
+        return Throttled(detail, retry_after=float(told_wait) if told_wait.isdecimal() else 1.0, system="api")
     if answer.status_code >= 500:
         return Unavailable(detail, system="api")
     if answer.status_code in (400, 422):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from cli.exits import wrong_usage
 
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -19,10 +20,12 @@ def moment(text: str, option: str) -> datetime | None:
     """
     if not text:
         return None
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        if ago := _AGO.fullmatch(text):
+            found = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            found = datetime.fromisoformat(text)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise wrong_usage(f"{option} {text} is no moment", "2026-11-20, 2026-11-20T08:00Z, 90m, 2h, 3d") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return max(found, FIRST)  # nothing of ours is older, and no id of the journal says so

@@ -118,7 +118,7 @@ def subject(head: Header, message: Message | None, secret: bytes) -> str:
 
 
 def occurred(head: Header) -> datetime | None:
-    """MSH-7 where it says a moment; without a zone it is taken as UTC."""
+    """MSH-7 where it says a moment of our calendar, in UTC; without a zone it is taken as such."""
     return _moment(head.sent) if len(head.sent) <= LONGEST_MOMENT else None
 
 
@@ -127,9 +127,13 @@ def _moment(sent: str) -> datetime | None:
     """Many messages say the same second."""
     try:
         found = moment(sent, Fault("", "", "", "MSH", 1, 7)).at
-    except (Unreadable, ValueError):
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (
+        Unreadable,
+        ValueError,
+        OverflowError,
+    ):  # a program's smallest time, in a zone east of UTC, is before year 1
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _character_set(sender: Sender) -> str:

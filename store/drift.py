@@ -138,7 +138,7 @@ class StoredDrift:
         """Leave the register as it is; the same word again opens nothing.
 
         Raises:
-            Rejected: there is none of that name, or it is settled already.
+            Rejected: there is none of that name, it is settled already, or somebody else decides at this moment.
         """
         row, _ = await self._open(name)
         return await self._decide(row, "dismissed", by, why, dry_run=dry_run)
@@ -167,8 +167,11 @@ class StoredDrift:
             changed = await connection.execute(
                 update(drift).where(drift.c.id == row.id, drift.c.state == "open").values(said)
             )
-            if changed.rowcount:
-                await note_in(connection, act)
+            if not changed.rowcount:
+                raise Rejected(
+                    f"drift {row.id} was decided by somebody else meanwhile", code="conflict", system="store"
+                )
+            await note_in(connection, act)
         return decided
 
 

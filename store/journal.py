@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Text, and_, cast, exists, func, or_, select, tuple_, update
+from sqlalchemy import Text, and_, cast, exists, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.messages import KeepResult, Kept, Move, NewMessage
@@ -20,6 +20,10 @@ from store.tables import control_numbers, fit, message_keys, message_states, mes
 __all__ = ["STATES", "StoredJournal", "keep_in", "kept", "mark_in", "read_in", "short_key"]
 
 DOCUMENTS = ("x12", "erp_document")  # kinds of messages that go to a case as documents
+# ISA13 as it is written, which is how an index has it: of all that went to a partner one message is read.
+_NUMBERED = messages.c.control_number == func.lpad(cast(control_numbers.c.interchange, Text), 9, "0")
+_SENT = messages.c.direction == literal_column("'out'", Text)
+_IN_NO_STREAM = messages.c.stream == literal_column("''", Text)
 
 
 async def read_in(connection: AsyncConnection, message: str) -> Kept | None:
@@ -89,12 +93,8 @@ class StoredJournal(StoredStreams):
         async with transaction(self._engine) as connection:
             found = await connection.scalar(
                 select(messages.c.id)
-                .join(
-                    control_numbers,
-                    (control_numbers.c.partner == messages.c.partner)
-                    & (func.ltrim(messages.c.control_number, "0") == cast(control_numbers.c.interchange, Text)),
-                )
-                .where(messages.c.direction == "out", messages.c.partner == partner, column == int(number))
+                .join(control_numbers, (control_numbers.c.partner == messages.c.partner) & _NUMBERED)
+                .where(_SENT, messages.c.partner == partner, column == int(number))
                 .order_by(messages.c.id.desc())
                 .limit(1)
             )
@@ -166,7 +166,7 @@ class StoredJournal(StoredStreams):
         """What was kept outside any stream and is not routed, oldest first, for the sweep; ``after``: the page before's last."""
         asked = (
             select(*KEPT)
-            .where(WAITS, messages.c.stream == "", messages.c.at < older_than)
+            .where(WAITS, _IN_NO_STREAM, messages.c.at < older_than)
             .order_by(messages.c.at, messages.c.id)
             .limit(limit)
         )

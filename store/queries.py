@@ -251,7 +251,8 @@ class StoredQueries:
     async def records(
         self, kind: str, facility: str = "", *, code: str = "", search: str = "", after: str = "", limit: int = 50
     ) -> RegisterPage:
-        """Records of a kind as in force today, by code; ``search`` looks in code, name, description and catalogue numbers."""
+        """Records of a kind as in force today, by code and facility; ``search`` looks in code, name, description and catalogue
+        numbers."""
         asked = (
             select(register)
             .ext(distinct_on(register.c.code, register.c.facility))
@@ -262,8 +263,9 @@ class StoredQueries:
             asked = asked.where(register.c.facility.in_(("", facility)))
         if code:
             asked = asked.where(register.c.code == code)
-        if after:
-            asked = asked.where(register.c.code > after)
+        if after:  # one code may be in force at several facilities
+            last, _, at = after.rpartition("|")
+            asked = asked.where(tuple_(register.c.code, register.c.facility) > (last, at))
         found = asked.subquery()
         page = select(found).order_by(found.c.code, found.c.facility).limit(limit + 1)
         if search:
@@ -282,7 +284,9 @@ class StoredQueries:
             )
         async with transaction(self._engine) as connection:
             rows = [RegisterRow.of(row) for row in (await connection.execute(page)).mappings()]
-        return RegisterPage(records=tuple(rows[:limit]), next=rows[limit - 1].code if len(rows) > limit else "")
+        last_shown = rows[limit - 1] if len(rows) > limit else None
+        place = f"{last_shown.code}|{last_shown.facility}" if last_shown is not None else ""
+        return RegisterPage(records=tuple(rows[:limit]), next=place)
 
 
 def matching(which: MessageQuery) -> list[ColumnElement[bool]]:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -109,6 +109,7 @@ class StoredRegister(RegisterReading):
             raise Rejected(f"the register knows no {kind} from {source}", code="unknown-code", system="store")
         outcomes = []
         async with transaction(self._engine) as connection:
+            await _alone(connection, kind)
             load = _Load(connection, kind, source, facility, self._today(), by)
             await load.prepare()
             for position, record in enumerate(records, start=1):
@@ -150,6 +151,7 @@ class StoredRegister(RegisterReading):
             Rejected: no such supplier, its bank details have changed again since, or this person changed them.
         """
         async with transaction(self._engine) as connection:
+            await _alone(connection, "supplier")
             held = await current(connection, Supplier, "supplier", OF_ALL, supplier, self._today())
             if held is None:
                 raise Rejected(f"no supplier {supplier} in the register", code="not-found", system="store")
@@ -333,6 +335,11 @@ class _Load:
             raise _Refused("substitute", "nobody is their own substitute")
         if self._logins.get(person.os_user, person.id) != person.id:
             raise _Refused("os_user", f"this login is {self._logins[person.os_user]}'s")
+
+
+async def _alone(connection: AsyncConnection, kind: str) -> None:
+    """Who writes records of a kind writes them whole, from what it read before: another's word must not come in between."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"fascia/register/{kind}", 0))))
 
 
 def _check_units(item: Item) -> None:

@@ -5,14 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 
 SHARED = ("tests/journeys/", "tests/adapters/erp/")  # each has one costly server, which one process starts
+# What takes long is begun first, so that both processes end together on what is short (make test gives out files in this order).
+LONG = (*SHARED, "tests/stack/", "tests/workflows/", "tests/store/", "tests/workers/", "tests/cli/on_the_stack/")
+
+
+# Failures are logged in plain words: to draw each with the values of every name, as on a terminal, takes seconds a piece.
+_PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
 
 def together(test: str) -> str:
     """What goes to one process as a whole: a file's tests in their order, and the files that share a costly server."""
     file = test.partition("::")[0]
     return next((folder for folder in SHARED if file.startswith(folder)), file)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The same order in every process."""
+    items.sort(
+        key=lambda item: next((at for at, begins in enumerate(LONG) if item.nodeid.startswith(begins)), len(LONG))
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

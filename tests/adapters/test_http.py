@@ -50,7 +50,13 @@ async def test_credentials_not_accepted_can_be_told_from_other_refusals() -> Non
     assert raised.value.code == http.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize(("told", "seconds"), [("7", 7.0), ("", 1.0), ("soon", 1.0)])
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        *(("7", 7.0), ("", 1.0), ("soon", 1.0), ("31536000", 3600.0), ("9" * 400, 3600.0)),
+        *(("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0), ("Fri, 31 Dec 9999 23:59:59 -1200", 1.0)),
+    ],
+)
 async def test_a_system_that_asks_us_to_slow_down_is_given_its_time(told: str, seconds: float) -> None:
     with pytest.raises(Throttled) as raised:
         await answered(lambda _: httpx.Response(429, headers={"Retry-After": told}))

@@ -25,6 +25,15 @@ async def test_a_message_is_kept_as_it_came_and_answered_by_its_own_number() -> 
     assert kept.occurred is not None and kept.occurred.isoformat() == "2026-11-02T08:15:00+00:00"
 
 
+@pytest.mark.parametrize("sent", ["00010101000000+0100", "99991231235959-0500"])
+async def test_a_moment_that_no_calendar_has_in_utc_is_no_moment_and_keeps_nobody_from_being_answered(
+    sent: str,
+) -> None:
+    at = await house()
+    said = await at.answer(order().replace(b"20261102081500", sent.encode()))
+    assert said.code == "AA" and at.journal.kept().occurred is None
+
+
 async def test_nothing_is_answered_before_it_is_durable() -> None:
     at = await house()
     at.journal.hold = asyncio.Event()

@@ -58,7 +58,9 @@ class Starts:
         if self.away:
             raise Unavailable("Temporal does not answer", system="temporal")
         with self.file.open("a") as lines:
-            lines.write(f"{case}\n")
+            lines.write(
+                f"{case:<63}\n"
+            )  # in no two pages of the file: who is killed while it writes leaves no half of one
         if self.answers is not None and len(self.asked) > self.answers:
             await asyncio.Event().wait()
         await asyncio.sleep(0)
@@ -69,7 +71,7 @@ class Starts:
 
     @property
     def asked(self) -> list[str]:
-        return self.file.read_text().splitlines() if self.file.exists() else []
+        return [line.strip() for line in self.file.read_text().splitlines()] if self.file.exists() else []
 
 
 class ReplayHouse:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from canonical.senders import Channel
 from store.acts import Act
-from store.channels import Word
+from store.channels import StoredChannels, Word
 from tests.adapters.mllp_server import Call, ack, message, mllp_server
+from tests.certificates import Authority
+from tests.store.build import NOW
 from tests.store.channel import Terms, lane
 from tests.store.channel_house import IDS, ME, application, scripted, settled, started
+from workers.channels import mllp
 from workers.loops.channel_sender import LEASE, ChannelSender
-from workers.loops.channels import ChannelSenders
+from workers.loops.channels import UNFIT_AGAIN, ChannelSenders
 
 
 async def test_two_workers_on_one_channel_double_nothing_and_keep_its_order(engine: AsyncEngine) -> None:
@@ -225,6 +229,28 @@ async def test_an_accept_answer_that_was_lost_does_not_send_again_what_the_appli
         await one.put("M1")
         await one.drain()
         assert one.server.ids == ["M1"] and await one.states() == {"M1": "answered"}
+
+
+async def test_a_channel_whose_certificate_comes_later_is_used_then_and_told_of_once(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    now = NOW
+    pem = tmp_path / "authority.pem"
+    row = Channel(code="LATE", facility="NGH", host="x", port=1, tls=True, authority_file=str(pem))
+    loop = ChannelSenders(Terms(row), StoredChannels(engine), mllp(tmp_path), "one", clock=lambda: now)
+    with capture_logs() as logs:
+        await loop.once()
+        now += UNFIT_AGAIN
+        await loop.once()
+        assert "LATE" not in loop._senders
+        Authority(tmp_path, "authority")
+        await loop.once()
+        assert "LATE" not in loop._senders, "not looked at each second"
+        now += UNFIT_AGAIN
+        await loop.once()
+    assert "LATE" in loop._senders
+    assert [entry["event"] for entry in logs] == ["channel cannot be used"]
+    await loop.close()
 
 
 async def test_a_changed_row_is_used_from_then_on_and_a_bad_one_stops_no_other(engine: AsyncEngine) -> None:

@@ -225,11 +225,28 @@ async def test_what_is_not_there_is_not_found(drift: StoredDrift) -> None:
         await drift.rows(state="sleepy")
 
 
-async def test_ten_thousand_rows_are_compared_in_one_go(drift: StoredDrift) -> None:
+async def test_who_decides_what_somebody_else_decided_meanwhile_hears_it(
+    drift: StoredDrift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = (await drift.compare(catalogue(price("19.10")), "m-1", TODAY)).differ
+    seen = await drift._open(row.id)
+
+    async def as_seen(name: str, *, only_open: bool = True) -> tuple[DriftRow, str]:
+        return seen
+
+    monkeypatch.setattr(drift, "_open", as_seen)
+    await drift.dismiss(row.id, BUYER, "first")
+    with pytest.raises(Rejected, match="somebody else"):
+        await drift.dismiss(row.id, BUYER, "second")
+    (held,) = await drift.rows(state="dismissed")
+    assert held.decided_why == "first"
+
+
+async def test_more_rows_than_one_statement_takes_are_compared_in_one_go(drift: StoredDrift) -> None:
     entries = tuple(
         CatalogueEntry(supplier="ALPINE", catalogue_number=f"X-{n}", item=f"ITM-{n}", prices=(price("1.00"),))
-        for n in range(2000, 12_000)
+        for n in range(2000, 4500)
     )
     file = MasterFile(kind="catalogue", source="ALPINE", facility="NGH", entries=entries)
     report = await drift.compare(file, "m-1", TODAY)
-    assert len(report.differ) == 10_000 and isinstance(report.differ[0], DriftRow)
+    assert len(report.differ) == 2500 and isinstance(report.differ[0], DriftRow)

@@ -319,9 +319,24 @@ async def test_the_register_is_searched_by_code_name_and_catalogue_number(
         assert [row.code for row in page.records] == codes
     first = await queries.records("item", "NGH", limit=1)
     second = await queries.records("item", "NGH", after=first.next, limit=1)
-    assert (first.next, [row.code for row in second.records], second.next) == ("ITM-1001", ["ITM-2"], "")
+    assert (first.next, [row.code for row in second.records], second.next) == ("ITM-1001|NGH", ["ITM-2"], "")
     (supplier,) = (await queries.records("supplier", "NGH", code="ALPINE")).records
     assert (supplier.record["name"], supplier.source) == ("Alpine", ERP)
+
+
+async def test_a_code_of_several_facilities_stands_on_pages_of_any_size_once_for_each(
+    engine: AsyncEngine, queries: StoredQueries
+) -> None:
+    for facility in ("NGH", "SGH", "WGH"):
+        await StoredRegister(engine).load("item", [GLOVES, {"code": "ITM-2"}], ERP, facility)
+    there = [(code, facility) for code in ("ITM-1001", "ITM-2") for facility in ("NGH", "SGH", "WGH")]
+    for size in (1, 2, 4, 6):
+        found, after = [], "|"
+        while after:
+            page = await queries.records("item", after=after, limit=size)
+            found += [(row.code, row.facility) for row in page.records]
+            after = page.next
+        assert found == there
 
 
 async def test_each_state_of_a_document_is_kept_with_its_owner(engine: AsyncEngine, cases: StoredCases) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -94,6 +96,24 @@ async def test_the_erp_does_not_undo_what_is_the_hospitals(register: StoredRegis
     assert report.unchanged == 1
     found = await register.item("NGH", "ITM-1001")
     assert found is not None and found.bulk
+
+
+async def test_what_the_hospital_loads_while_the_erps_load_is_under_way_stays(register: StoredRegister) -> None:
+    await register.load("item", [GLOVES], ERP, "NGH")
+    loads: list[asyncio.Task[LoadReport]] = []
+
+    def of_the_erp() -> Iterator[Item]:
+        """Its load has read the register when it asks for the first of these; the hospital's comes before the last."""
+        loads.append(
+            asyncio.create_task(register.load("item", [{"code": "ITM-1001", "stocked_at_par": True}], HOSPITAL, "NGH"))
+        )
+        yield from (Item(code=f"ITM-{number}") for number in range(2000, 2200))
+        yield GLOVES.changed(description="Gloves, new")
+
+    assert (await register.load("item", of_the_erp(), ERP, "NGH")).loaded == 201
+    await asyncio.gather(*loads)
+    found = await register.item("NGH", "ITM-1001")
+    assert found is not None and (found.description, found.stocked_at_par) == ("Gloves, new", True)
 
 
 async def test_packagings_in_another_order_say_the_same(register: StoredRegister) -> None:

@@ -262,12 +262,16 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
     cases, marks = StoredCases(database, build.SEAL_KEY), StoredMarks(database)
     names = [case() for _ in range(BATCH + 50)]
     healthy, terminated, deleted, broken = names[:-3], *names[-3:]
-    for name in names:
+
+    async def runs(name: str) -> None:
         handle = await client.start_workflow(
             "ProcureToPay", "broken" if name == broken else "x", id=name, task_queue=temporal.PROCESSES
         )
         long_ago = datetime.now(UTC) - timedelta(minutes=5)
         await cases.record(change(name, run=handle.result_run_id or "", changed_at=long_ago))
+
+    for at in range(0, len(names), 10):
+        await asyncio.gather(*map(runs, names[at : at + 10]))
     await client.get_workflow_handle(terminated).terminate("by a test")
     gone = WorkflowExecution(workflow_id=deleted)
     await client.workflow_service.delete_workflow_execution(
@@ -293,8 +297,10 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
         while terminated in await shown():
             await sweep.once()
             await asyncio.sleep(1)
-    for name in [*healthy, terminated, broken, strange]:
-        await client.get_workflow_handle(name).terminate("by a test")
+    ended = [*healthy, terminated, broken, strange]
+    for at in range(0, len(ended), 10):
+        stops = (client.get_workflow_handle(name).terminate("by a test") for name in ended[at : at + 10])
+        await asyncio.gather(*stops)
     await database.dispose()
 
 

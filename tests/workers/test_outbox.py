@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from canonical.cases import BusinessEvent
 from store.outbox import Delivery, Subscriber
 from store.standing import Standing
 from tests.gateway.test_hooks import receiver
+from workers.loops import outbox
 from workers.loops.outbox import MOST_ATTEMPTS, OutboxSender
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -160,6 +163,83 @@ async def test_without_its_secret_nothing_is_sent_unsigned(tmp_path: Path) -> No
     held = Held(delivery(1, secret_file="missing"))
     assert await sent(held, tmp_path) == []
     assert "secret" in held.failed_[0][1]
+
+
+async def _call(answer: Callable[[], AsyncIterator[bytes]], folder: Path) -> Held:
+    """Send one event to a webhook that says 200 and then this."""
+    held = Held(delivery(1, secret_file=""))
+
+    def ok(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=answer())
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(ok)) as client:
+        await OutboxSender(held, Known(), client, folder, "one", clock=lambda: NOW).once()
+    return held
+
+
+async def test_of_an_answer_without_end_little_is_read(tmp_path: Path) -> None:
+    parts = itertools.count()
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in parts:
+            yield b"x" * 1024
+
+    assert (await _call(endless, tmp_path)).delivered_ == [1]
+    assert next(parts) < 100
+
+
+async def test_an_answer_that_drips_is_none_when_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drips() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.02)
+            yield b"x"
+
+    monkeypatch.setattr(outbox, "PATIENCE", timedelta(seconds=0.1))
+    held = await _call(drips, tmp_path)
+    assert held.failed_ == [(1, "no answer (TimeoutError)", NOW + timedelta(seconds=5))]
+
+
+async def test_a_slow_subscriber_keeps_no_other_waiting_and_is_told_on_beside_the_next_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(*(delivery(number, secret_file="") for number in range(3)))
+    answers = asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "stock.example":
+            await answers.wait()
+        return httpx.Response(200)
+
+    monkeypatch.setattr(outbox, "ROUND", 0.05)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(slow)) as client:
+        sender = OutboxSender(held, Known(), client, tmp_path, "one", clock=lambda: NOW)
+        await sender.once()
+        held.waiting.append(delivery(1000, to="analytics", secret_file=""))
+        await sender.once()
+        assert held.delivered_ == [1000]
+        answers.set()
+        await sender.once()
+        assert held.delivered_ == [1000, 0, 1, 2]
+        await sender.close()
+
+
+async def test_when_it_stops_an_answer_that_comes_soon_counts_and_nothing_more_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(*(delivery(number, secret_file="") for number in range(3)))
+
+    async def soon(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.1)
+        return httpx.Response(200)
+
+    monkeypatch.setattr(outbox, "ROUND", 0.05)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(soon)) as client:
+        sender = OutboxSender(held, Known(), client, tmp_path, "one", clock=lambda: NOW)
+        await sender.once()
+        await sender.close()
+    assert held.delivered_ == [0]
 
 
 async def test_more_than_one_handful_is_sent_in_one_round(tmp_path: Path) -> None:

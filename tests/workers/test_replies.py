@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from structlog.testing import capture_logs
+
 from canonical.base import content_hash
 from canonical.cases import BusinessEvent, CaseChange, CaseStatus, LineState, State
 from canonical.errors import Rejected, Unavailable
@@ -173,6 +175,26 @@ async def test_what_is_away_is_waited_for_and_its_cases_later_replies_with_it() 
     await ward.loop.once()
     assert ward.replies.outcomes == {} and len(tried) == 1
     assert ward.replies.later_at == NOW + timedelta(seconds=5)
+
+
+async def test_a_mistake_of_ours_at_one_reply_keeps_no_other_case_waiting() -> None:
+    ward = Ward()
+    first, second = await ward.asks()
+    await ward.is_ordered(first)
+    await ward.is_ordered(second, "PO000002")
+    keep = ward.outgoing._keep
+
+    async def broken(message: NewMessage) -> KeepResult:
+        if message.case == first:
+            raise KeyError("a mistake of ours")
+        return await keep(message)
+
+    ward.outgoing._keep = broken
+    with capture_logs() as logs:
+        await ward.loop.once()
+    assert list(ward.replies.outcomes) == [2] and ward.replies.later_at == NOW + timedelta(seconds=5)
+    (said,) = [entry for entry in logs if entry["event"] == "reply could not be written"]
+    assert said["alert"] and said["case"] == first
 
 
 async def test_a_message_that_does_not_hold_the_requisition_is_shown_to_a_person() -> None:

@@ -26,6 +26,9 @@ from tests.fakes.store import FakeCases
 from tests.workflows.outside import Outside
 
 PATIENCE = 75.0  # a task that a worker has dropped comes again only after its time
+SOON = timedelta(
+    seconds=2
+)  # task time-out of a case that is to hear of something while its step on our own store takes long
 
 
 class Case:
@@ -36,6 +39,7 @@ class Case:
         self.skipper = TimeSkipper(client)
         self.handle: WorkflowHandle[Any, CaseStatus] | None = None
         self.id = ""
+        self.task_timeout = timedelta(seconds=5)
 
     async def start(self, requisition: Requisition, *, skipping: bool = False) -> None:
         await self.start_raw(requisition.case_id, requisition.model_dump_json().encode(), skipping=skipping)
@@ -55,7 +59,7 @@ class Case:
             id=case,
             task_queue="fascia",
             result_type=CaseStatus,
-            task_timeout=timedelta(seconds=5),
+            task_timeout=self.task_timeout,
         )
 
     def state(self, case: str | None = None) -> str:

@@ -15,7 +15,7 @@ from canonical.base import Money
 from canonical.cases import VERBS, Actor, Answer, Decision
 from canonical.steps import OrderNumbers, OrdersRequest
 from tests import build
-from tests.workflows.case import Case
+from tests.workflows.case import SOON, Case
 
 
 async def pending(case: Case) -> None:
@@ -212,6 +212,7 @@ async def test_every_step_and_timer_says_what_it_is(case: Case) -> None:
 async def test_a_hold_while_the_orders_are_being_made_keeps_them_from_leaving(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    case.task_timeout = SOON
     await pending(case)
     numbered, begun, goes_on = case.cases.order_numbers, asyncio.Event(), asyncio.Event()
 

@@ -15,7 +15,7 @@ from canonical.cases import CaseChange, CaseStatus, State
 from canonical.purchasing import OrderLine, PurchaseOrder, numbered_content
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrdersRequest, OrderStart, UnreadOrder
 from tests import build
-from tests.workflows.case import PATIENCE, Case
+from tests.workflows.case import PATIENCE, SOON, Case
 from workflows.order_state import LineProgress, OrderProgress
 from workflows.requisition_state import RequisitionProgress
 
@@ -67,6 +67,19 @@ async def ends(case: Case, name: str) -> CaseStatus:
     async with asyncio.timeout(PATIENCE):
         found: CaseStatus = await case.client.get_workflow_handle(name, result_type=CaseStatus).result()
     return found
+
+
+async def waits_to_look_again(case: Case, name: str) -> None:
+    """Wait until a case found its order's name taken and waits; time that is let pass before that passes for nothing."""
+    handle = case.client.get_workflow_handle(name)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            taken = False
+            for event in (await handle.fetch_history()).events:
+                taken = taken or event.HasField("start_child_workflow_execution_failed_event_attributes")
+                if taken and event.HasField("timer_started_event_attributes"):
+                    return
+            await asyncio.sleep(0.05)
 
 
 def nothing_happened(case: Case, name: str) -> bool:
@@ -152,6 +165,8 @@ async def test_a_forged_start_under_a_number_given_later_does_not_keep_the_order
     asked = build.requisition(build.line("1", "ITM-1001", "1 BX"))
     await case.start(asked, skipping=True)
     await case.until("ordered")
+    if running:
+        await waits_to_look_again(case, asked.case_id)
     goes_on.set()
     if running:
         await ends(case, forged)
@@ -210,7 +225,7 @@ async def test_who_speaks_to_a_start_that_cannot_be_read_does_not_keep_it_from_e
 
     monkeypatch.setattr(case.cases, "keep_unread_order", slowly)
     case.id = f"purchase_order/NGH/{build.unique('PO')}"
-    handle = await case.client.start_workflow("PurchaseOrder", {}, id=case.id, task_queue="fascia")
+    handle = await case.client.start_workflow("PurchaseOrder", {}, id=case.id, task_queue="fascia", task_timeout=SOON)
     await handle.signal("cancel_order", "a test")
     await handle.signal("decide", build.decision("cancel", "E-BUY", reason="a test"))
     await handle.signal("document", {"key": "K-1"})
@@ -289,6 +304,7 @@ async def test_what_another_process_once_wrote_under_an_orders_name_is_not_the_o
     asked = build.requisition(build.line("1", "ITM-1001", "1 BX"))
     await case.start(asked, skipping=True)
     await case.until("ordered")
+    await waits_to_look_again(case, asked.case_id)
     ends_now.set()
     await ends(case, name)
     await case.skip(timedelta(minutes=1), asked.case_id)

@@ -14,7 +14,7 @@ from tests import build
 from tests.workflows.case import Case
 
 DAY = timedelta(days=1)
-NET_30 = pytest.mark.parametrize("policy", [{"terms": Terms(net_days=30)}])
+NET_3 = pytest.mark.parametrize("policy", [{"terms": Terms(net_days=3)}])  # of each day of waiting somebody is reminded
 RELEASED = pytest.mark.parametrize("policy", [{"payment": PaymentPolicy(auto_release_up_to=Decimal(1))}])
 
 
@@ -33,7 +33,7 @@ async def take_back(case: Case, order: PurchaseOrder, receipt: Receipt) -> None:
     await case.say(order, receipt=receipt.changed(cancelled=True))
 
 
-@NET_30
+@NET_3
 async def test_what_was_taken_back_is_not_paid_until_it_is_here_again(case: Case) -> None:
     order, (receipt,) = await received(case, "10")
     await case.say(order, invoice=build.invoice(order))
@@ -43,7 +43,7 @@ async def test_what_was_taken_back_is_not_paid_until_it_is_here_again(case: Case
     assert "receipt taken back" in parked.reason and "line 1: 0 BX here" in parked.reason
     await case.until("payment blocked", order.case_id)
     assert case.change(order.case_id).owner == "finance"
-    await case.skip(31 * DAY, order.case_id)
+    await case.skip(4 * DAY, order.case_id)
     await case.decide("retry", by="E-FIN", case=order.case_id, document=parked.document)
     await case.parked("match-exception", order.case_id)
     assert "pay" not in case.outside.steps(order.number)
@@ -52,7 +52,7 @@ async def test_what_was_taken_back_is_not_paid_until_it_is_here_again(case: Case
     assert case.change(order.case_id).attention == ()
 
 
-@NET_30
+@NET_3
 async def test_only_the_invoice_whose_goods_went_is_not_paid(case: Case) -> None:
     order, (_, second) = await received(case, "4", "6")
     bills = [build.invoice(order, quantity) for quantity in ("4", "6")]
@@ -62,7 +62,7 @@ async def test_only_the_invoice_whose_goods_went_is_not_paid(case: Case) -> None
     await take_back(case, order, second)
     parked = await case.parked("match-exception", order.case_id)
     assert bills[1].number in parked.reason
-    await case.skip(31 * DAY, order.case_id)
+    await case.skip(4 * DAY, order.case_id)
     await case.documents(order, "pay", 1)
     assert case.outside.last(order.number, "pay").invoice == bills[0].number
     await case.parked("match-exception", order.case_id, document=parked.document or "")
@@ -88,7 +88,7 @@ async def test_a_refused_posting_is_not_tried_again_for_goods_that_went(case: Ca
     await case.until("paid, waiting for bank", order.case_id)
 
 
-@NET_30
+@NET_3
 async def test_finance_pays_without_the_goods_and_another_person_releases_it(case: Case) -> None:
     order, (receipt,) = await received(case, "10")
     await case.say(order, invoice=build.invoice(order))
@@ -100,7 +100,7 @@ async def test_finance_pays_without_the_goods_and_another_person_releases_it(cas
     await case.until("payment to release", order.case_id)
     assert (await case.refused("release", "E-FIN", order.case_id))[0] == "NotAllowed"
     await case.decide("release", by="E-FIN2", case=order.case_id)
-    await case.skip(31 * DAY, order.case_id)
+    await case.skip(4 * DAY, order.case_id)
     await case.documents(order, "pay", 1)
 
 

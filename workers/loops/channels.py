@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -15,6 +15,9 @@ from store.channels import StoredChannels
 from workers.loops.channel_sender import LEASE, Accept, ChannelSender, WayTo
 
 LAST_ANSWERS = 3.0  # seconds a message under way has when we stop
+UNFIT_AGAIN = timedelta(
+    minutes=1
+)  # until a row that could not be used is tried again: its certificate may be there by now
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +50,7 @@ class ChannelSenders:
         self._accept = accept
         self._sleep = sleep
         self._senders: dict[str, ChannelSender] = {}
-        self._unfit: dict[str, Channel] = {}
+        self._unfit: dict[str, tuple[Channel, datetime]] = {}  # the row, and when it is tried again
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
 
@@ -101,7 +104,7 @@ class ChannelSenders:
                     del self._senders[code]
                     await sender.close()
         for code, channel in rows.items():
-            if code in self._senders or self._unfit.get(code) == channel:
+            if code in self._senders or not self._may_be_tried(channel):
                 continue
             try:
                 self._senders[code] = ChannelSender(
@@ -114,8 +117,15 @@ class ChannelSenders:
                     sleep=self._sleep,
                 )
             except FasciaError as wrong:  # a certificate that cannot be read: this channel only
-                self._unfit[code] = channel
-                log.error("channel cannot be used", alert=True, channel=code, problem=wrong.message)
+                if self._unfit.get(code, (None,))[0] != channel:  # said once
+                    log.error("channel cannot be used", alert=True, channel=code, problem=wrong.message)
+                self._unfit[code] = channel, self._clock() + UNFIT_AGAIN
+            else:
+                self._unfit.pop(code, None)
+
+    def _may_be_tried(self, channel: Channel) -> bool:
+        row, again = self._unfit.get(channel.code, (None, None))
+        return row != channel or again is None or again <= self._clock()
 
     async def _halt(self, code: str) -> None:
         task = self._tasks.get(code)

@@ -27,7 +27,10 @@ from store.outbox import Delivery, Subscriber
 from store.standing import CLOSED, Standing
 from workers.loops.breaker import Breaker, Rate
 
-PATIENCE = timedelta(seconds=10)  # for one answer
+PATIENCE = timedelta(seconds=10)  # for one answer, however it drips
+LONGEST_ANSWER = 65_536  # bytes read of one, so that its connection can be used again; its status alone counts
+ROUND = 5.0  # seconds waited for those who are being told; who takes longer is told on beside the next round
+LAST_ANSWERS = 3.0  # seconds a call under way has when we stop
 HELD = timedelta(seconds=30)  # a sender that dies with a delivery in hand gives it back after that
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -99,21 +102,37 @@ class OutboxSender:
         self._holder = holder
         self._clock = clock
         self._sleep = sleep
+        self._telling: dict[str, asyncio.Task[None]] = {}  # by subscriber
+        self._stop = asyncio.Event()
 
     async def once(self) -> None:
-        """Send everything that is due."""
-        names = await self._outbox.due(self._clock())
-        ended = await asyncio.gather(*(self._send_all(name) for name in names), return_exceptions=True)
-        for failed in ended:
-            if isinstance(failed, BaseException):
+        """Send everything that is due. A subscriber with much to hear, or slow to answer, keeps no other waiting."""
+        for name in await self._outbox.due(self._clock()):
+            if name not in self._telling:
+                self._telling[name] = asyncio.create_task(self._send_all(name))
+        if self._telling:
+            await asyncio.wait(self._telling.values(), timeout=ROUND)
+        ended = [self._telling.pop(name) for name, task in list(self._telling.items()) if task.done()]
+        for failed in await asyncio.gather(*ended, return_exceptions=True):
+            if isinstance(failed, BaseException):  # our database is away, say
                 raise failed
+
+    async def close(self) -> None:
+        """End what was begun: an answer that comes soon still counts; what has none is sent again."""
+        self._stop.set()
+        if tasks := list(self._telling.values()):
+            _, late = await asyncio.wait(tasks, timeout=LAST_ANSWERS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send_all(self, name: str) -> None:
         channel = WEBHOOK + name
         try:
-            while (standing := await self._standings.lease(channel, self._holder, HELD)) is not None:
-                wait = self._wait(standing)
-                if wait is None or wait > LONGEST_WAIT:
+            while not self._stop.is_set():
+                standing = await self._standings.lease(channel, self._holder, HELD)
+                wait = self._wait(standing) if standing is not None else None
+                if standing is None or wait is None or wait > LONGEST_WAIT:
                     return
                 if wait > 0:
                     await self._sleep(wait)
@@ -173,10 +192,8 @@ class OutboxSender:
                 "Fascia-Event-Type": delivery.event.type,
                 **self._signed(delivery.subscriber, delivery.event.key, body),
             }
-            answer = await self._client.post(
-                delivery.subscriber.url, content=body, headers=headers, timeout=PATIENCE.total_seconds()
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as lost:
+            answer = await self._posted(delivery.subscriber.url, body, headers)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as lost:
             return _Answer(f"no answer ({type(lost).__name__})", silent=True)
         except OSError as unreadable:
             return _Answer(f"the subscriber's secret cannot be read ({type(unreadable).__name__})")
@@ -188,6 +205,24 @@ class OutboxSender:
             seconds = retry_after(answer) if told else ASKED_TO_WAIT
             return _Answer(trouble, wait=min(seconds, LONGEST_PAUSE.total_seconds()))
         return _Answer(trouble, silent=answer.status_code >= 500)
+
+    async def _posted(self, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """Its status and headers; what else it says is nobody's to read, and may have no end.
+
+        Raises:
+            httpx.HTTPError, TimeoutError: no answer, or none in time.
+        """
+        seconds = PATIENCE.total_seconds()
+        async with (
+            asyncio.timeout(seconds),
+            self._client.stream("POST", url, content=body, headers=headers, timeout=seconds) as answer,
+        ):
+            size = 0
+            async for part in answer.aiter_bytes():
+                size += len(part)
+                if size > LONGEST_ANSWER:
+                    break
+        return answer
 
     def _signed(self, subscriber: Subscriber, event: str, body: bytes) -> dict[str, str]:
         if not subscriber.secret_file:

@@ -102,13 +102,21 @@ class ReplyWriter:
             message = reply(asked.data, one.event, orders, sender, channel)
             kept = await self._outgoing.put(channel.code, message)
         except (Unavailable, Throttled) as away:
-            pause = min(FIRST_PAUSE * 2 ** min(one.attempts, 20), LONGEST_PAUSE)
-            await self._replies.later(one.id, away.message, self._clock() + pause)
             log.warning("reply waits", case=one.event.case, problem=away.message)
-            return False
+            return await self._later(one, away.message)
         except (Malformed, Rejected) as wrong:
             await self._replies.dead(one.id, wrong.message)
             log.error("reply cannot be written", alert=True, case=one.event.case, problem=wrong.message)
             return True
+        except (
+            Exception
+        ) as bug:  # ours: the next version of our code writes it, and meanwhile it keeps no other waiting
+            log.exception("reply could not be written", alert=True, case=one.event.case)
+            return await self._later(one, f"unexpected {type(bug).__name__}")
         await self._replies.written(one.id, kept.message.id)
         return True
+
+    async def _later(self, one: DueReply, why: str) -> bool:
+        pause = min(FIRST_PAUSE * 2 ** min(one.attempts, 20), LONGEST_PAUSE)
+        await self._replies.later(one.id, why, self._clock() + pause)
+        return False

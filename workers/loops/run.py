@@ -66,7 +66,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("watched folders", given.poll_interval, parts.folder_watch(turn).once, stop))
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
         group.create_task(forever("engine sweep", min(given.sweep_interval, ENGINE_AT_MOST), engine.once, stop, turn))
-        group.create_task(forever("outbox", given.poll_interval, outbox.once, stop))
+        group.create_task(_tell(outbox, given.poll_interval, stop))
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
@@ -74,6 +74,14 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
+
+
+async def _tell(outbox: OutboxSender, every: float, stop: asyncio.Event) -> None:
+    """Tell subscribers until told to stop, then let others."""
+    try:
+        await forever("outbox", every, outbox.once, stop)
+    finally:
+        await outbox.close()
 
 
 async def _route(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
