@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ LONGEST_ANSWER = 65_536  # bytes read of one, so that its connection can be used
 ROUND = 5.0  # seconds waited for those who are being told; who takes longer is told on beside the next round
 LAST_ANSWERS = 3.0  # seconds a call under way has when we stop
 HELD = timedelta(seconds=30)  # a sender that dies with a delivery in hand gives it back after that
+STALE = HELD.total_seconds() / 3  # seconds after which what we hold may be another's by now
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 ASKED_TO_WAIT = 30.0  # seconds, where a 429 does not say how long
@@ -94,6 +96,7 @@ class OutboxSender:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbox = outbox
         self._standings = standings
@@ -104,6 +107,7 @@ class OutboxSender:
         self._sleep = sleep
         self._telling: dict[str, asyncio.Task[None]] = {}  # by subscriber
         self._stop = asyncio.Event()
+        self._ticks = ticks
 
     async def once(self) -> None:
         """Send everything that is due. A subscriber with much to hear, or slow to answer, keeps no other waiting."""
@@ -151,7 +155,7 @@ class OutboxSender:
 
     async def _send_next(self, name: str, standing: Standing) -> bool:
         """Send the next event; False where nothing more goes for now."""
-        at = self._clock()
+        at, asked = self._clock(), self._ticks()
         claimed = await self._outbox.claim(at, at + HELD, 1, subscriber=name)
         if not claimed:
             return False
@@ -161,6 +165,8 @@ class OutboxSender:
         if not await self._standings.say(standing, self._holder):
             await self._outbox.put_off(delivery.id, "", at, at)
             return False
+        if self._ticks() - asked > STALE:
+            return False  # we stood still: another may have sent this and what comes after it
         standing = rate.begun(standing, self._clock())
         answer = await self._send(delivery)
         at = self._clock()
