@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -21,6 +21,7 @@ from adapters.mllp import Answer, OnAnswer, Stray
 from canonical.errors import FasciaError, Malformed, Rejected, Unavailable
 from canonical.senders import Channel
 from store.channels import Outcome, Queued, StoredChannels, Turn, Word
+from store.ids import now
 from store.standing import CLOSED, OPEN, Standing
 from workers.loops.breaker import Breaker, Rate
 
@@ -62,7 +63,7 @@ class ChannelSender:
         holder: str,
         *,
         accept: Accept = lambda _: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:

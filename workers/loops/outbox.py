@@ -14,7 +14,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -24,6 +24,7 @@ import structlog
 
 from adapters.http import retry_after
 from store.channel_keeping import WEBHOOK
+from store.ids import now
 from store.outbox import Delivery, Subscriber
 from store.standing import CLOSED, Standing
 from workers.loops.breaker import Breaker, Rate
@@ -94,7 +95,7 @@ class OutboxSender:
         secrets: Path,
         holder: str,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
