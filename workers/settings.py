@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_url: str = ""
+    api_connections: int = Field(default=1000, ge=1, description="at once; of one address half of them")
 
     # The MLLP door. TLS where a certificate and its key are named, mutual TLS where an authority for senders' is, too.
     mllp_host: str = "127.0.0.1"
