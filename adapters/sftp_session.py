@@ -47,6 +47,15 @@ def path_of(folder: str, name: str, system: str) -> str:
     return posixpath.join(folder, name)
 
 
+AsItIs = tuple[int, int]
+"""A file's size in bytes, and when it was last written, in seconds."""
+
+
+def as_it_is(seen: asyncssh.SFTPAttrs) -> AsItIs:
+    """What tells a file from another one that was put under its name."""
+    return (seen.size or 0, int(seen.mtime or 0))
+
+
 class SftpSession:
     """The connection to one server."""
 
@@ -84,6 +93,10 @@ class SftpSession:
 
     async def read(self, folder: str, name: str, largest: int) -> bytes:
         """One file's bytes; not while somebody writes it."""
+        return (await self.read_as_it_is(folder, name, largest))[0]
+
+    async def read_as_it_is(self, folder: str, name: str, largest: int) -> tuple[bytes, AsItIs]:
+        """As :meth:`read`, with what tells the file from another one put under its name."""
         path, system = path_of(folder, name, self._address.system), self._address.system
         async with self.client() as client:
             before = await client.stat(path)
@@ -95,7 +108,7 @@ class SftpSession:
             after = await client.stat(path)
         if len(data) != (after.size or 0) or before.mtime != after.mtime:
             raise Unavailable(f"{name} is still being written", code=UNFINISHED, system=system)
-        return data
+        return data, as_it_is(after)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[asyncssh.SFTPClient]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, unquote
@@ -139,12 +140,17 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+WRITTEN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\s*")
+
+
 def _exact(value: Any, what: str) -> Any:
     """A decimal as it was written, in text or as an integer; what is neither is left for the model to refuse."""
     if isinstance(value, float | bool):
         raise ValueError(f"{what} is a decimal in text or an integer, never a float")
     if not isinstance(value, str | int):
         return value
+    if isinstance(value, str) and not WRITTEN.fullmatch(value):  # Decimal takes 1_0 for ten, and digits of every script
+        raise ValueError(f"{what} is a decimal in text or an integer")
     try:
         return Decimal(value)
     except InvalidOperation:

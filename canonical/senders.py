@@ -114,6 +114,12 @@ class Sender(Canonical):
             raise ValueError("an HL7 sender is known by its addresses or certificates")
         return self
 
+    @property
+    def days_kept(self) -> int:
+        """How long its messages are kept: as long as their numbers are known at least, or a repeat of one that was refused could not
+        be told from one that was taken."""
+        return max(self.keep_for, self.duplicates_for)
+
     def takes(self, kind: str) -> bool:
         """Whether a kind of message is in its scope."""
         return any(fnmatchcase(kind, pattern) for pattern in self.kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -83,6 +84,11 @@ def _root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and say how it ended."""
     completion.answer_shells()
+    if (empty := _empty(arguments)) is not None:
+        why = f"{empty} is empty" if empty else "an argument is empty"
+        return Output(as_json="--json" in arguments).problem(
+            Stop(why, code="usage", hint="a variable of the shell that is not set? leave out what is not asked for")
+        )
     try:
         ended = get_command(app).main(list(arguments), prog_name=completion.PROGRAM, standalone_mode=False)
     except typer.Abort:
@@ -90,6 +96,16 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as wrong:
         return _usage(wrong, arguments)
     return ended if isinstance(ended, int) else Exit.OK
+
+
+def _empty(arguments: Sequence[str]) -> str | None:
+    """The option that was given nothing (empty for an argument without one), if any: `--channel "$C"` with C not set means all."""
+    for before, given in zip(["", *arguments], arguments, strict=False):
+        if re.fullmatch("--[a-z-]+=", given):
+            return given.removesuffix("=")
+        if not given:
+            return before if before.startswith("-") else ""
+    return None
 
 
 def _usage(wrong: typer.TyperException, arguments: Sequence[str]) -> int:

@@ -46,11 +46,11 @@ class Checks:
         mine = self._last[key] = asyncio.get_running_loop().create_future()
 
         async def look(work: Callable[[], R]) -> R:
-            try:
-                return await self.run(size, work)
-            finally:
-                if before is not None:
-                    await asyncio.shield(before)
+            if (
+                before is not None
+            ):  # one of a connection at a time: who sends many large ones goes through in turn with the others
+                await asyncio.shield(before)
+            return await self.run(size, work)
 
         try:
             yield look

@@ -97,7 +97,7 @@ def occurred(resource: Resource) -> datetime | None:
         if "T" in text:
             try:
                 return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
     return None
 

@@ -93,6 +93,14 @@ class FilesDoor:
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
 
+    def is_whole(self, data: bytes) -> bool:
+        """Whether it can be read to its end; what cannot may still be on its way."""
+        try:
+            found = x12.read(data)
+        except Exception:  # whatever it is, accepting it will say so
+            return False
+        return all(one.trailer is not None and (one.ended or one.trailer[2].strip() == one.control) for one in found)
+
     async def left(self, partner: Partner, name: str, size: int, reason: str) -> None:
         """List a file that stays in the mailbox, since it cannot be taken in: a person is told where; once for a file."""
         notice = f"{name} ({size} bytes)".encode()

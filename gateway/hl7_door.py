@@ -27,6 +27,7 @@ from gateway.checking import Checks
 from gateway.directory import Directory
 from gateway.hl7_verdict import Verdict, answered_no, judge, kind_of, occurred, read_header, subject
 from gateway.keeping import Keeper, Line, NotKept, Place
+from gateway.mllp_flow import origin_of
 from gateway.mllp_peer import Peer
 from gateway.quota import Allowance
 
@@ -70,7 +71,7 @@ class Seen:
         """Whose quota counts, and how much it is a minute; strangers', whose name begins with ``?``, each door counts itself."""
         if self.sender is not None:
             return self.sender.code, self.sender.per_minute
-        return f"?{self.new.key.split('/')[2]}", UNKNOWN_PER_MINUTE
+        return f"?{origin_of(self.new.key.split('/')[2])}", UNKNOWN_PER_MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,7 @@ class Hl7Door:
 
     async def _list(self, kind: str, seen: Seen, kept: Kept, reason: str) -> None:
         """For a person; of nobody's messages one entry an address and day, so that a flood is no flood of entries."""
-        about = kept.id if kind == "conflict" else f"{seen.gate[0]}/{reason}/{self._clock():%Y-%m-%d}"
+        about = kept.id if kind == "conflict" else f"{seen.gate[0]}/{seen.verdict.reason}/{self._clock():%Y-%m-%d}"
         row = Unmatched(
             id=f"{kind}-{hashlib.sha256(about.encode()).hexdigest()[:20]}",
             kind=kind,

@@ -19,6 +19,7 @@ from gateway.quota import Allowance, Gate
 
 MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
 STRANGER: Final = "?"  # begins the name of who is nobody's sender: an address, which each process counts for itself
+STRANGERS_PIECE, STRANGERS_MOST = 64 * 1024, 32  # bytes of a stranger's that count as a message more; the most of those
 PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,9 @@ class Place:
 
     @property
     def count(self) -> int:
-        """How many messages they are."""
-        return len(self.messages)
+        """How many messages they are at a gate. A stranger's large ones count for several: nobody agreed to keep gigabytes for it."""
+        more = min(self.size // STRANGERS_PIECE, STRANGERS_MOST) if self.kept_for.startswith(STRANGER) else 0
+        return len(self.messages) + more
 
 
 class Line:

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from gateway.mllp_connection import Connection
-from gateway.mllp_flow import Flow
+from gateway.mllp_flow import Flow, Share
 from gateway.mllp_peer import Corridor, Limits
 
 HANDSHAKE: Final = 10.0  # seconds for a TLS handshake
@@ -134,23 +134,23 @@ class MllpDoor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listener)
+                accepted, where = await loop.sock_accept(listener)
             except OSError as failed:  # no more file descriptors, say: those who are connected go on
                 log.error("cannot take connections", listener=self._name, error=type(failed).__name__)
                 await asyncio.sleep(1)
                 continue
-            if self._flow.alive >= self._limits.connections:
+            share = self._flow.admit(where[0])
+            if share is None:
                 self._flow.counts.refused += 1
                 accepted.close()
             else:
-                self._flow.alive += 1
-                task = loop.create_task(self._admit(accepted))
+                task = loop.create_task(self._admit(accepted, share))
                 self._admitting.add(task)
                 task.add_done_callback(self._admitting.discard)
             await asyncio.sleep(0)  # a flood of connections must not stop the others' work
 
-    async def _admit(self, accepted: socket.socket) -> None:
-        connection = Connection(self._flow)
+    async def _admit(self, accepted: socket.socket, share: Share) -> None:
+        connection = Connection(self._flow, share)
         within = HANDSHAKE if self._tls is not None else None
         peer = ""
         try:
@@ -165,7 +165,7 @@ class MllpDoor:
             log.warning("connection not made", listener=self._name, peer=peer, reason=str(reason))
         finally:
             if connection.transport is None:
-                self._flow.alive -= 1
+                self._flow.gone(share)
                 accepted.close()
 
     async def _watch(self) -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from canonical.errors import FasciaError
 from formats.mllp import Broken, Fault, Frame, Frames, wrap
-from gateway.mllp_flow import Flow, Turn
+from gateway.mllp_flow import Flow, Share, Turn
 from gateway.mllp_peer import Peer, shown
 
 LINGER: Final = 1.0  # seconds a sender has to read our last answers before the connection is closed
@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 class Connection(asyncio.Protocol):
     """Frames in, answers out, for as long as the sender stays."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, share: Share) -> None:
+        self.share = share
         self._flow = flow
         self._loop = asyncio.get_running_loop()
         self._frames = Frames(flow.limits.frame_bytes)
@@ -85,7 +86,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The whole frames that came are taken all the same: their sender may not wait for answers."""
         self._lost = True
-        self._flow.alive -= 1
+        self._flow.gone(self.share)
         if not self._over:
             self._end(Fault.TRUNCATED)
         self._leave()
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
         """Begin the next frame."""
         found, turn = self._queue.popleft(), Turn(self._loop.time())
         self._turns.append(turn)
-        self._flow.in_work += 1
+        self._flow.began(self.share)
         turn.task = self._loop.create_task(self._take(turn, found))
         self._flow.tasks.add(turn.task)
 
@@ -136,7 +137,7 @@ class Connection(asyncio.Protocol):
             else:
                 flow.counts.broken[one.fault.value] += 1
         self._queue.extend(found)
-        flow.hold(more)
+        flow.hold(more, self.share)
         if found:
             self._heard_at = self._loop.time()
             flow.begin(self)
@@ -155,7 +156,7 @@ class Connection(asyncio.Protocol):
             self.refuse_more()
         finally:
             turn.done = True
-            self._flow.ended(turn, _weight(found))
+            self._flow.ended(turn, _weight(found), self.share)
             if len(self._turns) <= 1:
                 self._answer()
             elif not self._answering:  # others may be done in this same moment, by the same commit: one write for all
@@ -191,7 +192,7 @@ class Connection(asyncio.Protocol):
         dropped = sum(map(_weight, self._queue)) + self._open_held
         self._queue.clear()
         self._open_held = 0
-        self._flow.release(dropped)
+        self._flow.release(dropped, self.share)
         self.pace()
         if self._idle:
             self._retire()
@@ -259,7 +260,7 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         if self._lost and (self._idle or self._dropped):
-            self._flow.release(self._open_held)
+            self._flow.release(self._open_held, self.share)
             self._open_held = 0
             self._flow.leave(self)
 

@@ -59,7 +59,10 @@ class Corridor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What senders may ask of a listener. ``frame_seconds``: from a frame's first byte to its last, however it drips."""
+    """What senders may ask of a listener. ``frame_seconds``: from a frame's first byte to its last, however it drips.
+
+    ``share``: the part of connections, work and memory that one address may have, so that no sender holds up all the others.
+    """
 
     frame_bytes: int = LARGEST
     frame_seconds: float = 60.0
@@ -68,11 +71,14 @@ class Limits:
     in_work_per_connection: int = 64
     in_work: int = 2000
     held_bytes: int = 128 * 1024 * 1024
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         least = (self.frame_bytes, self.connections, self.in_work_per_connection, self.in_work)
         if min(least) < 1 or min(self.frame_seconds, self.idle_seconds) <= 0:
             raise ValueError("limits must be more than nothing")
+        if not 0 < self.share <= 1:
+            raise ValueError("share must be more than nothing and at most all of it")
         if self.held_bytes < 2 * self.frame_bytes:
             raise ValueError("held_bytes must allow for two frames of the largest size")
 

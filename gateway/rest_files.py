@@ -21,7 +21,7 @@ from gateway.lookups import SOURCE, Caller
 from gateway.problems import Problem, ProblemDetails, problem_of, trace_id
 from gateway.registry import CSV_KINDS, csv_feed
 from gateway.rest import Behind, Doors, Who, may
-from gateway.rest_requisitions import IdempotencyKey, needed
+from gateway.rest_requisitions import IdempotencyKey, needed, same_kind
 
 DOOR = "rest"
 SCOPE = "files"
@@ -219,4 +219,5 @@ async def _kept(
         told = "this Idempotency-Key was used with another body"
         await behind.intake.refused(result.message, Rejected(told, code="idempotency-key-reused"))
         raise Problem(422, "idempotency-key-reused", told)
+    same_kind(result.message, kind)
     return result.message

@@ -118,7 +118,18 @@ async def kept(behind: Doors, who: Caller, key: str, body: bytes, door: str = DO
         reason = f"this {named} was used with another body"
         await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
         raise Problem(422, "idempotency-key-reused", reason)
+    same_kind(result.message, REQUISITION)
     return result.message
+
+
+def same_kind(message: Kept, kind: str) -> None:
+    """What is known under a key is of the kind that is asked for now; of a message whose bytes are gone nobody knows.
+
+    Raises:
+        Problem: 422, it is another thing, which nothing is done to.
+    """
+    if message.kind not in ("", kind):
+        raise Problem(422, "idempotency-key-reused", "this key was used for something else")
 
 
 async def read(behind: Doors, who: Caller, message: Kept) -> Requisition:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
+_behind = timedelta(0)
 
 
 def new_id(at: datetime | None = None) -> str:
@@ -51,4 +52,15 @@ def moment_of(identity: str) -> datetime:
 
 def now() -> datetime:
     """The moment something was kept. Never used for a rule of the business: those take their date as an argument."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) + _behind
+
+
+def set_right(by: timedelta) -> None:
+    """Let :func:`now` differ from this machine's clock; see :mod:`store.clock`."""
+    global _behind  # noqa: PLW0603 one process has one clock
+    _behind = by
+
+
+def behind() -> timedelta:
+    """How far this machine's clock is behind what :func:`now` says."""
+    return _behind

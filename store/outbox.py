@@ -160,17 +160,21 @@ class StoredOutbox:
         await self._mark(delivery, state="delivered", error="", changed_at=at)
 
     async def failed(self, delivery: int, error: str, at: datetime, again_at: datetime | None) -> None:
-        """The subscriber did not take it: try again then, or (None) give it to a person as dead."""
+        """The subscriber did not take it: try again then, or (None) give it to a person as dead.
+
+        What another sender has brought meanwhile stays delivered.
+        """
         if again_at is None:
-            await self._mark(delivery, state="dead", error=error[:2000], changed_at=at)
+            await self._mark(delivery, waiting=True, state="dead", error=error[:2000], changed_at=at)
         else:
-            await self._mark(delivery, error=error[:2000], changed_at=at, next_at=again_at)
+            await self._mark(delivery, waiting=True, error=error[:2000], changed_at=at, next_at=again_at)
 
     async def put_off(self, delivery: int, error: str, at: datetime, again_at: datetime) -> None:
         """The subscriber asked us to wait, or was not asked at all: try again then, and count no try."""
         tries = deliveries.c.attempts - 1
-        await self._mark(delivery, error=error[:2000], changed_at=at, next_at=again_at, attempts=tries)
+        await self._mark(delivery, waiting=True, error=error[:2000], changed_at=at, next_at=again_at, attempts=tries)
 
-    async def _mark(self, delivery: int, **values: object) -> None:
+    async def _mark(self, delivery: int, *, waiting: bool = False, **values: object) -> None:
+        which = (deliveries.c.id == delivery) & (deliveries.c.state == "waiting" if waiting else true())
         async with transaction(self._engine) as connection:
-            await connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(**values))
+            await connection.execute(update(deliveries).where(which).values(**values))

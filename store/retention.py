@@ -43,10 +43,12 @@ _ANSWERED: Final = outbound.c.state == "answered"
 
 
 def needed(row: str) -> str:
-    """What is not settled, still in a channel's queue, or of a case that is not closed is needed whatever its age: a condition."""
+    """What is not settled, still in a channel's queue, waited for by its stream, or of a case that is not closed is needed whatever
+    its age: a condition."""
     return f"""\
         ({row}.state NOT IN ('routed', 'refused', 'corrected', 'skipped', 'sent', 'acknowledged')
         OR ({row}."case" <> '' AND NOT EXISTS (SELECT 1 FROM cases c WHERE c."case" = {row}."case" AND c.closed))
+        OR EXISTS (SELECT 1 FROM parked_streams p WHERE p.message = {row}.id)
         OR ({row}.state = 'sent' AND EXISTS (
             SELECT 1 FROM outbound o WHERE o.message = {row}.id AND o.state <> 'answered')))"""  # noqa: S608 only our own names
 

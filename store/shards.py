@@ -1,11 +1,13 @@
 """Which of several routers has which streams: each shard belongs to one process at a time, by a lock of our own database.
 
-A lock lives as long as its connection: what a killed process had is free at once. Every router also shows that it is there, so
-that each takes its fair part. The address must lead to PostgreSQL itself, not to a pooler that shares sessions.
+A lock lives as long as its connection: what a killed process had is free at once. What a process has that stands still, or whose
+machine is gone without a word, is free when it has said nothing for a minute (:meth:`StoredShards.beat`). Every router also shows
+that it is there, so that each takes its fair part. The address must lead to PostgreSQL itself, not to a pooler that shares sessions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import zlib
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from canonical.errors import Unavailable
 from store.database import named
 
 SHARDS: Final = 8
+SILENT: Final = 60.0  # seconds without a word, after which our database gives a router's shards to others
 _PRESENT: Final = 1_000_000  # beyond every shard
 
 _COUNT = text("""
@@ -27,14 +30,17 @@ _COUNT = text("""
 """)
 _SHOW = text("SELECT pg_advisory_lock_shared(:group, :present)")
 _TAKE = text("SELECT pg_try_advisory_lock(:group, :shard)")
+_END_WHEN_SILENT = text("SELECT set_config('idle_session_timeout', :milliseconds, false)")
 _GIVE = text("SELECT pg_advisory_unlock(:group, :shard)")
 
 
 class StoredShards:
     """The shards of one process. ``of`` must be the same in all of them."""
 
-    def __init__(self, engine: AsyncEngine, name: str = "router", of: int = SHARDS) -> None:
+    def __init__(self, engine: AsyncEngine, name: str = "router", of: int = SHARDS, silent: float = SILENT) -> None:
         self._engine = engine
+        self._silent = silent
+        self._using = asyncio.Lock()
         self._group = zlib.crc32(f"fascia/{name}".encode()) & 0x7FFF_FFFF
         self.of = of
         self._connection: AsyncConnection | None = None
@@ -49,11 +55,21 @@ class StoredShards:
             Unavailable: our database does not answer; nothing is held then.
         """
         try:
-            async with named():
+            async with self._using, named():
                 return await self._fair(await self._session())
         except BaseException:
             await self.release()
             raise
+
+    async def beat(self) -> None:
+        """Say that this process is there, several times within the time after which it is taken for gone.
+
+        Raises:
+            Unavailable: our database does not answer, or took us for gone: the shards are others'.
+        """
+        async with self._using, named():
+            if self._connection is not None and not self._connection.invalidated:
+                await self._connection.execute(text("SELECT 1"))
 
     async def release(self) -> None:
         """Give every shard back."""
@@ -69,6 +85,7 @@ class StoredShards:
         if self._connection is None:
             connection = await self._engine.connect()
             self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await self._connection.execute(_END_WHEN_SILENT, {"milliseconds": str(round(self._silent * 1000))})
             await self._connection.execute(_SHOW, {"group": self._group, "present": _PRESENT})
         elif self._connection.invalidated:
             raise Unavailable("the connection that held our shards is gone", system="store")

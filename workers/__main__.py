@@ -40,7 +40,7 @@ async def says_it_is_alive(name: str, parts: Wiring, stop: asyncio.Event) -> Non
 
 async def worker(given: Settings, stop: asyncio.Event) -> None:
     """Serve the task queues."""
-    from workers import temporal, wiring
+    from workers import clock, temporal, wiring
     from workers.failures import Failures
 
     problems: list[BaseException] = []
@@ -51,6 +51,7 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
 
     async with (
         wiring.wired(given, lazy=False) as parts,
+        clock.right(parts.database),
         temporal.serving(
             parts.client,
             given,
@@ -73,10 +74,10 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
 
 async def loops(given: Settings, stop: asyncio.Event) -> None:
     """Watch mailboxes and ERP, sweep what was missed, send what others want to hear."""
-    from workers import wiring
+    from workers import clock, wiring
     from workers.loops.run import run
 
-    async with wiring.wired(given, lazy=True) as parts:
+    async with wiring.wired(given, lazy=True) as parts, clock.right(parts.database):
         log.info("loops run")
         async with asyncio.TaskGroup() as group:
             group.create_task(says_it_is_alive("loops", parts, stop))
@@ -86,19 +87,20 @@ async def loops(given: Settings, stop: asyncio.Event) -> None:
 
 async def api(given: Settings, stop: asyncio.Event) -> None:
     """Open the REST door."""
-    from workers import wiring
+    from workers import clock, wiring
     from workers.door import serve
 
-    async with wiring.wired(given, lazy=True) as parts:
+    async with wiring.wired(given, lazy=True) as parts, clock.right(parts.database):
         await serve(parts, stop)
 
 
 async def mllp(given: Settings, stop: asyncio.Event) -> None:
     """Open the MLLP door."""
+    from workers import clock
     from workers.mllp import serve
     from workers.wiring import our_store
 
-    async with our_store(given) as database:
+    async with our_store(given) as database, clock.right(database):
         await serve(given, database, stop)
 
 

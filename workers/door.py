@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from gateway.rest import make_app
+from workers.callers import Callers
 from workers.wiring import Wiring
 
 LAST_ANSWERS = 5  # seconds a request under way has when the door closes
@@ -31,6 +32,7 @@ async def serve(parts: Wiring, stop: asyncio.Event) -> None:
     behind = parts.doors()
     config = uvicorn.Config(
         make_app(behind),
+        http=Callers(given.api_connections).protocol(),
         host=given.api_host,
         port=given.api_port,
         log_config=None,

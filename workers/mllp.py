@@ -81,6 +81,7 @@ def _limits(given: Settings) -> Limits:
             in_work_per_connection=given.mllp_in_work_per_connection,
             in_work=given.mllp_in_work,
             held_bytes=given.mllp_held_bytes,
+            share=given.mllp_share,
         )
     except ValueError as wrong:
         raise Rejected(f"FASCIA_MLLP_...: {wrong}", code="configuration") from wrong

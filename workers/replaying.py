@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from canonical.errors import Rejected, Throttled, Unavailable
@@ -19,6 +19,7 @@ from gateway.intake import Intake
 from gateway.preview import Previewer
 from gateway.replay_rules import WAITING
 from gateway.routing import Routing
+from store.ids import now
 from store.replays import Result
 
 STREAMS_AT_ONCE: Final = 16
@@ -51,7 +52,7 @@ class Replayer:
         intake: Intake,
         routing: Routing,
         previewer: Callable[[], Previewer],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._replays = replays
         self._messages = messages

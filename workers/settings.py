@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_url: str = ""
+    api_connections: int = Field(default=1000, ge=1, description="at once; of one address half of them")
 
     # The MLLP door. TLS where a certificate and its key are named, mutual TLS where an authority for senders' is, too.
     mllp_host: str = "127.0.0.1"
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     mllp_in_work: int = Field(default=2000, ge=1, description="messages in work at once, of all connections")
     mllp_in_work_per_connection: int = Field(default=64, ge=1)
     mllp_held_bytes: int = Field(default=128 * 1024 * 1024, ge=2048)
+    mllp_share: float = Field(default=0.5, gt=0, le=1, description="of connections, work and memory, for one address")
     mllp_patience: float = Field(default=20.0, gt=0, description="how long a message may wait to be kept, before AE")
     mllp_shared_port: bool = Field(default=False, description="let several listeners of this machine share the port")
 

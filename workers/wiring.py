@@ -192,7 +192,7 @@ class Wiring:
 
     async def keep_for(self) -> Sequence[KeepFor]:
         """How long each sender's messages are kept, by its row."""
-        return [KeepFor(sender=sender.code, days=sender.keep_for) for sender in await self.register.senders()]
+        return [KeepFor(sender=sender.code, days=sender.days_kept) for sender in await self.register.senders()]
 
     def routing(self) -> Routing:
         """Where kept messages of streams go, by what they say."""

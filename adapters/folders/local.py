@@ -7,8 +7,9 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
 from canonical.errors import FasciaError, Rejected, Unavailable
@@ -16,7 +17,6 @@ from canonical.folders import FileSource, FolderFile
 
 SYSTEM: Final = "files"
 MOST_OF_ONE_NAME: Final = 10_000
-AT_FDCWD: Final = -100  # linux/fcntl.h
 RENAME_NOREPLACE: Final = 1  # linux/fs.h
 NOT_HERE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 Found = TypeVar("Found")
@@ -27,26 +27,27 @@ class LocalFolder:
 
     def __init__(self, source: FileSource) -> None:
         self._source = source
-        self._path = Path(source.path)
+        self._path = source.path
 
     async def list(self, folder: str = "") -> Sequence[FolderFile]:
         """Its files, oldest first."""
 
         def look() -> list[FolderFile]:
             found = []
-            place = self._folder(folder)
-            if folder and not place.exists():
-                return []
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    try:
-                        seen = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    if stat.S_ISREG(seen.st_mode):
-                        found.append(FolderFile.of(entry.name, seen.st_size, seen.st_mtime))
+            try:
+                with self._opened(folder) as place, os.scandir(place) as entries:
+                    for entry in entries:
+                        if entry.name.startswith("."):
+                            continue
+                        try:
+                            seen = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        if stat.S_ISREG(seen.st_mode):
+                            found.append(FolderFile.of(entry.name, seen.st_size, seen.st_mtime))
+            except FileNotFoundError:
+                if not folder:
+                    raise
             return sorted(found, key=lambda one: (one.modified, one.name))
 
         return await self._done(look)
@@ -55,9 +56,11 @@ class LocalFolder:
         """A file's bytes; not while somebody writes it."""
 
         def read() -> bytes:
-            flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
-            with os.fdopen(os.open(self._file(name, folder), flags), "rb") as file:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe put in its place would never be opened
+            with self._opened(folder) as place, os.fdopen(os.open(_name(name), flags, dir_fd=place), "rb") as file:
                 before = os.fstat(file.fileno())
+                if not stat.S_ISREG(before.st_mode):
+                    raise Rejected("that is no file", code="data-invalid", system=SYSTEM)
                 if before.st_size > self._source.largest:
                     raise Rejected(
                         f"{name} is larger than {self._source.largest} bytes", code="too-large", system=SYSTEM
@@ -74,15 +77,12 @@ class LocalFolder:
         """Move a file in one step, over nothing."""
 
         def move() -> bool:
-            place = self._folder(to)
-            place.mkdir(parents=True, exist_ok=True)
-            source = self._file(name, folder)
-            for number in range(1 if exactly else MOST_OF_ONE_NAME):
-                target = place / (f"{name}.{number}" if number else name)
-                try:
-                    return _move(source, target)
-                except FileExistsError:
-                    continue
+            with self._opened(folder) as source, self._opened(to, made=True) as place:
+                for number in range(1 if exactly else MOST_OF_ONE_NAME):
+                    try:
+                        return _move(source, _name(name), place, f"{name}.{number}" if number else name)
+                    except FileExistsError:
+                        continue
             if exactly:
                 return False
             raise Rejected(f"{name} lies in {to} {MOST_OF_ONE_NAME} times", code="data-invalid", system=SYSTEM)
@@ -93,27 +93,41 @@ class LocalFolder:
         """Write a file whole or not at all."""
 
         def put() -> None:
-            place = self._folder(folder)
-            place.mkdir(parents=True, exist_ok=True)
-            unfinished = place / f".{name}.tmp"
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._file(name, folder))
+            final, unfinished = _name(name), f".{name}.tmp"
+            with self._opened(folder, made=True) as place:
+                with suppress(FileNotFoundError):
+                    os.unlink(unfinished, dir_fd=place)  # a link that lies there must not be written through
+                handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=place)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(unfinished, final, src_dir_fd=place, dst_dir_fd=place)
 
         await self._done(put)
 
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _folder(self, folder: str) -> Path:
-        return self._path / folder if folder else self._path
+    @contextmanager
+    def _opened(self, folder: str, *, made: bool = False) -> Iterator[int]:
+        """A handle on one of its folders; ``made`` where it is not there.
 
-    def _file(self, name: str, folder: str) -> Path:
-        if not name or "/" in name or "\x00" in name or name in (".", ".."):
-            raise Rejected("that is not a file's name", code="data-invalid", system=SYSTEM)
-        return self._folder(folder) / name
+        Each step is a folder and no link: whoever may write into a watched folder could name any other of this machine by one,
+        and have us read, move or write what lies there. By the handle that stays so while we work.
+        """
+        handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for part in PurePosixPath(folder).parts:
+                if made:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=handle)
+                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+                os.close(handle)
+                handle = below
+            yield handle
+        finally:
+            os.close(handle)
 
     async def _done(self, work: Callable[[], Found]) -> Found:
         try:
@@ -122,35 +136,44 @@ class LocalFolder:
             raise _told(failed, self._source.code) from failed
 
 
-def _move(source: Path, target: Path) -> bool:
+def _name(name: str) -> str:
+    if not name or "/" in name or "\x00" in name or name in (".", ".."):
+        raise Rejected("that is not a file's name", code="data-invalid", system=SYSTEM)
+    return name
+
+
+def _move(source: int, name: str, place: int, target: str) -> bool:
     """Rename in one step and over nothing: whoever puts a new file under the old name meanwhile loses none."""
     try:
-        if not _renamed_over_nothing(source, target):
-            if target.exists():  # of us, only one works on a source at a time
-                raise FileExistsError(errno.EEXIST, "it is there already", str(target))
-            source.rename(target)
+        if not _renamed_over_nothing(source, name, place, target):
+            if target in os.listdir(place):  # of us, only one works on a source at a time
+                raise FileExistsError(errno.EEXIST, "it is there already", target)
+            os.rename(name, target, src_dir_fd=source, dst_dir_fd=place)
     except FileNotFoundError:
         return False
     return True
 
 
-def _renamed_over_nothing(source: Path, target: Path) -> bool:
+def _renamed_over_nothing(source: int, name: str, place: int, target: str) -> bool:
     """renameat2(2) with RENAME_NOREPLACE; False where this system or file system has no such thing."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    if rename(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), RENAME_NOREPLACE) == 0:
+    if rename(source, os.fsencode(name), place, os.fsencode(target), RENAME_NOREPLACE) == 0:
         return True
     number = ctypes.get_errno()
     if number in NOT_HERE:
         return False
-    raise OSError(number, os.strerror(number), str(source))
+    raise OSError(number, os.strerror(number), name)
 
 
 def _told(failed: OSError, code: str) -> FasciaError:
     """A failure of the file system in our words."""
     if isinstance(failed, FileNotFoundError):
         return Rejected(f"file source {code} has no such file or folder", code="not-found", system=SYSTEM)
+    if failed.errno in (errno.ENOTDIR, errno.ELOOP):
+        why = f"where file source {code} should have a folder or file of its own lies a link or something else"
+        return Rejected(why, code="forbidden", system=SYSTEM)
     if isinstance(failed, PermissionError):
         return Rejected(f"file source {code} does not let us do this", code="forbidden", system=SYSTEM)
     return Unavailable(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
 from adapters.sftp import SftpMailbox
 from canonical.errors import Rejected, Unavailable
-from canonical.mailboxes import FAILED
+from canonical.mailboxes import FAILED, UNFINISHED
 from tests.adapters.sftp_server import Server, sftp_server
 
 
@@ -70,6 +71,40 @@ async def test_a_taken_file_is_moved_aside_and_never_overwritten(server: Server,
     assert await mailbox.list() == []
     with pytest.raises(Rejected):
         await mailbox.take("nothing.x12")
+
+
+async def test_what_a_partner_put_under_the_name_after_we_read_it_is_not_moved_away_unread(
+    server: Server, mailbox: SftpMailbox
+) -> None:
+    server.leave("855_1.x12", b"first")
+    assert await mailbox.read("855_1.x12") == b"first"
+    server.leave("855_1.x12", b"second and longer")
+    with pytest.raises(Unavailable) as told:
+        await mailbox.take("855_1.x12")
+    assert told.value.code == UNFINISHED
+    assert [one.name for one in await mailbox.list()] == ["855_1.x12"]
+    assert await mailbox.read("855_1.x12") == b"second and longer"
+    await mailbox.take("855_1.x12")
+    assert await mailbox.list() == []
+
+
+async def test_what_changed_at_the_moment_of_the_move_comes_back(
+    server: Server, mailbox: SftpMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.leave("855_1.x12", b"first")
+    await mailbox.read("855_1.x12")
+    looked = mailbox._now
+
+    async def then_changed(*given: Any) -> Any:
+        found = await looked(*given)
+        if given[1].startswith(server.partner.mailbox_get + "/855"):
+            server.leave("855_1.x12", b"second and longer")
+        return found
+
+    monkeypatch.setattr(mailbox, "_now", then_changed)
+    with pytest.raises(Unavailable):
+        await mailbox.take("855_1.x12")
+    assert await mailbox.read("855_1.x12") == b"second and longer"
 
 
 async def test_a_name_a_partner_uses_for_every_file_never_runs_out(server: Server, mailbox: SftpMailbox) -> None:

@@ -254,3 +254,14 @@ def test_the_name_of_a_case_gives_its_parts_back(parts: list[str]) -> None:
 @given(st.tuples(st.text(min_size=1), st.text(min_size=1)), st.tuples(st.text(min_size=1), st.text(min_size=1)))
 def test_two_cases_never_share_a_name(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert (case_id("p", *one) == case_id("p", *other)) == (one == other)
+
+
+@pytest.mark.parametrize("text", ["1_0", "１０", "٣", "0x10", "1e99999", "1 0", "", "."])
+def test_what_only_looks_like_a_number_to_a_program_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Quantity(value=text, unit="BX")
+
+
+@pytest.mark.parametrize("text", ["10", " 10 ", "+10", "1E+1", "10.", "10.0"])
+def test_a_number_may_be_written_as_people_do(text: str) -> None:
+    assert Quantity(value=text, unit="BX").value == 10

@@ -365,3 +365,17 @@ def test_settings_are_shown_without_their_secrets(
     assert values["TEMPORAL_API_KEY"] == {
         "name": "temporal_api_key", "variable": "TEMPORAL_API_KEY", "value": "********", "source": "environment",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("channel", "retry", "--dead", "--channel", ""), "--channel is empty"),
+        (("channel", "retry", "--dead", "--channel="), "--channel is empty"),
+        (("journal", "replay", "--state", "dead", "--sender", "", "--reason", "mended"), "--sender is empty"),
+        (("channel", "pause", "", "--reason", "an update"), "an argument is empty"),
+    ],
+)
+def test_an_option_given_nothing_is_no_wish_for_all(fascia: Fascia, words: tuple[str, ...], said: str) -> None:
+    ended = fascia(*words)
+    assert ended.code == Exit.USAGE and said in ended.err

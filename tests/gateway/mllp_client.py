@@ -22,8 +22,10 @@ class Sender:
         self._found: list[bytes] = []
 
     @classmethod
-    async def connect(cls, address: tuple[str, int], *, receive_buffer: int = 0) -> Sender:
+    async def connect(cls, address: tuple[str, int], *, receive_buffer: int = 0, source: str = "") -> Sender:
         sock = socket.socket()
+        if source:
+            sock.bind((source, 0))
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)

@@ -67,6 +67,20 @@ async def test_others_are_answered_while_a_large_message_is_being_looked_at(judg
     assert (await waits).accepted
 
 
+async def test_who_sends_many_large_messages_goes_through_in_turn_with_the_others(judge: Judge) -> None:
+    at = await house()
+    judge.go_on.clear()
+    many = [asyncio.create_task(at.answer(large(f"L-{n}"), ONE)) for n in range(10)]
+    await asyncio.sleep(0.05)
+    other = asyncio.create_task(at.answer(large("O-1"), OTHER))
+    await asyncio.sleep(0.05)
+    judge.go_on.set()
+    assert (await other).accepted
+    assert all([(await one).accepted for one in many])
+    assert list(judge.beside).index("O-1") < 3, "not after the other's ten"
+    assert [name for name in judge.beside if name != "O-1"] == [f"L-{n}" for n in range(10)]
+
+
 async def test_what_comes_behind_a_large_message_on_its_connection_stays_behind_it(judge: Judge) -> None:
     at = await house()
     judge.go_on.clear()

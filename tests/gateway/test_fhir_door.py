@@ -50,6 +50,12 @@ async def test_a_quantity_keeps_its_zeros_and_forty_digits(house: House) -> None
         assert f'"value":{number},' in created.text and f'"value":{number},' in read.text
 
 
+async def test_a_moment_no_calendar_of_ours_has_keeps_no_resource_out(house: House) -> None:
+    data = changed("r5_SupplyRequest", authoredOn="0001-01-01T00:00:00+14:00")
+    assert (await house.post(data, "r5/SupplyRequest")).status_code == 201
+    assert house.messages[0].occurred is None
+
+
 async def test_the_same_again_is_answered_as_the_first_time(house: House) -> None:
     first, again = await house.post(REQUEST), await house.post(REQUEST)
     assert (again.status_code, again.content) == (201, first.content)

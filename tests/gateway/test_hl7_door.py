@@ -286,3 +286,10 @@ async def test_messages_about_one_thing_are_one_stream_and_of_nothing_each_its_o
     streams = [at.journal.kept(control).stream for control in "ABCDEF"]
     assert streams[0] == streams[1] != streams[2] and streams[3] == "hl7/WARD/master/LOC"
     assert len(set(streams)) == 5 and all(streams)
+
+
+async def test_a_stranger_that_changes_its_address_within_its_network_is_one_stranger() -> None:
+    at = await house()
+    for last in range(1, 4):
+        assert (await at.answer(order(f"W-{last}"), Peer(f"2001:db8:1:2::{last}", 4000))).code == "AR"
+    assert len(at.listed()) == 1 and len(at.journal.messages) == 3

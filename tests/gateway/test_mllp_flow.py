@@ -75,7 +75,7 @@ async def test_reading_stops_while_enough_is_in_work_and_goes_on_after() -> None
 async def test_work_is_bounded_over_all_connections_and_each_has_its_turn() -> None:
     corridor = NotingCorridor()
     hold = corridor.hold()
-    async with door(corridor, limits=Limits(in_work=10)) as opened:
+    async with door(corridor, limits=Limits(in_work=10, share=1)) as opened:
         greedy, modest = await Sender.connect(opened.address), await Sender.connect(opened.address)
         await greedy.send(b"".join(map(wrap, numbered(500))))
         await soon(lambda: opened.snapshot().in_work == 10)
@@ -92,7 +92,7 @@ async def test_work_is_bounded_over_all_connections_and_each_has_its_turn() -> N
 
 async def test_memory_is_bounded_over_all_connections() -> None:
     corridor = NotingCorridor()
-    limits = Limits(frame_bytes=1_000_000, held_bytes=2_000_000, frame_seconds=1.0)
+    limits = Limits(frame_bytes=1_000_000, held_bytes=2_000_000, frame_seconds=1.0, share=1)
     async with door(corridor, limits=limits) as opened:
         senders = [await Sender.connect(opened.address) for _ in range(12)]
         opening = [asyncio.create_task(one.send(VT + b"x" * 900_000)) for one in senders]
@@ -116,7 +116,7 @@ async def test_memory_is_bounded_over_all_connections() -> None:
 async def test_a_flood_of_empty_frames_counts_as_memory_too() -> None:
     corridor = NotingCorridor()
     hold = corridor.hold()
-    async with door(corridor, limits=Limits(frame_bytes=10_000, held_bytes=1_000_000)) as opened:
+    async with door(corridor, limits=Limits(frame_bytes=10_000, held_bytes=1_000_000, share=1)) as opened:
         senders = [await Sender.connect(opened.address) for _ in range(8)]
         for one in senders:
             await one.send(wrap(b"") * 10_000)
@@ -142,7 +142,7 @@ async def test_a_sender_that_does_not_read_its_answers_is_not_read_from_and_then
 
 
 async def test_more_connections_than_allowed_are_refused_and_counted() -> None:
-    async with door(NotingCorridor(), limits=Limits(connections=2)) as opened:
+    async with door(NotingCorridor(), limits=Limits(connections=2, share=1)) as opened:
         first, second = await Sender.connect(opened.address), await Sender.connect(opened.address)
         await soon(lambda: opened.snapshot().connections == 2)
         third = await Sender.connect(opened.address)
@@ -211,7 +211,10 @@ async def test_a_door_can_be_opened_where_another_was_closed() -> None:
     await second.stop()
 
 
-@pytest.mark.parametrize("wrong", [{"connections": 0}, {"frame_seconds": 0}, {"held_bytes": 1000}, {"frame_bytes": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"connections": 0}, {"frame_seconds": 0}, {"held_bytes": 1000}, {"frame_bytes": 0}, {"share": 0}, {"share": 2}],
+)
 def test_limits_that_would_stop_everything_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"more than nothing|two frames"):
         Limits(**wrong)

@@ -84,7 +84,9 @@ async def test_a_handshake_that_goes_nowhere_counts_as_a_connection_and_holds_up
     authority: Authority, ours: Issued
 ) -> None:
     corridor = NotingCorridor()
-    async with door(corridor, tls=server_tls(ours.certificate, ours.key), limits=Limits(connections=2)) as opened:
+    async with door(
+        corridor, tls=server_tls(ours.certificate, ours.key), limits=Limits(connections=2, share=1)
+    ) as opened:
         silent = await Sender.connect(opened.address)
         await soon(lambda: opened.snapshot().connections == 1)
         assert await ask_over_tls(opened.address, client(authority), wrap(ONE), answers=1) == [b"ACK " + ONE]

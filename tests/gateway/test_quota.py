@@ -110,6 +110,17 @@ async def test_strangers_are_counted_here_and_take_no_row_of_our_database() -> N
     await line.close()
 
 
+async def test_a_strangers_large_messages_count_for_several_and_a_senders_do_not() -> None:
+    journal = Journal()
+    line = Line(journal, patience=0.2)
+    data = b"x" * 5_000_000
+    strangers = [line.join([NewMessage(door="mllp", data=data)], sender="?10.9.9.9", per_minute=600) for _ in range(4)]
+    wards = [line.join([NewMessage(door="mllp", data=data)], sender="WARD", per_minute=600) for _ in range(4)]
+    told = [await asyncio.gather(*map(line.kept, some), return_exceptions=True) for some in (strangers, wards)]
+    assert [sum(isinstance(one, NotKept) for one in some) for some in told] == [2, 0]
+    await line.close()
+
+
 async def test_the_doors_of_fhir_take_from_the_same_budget() -> None:
     budget = Budget(1)
     ward = WARD.changed(per_minute=60)

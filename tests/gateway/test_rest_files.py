@@ -51,6 +51,18 @@ async def test_each_row_that_is_not_taken_is_told_with_its_column_and_reason(hou
     assert house.results.files == {}, "nobody looks into a folder"
 
 
+async def test_a_key_used_for_something_else_changes_nothing_of_it(house: House) -> None:
+    house.rows = [house.rows[0].changed(**TERMS)]
+    said = (await uploaded(house, REQUISITIONS, "requisitions")).json()
+    before = [(one.id, one.state, one.reason) for one in house.messages]
+    as_requisition = await house.post(REQUISITIONS, "k-1")
+    as_catalogue = await uploaded(house, REQUISITIONS)
+    for answer in (as_requisition, as_catalogue):
+        problem(answer, 422, "idempotency-key-reused")
+    assert [(one.id, one.state, one.reason) for one in house.messages] == before
+    assert (await house.get(said["href"])).json()["status"] == "taken"
+
+
 async def test_requisitions_start_and_their_cases_are_told(house: House) -> None:
     house.rows = [house.rows[0].changed(**TERMS)]
     said = (await uploaded(house, REQUISITIONS, "requisitions")).json()

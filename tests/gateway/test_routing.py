@@ -286,3 +286,27 @@ async def test_a_feed_that_breaks_makes_a_dead_letter_and_stops_nobody() -> None
     await kept(at, order("W-1"), order("W-2", "REQ-2"))
     await at.router().once()
     assert states(at) == {"W-1": "dead", "W-2": "routed"} and taken == [("W-2", "REQ-2")]
+
+
+async def test_a_router_that_stood_still_writes_nothing_over_what_others_said_meanwhile_and_begins_nothing_more() -> (
+    None
+):
+    at = await house()
+    await kept(at, order("W-1", "REQ-1"), order("W-2", "REQ-2"), order("W-3", "REQ-2"))
+    taken: list[str] = []
+
+    async def take(message: Kept, sender: Sender, noun: Canonical) -> str:
+        taken.append(message.control_number)
+        if (
+            len(taken) == 2
+        ):  # SIGSTOP; another router had W-1, which could not be read, and a person passed it over; SIGCONT
+            await at.journal.mark(at.journal.kept("W-1").id, "skipped", reason="passed over")
+            at.now += 3600
+        return ""
+
+    at.takers[Requisition] = take
+    await at.router().once()
+    assert taken == ["W-1", "W-2"], "W-3 is asked for anew, if its stream is still ours"
+    assert states(at) == {"W-1": "skipped", "W-2": "routed", "W-3": "received"}
+    await at.router().once()
+    assert states(at) == {"W-1": "skipped", "W-2": "routed", "W-3": "routed"}

@@ -70,6 +70,7 @@ class Lane:
         self.keeping = StoredChannelKeeping(engine)
         self.journal = StoredJournal(engine)
         self.clock = Clock()
+        self.ticks = 0.0
         self.made: list[ChannelSender | ChannelSenders] = []
 
     def sender(self, holder: str = "one") -> ChannelSender:
@@ -81,6 +82,7 @@ class Lane:
             accept=lambda answer: accept(answer, "OURS1", self.clock()),
             clock=self.clock,
             sleep=self.clock.sleep,
+            ticks=lambda: self.ticks,
         )
         self.made.append(made)
         return made

@@ -6,7 +6,9 @@ import asyncio
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
@@ -76,6 +78,27 @@ async def test_a_worker_that_was_cut_off_writes_nothing_once_another_has_taken_o
         await one.drain(other)
         await task
         assert one.server.got == [message("M1")] * 2 and await one.states() == {"M1": "answered"}
+
+
+async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_old_when_it_wakes(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with lane(engine) as one:
+        await one.put(*IDS)
+        stands, other, sending = one.sender("one"), one.sender("two"), one.store.sending
+
+        async def stopped(*given: Any) -> bool:  # SIGSTOP when its word was written, SIGCONT when another has done all
+            monkeypatch.setattr(one.store, "sending", sending)
+            held = await sending(*given)
+            await one.end_lease()
+            await one.drain(other)
+            one.ticks += 60
+            return held
+
+        monkeypatch.setattr(one.store, "sending", stopped)
+        await stands.drain(asyncio.Event())
+        assert one.server.ids == IDS, "M1 does not come again after M5"
+        assert set((await one.states()).values()) == {"answered"}
 
 
 async def test_every_word_of_a_worker_holds_only_while_the_lease_is_its_own_and_nothing_leaves_after_a_pause(

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.messages import NewMessage
+from canonical.senders import Sender
 from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.ids import lowest_id, moment_of, new_id
@@ -104,6 +105,26 @@ async def test_what_is_not_settled_stays_however_old(engine: AsyncEngine, journa
     kept = {state: await _old(journal, 2000, state) for state in states}
     await StoredRetention(engine).clean([], NOW)
     assert [state for state, one in kept.items() if await journal.read(one)] == ["received", "validated", "dead"]
+
+
+async def test_what_a_stream_waits_for_stays_so_that_a_person_can_let_it_go_on(
+    engine: AsyncEngine, journal: StoredJournal
+) -> None:
+    refused = await _old(journal, 30, "refused", stream="hl7/WARD/order/1", sender="WARD")
+    other = await _old(journal, 30, "refused", stream="hl7/WARD/order/2", sender="WARD")
+    await journal.park("hl7/WARD/order/1", refused, "it conflicts")
+    retention, rules = StoredRetention(engine), [KeepFor(sender="WARD", days=1)]
+    await retention.clean(rules, NOW)
+    assert await journal.read(refused) is not None and await journal.read(other) is None
+    await journal.unpark("hl7/WARD/order/1")
+    await retention.clean(rules, NOW)
+    assert await journal.read(refused) is None
+
+
+def test_a_message_is_kept_as_long_as_its_number_is_known() -> None:
+    ward = Sender(code="WARD", facility="NGH", addresses=("10.2.0.0/16",), keep_for=1, duplicates_for=7)
+    assert ward.days_kept == 7, "else a repeat of what was refused would be answered AA and nothing come of it"
+    assert ward.changed(keep_for=30).days_kept == 30
 
 
 async def test_what_an_open_case_came_from_stays(engine: AsyncEngine, journal: StoredJournal) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
 from store.shards import StoredShards
+from workers.loops.pace import turns
 
 
 async def test_one_router_has_every_shard_and_two_have_half_each(engine: AsyncEngine) -> None:
@@ -46,3 +50,35 @@ async def test_a_router_whose_connection_is_gone_has_nothing_and_begins_anew(eng
     assert len(await two.hold()) == 4 and len(await one.hold()) == 4
     await one.release()
     await two.release()
+
+
+async def test_a_router_that_stands_still_keeps_its_shards_no_longer_than_agreed(engine: AsyncEngine) -> None:
+    frozen, alive = StoredShards(engine, silent=0.5), StoredShards(engine)
+    assert len(await frozen.hold()) == 8
+    for _ in range(10):  # while it says that it is there, it has them
+        await asyncio.sleep(0.1)
+        await frozen.beat()
+    assert list(await alive.hold()) == []
+    await asyncio.sleep(1.0)  # nothing of it runs
+    assert list(await alive.hold()) == list(range(8))
+    with pytest.raises(Unavailable):
+        await frozen.hold()
+    await frozen.release()
+    await alive.release()
+
+
+async def test_a_process_that_stands_still_in_its_turn_gives_it_up_and_one_that_works_long_does_not(
+    engine: AsyncEngine,
+) -> None:
+    mine, another = turns(engine, silent=0.6), turns(engine)
+    async with mine("sweep") as at_work:
+        assert at_work
+        await asyncio.sleep(1.5)
+        async with another("sweep") as also:
+            assert not also, "it works, and says so"
+    with pytest.raises(Unavailable):
+        async with mine("sweep") as at_work:
+            assert at_work
+            time.sleep(1.5)  # noqa: ASYNC251 nothing of it runs
+            async with another("sweep") as now_theirs:
+                assert now_theirs

@@ -321,3 +321,19 @@ async def test_a_paused_webhook_is_not_called(tmp_path: Path) -> None:
     held = Held(delivery(1))
     await target.live(held, tmp_path, 60, paused_at=NOW)
     assert target.calls == [] and held.tries[1] == 0
+
+
+async def test_a_sender_that_stood_still_while_another_took_over_sends_nothing_old(tmp_path: Path) -> None:
+    moments = iter([0.0, 60.0])  # between its claim and its call
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200)
+
+    (tmp_path / "stock").write_bytes(SECRET)
+    held = Held(delivery(1))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        clock, ticks = (lambda: NOW), (lambda: next(moments))
+        await OutboxSender(held, Known(), client, tmp_path, "one", clock=clock, ticks=ticks).once()
+        assert not requests and not held.delivered_ and not held.failed_

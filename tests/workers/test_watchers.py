@@ -26,7 +26,7 @@ from tests.fakes.supplier import FakeMailbox
 from tests.formats.x12_files import sample
 from tests.gateway.fakes import ORDER, ORDER_CASE, FakeEngine, NotingJournal
 from workers.loops.erp_watcher import OVERLAP, ErpWatcher
-from workers.loops.mailbox_poller import AGAIN, LARGEST, MailboxPoller
+from workers.loops.mailbox_poller import AGAIN, LARGEST, SETTLES, MailboxPoller
 from workers.loops.register_refresh import RegisterRefresh, periods
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -103,6 +103,22 @@ async def test_a_file_is_taken_in_and_moved_out_of_the_way_only_when_it_is_kept(
     assert (box.waiting, list(box.taken)) == ({}, ["a.x12"])
     assert house.messages == ["routed"]
     assert len(box.put_files) == 1
+
+
+async def test_a_file_that_is_still_on_its_way_is_waited_for_and_one_that_stays_cut_is_listed() -> None:
+    house, whole = House(), sample("855_partly_backordered")
+    box = house.mailboxes["ALPINE"]
+    for size in (100, 200, len(whole)):
+        box.waiting["a.x12"] = whole[:size]
+        await house.poller.once()
+        house.now += SETTLES / 2
+    assert (house.messages, list(box.taken)) == (["routed"], ["a.x12"])
+    box.waiting["b.x12"] = sample("810_freight_and_tax")[:200]
+    await house.poller.once()
+    assert house.messages == ["routed"] and list(box.waiting) == ["b.x12"]
+    house.now += SETTLES
+    await house.poller.once()
+    assert house.messages == ["routed", "refused"] and not box.waiting
 
 
 async def test_a_partner_who_is_away_keeps_no_other_waiting() -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -20,10 +21,14 @@ from adapters.mllp import Answer, OnAnswer, Stray
 from canonical.errors import FasciaError, Malformed, Rejected, Unavailable
 from canonical.senders import Channel
 from store.channels import Outcome, Queued, StoredChannels, Turn, Word
+from store.ids import now
 from store.standing import CLOSED, OPEN, Standing
 from workers.loops.breaker import Breaker, Rate
 
 LEASE: Final = timedelta(seconds=15)  # after which another worker sends for one that is gone; renewed every round
+STALE: Final = (
+    LEASE.total_seconds() / 3
+)  # seconds after which what we wrote down of the channel may be another's by now
 LONGEST_WAIT: Final = 2.0  # seconds waited for a moment; for what is further off the next rounds look
 MOST_STRAYS: Final = 100  # answers to nothing that are kept until they are written down
 DOUBLINGS: Final = 20
@@ -45,7 +50,7 @@ Accept = Callable[[Answer], bytes | None]  # what is owed for an application's a
 
 
 class ChannelSender:
-    """One channel in one process. ``holder`` names the process; ``clock`` and ``sleep`` are time, which a test may own.
+    """One channel in one process. ``holder`` names the process; ``clock``, ``ticks`` and ``sleep`` are time, which a test may own.
 
     ``holding``: the lease was ours when last looked; ``leaving``: its row has changed, and another takes its place.
     """
@@ -58,8 +63,9 @@ class ChannelSender:
         holder: str,
         *,
         accept: Accept = lambda _: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.channel = channel
         self.holding = False
@@ -69,6 +75,7 @@ class ChannelSender:
         self._accept = accept
         self._clock = clock
         self._sleep = sleep
+        self._ticks = ticks
         self._breaker = Breaker(channel.open_after, timedelta(seconds=channel.half_open_after))
         self._rate = Rate(channel.per_second)
         self._strays: deque[Stray] = deque()
@@ -135,8 +142,11 @@ class ChannelSender:
         at = self._clock()
         standing = self._breaker.calling(standing, at, timedelta(seconds=self.channel.answer_within))
         standing = self._rate.calling(standing, at)
+        asked = self._ticks()
         if not await self._store.sending(head, standing, self._holder, at, LEASE):
             return False  # paused meanwhile, or another's
+        if self._ticks() - asked > STALE:
+            return False  # we stood still: another may have sent this and what comes after it
         standing = self._rate.begun(standing, self._clock())
         try:
             answer = await self._way.send(data, head.control_id)

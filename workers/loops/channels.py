@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from canonical.errors import FasciaError
 from canonical.senders import Channel
 from store.channels import StoredChannels
+from store.ids import now
 from workers.loops.channel_sender import LEASE, Accept, ChannelSender, WayTo
 
 LAST_ANSWERS = 3.0  # seconds a message under way has when we stop
@@ -39,7 +40,7 @@ class ChannelSenders:
         holder: str,
         *,
         accept: Accept = lambda _: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._terms = terms

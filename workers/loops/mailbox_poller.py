@@ -24,6 +24,9 @@ from workers.loops.pace import Turn, always
 AT_ONCE = 4  # mailboxes; each holds a connection to our own store while it is looked into
 LARGEST = 20_000_000  # bytes; a document of a thousand lines has 72,000
 AGAIN = timedelta(minutes=5)  # until a file that was left is tried once more: somebody may have mended it
+SETTLES: Final = timedelta(
+    seconds=10
+)  # in which a file that cannot be read to its end must not change to be taken for whole
 WHOLE_MAILBOX: Final = ("host-key", "unauthenticated", "configuration")  # what a mailbox refuses us for, not one file
 
 log = structlog.get_logger(__name__)
@@ -41,6 +44,7 @@ class _Trouble:
 
     times: int = 0  # that something was away while it was its turn
     again: datetime | None = None
+    seen: str = ""  # hash of its bytes, where they could not be read to their end
     accepted: str = ""  # hash of its bytes, once they are kept: they are not answered again
 
 
@@ -139,6 +143,9 @@ class MailboxPoller:
             data = await mailbox.read(file.name)
             digest = hashlib.sha256(data).hexdigest()
             if trouble.accepted != digest:
+                if trouble.seen != digest and not self._door.is_whole(data):
+                    trouble.seen, trouble.again = digest, self._clock() + SETTLES
+                    raise Unavailable("a file may still be on its way", code=UNFINISHED, system="supplier")
                 await self._accepted(partner, file.name, data, trace)
                 trouble.accepted = digest
             await mailbox.take(file.name)

@@ -11,9 +11,10 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -23,6 +24,7 @@ import structlog
 
 from adapters.http import retry_after
 from store.channel_keeping import WEBHOOK
+from store.ids import now
 from store.outbox import Delivery, Subscriber
 from store.standing import CLOSED, Standing
 from workers.loops.breaker import Breaker, Rate
@@ -32,6 +34,7 @@ LONGEST_ANSWER = 65_536  # bytes read of one, so that its connection can be used
 ROUND = 5.0  # seconds waited for those who are being told; who takes longer is told on beside the next round
 LAST_ANSWERS = 3.0  # seconds a call under way has when we stop
 HELD = timedelta(seconds=30)  # a sender that dies with a delivery in hand gives it back after that
+STALE = HELD.total_seconds() / 3  # seconds after which what we hold may be another's by now
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 ASKED_TO_WAIT = 30.0  # seconds, where a 429 does not say how long
@@ -92,8 +95,9 @@ class OutboxSender:
         secrets: Path,
         holder: str,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbox = outbox
         self._standings = standings
@@ -104,6 +108,7 @@ class OutboxSender:
         self._sleep = sleep
         self._telling: dict[str, asyncio.Task[None]] = {}  # by subscriber
         self._stop = asyncio.Event()
+        self._ticks = ticks
 
     async def once(self) -> None:
         """Send everything that is due. A subscriber with much to hear, or slow to answer, keeps no other waiting."""
@@ -151,7 +156,7 @@ class OutboxSender:
 
     async def _send_next(self, name: str, standing: Standing) -> bool:
         """Send the next event; False where nothing more goes for now."""
-        at = self._clock()
+        at, asked = self._clock(), self._ticks()
         claimed = await self._outbox.claim(at, at + HELD, 1, subscriber=name)
         if not claimed:
             return False
@@ -161,6 +166,8 @@ class OutboxSender:
         if not await self._standings.say(standing, self._holder):
             await self._outbox.put_off(delivery.id, "", at, at)
             return False
+        if self._ticks() - asked > STALE:
+            return False  # we stood still: another may have sent this and what comes after it
         standing = rate.begun(standing, self._clock())
         answer = await self._send(delivery)
         at = self._clock()

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.errors import FasciaError
 from store.database import transaction
@@ -18,27 +18,48 @@ from workers import telemetry
 
 LONGEST_PAUSE = 10.0  # what was away should not be waited for long after it is back
 JITTER = 0.2
+SILENT = 60.0  # seconds without a word, after which our database gives a process's turn to others
 
 Turn = Callable[[str], AbstractAsyncContextManager[bool]]
 
 log = structlog.get_logger(__name__)
 
 
-def turns(engine: AsyncEngine) -> Turn:
+def turns(engine: AsyncEngine, silent: float = SILENT) -> Turn:
     """Whose turn it is, by a lock in our own database: of two processes that run one loop, one works and one waits.
 
-    The lock ends with its connection, so a killed process keeps nobody waiting.
+    The lock ends with its connection, so a killed process keeps nobody waiting; and when its process has said nothing for ``silent``
+    seconds, so one that stands still, or whose machine is gone without a word, keeps nobody waiting for long.
     """
+    asked = text(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0)), "
+        "set_config('idle_in_transaction_session_timeout', :silent, true)"
+    )
 
     @asynccontextmanager
     async def turn(name: str) -> AsyncIterator[bool]:
         async with transaction(engine) as connection:
-            mine = await connection.scalar(
-                text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"fascia/{name}"}
-            )
-            yield bool(mine)
+            given = {"name": f"fascia/{name}", "silent": str(round(silent * 1000))}
+            if not await connection.scalar(asked, given):
+                yield False
+                return
+            over = asyncio.Event()
+            saying = asyncio.create_task(_say_we_are_there(connection, over, silent / 6))
+            try:
+                yield True
+            finally:
+                over.set()  # not cancelled: a statement cut off would take the connection with it
+                await asyncio.gather(saying, return_exceptions=True)  # it is gone: the end of the transaction says so
 
     return turn
+
+
+async def _say_we_are_there(connection: AsyncConnection, over: asyncio.Event, every: float) -> None:
+    while not over.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), every)
+            return
+        await connection.execute(text("SELECT 1"))
 
 
 @asynccontextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
 
 from canonical.replays import ReplayItem, ReplayJob
+from store.ids import now
 from store.replays import Result
 
 AT_ONCE: Final = 100
@@ -38,7 +39,7 @@ class ReplayJobs:
         self,
         jobs: Jobs,
         doer: Doer,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         pace: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = jobs

@@ -27,6 +27,7 @@ FORGOTTEN_AFTER: Final = (
 )
 STREAMS_AT_ONCE: Final = 16
 ROUND: Final = 2.0  # seconds a router works on before it looks whether its shard is still its own
+STALE: Final = 30.0  # seconds after which it begins nothing more that it read before: it may have stood still, and another be there
 PAUSE_FIRST, PAUSE_LONGEST = 1.0, 30.0  # seconds a stream waits for what is away
 
 log = structlog.get_logger(__name__)
@@ -68,21 +69,30 @@ class Router:
         for message in messages:
             streams.setdefault(message.stream, []).append(message)
         moves: list[Move] = []
-        waiting = iter(streams.items())
+        waiting, began = iter(streams.items()), self._clock()
 
         async def work() -> None:
             for stream, own in waiting:
-                await self._stream(stream, own, moves)
+                await self._stream(stream, own, moves, began)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(STREAMS_AT_ONCE, len(streams))):
                     group.create_task(work())
         finally:
+            if self._clock() - began > STALE:
+                moves = [move for move in moves if await self._still_waits(move.message)]
             await self._journal.mark_many(moves)
 
-    async def _stream(self, stream: str, messages: Sequence[Kept], moves: list[Move]) -> None:
+    async def _still_waits(self, message: str) -> bool:
+        """Whether nobody has settled it since it was read: what another router or a person said of it meanwhile stands."""
+        stands = await self._journal.read(message)
+        return stands is not None and stands.state in ("received", "validated")
+
+    async def _stream(self, stream: str, messages: Sequence[Kept], moves: list[Move], began: float) -> None:
         for message in messages:
+            if self._clock() - began > STALE:
+                return
             try:
                 move = await self._routing.route(message)
             except (Unavailable, Throttled) as away:

@@ -14,7 +14,7 @@ from store.database import open_engine
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
 from store.retention import StoredRetention
-from store.shards import StoredShards
+from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
 from workers import channels, telemetry
 from workers.loops.engine_runs import TemporalRuns
@@ -91,6 +91,7 @@ async def _route(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(forever("senders", SENDERS_EVERY, parts.directory.refresh, stop))
+            group.create_task(forever("router is there", SILENT / 6, shards.beat, stop))
             group.create_task(forever("router", parts.settings.route_interval, routers.once, stop))
     finally:
         await shards.release()
