@@ -56,6 +56,11 @@ class FolderDoor:
             raise Rejected(f"file source {source.code}: nobody reads files of {source.feed}", code="configuration")
         return sender
 
+    async def last(self, source: FileSource, name: str) -> str:
+        """The SHA-256 of the last file of this name from a source, in hex; empty where there was none."""
+        found = await self._arrivals.last(source.sender, source.code, name)
+        return found.hash if found is not None else ""
+
     async def accept(
         self, source: FileSource, name: str, data: bytes, *, checksum: bytes | None = None, trace: str = ""
     ) -> Outcome:

@@ -59,33 +59,31 @@ class LocalFolder:
             with os.fdopen(os.open(self._file(name, folder), flags), "rb") as file:
                 before = os.fstat(file.fileno())
                 if before.st_size > self._source.largest:
-                    raise Rejected(
-                        f"{name} is larger than {self._source.largest} bytes", code="too-large", system=SYSTEM
-                    )
+                    raise Rejected(f"it is larger than {self._source.largest} bytes", code="too-large", system=SYSTEM)
                 data = file.read()
                 after = os.fstat(file.fileno())
             if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                raise Unavailable(f"{name} is still being written", system=SYSTEM)
+                raise Unavailable(f"a file of source {self._source.code} is still being written", system=SYSTEM)
             return data
 
         return await self._done(read)
 
-    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False) -> bool:
+    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False, under: str = "") -> str:
         """Move a file in one step, over nothing."""
 
-        def move() -> bool:
-            place = self._folder(to)
-            place.mkdir(parents=True, exist_ok=True)
-            source = self._file(name, folder)
+        def move() -> str:
+            source, first = self._file(name, folder), self._file(under or name, to)
+            first.parent.mkdir(parents=True, exist_ok=True)
             for number in range(1 if exactly else MOST_OF_ONE_NAME):
-                target = place / (f"{name}.{number}" if number else name)
+                target = first.with_name(f"{first.name}.{number}") if number else first
                 try:
-                    return _move(source, target)
+                    return target.name if _move(source, target) else ""
                 except FileExistsError:
                     continue
             if exactly:
-                return False
-            raise Rejected(f"{name} lies in {to} {MOST_OF_ONE_NAME} times", code="data-invalid", system=SYSTEM)
+                return ""
+            why = f"a name lies in {to} of file source {self._source.code} {MOST_OF_ONE_NAME} times"
+            raise Rejected(why, code="data-invalid", system=SYSTEM)
 
         return await self._done(move)
 
@@ -151,6 +149,8 @@ def _told(failed: OSError, code: str) -> FasciaError:
     """A failure of the file system in our words."""
     if isinstance(failed, FileNotFoundError):
         return Rejected(f"file source {code} has no such file or folder", code="not-found", system=SYSTEM)
+    if failed.errno == errno.ENAMETOOLONG:
+        return Rejected(f"file source {code} takes no name as long as this", code="data-invalid", system=SYSTEM)
     if isinstance(failed, PermissionError):
         return Rejected(f"file source {code} does not let us do this", code="forbidden", system=SYSTEM)
     return Unavailable(
