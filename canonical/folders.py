@@ -138,3 +138,10 @@ class Arrival(Canonical):
     id: str
     key: str
     hash: str
+
+
+class FileStanding(Canonical):
+    """How far the work on a file is: rows it has, and rows that are done."""
+
+    rows: int = 0
+    done: int = 0

@@ -75,6 +75,13 @@ class CsvFile:
         """The rows of a part as a file of their own."""
         return again(self.sheet.titles, part.rows)
 
+    def cells(self, part: Part) -> Iterator[tuple[str, str]]:
+        """What each cell of a part says, by its row in the file and our name of its column."""
+        for record in part.rows:
+            for place, cell in enumerate(record.cells):
+                name = self.sheet.names[place] if place < len(self.sheet.names) else ""
+                yield f"row {record.number} {name or f'cell {place + 1}'}", cell.strip()
+
     def _groups(self) -> Iterator[Part]:
         """Rows with the same name go together, wherever they stand; one without a name is alone."""
         left = Counter(name for record in self.sheet.rows() if (name := self._group(record)))

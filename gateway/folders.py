@@ -21,6 +21,7 @@ from gateway.intake import Intake
 from gateway.registry import csv_feed
 
 DOOR: Final = "files"
+SPOILT: Final = "its .sha256 file says another sum"  # how the reason of such a file begins
 Outcome = Literal["archive", "refused", "waits"]
 
 log = structlog.get_logger(__name__)
@@ -117,7 +118,7 @@ class FolderDoor:
             trace=trace,
             priority=sender.priority,
             remember=timedelta(days=sender.duplicates_for),
-            refused="its .sha256 file says another sum: it was spoilt on its way" if spoilt else "",
+            refused=f"{SPOILT}: it was spoilt on its way" if spoilt else "",
         )
         return (await self._journal.keep(new)).message
 

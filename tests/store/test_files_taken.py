@@ -47,7 +47,9 @@ class House:
         self.drift, self.queries = StoredDrift(engine, self.register), StoredQueries(engine)
         self.intake = Intake(self.journal, self.cases, self.temporal)
         results = FolderResults(self.register, LocalFolder)
-        files = CsvFiles(self.intake, self.register, MasterFiles(self.intake, self.drift), results, results)
+        self.files = files = CsvFiles(
+            self.intake, self.register, MasterFiles(self.intake, self.drift), results, results
+        )
         door = FolderDoor(self.intake, files, StoredArrivals(engine))
         self.watch = FolderWatch(self.register, LocalFolder, door, turns(engine), today=lambda: date(2026, 11, 21))
         self.place = place
