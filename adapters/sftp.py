@@ -72,7 +72,7 @@ class SftpMailbox:
             if not await client.exists(source):
                 if await client.exists(posixpath.join(folder, name)):
                     return  # taken by an earlier try
-                raise Rejected(f"{name} is not in the mailbox", code="not-found", system=SYSTEM)
+                raise Rejected("the file is not in the mailbox", code="not-found", system=SYSTEM)
             await client.makedirs(folder, exist_ok=True)
             target = posixpath.join(folder, name)
             if await client.exists(target):  # the time never runs out, however often a partner uses one name

@@ -177,7 +177,7 @@ class CsvFiles:
             kept = await self._journal.keep_many(
                 [
                     part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
-                        update={"control_number": f"{whole.control_number} row {part.first}"}
+                        update={"control_number": f"row {part.first}"}
                     )
                     for part in some
                 ]
@@ -190,7 +190,7 @@ class CsvFiles:
                 owner = f" [owner: {sender.owner}]" if sender.owner else ""
                 kind = "catalogue_row" if file.feed.kind == "csv_catalogue" else "requisition_row"
                 await self._intake.listed(
-                    kind, result.message, f"{whole.control_number} {reason}{owner}", None, "", **where
+                    kind, result.message, f"{reason} [file: message {whole.id}]{owner}", None, "", **where
                 )
                 if result.message.state in ("received", "validated"):
                     moves.append(Move(message=result.message.id, state="dead", reason=reason, owner=sender.owner))
@@ -303,7 +303,7 @@ class CsvFiles:
         """Nothing of it is taken: it is listed for a person, and its sender told why."""
         owner = f" [owner: {sender.owner}]" if sender.owner else ""
         first = f"; the first: row {bad[0].faults[0].row} {bad[0].faults[0].reason}" if bad else ""
-        about = {"number": whole.control_number, "facility": sender.facility, "supplier": sender.code}
+        about = {"number": "file", "facility": sender.facility, "supplier": sender.code}
         await self._intake.listed("unreadable", whole, f"{reason}{first}{owner}", None, "", **about)
         result = result_of(whole, "refused", reason).model_copy(
             update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD]}

@@ -124,7 +124,7 @@ class FolderDoor:
 
     async def unread(self, source: FileSource, name: str, size: int, why: str) -> None:
         """List a file nobody can take in: a person is told which, where it lies and why; once for a file."""
-        reason = f"{name} of file source {source.code}: {why}"
+        reason = f"a file of source {source.code} (its message says which): {why}"
         notice = f"{name} ({size} bytes)".encode()
         key = f"file/{source.code}/{hashlib.sha256(notice).hexdigest()}/unread"
         new = NewMessage(door=DOOR, data=notice, sender=source.sender, kind="file_notice", key=key, channel=source.code)

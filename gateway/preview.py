@@ -340,7 +340,7 @@ def _told(one: _Read) -> Preview:
         message=kept.id,
         kind=kept.kind,
         sender=kept.sender or kept.partner,
-        control_number=kept.control_number,
+        control_number=kept.number,
         state=kept.state,
         reason=kept.reason,
         owner=kept.owner,

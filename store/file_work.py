@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.folders import FileStanding
 from store.database import transaction
 from store.ids import new_id
-from store.tables import file_work
+from store.tables import file_work, messages
 
 SILENT: Final = timedelta(seconds=30)  # without a sign of life; then a file is anybody's
 
@@ -48,6 +48,12 @@ class StoredFileWork:
         mine = (file_work.c.message == message) & (file_work.c.owner == self._own)
         async with transaction(self._engine) as connection:
             await connection.execute(delete(file_work).where(mine))
+
+    async def sources_at_work(self) -> set[str]:
+        """The watched folders somebody works on a file of."""
+        asked = select(messages.c.channel).join(file_work, file_work.c.message == messages.c.id)
+        async with transaction(self._engine) as connection:
+            return set(await connection.scalars(asked.where(file_work.c.at >= func.now() - SILENT)))
 
     async def standing(self, message: str) -> FileStanding | None:
         """How far a file is that somebody works on; None where nobody does."""

@@ -178,7 +178,7 @@ class Wiring:
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
         door = FolderDoor(self.intake, self.csv_files, StoredArrivals(self.database))
-        return FolderWatch(self.register, self.folder_for, door, turn)
+        return FolderWatch(self.register, self.folder_for, door, turn, looked=self.marks.beat)
 
     def corridor(self) -> Intake:
         """The corridor with the way on of every door's messages, as the routing sweep and a replay need it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
@@ -36,7 +36,14 @@ from workers.loops.pace import Turn, always
 
 AT_ONCE: Final = 4  # sources; each holds a connection to our own store while it is looked into
 
+LOOKED: Final = 10.0  # seconds between two signs that a source was looked into
+MARK: Final = "file source/"  # how the names of these signs begin
+
 log = structlog.get_logger(__name__)
+
+
+async def _nobody_asks(name: str) -> None:
+    """For who is alone."""
 
 
 class Sources(Protocol):
@@ -55,6 +62,7 @@ class FolderWatch:
         door: FolderDoor,
         turn: Turn = always,
         *,
+        looked: Callable[[str], Awaitable[None]] = _nobody_asks,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
@@ -62,6 +70,8 @@ class FolderWatch:
         self._folder_for = folder_for
         self._door = door
         self._turn = turn
+        self._looked = looked
+        self._said: dict[str, float] = {}  # when it was last said that a source was looked into
         self._clock = clock
         self._today = today
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -80,6 +90,7 @@ class FolderWatch:
             async with self._slots, self._turn(f"file source/{source.code}") as mine:
                 if mine:
                     await self._take_in(source, self._folder_for(source))
+                    await self._say_looked(source)
         except FasciaError as away:
             if self._away.get(source.code) != away.message:  # said once, not every two seconds
                 log.warning("file source not read", source=source.code, problem=away.message)
@@ -89,6 +100,12 @@ class FolderWatch:
         else:
             if self._away.pop(source.code, ""):
                 log.info("file source is back", source=source.code)
+
+    async def _say_looked(self, source: FileSource) -> None:
+        now = self._clock()
+        if now - self._said.get(source.code, -LOOKED) >= LOOKED:
+            await self._looked(f"{MARK}{source.code}")
+            self._said[source.code] = now
 
     async def _take_in(self, source: FileSource, folder: Folder) -> None:
         await self._door.ready(source)
