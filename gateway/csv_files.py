@@ -125,7 +125,7 @@ class CsvFiles:
             await self._refused(whole, sender, reason, rows, bad)
             return
         before = await self._apart_before(whole)
-        await self._set_apart(whole, sender, file, bad)
+        await self._set_apart(whole, sender, file, bad, before)
         await ours.step(done=rows_of(bad))
         dealt_with = {row for row, one in before.items() if one.state in DEALT_WITH}
         said, taken, refused = await self._take(whole, sender, file, ours, without=dealt_with)
@@ -171,29 +171,33 @@ class CsvFiles:
             return f"{rows_of(bad)} of its rows cannot be taken, so by agreement none is"
         return ""
 
-    async def _set_apart(self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part]) -> None:
+    async def _set_apart(
+        self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part], before: Mapping[int, Kept]
+    ) -> None:
         """Keep each bad part under its own name, to be corrected and replayed, and list it for a person."""
         for some in some_at_a_time(bad, REQUISITIONS_AT_ONCE):
+            new = [part for part in some if part.first not in before]
             kept = await self._journal.keep_many(
                 [
                     part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
                         update={"control_number": f"row {part.first}"}
                     )
-                    for part in some
+                    for part in new
                 ]
             )
+            messages = {**before, **{part.first: one.message for part, one in zip(new, kept, strict=True)}}
             moves = []
-            for part, result in zip(some, kept, strict=True):
+            for part in some:
+                message = messages[part.first]
                 fault = part.faults[0]
                 reason = f"row {fault.row}{f' {fault.column}' if fault.column else ''}: {fault.reason}"
                 where = {"number": f"row {part.first}", "facility": sender.facility, "supplier": sender.code}
                 owner = f" [owner: {sender.owner}]" if sender.owner else ""
                 kind = "catalogue_row" if file.feed.kind == "csv_catalogue" else "requisition_row"
-                await self._intake.listed(
-                    kind, result.message, f"{reason} [file: message {whole.id}]{owner}", None, "", **where
-                )
-                if result.message.state in ("received", "validated"):
-                    moves.append(Move(message=result.message.id, state="dead", reason=reason, owner=sender.owner))
+                said = f"{reason} [file: message {whole.id}]{owner}"
+                await self._intake.listed(kind, message, said, None, "", **where)
+                if message.state in ("received", "validated"):
+                    moves.append(Move(message=message.id, state="dead", reason=reason, owner=sender.owner))
             await self._journal.mark_many(moves)
         if bad:
             log.warning("rows set apart", message=whole.id, sender=sender.code, parts=len(bad), rows=rows_of(bad))

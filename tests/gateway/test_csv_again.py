@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from canonical.folders import FileStanding
 from canonical.senders import Mapping
 from gateway import csv_work
 from gateway.csv_work import OwnWork, working
-from tests.gateway.csv_house import CATALOGUE, REQUISITIONS, House
+from tests.gateway.csv_house import CATALOGUE, REQUISITIONS, WARD, House
 
 ITEMS = {"ITM-1001": "ITM-1", "ITM-1003": "ITM-3"}
 KNOWN = Mapping(sender="WARD-FILES", table="item", rows={**ITEMS, "ITM-1002": "ITM-2"})
@@ -123,3 +124,41 @@ async def test_signs_of_life_come_while_one_step_takes_long(monkeypatch: pytest.
     async with working(work, "m-1"):
         await asyncio.sleep(0.1)
     assert len(signs) > 2
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark", "character_set"), [("utf-16-le", codecs.BOM_UTF16_LE, ""), ("cp1252", b"", "cp1252")]
+)
+async def test_a_row_set_apart_is_given_back_in_its_senders_encoding_and_read_again_in_it(
+    encoding: str, mark: bytes, character_set: str
+) -> None:
+    house = House(WARD.changed(character_set=character_set))
+    house.tables = [KNOWN.changed(rows=ITEMS)]
+    text = REQUISITIONS.decode().replace("R-2,1,ITM-1002,1,BX,", "R-2,1,ITM-1002,1,BX,f\u00fcr Montag")
+    await house.taken(mark + text.encode(encoding), "requisitions")
+    (apart,) = house.of_kind("csv_requisitions_rows")
+    title, _, row, *_ = text.splitlines(keepends=True)
+    assert apart.data == mark + (title + row).encode(encoding)
+    house.tables = [KNOWN]
+    await house.intake.route(apart)
+    assert [asked.note for asked in house.started] == ["for Monday", "f\u00fcr Montag"]
+
+
+async def test_rows_in_an_unnamed_character_set_are_taken_once_it_is_named() -> None:
+    house = House(WARD)
+    await house.taken(REQUISITIONS.replace(b"for Monday", b"f\xfcr Montag"), "requisitions")
+    (apart,) = house.of_kind("csv_requisitions_rows")
+    assert apart.state == "dead" and b"f\xfcr Montag" in apart.data
+    house.rows = [WARD.changed(character_set="windows-1252")]
+    await house.intake.route(apart)
+    assert house.now(apart).state == "routed" and house.started[-1].note == "f\u00fcr Montag"
+
+
+async def test_a_file_taken_again_finds_the_rows_it_set_apart_however_they_were_written_then() -> None:
+    house = await half_taken()
+    (whole,), (apart,) = house.of_kind("csv_requisitions"), house.of_kind("csv_requisitions_rows")
+    house.journal.messages[apart.id] = apart.model_copy(
+        update={"data": apart.data + b"\r\n", "hash": "of a version before"}
+    )
+    await house.intake.route(whole)
+    assert len(house.of_kind("csv_requisitions_rows")) == 1 and open_entries(house) == 1
