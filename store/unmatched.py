@@ -17,7 +17,11 @@ from store.tables import messages
 
 Give = Callable[[Unmatched], Awaitable[None]]  # brings a document to its case, or raises
 
-SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict", "catalogue_row", "requisition_row")
+SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict")
+ROWS: Final = (
+    "catalogue_row",
+    "requisition_row",
+)  # where a row is a message of its own; one of an X12 file may still be bad
 BY_US: Final = "fascia"  # who decided, where nobody did: what was listed came right
 
 _SHOWN = [column for column in unmatched.c if column.name not in ("decided_by", "decided_why")]
@@ -39,7 +43,9 @@ async def settle_in(connection: AsyncConnection, names: Sequence[str], by: str, 
         found = set(await connection.scalars(asked)) - about
         about |= found
     waits = (unmatched.c.state == "open") | ((unmatched.c.state == "set_aside") & (unmatched.c.decided_by == BY_US))
-    of = unmatched.c.message.in_(about) & unmatched.c.kind.in_(SETTLED_BY_ROUTING) & waits
+    own = select(messages.c.id).where(messages.c.id.in_(about), messages.c.kind.like("csv\\_%\\_rows"))
+    whole = unmatched.c.message.in_(about) & unmatched.c.kind.in_(SETTLED_BY_ROUTING)
+    of = (whole | (unmatched.c.message.in_(own) & unmatched.c.kind.in_(ROWS))) & waits
     said = {"state": "set_aside", "decided_by": by, "decided_why": why}
     await connection.execute(update(unmatched).where(of).values(said))
 

@@ -21,7 +21,7 @@ from store.query_models import MessageQuery
 from store.register import StoredRegister
 from tests.gateway.csv_house import CATALOGUE
 from tests.gateway.fakes import FakeEngine
-from tests.gateway.rest_house import problem, wire
+from tests.gateway.rest_house import wire
 from tests.stack.full_disk import FullDisk, full_disk
 from workers.settings import Settings
 from workers.wiring import Wiring
@@ -72,11 +72,10 @@ async def door(engine: AsyncEngine, server: str, tmp_path: Path) -> AsyncIterato
 async def test_what_cannot_be_written_is_answered_503_and_taken_once_when_it_is_sent_again(
     door: Door, path: str
 ) -> None:
-    await door.client.get("/health")
     door.disk.full = True
     for _ in range(2):
         answer = await door.sends(path)
-        problem(answer, 503, "unavailable")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.headers["retry-after"] and "INSERT" not in answer.text
     assert door.disk.refused >= 1 and await door.kept() == 0
     door.disk.full = False

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import Actor
 from canonical.errors import FasciaError, Malformed
-from canonical.messages import Kept
+from canonical.messages import Kept, NewMessage
+from canonical.ports import Unmatched
 from canonical.replays import CONFLICT, NEW, UNREADABLE
 from canonical.senders import Mapping
 from cli.again import OurReplays
@@ -20,6 +21,7 @@ from store.authority import HOSPITAL
 from store.case_tables import unmatched
 from store.replays import StoredReplays
 from tests.gateway.csv_house import REQUISITIONS
+from tests.store.build import NOW
 from tests.store.test_files_taken import BAD, House, source
 from workers.loops.replay_jobs import ReplayJobs
 from workers.settings import Settings
@@ -177,3 +179,15 @@ async def test_a_corrected_requisition_whose_number_is_known_otherwise_is_a_conf
     assert done.state == "refused" and len(desk.temporal.started) == 1
     good = await desk.replays.correct(done.message, row.data.replace(b",one,", b",1,"), "now right", False)
     assert good.state == "routed" and (await desk.listed())["row 3"] == ("set_aside", "mito")
+
+
+async def test_a_bad_row_of_another_dialects_file_stays_listed_when_that_file_is_routed_again(desk: Desk) -> None:
+    kept = await desk.journal.keep(NewMessage(door="mailbox", data=b"ISA", partner="ALPINE", kind="x12"))
+    for kind in ("catalogue_row", "unreadable"):
+        row = Unmatched(
+            id=f"{kind}-x", kind=kind, number=f"LIN of {kind}", reason="bad", message=kept.message.id, at=NOW
+        )
+        await desk.cases.put_unmatched(row)
+    await desk.cases.settle_unmatched([kept.message.id], "routed")
+    listed = await desk.listed()
+    assert listed["LIN of catalogue_row"] == ("open", "") and listed["LIN of unreadable"] == ("set_aside", "fascia")

@@ -77,6 +77,7 @@ def _each_with_its_own(house: Watched, place: Path, taken: list[bytes]) -> None:
     assert set(own.values()) == set(taken)
     for name in archived.keys() - own.keys():
         assert name.removesuffix(".sha256").removesuffix(".done") in own, "what went with a file lies beside it"
+    assert len(taken) == 1 or summed(FIRST) in archived.values(), "a claim has all that lay beside its file"
     for name, data in own.items():
         assert archived.get(f"{name}.sha256", summed(data)) == summed(data), "and beside no other one"
     assert not [name for name in files if name.startswith(".claimed")]
@@ -102,6 +103,22 @@ async def test_a_file_exchanged_while_it_is_claimed_is_given_back_and_waits_for_
     left(place, "a.csv.sha256", summed(SECOND), 10)
     await house.rounds(1)
     assert [one.data for one in house.of_kind("csv_catalogue")] == [SECOND] and house.cases.unmatched == {}
+
+
+async def test_a_claimed_file_is_not_held_against_the_sum_claimed_for_the_one_it_took_the_place_of(place: Path) -> None:
+    house = watched(place, complete="rename", checksum="required")
+    (place / ".claimed").mkdir()
+    left(place, "a.csv.sha256", summed(FIRST), 20)
+    (place / "a.csv.sha256").rename(place / ".claimed" / f"a.csv.sha256~{len(FIRST)}-1234")
+    left(place, "a.csv", SECOND, 10)
+    (place / "a.csv").rename(place / ".claimed" / "a.csv")
+    await house.rounds(2)
+    assert lying(place) == {"a.csv": SECOND, f"refused/{DAY}/a.csv.sha256": summed(FIRST)} and house.names == []
+    (listed,) = house.cases.unmatched.values()
+    assert "exchanged" in listed.reason
+    left(place, "a.csv.sha256", summed(SECOND), 9)
+    await house.rounds(1)
+    assert [one.state for one in house.of_kind("csv_catalogue")] == ["routed"]
 
 
 async def test_what_a_process_of_the_version_before_claimed_is_taken_with_what_lies_beside_it(place: Path) -> None:
@@ -214,6 +231,20 @@ async def test_a_file_named_like_a_claim_of_ours_is_left_and_listed(place: Path)
     await house.rounds(2)
     (listed,) = house.cases.unmatched.values()
     assert "rename it" in listed.reason and sorted(lying(place)) == ["a.csv.sha256~12-34"]
+
+
+async def test_a_name_too_long_to_be_claimed_with_its_checksum_is_listed_and_keeps_no_other_waiting(
+    place: Path,
+) -> None:
+    house = watched(place, complete="rename")
+    long = f"{'x' * 240}.csv"
+    left(place, long, FIRST, 20)
+    left(place, f"{long}.sha256", summed(FIRST), 20)
+    left(place, "b.csv", SECOND, 10)
+    await house.rounds(3)
+    assert house.names == ["b.csv"] and {long, f"{long}.sha256"} <= lying(place).keys()
+    (listed,) = house.cases.unmatched.values()
+    assert "no name as long" in listed.reason and "xxx" not in listed.reason
 
 
 @pytest.fixture

@@ -128,12 +128,25 @@ class FolderWatch:
                 if with_what[0] not in waiting:
                     await self._alone(source, folder, claims, file, *with_what)
             elif _is_one(source, file.name) and await self._ready(source, folder, file, waiting):
-                claimed = await claims.claim(file, beside(source, file.name, waiting))
+                claimed = await self._claimed(source, claims, file, beside(source, file.name, waiting))
                 if claimed is None:
                     continue
                 self._seen.pop((source.code, file.name), None)
                 if not await self._take(source, folder, claims, claimed):
                     return
+
+    async def _claimed(
+        self, source: FileSource, claims: FolderClaims, file: FolderFile, there: Mapping[str, FolderFile]
+    ) -> Claim | None:
+        try:
+            return await claims.claim(file, there)
+        except Rejected as never:
+            if never.code != "data-invalid":
+                raise
+            await self._pass_over(
+                source, file, f"{never.message}: it is left where it is"
+            )  # and keeps no other waiting
+            return None
 
     async def _ready(
         self, source: FileSource, folder: Folder, file: FolderFile, waiting: Mapping[str, FolderFile]
