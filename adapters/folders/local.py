@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.folders import FileSource, FolderFile
+from canonical.mailboxes import UNFINISHED
 
 SYSTEM: Final = "files"
 MOST_OF_ONE_NAME: Final = 10_000
@@ -63,7 +64,8 @@ class LocalFolder:
                 data = file.read()
                 after = os.fstat(file.fileno())
             if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                raise Unavailable(f"a file of source {self._source.code} is still being written", system=SYSTEM)
+                why = f"a file of source {self._source.code} is still being written"
+                raise Unavailable(why, code=UNFINISHED, system=SYSTEM)
             return data
 
         return await self._done(read)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from canonical.errors import Unavailable
+from canonical.mailboxes import UNFINISHED
 from tests.adapters.folders.contract import left
 from tests.adapters.folders.test_sftp import source as sftp_source
 from tests.adapters.sftp_server import Server, sftp_server
@@ -151,6 +153,26 @@ async def test_a_checksum_that_comes_after_its_file_was_taken_goes_with_it_and_n
     left(place, "a.csv.sha256", summed(SECOND), 8)  # late once more, and no file after it
     await house.rounds(8)
     assert f"archive/{DAY}/a.csv.1.sha256.1" in lying(place) and house.cases.unmatched == {}
+
+
+async def test_a_file_still_written_beside_an_older_sum_waits_and_keeps_no_other_waiting(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = watched(place, complete="rename")
+    left(place, "a.csv.sha256", summed(FIRST), 20)
+    left(place, "a.csv", SECOND, 10)
+    left(place, "b.csv", CATALOGUE, 5)
+    folder = house.folder_for(house.sources[0])
+    read = folder.read
+
+    async def written(name: str, place: str = "") -> bytes:
+        if name == "a.csv":
+            raise Unavailable("it is still being written", code=UNFINISHED, system="files")
+        return await read(name, place)
+
+    monkeypatch.setattr(folder, "read", written)
+    await house.rounds(2)
+    assert house.names == ["b.csv"] and "a.csv" in lying(place)
 
 
 async def test_a_file_whose_own_checksum_never_comes_is_refused_after_a_time_and_not_taken_unchecked(

@@ -16,8 +16,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from canonical.errors import FasciaError, Rejected
-from canonical.folders import UNFINISHED, FileSource, Folder, FolderFile
+from canonical.errors import FasciaError, Rejected, Unavailable
+from canonical.folders import UNFINISHED as UNFINISHED_NAMES
+from canonical.folders import FileSource, Folder, FolderFile
+from canonical.mailboxes import UNFINISHED
 from gateway.csv_results import ENDING
 from gateway.folders import FolderDoor, said_digest
 from workers import telemetry
@@ -195,8 +197,13 @@ class FolderWatch:
             said = said_digest(await read_beside(folder, checksum.name) or b"")
             if said != last and checksum.modified >= file.modified:
                 return False
-            if hashlib.sha256(await read_beside(folder, file.name) or b"").hexdigest() == said:
-                return False
+            try:
+                if hashlib.sha256(await read_beside(folder, file.name) or b"").hexdigest() == said:
+                    return False
+            except Unavailable as away:
+                if away.code != UNFINISHED:
+                    raise
+                return True
         return self._waited(source, file.name, about) < source.companions_within
 
     async def _alone(
@@ -300,7 +307,7 @@ class FolderResults:
 
 def _is_one(source: FileSource, name: str) -> bool:
     """Whether it is a file of the source's: no result of ours, nothing that only goes with another, nothing unfinished."""
-    if name.endswith((*UNFINISHED, ENDING, CHECKSUM, source.marker)):
+    if name.endswith((*UNFINISHED_NAMES, ENDING, CHECKSUM, source.marker)):
         return False
     return fnmatchcase(name, source.pattern)
 
