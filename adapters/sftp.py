@@ -79,7 +79,7 @@ class SftpMailbox:
             if not await client.exists(source):
                 if await client.exists(posixpath.join(folder, name)):
                     return  # taken by an earlier try
-                raise Rejected(f"{name} is not in the mailbox", code="not-found", system=SYSTEM)
+                raise Rejected("the file is not in the mailbox", code="not-found", system=SYSTEM)
             was = self._read.get(name)
             if was is not None and await self._now(client, source) != was:
                 raise self._changed(name)

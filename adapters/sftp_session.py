@@ -101,13 +101,13 @@ class SftpSession:
         async with self.client() as client:
             before = await client.stat(path)
             if (before.size or 0) > largest:
-                raise Rejected(f"{name} is larger than {largest} bytes", code="data-invalid", system=system)
+                raise Rejected(f"it is larger than {largest} bytes", code="data-invalid", system=system)
             async with client.open(path, "rb") as file:
                 data = await file.read()
                 assert isinstance(data, bytes)
             after = await client.stat(path)
         if len(data) != (after.size or 0) or before.mtime != after.mtime:
-            raise Unavailable(f"{name} is still being written", code=UNFINISHED, system=system)
+            raise Unavailable(f"{self._address.who}: a file is still being written", code=UNFINISHED, system=system)
         return data, as_it_is(after)
 
     @asynccontextmanager

@@ -31,7 +31,9 @@ class FileSource(Canonical):
     ``claimed``, ``archive``, ``refused`` and ``results`` are folders in it. ``pattern``: which files are its own.
     ``complete`` says when a file is whole: its size and time stayed the same for ``stable_for`` seconds, a file of its name and
     ``marker`` stands beside it, or at once, since its sender writes under another name and renames. ``checksum``: a file of its
-    name and ``.sha256`` beside it is compared if it is there, or waited for. ``feed``: what its files are read as.
+    name and ``.sha256`` beside it is compared if it is there, or waited for. A file that waits for one of these longer than
+    ``companions_within`` seconds is listed for a person, and so is one of these whose file does not come. ``feed``: what its
+    files are read as.
     ``bad_rows``: said otherwise than in its sender's row. A file larger than ``largest`` bytes is left where it is.
     """
 
@@ -51,6 +53,7 @@ class FileSource(Canonical):
     stable_for: int = Field(default=10, ge=1, le=86_400)
     marker: str = Field(default=".done", pattern=r"^\.[A-Za-z0-9._-]{1,20}$")
     checksum: Literal["if there", "required"] = "if there"
+    companions_within: int = Field(default=3600, ge=1, le=604_800)
     claimed: FolderName = ".claimed"
     archive: FolderName = "archive"
     refused: FolderName = "refused"
@@ -112,10 +115,11 @@ class Folder(Protocol):
         """A file's bytes. Unavailable while it is still being written; Rejected ``not-found`` where there is none."""
         ...
 
-    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False) -> bool:
-        """Move a file in one step; False where it is not there (any more).
+    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False, under: str = "") -> str:
+        """Move a file in one step, ``under`` another name where one is given; gives the name it has there, empty where it is
+        not there (any more).
 
-        What lies there under its name stays, and this one gets a number; with ``exactly``, it is not moved then (False).
+        What lies there under its name stays, and this one gets a number; with ``exactly``, it is not moved then (empty).
         """
         ...
 
@@ -134,3 +138,10 @@ class Arrival(Canonical):
     id: str
     key: str
     hash: str
+
+
+class FileStanding(Canonical):
+    """How far the work on a file is: rows it has, and rows that are done."""
+
+    rows: int = 0
+    done: int = 0

@@ -41,6 +41,14 @@ class MessageFacts(Canonical):
     owner: str = ""
     note: str = ""
 
+    @property
+    def number(self) -> str:
+        """Its control number as lists, logs and reasons may show it: what its sender calls a file may name a patient, and is
+        shown with the message itself alone.
+        """
+        named = self.kind.startswith("csv_") and not self.kind.endswith("_rows")
+        return "" if named else self.control_number
+
 
 class Kept(MessageFacts):
     """A message as the journal holds it, with its bytes as they came."""

@@ -315,6 +315,10 @@ class Cases(Protocol):
         """List a document that has no open case."""
         ...
 
+    async def settle_unmatched(self, messages: Sequence[str], why: str) -> None:
+        """What was listed of messages that were taken after all waits for nobody any more."""
+        ...
+
 
 class Register(Protocol):
     """Master data, as of a day."""

@@ -28,10 +28,19 @@ class Difference(Canonical):
     now: str = ""
 
 
+class RowPreview(Canonical):
+    """What would come of a row of a file, or of the rows that are one thing, by the first of them."""
+
+    row: int
+    outcome: Outcome
+    detail: str = ""
+
+
 class Preview(Canonical):
     """What routing a message once more would do today; nothing was changed to find out.
 
     ``state`` and ``reason`` are what it has now, ``outcome`` and ``detail`` what would come of it, ``cases`` whom it concerns.
+    Of a file of rows, ``counts`` says how many rows come to what, and ``rows`` the first of those that are not done already.
     """
 
     message: str
@@ -45,6 +54,8 @@ class Preview(Canonical):
     detail: str = ""
     cases: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
+    counts: dict[str, int] = Field(default_factory=dict)
+    rows: tuple[RowPreview, ...] = ()
 
 
 class ReplayItem(Canonical):

@@ -18,8 +18,9 @@ from cli.exits import not_found, wrong_usage
 from cli.house import MessageFilter
 from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
-from gateway.corrections import corrected
+from gateway.corrections import corrected, corrected_row
 from gateway.fhir_judge import DOOR as FHIR_DOOR
+from gateway.registry import CSV_KINDS, CSV_PARTS
 from gateway.replay_rules import NotReplayed, refusal
 from store.acts import Act, StoredActs
 from store.query_models import MessageQuery
@@ -98,11 +99,12 @@ class OurReplays:
             raise NotReplayed(f"{message} is corrected already: correct its correction", hint=original.reason)
         if original.direction == "out" or original.state not in CORRECTABLE:
             raise NotReplayed(f"{message} is {original.state}: only what was not taken is corrected")
-        if not original.stream:
-            raise NotReplayed(
-                f"a message of kind {original.kind} that came by {original.door} is not corrected here",
-                hint="its sender sends it anew; a requisition is corrected on its case: fascia case correct",
-            )
+        if not original.stream and original.kind not in CSV_PARTS:
+            hint = "its sender sends it anew; a requisition is corrected on its case: fascia case correct"
+            if original.kind in CSV_KINDS:
+                hint = "its sender sends the file anew, or its bad rows are corrected one by one: fascia journal list --state dead"
+            what = f"a message of kind {original.kind} that came by {original.door}"
+            raise NotReplayed(f"{what} is not corrected here", hint=hint)
         new = await self._new(original, data)
         shown = Kept(
             **original.model_dump(exclude={"data", "state", "reason", "kind", "control_number", "case", "version_of"}),
@@ -146,6 +148,9 @@ class OurReplays:
             raise Malformed(
                 f"{original.sender or 'its sender'} is not in the register", path="sender", code="not-found"
             )
+        if original.kind in CSV_PARTS:
+            now = await reader.rows(original.model_copy(update={"data": data}), sender)
+            return corrected_row(original, data, await reader.rows(original, sender), now)
         return corrected(original, data, sender, reader.judged(data, sender))
 
     # ---- jobs -----------------------------------------------------------------------------------------------------------

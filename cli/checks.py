@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -14,14 +12,14 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from canonical.errors import FasciaError
-from canonical.folders import FileSource
 from canonical.messages import LEFT_IN_MAILBOX
+from cli.checks_senders import folders, senders
 from stack import doctor, questions
 from stack.doctor import Check, Finding, State
 from store import migrate
 from store.database import open_engine
 from workers.namespace import RETENTION, TABLE
-from workers.settings import SECRETS, Settings
+from workers.settings import Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
 MIGRATE = "fascia migrate"
@@ -200,45 +198,6 @@ async def channels(settings: Settings) -> Finding:
     return Finding("channels", "ok", "", f"{len(rows)} channels send, {waiting} messages wait")
 
 
-async def folders(settings: Settings) -> Finding:
-    """Every watched folder is there, can be read and written, and its sender is known; one over SFTP answers."""
-    if (await doctor.database(settings)).state != "ok":
-        return Finding("folders", "fail", "", "the register cannot be read", "see database")
-    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
-    try:
-        from store.register_reading import RegisterReading
-
-        register = RegisterReading(engine)
-        sources = [one for one in await register.file_sources() if one.active]
-        senders = {one.code for one in await register.senders() if one.active}
-    except FasciaError as error:
-        return Finding("folders", "fail", "", f"the register cannot be read: {error.message}", MIGRATE)
-    finally:
-        await engine.dispose()
-    ill = [f"{one.code}: sender {one.sender} is not active" for one in sources if one.sender not in senders]
-    for one in sources:
-        ill += [f"{one.code}: {trouble}" for trouble in [await folder_trouble(one, settings)] if trouble]
-    if ill:
-        return Finding(
-            "folders", "fail", "", "; ".join(ill), "mend it, or correct the file source's row (docs/files.md)"
-        )
-    return Finding("folders", "ok", "", f"{len(sources)} folders watched" if sources else "no folder is watched")
-
-
-async def folder_trouble(source: FileSource, settings: Settings) -> str:
-    """What keeps a source from being watched; empty: nothing."""
-    if source.kind == "sftp":
-        key = settings.home / SECRETS / source.key_file
-        if not key.is_file():
-            return f"our key {key} is not there"
-        words = await questions.first_words(source.host, source.port)
-        return "" if words.startswith("SSH-") else f"no SFTP server answers at {source.host}:{source.port}"
-    path = Path(source.path)
-    if not path.is_dir():
-        return f"{path} is no folder here"
-    return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"we may not read and write {path}"
-
-
 CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
@@ -249,5 +208,6 @@ CHECKS: Mapping[str, Check] = {
     "mllp": mllp,
     "workers": workers,
     "channels": channels,
+    "senders": senders,
     "folders": folders,
 }

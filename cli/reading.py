@@ -57,7 +57,8 @@ async def messages(wiring: Wiring, which: MessageFilter, limit: int) -> Sequence
         found = await wiring.queries.messages(query, after=after, limit=size)
         return found.messages, found.next
 
-    return [MessageRow.model_validate(row.model_dump()) for row in await _pages(page, limit)]
+    found = await _pages(page, limit)
+    return [MessageRow.model_validate(row.model_dump() | {"control_number": row.number}) for row in found]
 
 
 async def message(wiring: Wiring, name: str) -> MessageView | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from canonical.replays import OUTCOMES, UNREADABLE, Difference, Preview
+from canonical.replays import OUTCOMES, UNREADABLE, Difference, Preview, RowPreview
 from cli.command import Limit, command, noun
 from cli.exits import not_found, wrong_usage
 from cli.house import first, open_house
@@ -83,6 +83,7 @@ def previewed(out: Output, found: Sequence[Preview], more: bool, *, diff: bool) 
         yield shown
         if diff:
             for one in found:
+                yield from row_by_row(one.rows, one.message)
                 yield from differing(one.differences, one.message)
 
     out.rows(Preview, found, show, more=more)
@@ -125,6 +126,14 @@ def corrected(done: Corrected) -> Iterator[RenderableType]:
     yield from differing(told.differences, "")
     if done.dry_run and told.outcome == UNREADABLE:
         yield "nothing is better by that: mend the file, or load what its code means"
+
+
+def row_by_row(found: Sequence[RowPreview], of: str) -> Iterator[RenderableType]:
+    """What rows of a file would come to, one a line."""
+    if found:
+        yield f"\n{of}, by its rows"
+    for one in found:
+        yield f"  {one.row}  {one.outcome}{f': {one.detail}' if one.detail else ''}"
 
 
 def differing(found: Sequence[Difference], of: str) -> Iterator[RenderableType]:

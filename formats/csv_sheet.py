@@ -6,7 +6,6 @@ between them: ``H,<number>,<day>[,<rows>[,<control total>]]`` and ``T,<rows>[,<c
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from itertools import chain
 from typing import Final
 
 from canonical.errors import Malformed
-from formats.csv_text import Record, records
+from formats.csv_text import Record, encoded, records
 
 HEADER, TRAILER = "H", "T"
 MOST_COLUMNS: Final = 200
@@ -85,6 +84,12 @@ class Sheet:
         twice = sorted({name for name in given if given.count(name) > 1})
         if twice:
             raise _no_names(self.titles, f"the column {', '.join(twice)[:200]} stands in it twice")
+
+    def again(self, rows: Sequence[Record]) -> bytes:
+        """Some of its rows as a file of their own under the same column names, byte for byte as its sender wrote them."""
+        end = self.titles.end or "\r\n"
+        text = "".join(f"{one.text}{one.end or end}" for one in chain((self.titles,), rows))
+        return encoded(text, self._data, self._character_set)
 
     def rows(self) -> Iterator[Record]:
         """The rows, without the names over them and without header and trailer."""
@@ -185,9 +190,3 @@ def _cell(record: Record | None, at: int) -> str:
 
 def _no_names(record: Record, reason: str) -> Malformed:
     return Malformed(f"row {record.number}: {reason}", path=f"row {record.number}", code="data-invalid")
-
-
-def again(titles: Record, rows: Sequence[Record]) -> bytes:
-    """Some of a file's rows as a file of their own, under the same column names; it says that it is UTF-8."""
-    text = "".join(f"{one.text}\r\n" for one in chain((titles,), rows))
-    return (b"" if text.isascii() else codecs.BOM_UTF8) + text.encode("utf-8", "replace")

@@ -29,17 +29,22 @@ _BOMS: Final = (
 _BYTES_OF_ONE: Final = ("utf-16", "utf-32")  # several to a sign: one wrong byte spoils all that follow
 
 
+Line = tuple[str, str]  # its text, and what ended it
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row: its number as a spreadsheet shows it (the first is 1), its cells, and its text as it was sent.
+    """A row: its number as a spreadsheet shows it (the first is 1), its cells, and its text as it was sent, with what ended it.
 
-    ``fault`` says why it could not be cut into cells; there are none then, or only the first ones.
+    Bytes of another character set stand in ``text`` as surrogates, so that they can be given back. ``fault`` says why it could
+    not be cut into cells; there are none then, or only the first ones.
     """
 
     number: int
     cells: tuple[str, ...]
     text: str
     fault: str = ""
+    end: str = "\n"
 
     @property
     def empty(self) -> bool:
@@ -61,7 +66,7 @@ def records(data: bytes, *, separator: str = "", character_set: str = "") -> Ite
     number = 0
     while (line := lines.next()) is not None:
         number += 1
-        separator = separator or _most_frequent(line)
+        separator = separator or _most_frequent(line[0])
         found = _record(number, line, lines, separator, encoding)
         if not found.empty:
             yield found
@@ -86,50 +91,62 @@ def encoding_of(data: bytes, character_set: str = "") -> str:
     return encoding
 
 
+def encoded(text: str, data: bytes, character_set: str = "") -> bytes:
+    """Text of a file in that file's own encoding, with its byte order mark: as its sender would have written it alone."""
+    encoding = encoding_of(data, character_set)
+    mark = next((mark for mark, _ in _BOMS if data.startswith(mark)), b"")
+    named = {codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF8: "utf-8"}
+    named |= {codecs.BOM_UTF32_BE: "utf-32-be", codecs.BOM_UTF32_LE: "utf-32-le"}
+    errors = "strict" if encoding.startswith(_BYTES_OF_ONE) else "surrogateescape"
+    return mark + text.encode(named.get(mark, encoding), errors)
+
+
 class _Lines:
     """The lines of a file, whatever ends them; what was read too far can be given back."""
 
     def __init__(self, data: bytes, encoding: str) -> None:
         errors = "strict" if encoding.startswith(_BYTES_OF_ONE) else "surrogateescape"
-        self._text = io.TextIOWrapper(io.BytesIO(data), encoding=encoding, errors=errors, newline=None)
-        self._again: deque[str] = deque()
+        self._text = io.TextIOWrapper(io.BytesIO(data), encoding=encoding, errors=errors, newline="")
+        self._again: deque[Line] = deque()
         self._encoding = encoding
 
-    def next(self) -> str | None:
+    def next(self) -> Line | None:
         if self._again:
             return self._again.popleft()
         try:
             line = self._text.readline()
         except UnicodeError:
             raise Malformed(f"the text is not {self._encoding}", path="file", code="encoding") from None
-        return line.removesuffix("\n") if line else None
+        text = line.removesuffix("\n").removesuffix("\r")
+        return (text, line[len(text) :]) if line else None
 
-    def give_back(self, lines: Iterable[str]) -> None:
+    def give_back(self, lines: Iterable[Line]) -> None:
         self._again.extendleft(reversed(list(lines)))
 
 
-def _record(number: int, line: str, lines: _Lines, separator: str, encoding: str) -> Record:
-    text, cells, fault = line, tuple(line.split(separator)), ""
-    if '"' in line and len(line) <= LONGEST_ROW:
-        text, cells, fault = _quoted(line, lines, separator)
+def _record(number: int, line: Line, lines: _Lines, separator: str, encoding: str) -> Record:
+    (text, end), fault = line, ""
+    cells = tuple(text.split(separator))
+    if '"' in text and len(text) <= LONGEST_ROW:
+        text, end, cells, fault = _quoted(line, lines, separator)
     if len(text) > LONGEST_ROW:
-        return Record(number, cells[:1], text[:LONGEST_ROW], f"it is longer than {LONGEST_ROW} characters")
+        return Record(number, cells[:1], text[:LONGEST_ROW], f"it is longer than {LONGEST_ROW} characters", end)
     if not text.isascii() and any("\udc80" <= sign <= "\udcff" for sign in text):
-        return Record(number, _printable(cells), _shown(text), f"it has bytes that are not {encoding}")
+        return Record(number, _printable(cells), text, f"it has bytes that are not {encoding}", end)
     if "\x00" in text:
-        return Record(number, _printable(cells), text, "it has a NUL in it")
-    return Record(number, cells, text, fault)
+        return Record(number, _printable(cells), text, "it has a NUL in it", end)
+    return Record(number, cells, text, fault, end)
 
 
-def _quoted(line: str, lines: _Lines, separator: str) -> tuple[str, tuple[str, ...], str]:
+def _quoted(line: Line, lines: _Lines, separator: str) -> tuple[str, str, tuple[str, ...], str]:
     """A row with quotes in it, which may go on in the lines after it."""
     taken = [line]
 
     def feed() -> Iterator[str]:
-        yield line + "\n"
+        yield line[0] + "\n"
         while len(taken) < MOST_LINES and (more := lines.next()) is not None:
             taken.append(more)
-            yield more + "\n"
+            yield more[0] + "\n"
 
     try:
         cells = next(csv.reader(feed(), delimiter=separator, strict=True))
@@ -137,8 +154,9 @@ def _quoted(line: str, lines: _Lines, separator: str) -> tuple[str, tuple[str, .
         lines.give_back(taken[1:])  # the next rows are not spoilt by it
         ends = "end of data" in str(wrong)
         fault = "a quote in it does not end" if ends else f"its quotes are not as in CSV ({wrong})"
-        return line, tuple(line.split(separator)), fault
-    return "\n".join(taken), tuple(cells), ""
+        return *line, tuple(line[0].split(separator)), fault
+    whole = "".join(text + end for text, end in taken)
+    return whole[: len(whole) - len(taken[-1][1])], taken[-1][1], tuple(cells), ""
 
 
 def _printable(cells: Sequence[str]) -> tuple[str, ...]:

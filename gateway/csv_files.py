@@ -6,8 +6,7 @@ that was broken off anywhere is taken again from its beginning, and what was don
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
@@ -15,33 +14,28 @@ import structlog
 
 from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed, Rejected, Unavailable
-from canonical.messages import Kept, Move, NewMessage
+from canonical.folders import FileStanding
+from canonical.messages import Kept, Move
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
+from gateway.csv_answers import FileAnswers, Results
 from gateway.csv_parts import breathing, catalogue, part_of, result_of, some_at_a_time
 from gateway.csv_reading import CsvFile, Part, rows_of
-from gateway.csv_results import FileResult, TakenRequisition, faults_of, result_name
+from gateway.csv_results import TakenRequisition, faults_of
 from gateway.csv_rows import RowFault
+from gateway.csv_work import FileWork, OwnWork, Working, working
 from gateway.directory import SenderRegister
 from gateway.intake import REQUISITION, Intake
 from gateway.mapping import in_force
 from gateway.master_files import MasterFiles
 from gateway.registry import CSV_KINDS, csv_feed
 
-RESULT: Final = "csv_result"
 MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than was agreed, and refused whole
+DEALT_WITH: Final = ("routed", "corrected", "skipped")  # states of rows set apart that are nobody's work any more
 ENTRIES_AT_ONCE: Final = 2000
 REQUISITIONS_AT_ONCE: Final = 100
 
 log = structlog.get_logger(__name__)
-
-
-class Results(Protocol):
-    """Where senders look for what became of their files."""
-
-    async def put(self, source: str, name: str, data: bytes) -> None:
-        """Put a result where the file source's row says. Raises Unavailable, Rejected."""
-        ...
 
 
 class Terms(Protocol):
@@ -61,15 +55,16 @@ class CsvFiles:
         results: Results,
         terms: Terms | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        work: FileWork | None = None,
     ) -> None:
         self._intake = intake
         self._journal = intake.journal
         self._register = register
         self._master_files = master_files
-        self._results = results
+        self._answers = FileAnswers(intake.journal, results)
         self._terms = terms
+        self._work = work or OwnWork()
         self._clock = clock
-        self._under_way: set[str] = set()
         for kind, name in CSV_KINDS.items():
             feed = csv_feed(name)
             assert feed is not None
@@ -90,6 +85,10 @@ class CsvFiles:
             raise Rejected(f"nobody reads {kind}", code="configuration")
         return CsvFile(data, feed, sender, await self._mappings(sender))
 
+    async def standing(self, message: str) -> FileStanding | None:
+        """How far a file is that somebody works on."""
+        return await self._work.standing(message)
+
     async def sender(self, code: str) -> Sender | None:
         """A sender's row as it stands."""
         return next((one for one in await self._register.senders() if one.code == code), None)
@@ -103,15 +102,10 @@ class CsvFiles:
     # ---- a kept file, now or from the sweep ---------------------------------------------------------------------------
 
     async def _route(self, message: Kept) -> None:
-        if message.id in self._under_way:  # a large file may take longer than the sweep waits
-            raise Unavailable(f"message {message.id} is being taken already", system="store")
-        self._under_way.add(message.id)
-        try:
-            await self._routed(message)
-        finally:
-            self._under_way.discard(message.id)
+        async with working(self._work, message.id) as ours:  # a large file may take longer than the sweep waits
+            await self._routed(message, ours)
 
-    async def _routed(self, message: Kept) -> None:
+    async def _routed(self, message: Kept, ours: Working) -> None:
         whole = await self._journal.read(message.id)
         if whole is None:
             raise Unavailable(f"message {message.id} is not in the journal", system="store")
@@ -125,14 +119,36 @@ class CsvFiles:
         except (Malformed, Rejected) as wrong:
             await self._refused(whole, sender, wrong.message)
             return
+        await ours.step(rows=rows)
         bad = await self._bad(file)
         if reason := await self._refuses_all(bad, sender, whole):
             await self._refused(whole, sender, reason, rows, bad)
             return
-        await self._set_apart(whole, sender, file, bad)
-        said, taken, refused = await self._take(whole, sender, file)
+        before = await self._apart_before(whole)
+        await self._set_apart(whole, sender, file, bad, before)
+        await ours.step(done=rows_of(bad))
+        dealt_with = {row for row, one in before.items() if one.state in DEALT_WITH}
+        said, taken, refused = await self._take(whole, sender, file, ours, without=dealt_with)
         faults = (*faults_of(bad), *refused)
+        await self._taken_after_all(whole, before, {one.row for one in faults}, taken)
         await self._told(whole, sender, rows, faults, taken, said)
+
+    async def _apart_before(self, whole: Kept) -> dict[int, Kept]:
+        """What was set apart when this file was read before, by its first row."""
+        prefix = f"{whole.id}/rows/"
+        kept = await self._journal.kept_under(prefix)
+        return {int(row): one for one in kept if (row := one.key.removeprefix(prefix)).isdecimal()}
+
+    async def _taken_after_all(
+        self, whole: Kept, before: Mapping[int, Kept], bad: Container[int], taken: Sequence[TakenRequisition]
+    ) -> None:
+        """Rows that were set apart before and are taken with their file now wait for nobody any more."""
+        good = {row: one for row, one in before.items() if row not in bad and one.state not in DEALT_WITH}
+        cases = {one.row: one.case for one in taken}
+        why = f"taken with its file, message {whole.id}"
+        moves = [Move(message=one.id, state="routed", reason=why, case=cases.get(row, "")) for row, one in good.items()]
+        await self._journal.mark_many(moves)
+        await self._intake.settled([whole.id, *(one.id for one in good.values())], whole.reason or why)
 
     async def _bad(self, file: CsvFile) -> list[Part]:
         """What cannot be read, found before anything is taken."""
@@ -155,29 +171,33 @@ class CsvFiles:
             return f"{rows_of(bad)} of its rows cannot be taken, so by agreement none is"
         return ""
 
-    async def _set_apart(self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part]) -> None:
+    async def _set_apart(
+        self, whole: Kept, sender: Sender, file: CsvFile, bad: Sequence[Part], before: Mapping[int, Kept]
+    ) -> None:
         """Keep each bad part under its own name, to be corrected and replayed, and list it for a person."""
         for some in some_at_a_time(bad, REQUISITIONS_AT_ONCE):
+            new = [part for part in some if part.first not in before]
             kept = await self._journal.keep_many(
                 [
                     part_of(whole, file.feed.parts_kind, file.alone(part), f"rows/{part.first}", sender).model_copy(
-                        update={"control_number": f"{whole.control_number} row {part.first}"}
+                        update={"control_number": f"row {part.first}"}
                     )
-                    for part in some
+                    for part in new
                 ]
             )
+            messages = {**before, **{part.first: one.message for part, one in zip(new, kept, strict=True)}}
             moves = []
-            for part, result in zip(some, kept, strict=True):
+            for part in some:
+                message = messages[part.first]
                 fault = part.faults[0]
                 reason = f"row {fault.row}{f' {fault.column}' if fault.column else ''}: {fault.reason}"
                 where = {"number": f"row {part.first}", "facility": sender.facility, "supplier": sender.code}
                 owner = f" [owner: {sender.owner}]" if sender.owner else ""
                 kind = "catalogue_row" if file.feed.kind == "csv_catalogue" else "requisition_row"
-                await self._intake.listed(
-                    kind, result.message, f"{whole.control_number} {reason}{owner}", None, "", **where
-                )
-                if result.message.state in ("received", "validated"):
-                    moves.append(Move(message=result.message.id, state="dead", reason=reason))
+                said = f"{reason} [file: message {whole.id}]{owner}"
+                await self._intake.listed(kind, message, said, None, "", **where)
+                if message.state in ("received", "validated"):
+                    moves.append(Move(message=message.id, state="dead", reason=reason, owner=sender.owner))
             await self._journal.mark_many(moves)
         if bad:
             log.warning("rows set apart", message=whole.id, sender=sender.code, parts=len(bad), rows=rows_of(bad))
@@ -197,14 +217,19 @@ class CsvFiles:
         if refused:
             raise Rejected(refused[0].reason)
         case = taken[0].case if len(taken) == 1 else ""
+        stands = await self._journal.read(message.id) or message  # its reason says who asked for it
         await self._journal.mark(message.id, "routed", reason=said, case=case)
+        await self._intake.settled([message.id, message.version_of], stands.reason or "its rows are taken")
 
     # ---- what can be read ---------------------------------------------------------------------------------------------
 
     async def _take(
-        self, whole: Kept, sender: Sender, file: CsvFile
+        self, whole: Kept, sender: Sender, file: CsvFile, ours: Working | None = None, without: Container[int] = ()
     ) -> tuple[str, list[TakenRequisition], list[RowFault]]:
-        """Take every good part; gives what is to be said of catalogues, the requisitions begun and those refused."""
+        """Take every good part; gives what is to be said of catalogues, the requisitions begun and those refused.
+
+        ``without``: parts by their first row that somebody dealt with already.
+        """
         entries: list[CatalogueEntry] = []
         asked: list[tuple[Part, Requisition]] = []
         taken: list[TakenRequisition] = []
@@ -216,13 +241,19 @@ class CsvFiles:
             report = await self._master_files.compared(whole, catalogue(file, sender, entries))
             differ, compared = differ + len(report.differ), compared + report.compared
             unknown += report.unknown
+            if ours is not None:
+                await ours.step(done=len(entries))
             entries.clear()
 
         async def begin() -> None:
             await self._begin(whole, sender, asked, taken, refused)
+            if ours is not None:
+                await ours.step(done=rows_of([part for part, _ in asked]))
             asked.clear()
 
         async for part in breathing(file.parts()):
+            if part.first in without:
+                continue
             if isinstance(part.noun, CatalogueEntry):
                 entries.append(part.noun)
                 if len(entries) == ENTRIES_AT_ONCE:
@@ -276,12 +307,12 @@ class CsvFiles:
         """Nothing of it is taken: it is listed for a person, and its sender told why."""
         owner = f" [owner: {sender.owner}]" if sender.owner else ""
         first = f"; the first: row {bad[0].faults[0].row} {bad[0].faults[0].reason}" if bad else ""
-        about = {"number": whole.control_number, "facility": sender.facility, "supplier": sender.code}
+        about = {"number": "file", "facility": sender.facility, "supplier": sender.code}
         await self._intake.listed("unreadable", whole, f"{reason}{first}{owner}", None, "", **about)
         result = result_of(whole, "refused", reason).model_copy(
             update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD]}
         )
-        await self._answer(whole, result)
+        await self._answers.tell(whole, result)
         await self._journal.mark(whole.id, "refused", reason=f"{reason}{first}")
 
     async def _told(
@@ -303,32 +334,10 @@ class CsvFiles:
                 "requisitions": tuple(sorted(taken, key=lambda one: one.row)),
             }
         )
-        await self._answer(whole, result)
+        await self._answers.tell(whole, result)
         case = taken[0].case if len(taken) == 1 else ""
         await self._journal.mark(whole.id, "routed", reason="; ".join(filter(None, (result.said(), said))), case=case)
         log.info("file taken", message=whole.id, sender=sender.code, kind=whole.kind, rows=rows, refused=out)
-
-    async def _answer(self, whole: Kept, result: FileResult) -> None:
-        """Keep the result, then put it where its sender looks. What was told once is told again in the same words, until the
-        file is replayed: then its sender hears what became of it by that.
-        """
-        data = result.as_csv() if whole.channel else result.model_dump_json(exclude_defaults=True).encode()
-        name = result_name(whole.control_number)
-        key = f"{whole.id}/result" + (f"/{hashlib.sha256(data).hexdigest()[:16]}" if whole.answer else "")
-        new = NewMessage(direction="out", door=whole.door, data=data, sender=whole.sender, kind=RESULT)
-        about = {"control_number": name, "key": key, "channel": whole.channel, "trace": whole.trace}
-        kept = await self._journal.keep(new.model_copy(update=about))
-        answer = kept.first if kept.outcome == "conflict" and kept.first is not None else kept.message
-        state, reason = "sent", ""
-        if whole.channel:
-            stored = await self._journal.read(answer.id)
-            try:
-                await self._results.put(whole.channel, name, stored.data if stored else data)
-            except Rejected as never:  # the file is taken all the same; a person looks why its sender cannot be told
-                state, reason = "dead", never.message
-                log.error("result cannot be put", alert=True, source=whole.channel, problem=never.message)
-        await self._journal.mark(answer.id, state, reason=reason)
-        await self._journal.answered(whole.id, answer.id)
 
     async def refuse(self, message: Kept, sender: Sender, reason: str) -> None:
         """Nothing of a kept file is taken, for a reason its door found; the same again is harmless."""
@@ -339,10 +348,4 @@ class CsvFiles:
 
     async def told_again(self, message: Kept) -> None:
         """Put the result of a file that came a second time where its sender looks, as it was."""
-        answer = await self._journal.read(message.answer) if message.answer else None
-        if answer is None or not message.channel:
-            return
-        try:
-            await self._results.put(message.channel, answer.control_number, answer.data)
-        except Rejected as never:
-            log.error("result cannot be put", alert=True, source=message.channel, problem=never.message)
+        await self._answers.again(message)

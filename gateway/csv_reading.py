@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from canonical.base import Canonical
 from canonical.errors import Malformed
 from canonical.senders import Mappings, Sender
-from formats.csv_sheet import Sheet, again
+from formats.csv_sheet import Sheet
 from formats.csv_text import Record
 from gateway.csv_rows import CsvFeed, Row, RowFault, fault_of
 from gateway.mapping import Tongue
@@ -73,7 +73,14 @@ class CsvFile:
 
     def alone(self, part: Part) -> bytes:
         """The rows of a part as a file of their own."""
-        return again(self.sheet.titles, part.rows)
+        return self.sheet.again(part.rows)
+
+    def cells(self, part: Part) -> Iterator[tuple[str, str]]:
+        """What each cell of a part says, by its row in the file and our name of its column."""
+        for record in part.rows:
+            for place, cell in enumerate(record.cells):
+                name = self.sheet.names[place] if place < len(self.sheet.names) else ""
+                yield f"row {record.number} {name or f'cell {place + 1}'}", cell.strip()
 
     def _groups(self) -> Iterator[Part]:
         """Rows with the same name go together, wherever they stand; one without a name is alone."""

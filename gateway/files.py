@@ -89,7 +89,7 @@ class FilesDoor:
             await self._dead(data, f"unexpected {type(bug).__name__} while reading", partner, trace)
             return
         if len(interchanges) > 1:
-            await self._keep_whole(name, data, len(interchanges), about)
+            await self._keep_whole(data, len(interchanges), about)
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
 
@@ -107,9 +107,9 @@ class FilesDoor:
         message = await self._whole(notice, X12, {"partner": partner.code, "sender": partner.id})
         if message.state == "dead":
             return
-        said = f"{reason}: {name} is left in the mailbox of {partner.code}"
+        said = f"{reason}: it is left in the mailbox of {partner.code}, its message says which file"
         log.error("file left in the mailbox", alert=True, partner=partner.code, size=size, reason=reason)
-        await self._intake.listed(LEFT_IN_MAILBOX, message, said, number=name, facility=partner.facility or "")
+        await self._intake.listed(LEFT_IN_MAILBOX, message, said, number="file", facility=partner.facility or "")
         await self._journal.mark(message.id, "dead", reason=said)
 
     async def _dead(self, data: bytes, reason: str, partner: Partner, trace: str = "") -> None:
@@ -121,9 +121,9 @@ class FilesDoor:
         key = f"file/{about['partner']}/{hashlib.sha256(data).hexdigest()}"
         return (await self._journal.keep(NewMessage(door=DOOR, kind=kind, data=data, key=key, **about))).message
 
-    async def _keep_whole(self, name: str, data: bytes, parts: int, about: dict[str, str]) -> None:
+    async def _keep_whole(self, data: bytes, parts: int, about: dict[str, str]) -> None:
         whole = await self._whole(data, FILE, about)
-        await self._journal.mark(whole.id, "routed", reason=f"{name} holds {parts} interchanges, kept one by one")
+        await self._journal.mark(whole.id, "routed", reason=f"it holds {parts} interchanges, kept one by one")
 
     async def _interchange(self, interchange: x12.Interchange, data: bytes, about: dict[str, str]) -> None:
         result = await self._journal.keep(

@@ -21,6 +21,7 @@ from gateway.intake import Intake
 from gateway.registry import csv_feed
 
 DOOR: Final = "files"
+SPOILT: Final = "its .sha256 file says another sum"  # how the reason of such a file begins
 Outcome = Literal["archive", "refused", "waits"]
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,11 @@ class FolderDoor:
         if csv_feed(source.feed, sender.code) is None:
             raise Rejected(f"file source {source.code}: nobody reads files of {source.feed}", code="configuration")
         return sender
+
+    async def last(self, source: FileSource, name: str) -> str:
+        """The SHA-256 of the last file of this name from a source, in hex; empty where there was none."""
+        found = await self._arrivals.last(source.sender, source.code, name)
+        return found.hash if found is not None else ""
 
     async def accept(
         self, source: FileSource, name: str, data: bytes, *, checksum: bytes | None = None, trace: str = ""
@@ -112,13 +118,13 @@ class FolderDoor:
             trace=trace,
             priority=sender.priority,
             remember=timedelta(days=sender.duplicates_for),
-            refused="its .sha256 file says another sum: it was spoilt on its way" if spoilt else "",
+            refused=f"{SPOILT}: it was spoilt on its way" if spoilt else "",
         )
         return (await self._journal.keep(new)).message
 
     async def unread(self, source: FileSource, name: str, size: int, why: str) -> None:
         """List a file nobody can take in: a person is told which, where it lies and why; once for a file."""
-        reason = f"{name} of file source {source.code}: {why}"
+        reason = f"a file of source {source.code} (its message says which): {why}"
         notice = f"{name} ({size} bytes)".encode()
         key = f"file/{source.code}/{hashlib.sha256(notice).hexdigest()}/unread"
         new = NewMessage(door=DOOR, data=notice, sender=source.sender, kind="file_notice", key=key, channel=source.code)

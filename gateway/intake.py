@@ -7,7 +7,7 @@ A door keeps a message and acknowledges it; from then on it is ours. What cannot
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -150,6 +150,10 @@ class Intake:
         )
         await self._cases.put_unmatched(row)
         log.warning("document unmatched", kind=kind, message=message.id, reason=reason, unmatched=row.id)
+
+    async def settled(self, messages: Sequence[str], why: str) -> None:
+        """What was listed of messages that were taken after all waits for nobody any more."""
+        await self._cases.settle_unmatched(messages, why)
 
     # ---- requisitions -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Protocol
 
 from canonical.base import Canonical, content_hash, read_strictly
@@ -18,13 +19,16 @@ from canonical.messages import Kept
 from canonical.parties import Partner
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
+from canonical.senders import Sender
 from formats import x12
 from gateway.acknowledgements import is_ours
 from gateway.csv_parts import catalogue
+from gateway.csv_reading import CsvFile
 from gateway.files import X12
 from gateway.intake import REQUISITION
+from gateway.preview_files import FilePreview, Foretold, Register, foretell
 from gateway.reading import Reader
-from gateway.registry import CSV_PARTS, read_x12
+from gateway.registry import CSV_KINDS, CSV_PARTS, read_x12
 from gateway.replay_rules import conflicts, refusal
 
 
@@ -43,7 +47,7 @@ class Held(Protocol):
     def state(self) -> str: ...
 
 
-class Foresight(Protocol):
+class Foresight(Register, Protocol):
     """What our store says without changing anything."""
 
     async def held(self, names: Sequence[str]) -> Mapping[str, Held]: ...
@@ -60,6 +64,12 @@ class Orders(Protocol):
 
 
 PartnerFor = Callable[[str], Awaitable[Partner | None]]
+BadRows = Callable[[str], Awaitable[str | None]]
+"""What a file source says of bad rows, where it says anything."""
+
+
+async def _nothing_said(source: str) -> str | None:
+    return None
 
 
 @dataclass
@@ -74,6 +84,8 @@ class _Read:
     facility: str = ""
     said: list[tuple[Outcome, str]] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    sheet: tuple[CsvFile, Sender] | None = None
+    file: FilePreview | None = None
 
 
 class Previewer:
@@ -87,6 +99,7 @@ class Previewer:
         partner: PartnerFor,
         routes: Callable[[str], bool],
         *,
+        bad_rows: BadRows = _nothing_said,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reader = reader
@@ -94,6 +107,7 @@ class Previewer:
         self._orders = orders
         self._partner = partner
         self._routes = routes
+        self._bad_rows = bad_rows
         self._clock = clock
         self._begun: dict[str, tuple[str, str]] = {}  # case -> hash and message, of those before in the list
 
@@ -112,6 +126,9 @@ class Previewer:
         (told,) = await self.preview([corrected])
         before = await self._read(original.model_copy(update={"state": "dead", "reason": ""}), set())
         after = await self._read(corrected, set())
+        if original.kind in CSV_PARTS:  # which cell was mended is seen, also where the row could not be read before
+            cells = await self._cells(original, corrected)
+            return told.model_copy(update={"differences": (*cells, *told.differences)})
         if not before.nouns:
             return told
         return told.model_copy(update={"differences": _between(before.nouns, after.nouns)})
@@ -133,6 +150,8 @@ class Previewer:
                 return await self._x12(message)
             if message.kind in CSV_PARTS:
                 return await self._rows(message)
+            if message.kind in CSV_KINDS:
+                return await self._file(message)
         except (Unavailable, Throttled):
             raise
         except (Malformed, Rejected) as wrong:
@@ -171,6 +190,27 @@ class Previewer:
             nouns = (catalogue(file, sender, entries),)
         return _Read(message, nouns, facility=sender.facility)
 
+    async def _file(self, message: Kept) -> _Read:
+        """A CSV file; what its rows come to is judged in its turn."""
+        sender = await self._reader.sender(message.sender)
+        if sender is None:
+            return _Read(message, wrong="its sender is not in the register")
+        file = await self._reader.rows(message, sender)
+        file.check()
+        return _Read(message, sheet=(file, sender))
+
+    async def _cells(self, was: Kept, now: Kept) -> list[Difference]:
+        """Which cells of a row say otherwise."""
+        sender = await self._reader.sender(was.sender)
+        if sender is None:
+            return []
+        before, after = [
+            {place: cell for part in file.parts() for place, cell in file.cells(part)}
+            for file in [await self._reader.rows(one, sender) for one in (was, now)]
+        ]
+        pairs = [(place, before.get(place, ""), after.get(place, "")) for place in dict.fromkeys([*before, *after])]
+        return [Difference(path=place, was=old, now=new) for place, old, new in pairs if old != new]
+
     async def _x12(self, message: Kept) -> _Read:
         """An interchange of a partner's: the documents in it, and which of them their cases have."""
         brought = await self._foresight.brought(message.id)
@@ -207,6 +247,14 @@ class Previewer:
         try:
             for noun in one.nouns:
                 await self._judge(one, noun, held)
+            if one.sheet is not None:
+                file, sender = one.sheet
+                terms = await self._bad_rows(one.message.channel) if one.message.channel else None
+                refuse_all = (terms or sender.bad_rows) == "refuse all"
+                today, judge = self._clock().date(), partial(self._foretold, one.message)
+                one.file = await foretell(
+                    file, one.message.id, sender, self._foresight, judge, today, refuse_all=refuse_all
+                )
         except (Unavailable, Throttled):
             raise
         except Exception as bug:
@@ -225,6 +273,15 @@ class Previewer:
             )
         else:
             one.said.append((NEW, f"a {type(noun).__name__}"))
+
+    async def _foretold(self, message: Kept, nouns: Sequence[Requisition]) -> list[Foretold]:
+        held = await self._foresight.held([noun.case_id for noun in nouns])
+        found: list[Foretold] = []
+        for noun in nouns:
+            one = _Read(message)
+            await self._requisition(one, noun, held.get(noun.case_id))
+            found.append((*one.said[-1], one.differences))
+        return found
 
     async def _requisition(self, one: _Read, noun: Requisition, held: Held | None) -> None:
         case, content = noun.case_id, content_hash(noun)
@@ -278,18 +335,21 @@ def _told(one: _Read) -> Preview:
     outcome, detail = _outcome(one)
     kept = one.message
     cases = [noun.case_id for noun in one.nouns if isinstance(noun, Requisition)]
+    of_file = one.file if one.file is not None and not one.wrong else FilePreview()
     return Preview(
         message=kept.id,
         kind=kept.kind,
         sender=kept.sender or kept.partner,
-        control_number=kept.control_number,
+        control_number=kept.number,
         state=kept.state,
         reason=kept.reason,
         owner=kept.owner,
         outcome=outcome,
         detail=detail,
-        cases=tuple(dict.fromkeys(filter(None, [*cases, kept.case]))),
-        differences=tuple(one.differences),
+        cases=tuple(dict.fromkeys(filter(None, [*cases, *of_file.cases, kept.case]))),
+        differences=(*one.differences, *of_file.differences),
+        counts=dict(of_file.counts),
+        rows=tuple(of_file.rows),
     )
 
 
@@ -299,6 +359,8 @@ def _outcome(one: _Read) -> tuple[Outcome, str]:
         return (CONFLICT if conflicts(one.message) else NOT_REPLAYED), one.stays
     if one.wrong:
         return UNREADABLE, one.wrong
+    if one.file is not None:
+        return one.file.outcome, one.file.detail()
     if one.nobody:
         routed = one.message.state == "routed"
         return (DONE if routed else NEW), "kept; nothing in it is for us" + (

@@ -70,7 +70,7 @@ class Reader:
         return reading(mended, self._directory.mappings(sender.code))
 
     async def rows(self, message: Kept, sender: Sender) -> CsvFile:
-        """Rows of a CSV file that were set apart, by the register as it is now.
+        """A CSV file, or rows of one that were set apart, by the register as it is now.
 
         Raises:
             Malformed: they cannot be read at all.
@@ -78,8 +78,8 @@ class Reader:
         """
         await self._looked_again()
         mended = self._directory.sender(sender.code) or sender
-        feed = registry.csv_feed(registry.CSV_PARTS[message.kind], sender.code)
-        assert feed is not None  # it was set apart by one
+        feed = registry.csv_feed((registry.CSV_KINDS | registry.CSV_PARTS)[message.kind], sender.code)
+        assert feed is not None  # it was taken by one
         if not mended.takes(feed.kind):
             raise Rejected(f"{feed.kind} is not in the scope of sender {sender.code}", code="not-allowed")
         return CsvFile(message.data, feed, mended, self._directory.mappings(sender.code))

@@ -8,6 +8,7 @@ from canonical.errors import FasciaError, Rejected
 from canonical.messages import CONFLICT, Kept
 from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.files import FILE
+from gateway.folders import SPOILT
 from gateway.hl7_door import BATCH
 from gateway.rest_decisions import DECISION
 
@@ -52,6 +53,9 @@ def _never(kept: Kept) -> NotReplayed | None:
         return NotReplayed(f"{kept.id} was corrected: replay its correction", hint=kept.reason)
     if kept.reason.startswith("not-allowed"):
         return NotReplayed(f"its sender may not ask for this: {kept.reason}", code="not-allowed")
+    if kept.reason.startswith(SPOILT):
+        hint = "its sender sends it again, whole"
+        return NotReplayed("its bytes were spoilt on their way, so it is never read", hint=hint)
     if conflicts(kept):
         return NotReplayed(f"{kept.id} is not routed again: {kept.reason}", code="conflict")
     return None

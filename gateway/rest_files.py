@@ -66,7 +66,8 @@ class FileView(BaseModel):
     reason: str = ""
     at: datetime
     sha256: str
-    rows: int = 0
+    rows: int = Field(default=0, description="how many it has; while it is `kept`, as soon as somebody works on it")
+    done: int = Field(default=0, description="while it is `kept`: rows that were looked at and taken or refused so far")
     taken: int = 0
     refused: int = 0
     faults: tuple[RowFault, ...] = Field(default=(), description="each row that was not taken: number, column, reason")
@@ -137,6 +138,8 @@ async def look(message: Annotated[str, Path(max_length=80)], who: Who, behind: B
         told = read_strictly(FileResult, answer.data, allow_unknown=True)
         shown = told.model_dump(include={"reason", "rows", "taken", "refused", "faults", "requisitions"})
         return FileView(**about, status=told.state, **shown)
+    if kept.state in ("received", "validated") and (far := await _files(behind).standing(kept.id)) is not None:
+        about |= {"rows": far.rows, "done": far.done}
     ended = {"routed": "taken", "refused": "refused", "dead": "refused"}
     return FileView.model_validate(about | {"status": ended.get(kept.state, "kept"), "reason": kept.reason})
 

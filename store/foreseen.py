@@ -15,10 +15,10 @@ from canonical.messages import Kept
 from canonical.replays import Difference
 from store.case_tables import cases, documents
 from store.database import transaction
-from store.drift import StoredDrift
+from store.drift import DriftRow, StoredDrift
 from store.kept import KEPT, kept
 from store.register import StoredRegister
-from store.tables import claims, messages
+from store.tables import claims, message_keys, messages
 
 
 class Held(Canonical):
@@ -91,7 +91,30 @@ class StoredForesight:
     async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]:
         """How much a master file compares, and what of it would be listed that is not listed yet."""
         report = await self._drift.compare(file, message, as_of, dry_run=True)
-        news = [one for one in report.differ if one.changed_at == one.seen_at and one.state == "open"]
-        return report.compared, [
-            Difference(path=f"{one.kind} {one.code} {one.field}", was=one.ours, now=one.theirs) for one in news
-        ]
+        return report.compared, [_difference(one) for one in report.differ if _is_news(one)]
+
+    async def drifts_by_row(self, file: MasterFile, message: str, as_of: date) -> Mapping[str, Sequence[Difference]]:
+        """What of a master file would be listed that is not listed yet, by the path of its entry."""
+        report = await self._drift.compare(file, message, as_of, dry_run=True)
+        found: dict[str, list[Difference]] = {}
+        for one in report.differ:
+            if _is_news(one):
+                found.setdefault(one.path, []).append(_difference(one))
+        return found
+
+    async def apart(self, message: str) -> Mapping[int, str]:
+        """Rows of a file that were set apart before, by the first of each, and their states."""
+        prefix = f"{message}/rows/"
+        named = message_keys.c.key.startswith(prefix, autoescape=True) & (message_keys.c.direction == "in")
+        asked = select(message_keys.c.key, messages.c.state).join(messages, messages.c.id == message_keys.c.message)
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(asked.where(named))).all()
+        return {int(row): one.state for one in rows if (row := one.key.removeprefix(prefix)).isdecimal()}
+
+
+def _is_news(one: DriftRow) -> bool:
+    return one.changed_at == one.seen_at and one.state == "open"
+
+
+def _difference(one: DriftRow) -> Difference:
+    return Difference(path=f"{one.kind} {one.code} {one.field}", was=one.ours, now=one.theirs)

@@ -356,4 +356,16 @@ allowances = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# Which process works on which file of rows (store/file_work.py).
+file_work = Table(
+    "file_work",
+    metadata,
+    Column("message", Words, primary_key=True),
+    words("owner"),
+    moment("at"),
+    Column("rows", Integer, nullable=False, server_default=text("0")),
+    Column("done", Integer, nullable=False, server_default=text("0")),
+    prefixes=["UNLOGGED"],
+)
+
 marks = Table("marks", metadata, Column("name", Words, primary_key=True), moment("at"))

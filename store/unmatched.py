@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -12,8 +13,16 @@ from canonical.errors import Rejected
 from canonical.ports import Unmatched
 from store.case_tables import unmatched
 from store.database import transaction
+from store.tables import messages
 
 Give = Callable[[Unmatched], Awaitable[None]]  # brings a document to its case, or raises
+
+SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict")
+ROWS: Final = (
+    "catalogue_row",
+    "requisition_row",
+)  # where a row is a message of its own; one of an X12 file may still be bad
+BY_US: Final = "fascia"  # who decided, where nobody did: what was listed came right
 
 _SHOWN = [column for column in unmatched.c if column.name not in ("decided_by", "decided_why")]
 
@@ -21,6 +30,24 @@ _SHOWN = [column for column in unmatched.c if column.name not in ("decided_by", 
 async def put_in(connection: AsyncConnection, document: Unmatched) -> None:
     """List a document in a transaction of the caller's; one that is listed already stays as it is."""
     await connection.execute(upsert(unmatched).values(document.model_dump()).on_conflict_do_nothing())
+
+
+async def settle_in(connection: AsyncConnection, names: Sequence[str], by: str, why: str) -> None:
+    """Set aside what waits for a person about these messages, or those they correct: it came right, or somebody decided it.
+
+    What we have set aside ourselves a person may still put a name to.
+    """
+    about = found = {name for name in names if name}
+    while found:
+        asked = select(messages.c.version_of).where(messages.c.id.in_(found), messages.c.version_of != "")
+        found = set(await connection.scalars(asked)) - about
+        about |= found
+    waits = (unmatched.c.state == "open") | ((unmatched.c.state == "set_aside") & (unmatched.c.decided_by == BY_US))
+    own = select(messages.c.id).where(messages.c.id.in_(about), messages.c.kind.like("csv\\_%\\_rows"))
+    whole = unmatched.c.message.in_(about) & unmatched.c.kind.in_(SETTLED_BY_ROUTING)
+    of = (whole | (unmatched.c.message.in_(own) & unmatched.c.kind.in_(ROWS))) & waits
+    said = {"state": "set_aside", "decided_by": by, "decided_why": why}
+    await connection.execute(update(unmatched).where(of).values(said))
 
 
 class StoredUnmatched:
@@ -33,6 +60,11 @@ class StoredUnmatched:
         """List a document that has no open case."""
         async with transaction(self._engine) as connection:
             await put_in(connection, document)
+
+    async def settle_unmatched(self, messages: Sequence[str], why: str) -> None:
+        """What was listed of messages that were taken after all waits for nobody any more."""
+        async with transaction(self._engine) as connection:
+            await settle_in(connection, messages, BY_US, why)
 
     async def unmatched(self, state: str = "open", *, facility: str = "", limit: int = 100) -> Sequence[Unmatched]:
         """The documents that wait for a person, oldest first; ``state`` empty for all of them."""

@@ -140,7 +140,10 @@ class Replayer:
         await self._intake.route(message)
         after = await self._journal.read(message.id) or message
         state = after.state
-        if message.state == "dead" and state == "refused":  # nobody could be told before, and nobody was told now
+        unread = _new_version(message) and told.outcome == UNREADABLE
+        if state == "refused" and (
+            message.state == "dead" or unread
+        ):  # nobody could be told before, and nobody was told now
             await self._journal.mark(message.id, "dead", reason=after.reason)
             state = "dead"
         detail = AWAY if state in WAITING else after.reason

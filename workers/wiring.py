@@ -48,6 +48,7 @@ from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.database import open_engine
 from store.drift import StoredDrift
+from store.file_work import StoredFileWork
 from store.foreseen import StoredForesight
 from store.journal import StoredJournal
 from store.keys import StoredKeys
@@ -171,12 +172,13 @@ class Wiring:
     def csv_files(self) -> CsvFiles:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results)
+        work = StoredFileWork(self.database)
+        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work)
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
         door = FolderDoor(self.intake, self.csv_files, StoredArrivals(self.database))
-        return FolderWatch(self.register, self.folder_for, door, turn)
+        return FolderWatch(self.register, self.folder_for, door, turn, looked=self.marks.beat)
 
     def corridor(self) -> Intake:
         """The corridor with the way on of every door's messages, as the routing sweep and a replay need it."""
@@ -211,6 +213,7 @@ class Wiring:
             self.cases,
             self.register.partner,
             self.corridor().routes,
+            bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
         )
 
     def replayer(self) -> Replayer:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from canonical.errors import FasciaError, Rejected, Unavailable
 from canonical.folders import FileSource, FolderFile
+from canonical.mailboxes import UNFINISHED
 
 SYSTEM: Final = "files"
 MOST_OF_ONE_NAME: Final = 10_000
@@ -62,30 +63,32 @@ class LocalFolder:
                 if not stat.S_ISREG(before.st_mode):
                     raise Rejected("that is no file", code="data-invalid", system=SYSTEM)
                 if before.st_size > self._source.largest:
-                    raise Rejected(
-                        f"{name} is larger than {self._source.largest} bytes", code="too-large", system=SYSTEM
-                    )
+                    raise Rejected(f"it is larger than {self._source.largest} bytes", code="too-large", system=SYSTEM)
                 data = file.read()
                 after = os.fstat(file.fileno())
             if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                raise Unavailable(f"{name} is still being written", system=SYSTEM)
+                why = f"a file of source {self._source.code} is still being written"
+                raise Unavailable(why, code=UNFINISHED, system=SYSTEM)
             return data
 
         return await self._done(read)
 
-    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False) -> bool:
+    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False, under: str = "") -> str:
         """Move a file in one step, over nothing."""
 
-        def move() -> bool:
+        def move() -> str:
+            first = _name(under or name)
             with self._opened(folder) as source, self._opened(to, made=True) as place:
                 for number in range(1 if exactly else MOST_OF_ONE_NAME):
+                    target = f"{first}.{number}" if number else first
                     try:
-                        return _move(source, _name(name), place, f"{name}.{number}" if number else name)
+                        return target if _move(source, _name(name), place, target) else ""
                     except FileExistsError:
                         continue
             if exactly:
-                return False
-            raise Rejected(f"{name} lies in {to} {MOST_OF_ONE_NAME} times", code="data-invalid", system=SYSTEM)
+                return ""
+            why = f"a name lies in {to} of file source {self._source.code} {MOST_OF_ONE_NAME} times"
+            raise Rejected(why, code="data-invalid", system=SYSTEM)
 
         return await self._done(move)
 
@@ -174,6 +177,8 @@ def _told(failed: OSError, code: str) -> FasciaError:
     if failed.errno in (errno.ENOTDIR, errno.ELOOP):
         why = f"where file source {code} should have a folder or file of its own lies a link or something else"
         return Rejected(why, code="forbidden", system=SYSTEM)
+    if failed.errno == errno.ENAMETOOLONG:
+        return Rejected(f"file source {code} takes no name as long as this", code="data-invalid", system=SYSTEM)
     if isinstance(failed, PermissionError):
         return Rejected(f"file source {code} does not let us do this", code="forbidden", system=SYSTEM)
     return Unavailable(

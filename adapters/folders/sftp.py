@@ -52,29 +52,31 @@ class SftpFolder:
         """A file's bytes; not while somebody writes it."""
         return await self._session.read(self._folder(folder), name, self._source.largest)
 
-    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False) -> bool:
+    async def move(self, name: str, folder: str, to: str, *, exactly: bool = False, under: str = "") -> str:
         """Move a file by one rename."""
-        source, place = path_of(self._folder(folder), name, SYSTEM), self._folder(to)
+        source = path_of(self._folder(folder), name, SYSTEM)
+        first = path_of(self._folder(to), under or name, SYSTEM)
         async with self._session.client() as client:
-            await client.makedirs(place, exist_ok=True)
+            await client.makedirs(posixpath.dirname(first), exist_ok=True)
             for number in range(1 if exactly else MOST_OF_ONE_NAME):
-                target = posixpath.join(place, f"{name}.{number}" if number else name)
+                target = f"{first}.{number}" if number else first
                 if await client.exists(target):
                     continue
                 try:
                     await client.rename(source, target)
                 except asyncssh.SFTPNoSuchFile:
-                    return False
+                    return ""
                 except TAKEN_ALREADY:
                     if not await client.exists(source):
-                        return False
+                        return ""
                     if not await client.exists(target):
                         raise
                     continue
-                return True
+                return posixpath.basename(target)
         if exactly:
-            return False
-        raise Rejected(f"{name} lies in {to} {MOST_OF_ONE_NAME} times", code="data-invalid", system=SYSTEM)
+            return ""
+        why = f"a name lies in {to} of file source {self._source.code} {MOST_OF_ONE_NAME} times"
+        raise Rejected(why, code="data-invalid", system=SYSTEM)
 
     async def put(self, name: str, data: bytes, folder: str) -> None:
         """Put a file whole or not at all."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from canonical.replays import DONE, NEW, UNREADABLE, Difference, Outcome, Preview
+from canonical.replays import DONE, NEW, UNREADABLE, Difference, Outcome, Preview, RowPreview
 from cli.house import MessageFilter
 from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
@@ -38,7 +38,11 @@ class FakeReplays:
 
     async def preview(self, message: str) -> Preview:
         self._house.fail()
-        return foretold(message)
+        told = foretold(message)
+        if message != "f-1":
+            return told
+        rows = (RowPreview(row=3, outcome=UNREADABLE, detail="row 3 price: no number"), RowPreview(row=5, outcome=NEW))
+        return told.model_copy(update={"counts": {NEW: 1, UNREADABLE: 1, DONE: 4}, "rows": rows})
 
     async def preview_all(self, which: MessageFilter, limit: int) -> Sequence[Preview]:
         self._house.asked_for.append(which)

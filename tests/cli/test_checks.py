@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
+import pytest
+
 from canonical.folders import FileSource
-from cli.checks import folder_trouble
+from cli.checks_senders import folder_trouble
 from workers.settings import Settings
 
 
@@ -39,3 +42,18 @@ async def test_a_source_over_sftp_needs_our_key_and_a_server_that_answers(tmp_pa
     server.close()
     await server.wait_closed()
     assert "no SFTP server answers" in await folder_trouble(far, settings)
+
+
+async def test_a_place_where_files_cannot_be_moved_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, row = Settings(home=tmp_path), source(path=str(tmp_path))
+    (tmp_path / "archive").mkdir()
+    assert await folder_trouble(row, settings) == ""
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "archive" and allowed(path, mode))
+    assert "may not write into" in await folder_trouble(row, settings)
+    monkeypatch.undo()
+    (tmp_path / ".claimed").write_bytes(b"")
+    assert ".claimed is no folder" in await folder_trouble(row, settings)
+    (tmp_path / ".claimed").unlink()
+    (tmp_path / ".claimed").symlink_to("/dev", target_is_directory=True)
+    assert "another file system" in await folder_trouble(row, settings)

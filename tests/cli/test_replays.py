@@ -38,6 +38,13 @@ def test_a_preview_of_one_shows_what_differs_and_of_many_where_asked(fascia: Fas
     assert line in fascia("journal", "replay", *FILTER, "--preview", "--diff").out
 
 
+def test_a_preview_of_a_file_shows_its_rows_one_a_line_and_counts_them_all(fascia: Fascia) -> None:
+    shown = fascia("journal", "replay", "f-1", "--preview").out
+    assert "f-1, by its rows\n  3  still unreadable: row 3 price: no number\n  5  new effect\n" in shown
+    (item,) = fascia("journal", "replay", "f-1", "--preview", "--json").json["items"]
+    assert item["counts"] == {"new effect": 1, "still unreadable": 1, "already done": 4} and len(item["rows"]) == 2
+
+
 def test_many_are_replayed_as_a_job_with_a_reason_and_never_all_of_the_journal(
     fascia: Fascia, house: FakeHouse
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from canonical.base import Money, case_id, content_hash, total, zero
@@ -276,3 +276,7 @@ class FakeClaims:
 
     async def put_unmatched(self, document: Unmatched) -> None:
         self.unmatched.setdefault(document.id, document)
+
+    async def settle_unmatched(self, messages: Sequence[str], why: str) -> None:
+        for one in [one for one in self.unmatched.values() if one.message in messages and one.state == "open"]:
+            self.unmatched[one.id] = one.model_copy(update={"state": "set_aside"})

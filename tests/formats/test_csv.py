@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from canonical.errors import Malformed
-from formats.csv_sheet import Sheet, again, decimal
+from formats.csv_sheet import Sheet, decimal
 from formats.csv_text import LONGEST_ROW, records, write
 
 
@@ -66,7 +66,7 @@ def test_bytes_of_another_character_set_a_nul_and_a_row_without_end_are_faults_o
     found = list(records(b"a,b\n1,\xe9\n2,\x00\n" + long + b",1\n3,4\n"))
     assert [bool(one.fault) for one in found] == [False, True, True, True, False]
     assert "utf-8" in found[1].fault and "NUL" in found[2].fault and "longer" in found[3].fault
-    assert found[1].text == "1,\ufffd" and len(found[3].text) == LONGEST_ROW
+    assert found[1].text == "1,\udce9" and found[1].cells == ("1", "\ufffd") and len(found[3].text) == LONGEST_ROW
 
 
 def test_no_input_at_all_breaks_the_cutting() -> None:
@@ -146,10 +146,45 @@ def test_numbers_are_exact_or_none() -> None:
     assert decimal("1.250", ",") is None, "of a sender with commas this may be a thousand"
 
 
-def test_some_rows_of_a_file_are_a_file_that_reads_the_same() -> None:
-    found = Sheet("item;name\nA;é\nB;x\n".encode("cp1252"), character_set="cp1252")
-    part = again(found.titles, [next(iter(found.rows()))])
-    assert [one.cells for one in Sheet(part, character_set="cp1252").rows()] == [("A", "é")]
+ENCODINGS = [
+    ("utf-8", b"", ""),
+    ("utf-8", codecs.BOM_UTF8, ""),
+    ("utf-8", codecs.BOM_UTF8, "windows-1252"),
+    ("utf-16-le", codecs.BOM_UTF16_LE, ""),
+    ("utf-16-be", codecs.BOM_UTF16_BE, ""),
+    ("utf-16-le", b"", "utf-16-le"),
+    ("utf-32-be", codecs.BOM_UTF32_BE, ""),
+    ("latin-1", b"", "iso-8859-1"),
+    ("cp1252", b"", "windows-1252"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "mark", "character_set"), ENCODINGS)
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_some_rows_of_a_file_are_a_file_byte_for_byte_as_its_sender_wrote_them(
+    encoding: str, mark: bytes, character_set: str, separator: str, end: str
+) -> None:
+    def written(*rows: str) -> bytes:
+        return mark + "".join(row.replace(";", separator) + end for row in rows).encode(encoding)
+
+    title, quoted, plain = "item;name", f'A;"é{end}two"', "B;ü"
+    found = Sheet(written(title, quoted, plain, "", ""), character_set=character_set)
+    first, second = found.rows()
+    assert (first.cells, second.cells) == (("A", "é\ntwo"), ("B", "ü"))
+    assert found.again([first]) == written(title, quoted) and found.again([second]) == written(title, plain)
+    again = Sheet(found.again([first]), character_set=character_set)
+    assert [one.cells for one in again.rows()] == [first.cells]
+
+
+def test_a_row_that_is_not_in_its_character_set_or_has_a_nul_keeps_its_bytes_and_reads_once_the_set_is_named() -> None:
+    found = Sheet(b"item,name\nA,caf\xe9\nB,\x00x\nC,y")
+    bad, nul, last = found.rows()
+    assert bad.fault and nul.fault and not last.fault
+    assert found.again([bad]) == b"item,name\nA,caf\xe9\n" and found.again([nul]) == b"item,name\nB,\x00x\n"
+    assert found.again([last]) == b"item,name\nC,y\n", "it ends, though the file did not"
+    (mended,) = Sheet(found.again([bad]), character_set="windows-1252").rows()
+    assert mended.cells == ("A", "café") and not mended.fault
 
 
 def test_what_we_write_holds_no_formula_and_reads_back() -> None:

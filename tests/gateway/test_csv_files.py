@@ -60,9 +60,7 @@ async def test_bad_rows_stand_apart_each_in_the_list_and_the_good_ones_are_taken
         "7,refused,base_units,this is no whole number above nothing",
     ]
     apart = house.of_kind("csv_catalogue_rows")
-    assert [(one.state, one.control_number) for one in apart] == [
-        ("dead", f"file.csv row {number}") for number in (5, 6, 7)
-    ]
+    assert [(one.state, one.control_number) for one in apart] == [("dead", f"row {number}") for number in (5, 6, 7)]
     title = CATALOGUE.splitlines()[0].decode()
     assert apart[0].data.decode().splitlines() == [title, "ITM-1004,ALP-4,Cap,BX,100,twelve,"], "with its content"
     assert apart[0].reason == "row 5 price: this is no number like 12.50"
@@ -81,7 +79,7 @@ async def test_by_the_other_policy_one_bad_row_refuses_the_whole_file() -> None:
         assert house.result[1].startswith(",refused,,") and len(house.result) == 5
         assert house.of_kind("csv_catalogue_rows") == []
         (listed,) = house.cases.unmatched.values()
-        assert (listed.kind, listed.number, listed.message) == ("unreadable", "file.csv", message.id)
+        assert (listed.kind, listed.number, listed.message) == ("unreadable", "file", message.id)
         assert "row 5" in listed.reason
 
 

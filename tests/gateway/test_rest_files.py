@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -149,3 +151,26 @@ async def test_a_file_that_waits_says_so_until_it_is_taken(house: House) -> None
 
 def test_a_sender_of_files_needs_no_address() -> None:
     assert Sender(code="orplan", facility="NGH", dialect="rest").bad_rows == "apart"
+
+
+async def test_while_a_file_is_worked_on_its_place_says_how_far_and_a_repeat_begins_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.csv_files.ENTRIES_AT_ONCE", 1)
+    monkeypatch.setattr("gateway.csv_work.OFTEN", 0.0)
+    compare, seen = house.drifts.compare, []
+
+    async def slow(*args: Any) -> Any:
+        (message,) = [one for one in house.messages if one.direction == "in"]
+        again = (await uploaded(house, CATALOGUE)).json()
+        assert again["message"] == message.id
+        view = (await house.get(again["href"])).json()
+        seen.append((view["status"], view["rows"], view.get("done", 0)))
+        return await compare(*args)
+
+    monkeypatch.setattr(house.drifts, "compare", slow)
+    said = (await uploaded(house, CATALOGUE)).json()
+    assert seen == [("kept", 3, 0), ("kept", 3, 1), ("kept", 3, 2)]
+    assert house.drifts.rows == ["2", "3", "4"]
+    view = (await house.get(said["href"])).json()
+    assert (view["status"], "done" in view) == ("taken", False)

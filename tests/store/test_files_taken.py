@@ -20,6 +20,7 @@ from store.authority import ERP, HOSPITAL
 from store.cases import StoredCases
 from store.drift import StoredDrift
 from store.journal import StoredJournal
+from store.marks import StoredMarks
 from store.queries import StoredQueries
 from store.query_models import MessageQuery
 from store.register import StoredRegister
@@ -47,9 +48,18 @@ class House:
         self.drift, self.queries = StoredDrift(engine, self.register), StoredQueries(engine)
         self.intake = Intake(self.journal, self.cases, self.temporal)
         results = FolderResults(self.register, LocalFolder)
-        files = CsvFiles(self.intake, self.register, MasterFiles(self.intake, self.drift), results, results)
+        self.files = files = CsvFiles(
+            self.intake, self.register, MasterFiles(self.intake, self.drift), results, results
+        )
         door = FolderDoor(self.intake, files, StoredArrivals(engine))
-        self.watch = FolderWatch(self.register, LocalFolder, door, turns(engine), today=lambda: date(2026, 11, 21))
+        self.watch = FolderWatch(
+            self.register,
+            LocalFolder,
+            door,
+            turns(engine),
+            today=lambda: date(2026, 11, 21),
+            looked=StoredMarks(engine).beat,
+        )
         self.place = place
 
     async def knows(self, *sources: FileSource) -> None:

@@ -208,7 +208,7 @@ async def test_killed_at_any_move_and_begun_again_no_file_is_lost_or_doubled(
         for name in ("a.csv", "b.csv"):
             left(place, name, BAD_ROWS.replace(b"Glove", name.encode()), age=10 if name == "a.csv" else 5)
         with monkeypatch.context() as killed:
-            done = _dies(step, house, killed, before=before)
+            done = dies(step, house, killed, before=before)
             try:
                 await house.watch.once()
             except BaseExceptionGroup as ended:
@@ -227,7 +227,8 @@ async def test_killed_at_any_move_and_begun_again_no_file_is_lost_or_doubled(
     assert step > 15, "every step was tried"
 
 
-def _dies(step: int, house: Watched, killed: pytest.MonkeyPatch, *, before: bool) -> list[int]:
+def dies(step: int, house: Watched, killed: pytest.MonkeyPatch, *, before: bool) -> list[int]:
+    """The process ends before or after the given step outside of itself; gives how many it has taken."""
     done = [0]
 
     def dying(target: object, name: str) -> None:
@@ -279,7 +280,7 @@ async def test_a_file_too_large_stays_and_is_told_once_and_another_source_goes_o
     await house.rounds(3)
     assert "large.csv" in lying(place) and house.names == ["a.csv"]
     (listed,) = house.cases.unmatched.values()
-    assert "large.csv" in listed.reason and "more than 500" in listed.reason
+    assert "more than 500" in listed.reason and house.journal.messages[listed.message].data.startswith(b"large.csv")
 
 
 async def test_a_file_whose_name_is_no_text_is_listed_and_keeps_no_other_waiting(place: Path) -> None:

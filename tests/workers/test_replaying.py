@@ -60,6 +60,13 @@ class Foresight:
     async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]:
         return 0, []
 
+    async def drifts_by_row(self, file: MasterFile, message: str, as_of: date) -> Mapping[str, Sequence[Difference]]:
+        return {}
+
+    async def apart(self, message: str) -> Mapping[int, str]:
+        kept = await self._at.journal.kept_under(f"{message}/rows/")
+        return {int(one.key.rpartition("/")[2]): one.state for one in kept}
+
 
 class Jobs:
     """One job in memory; ``dies`` before what was done is written down."""

@@ -1,31 +1,51 @@
 """Watches folders for senders' files: what is whole is claimed by one move, kept, taken, and only then archived.
 
 A source is one process's at a time, by a lock in our store; what a killed one had claimed lies in the claimed folder, and the next
-one begins with that. Nothing is deleted: a file ends in the archive or among the refused ones, by the day.
+one begins with that. Nothing is deleted: a file ends in the archive or among the refused ones, by the day, with what goes with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
 import structlog
 
-from canonical.errors import FasciaError, Rejected
-from canonical.folders import UNFINISHED, FileSource, Folder, FolderFile
+from canonical.errors import FasciaError, Rejected, Unavailable
+from canonical.folders import UNFINISHED as UNFINISHED_NAMES
+from canonical.folders import FileSource, Folder, FolderFile
+from canonical.mailboxes import UNFINISHED
 from gateway.csv_results import ENDING
-from gateway.folders import FolderDoor
+from gateway.folders import FolderDoor, said_digest
 from workers import telemetry
+from workers.loops.folder_claims import (
+    CHECKSUM,
+    Claim,
+    FolderClaims,
+    beside,
+    claimed_companion,
+    goes_with,
+    lacking,
+    read_beside,
+    token_of,
+)
 from workers.loops.pace import Turn, always
 
 AT_ONCE: Final = 4  # sources; each holds a connection to our own store while it is looked into
-CHECKSUM: Final = ".sha256"
+
+LOOKED: Final = 10.0  # seconds between two signs that a source was looked into
+MARK: Final = "file source/"  # how the names of these signs begin
 
 log = structlog.get_logger(__name__)
+
+
+async def _nobody_asks(name: str) -> None:
+    """For who is alone."""
 
 
 class Sources(Protocol):
@@ -44,6 +64,7 @@ class FolderWatch:
         door: FolderDoor,
         turn: Turn = always,
         *,
+        looked: Callable[[str], Awaitable[None]] = _nobody_asks,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
@@ -51,10 +72,13 @@ class FolderWatch:
         self._folder_for = folder_for
         self._door = door
         self._turn = turn
+        self._looked = looked
+        self._said: dict[str, float] = {}  # when it was last said that a source was looked into
         self._clock = clock
         self._today = today
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._seen: dict[tuple[str, str], tuple[int, float, float]] = {}  # size, time, and since when by our clock
+        self._since: dict[tuple[str, str, str], float] = {}  # what waits for what, by our clock
         self._away: dict[str, str] = {}
         self._passed_over: set[str] = set()
 
@@ -68,6 +92,7 @@ class FolderWatch:
             async with self._slots, self._turn(f"file source/{source.code}") as mine:
                 if mine:
                     await self._take_in(source, self._folder_for(source))
+                    await self._say_looked(source)
         except FasciaError as away:
             if self._away.get(source.code) != away.message:  # said once, not every two seconds
                 log.warning("file source not read", source=source.code, problem=away.message)
@@ -78,34 +103,78 @@ class FolderWatch:
             if self._away.pop(source.code, ""):
                 log.info("file source is back", source=source.code)
 
+    async def _say_looked(self, source: FileSource) -> None:
+        now = self._clock()
+        if now - self._said.get(source.code, -LOOKED) >= LOOKED:
+            await self._looked(f"{MARK}{source.code}")
+            self._said[source.code] = now
+
     async def _take_in(self, source: FileSource, folder: Folder) -> None:
         await self._door.ready(source)
-        for left in await folder.list(source.claimed):  # by a process that ended, or it waited for something
-            if not await self._take(source, folder, left.name):
+        claims = FolderClaims(source, folder, self._today())
+        waiting = await _lying(folder)
+        left, orphans = await claims.left(waiting)
+        for one in orphans:
+            why = f"its file was exchanged or taken back before we had it: it lies in {source.refused}"
+            await self._door.unread(source, f"{one.of}{one.suffix}", 0, why)
+            await claims.aside(one.name, source.claimed, f"{one.of}{one.suffix}")
+        for claim in left:  # by a process that ended, or it waited for something
+            if not await self._take(source, folder, claims, await claims.late(claim, waiting)):
                 return
-        waiting = await folder.list()
-        names = {one.name for one in waiting}
-        self._forget(source, names)
-        for file in waiting:
-            if not _is_one(source, file.name):
-                continue
-            if not file.named:
-                await self._pass_over(source, file, "its name is not UTF-8: rename it")
-            elif file.size > source.largest:
-                why = f"its {file.size} bytes are more than {source.largest}: it is left where it is"
-                await self._pass_over(source, file, why)
-            elif self._is_whole(source, file, names) and await folder.move(file.name, "", source.claimed, exactly=True):
+        if left or orphans:
+            waiting = await _lying(folder)
+        self._forget(source, waiting)
+        for file in waiting.values():
+            with_what = goes_with(source, file.name)
+            if with_what is not None and _is_one(source, with_what[0]):
+                if with_what[0] not in waiting:
+                    await self._alone(source, folder, claims, file, *with_what)
+            elif _is_one(source, file.name) and await self._ready(source, folder, file, waiting):
+                claimed = await self._claimed(source, claims, file, beside(source, file.name, waiting))
+                if claimed is None:
+                    continue
                 self._seen.pop((source.code, file.name), None)
-                if not await self._take(source, folder, file.name):
+                if not await self._take(source, folder, claims, claimed):
                     return
 
-    def _is_whole(self, source: FileSource, file: FolderFile, names: set[str]) -> bool:
-        if source.checksum == "required" and file.name + CHECKSUM not in names:
-            return False
-        if source.complete == "marker":
-            return file.name + source.marker in names
+    async def _claimed(
+        self, source: FileSource, claims: FolderClaims, file: FolderFile, there: Mapping[str, FolderFile]
+    ) -> Claim | None:
+        try:
+            return await claims.claim(file, there)
+        except Rejected as never:
+            if never.code != "data-invalid":
+                raise
+            await self._pass_over(
+                source, file, f"{never.message}: it is left where it is"
+            )  # and keeps no other waiting
+            return None
+
+    async def _ready(
+        self, source: FileSource, folder: Folder, file: FolderFile, waiting: Mapping[str, FolderFile]
+    ) -> bool:
+        """Whether a file is to be claimed now. One that never is as it lies there is listed."""
+        there = beside(source, file.name, waiting)
+        if not file.named:
+            await self._pass_over(source, file, "its name is not UTF-8: rename it")
+        elif claimed_companion(source, file.name) is not None:
+            await self._pass_over(source, file, "names like this one are ours: rename it")
+        elif file.size > source.largest:
+            why = f"its {file.size} bytes are more than {source.largest}: it is left where it is"
+            await self._pass_over(source, file, why)
+        elif missing := lacking(source, there):
+            if self._waited(source, file.name, missing) >= source.companions_within:
+                why = f"its {missing} has not come within {source.companions_within} s: it is left where it is"
+                await self._pass_over(source, file, why)
+        elif self._is_whole(source, file, there.get(source.marker)):
+            return not await self._doubtful(source, folder, file, there.get(CHECKSUM))
+        return False
+
+    def _is_whole(self, source: FileSource, file: FolderFile, marker: FolderFile | None) -> bool:
         if source.complete == "rename":
             return True
+        if source.complete == "marker" and marker is not None and marker.modified >= file.modified:
+            return True  # an older one was put for what the file was before
         now, key = self._clock(), (source.code, file.name)
         size, modified, since = self._seen.get(key, (-1, 0.0, now))
         if (size, modified) != (file.size, file.modified):
@@ -113,31 +182,86 @@ class FolderWatch:
             return False
         return now - since >= source.stable_for
 
-    def _forget(self, source: FileSource, names: set[str]) -> None:
-        gone = [key for key in self._seen if key[0] == source.code and key[1] not in names]
-        for key in gone:
-            del self._seen[key]
+    async def _doubtful(
+        self, source: FileSource, folder: Folder, file: FolderFile, checksum: FolderFile | None
+    ) -> bool:
+        """Whether the sum beside a file may be that of one before it: its own may come yet, and is waited for.
 
-    async def _take(self, source: FileSource, folder: Folder, name: str) -> bool:
+        It is not the file's, and it is the sum of the last one of that name or was written before this file.
+        """
+        if checksum is None:
+            return False
+        about = f"{token_of(file)} {token_of(checksum)}"
+        if (source.code, file.name, about) not in self._since:
+            last = await self._door.last(source, file.name)
+            said = said_digest(await read_beside(folder, checksum.name) or b"")
+            if said != last and checksum.modified >= file.modified:
+                return False
+            try:
+                if hashlib.sha256(await read_beside(folder, file.name) or b"").hexdigest() == said:
+                    return False
+            except Unavailable as away:
+                if away.code != UNFINISHED:
+                    raise
+                return True
+        return self._waited(source, file.name, about) < source.companions_within
+
+    async def _alone(
+        self, source: FileSource, folder: Folder, claims: FolderClaims, one: FolderFile, of: str, suffix: str
+    ) -> None:
+        """Something that goes with a file which is not there: it may come yet, or was taken before this came."""
+        if self._waited(source, of, f"alone {one.name} {token_of(one)}") < source.companions_within:
+            return
+        last, why = await self._door.last(source, of), "its file has not come"
+        if last and suffix == CHECKSUM:
+            if said_digest(await read_beside(folder, one.name) or b"") == last:
+                await claims.archive_late(one.name, of, suffix)
+                return
+            why += ", and the last one of that name has another sum: that one may have been spoilt on its way"
+        elif last and source.complete != "marker":
+            await claims.archive_late(one.name, of, suffix)
+            return
+        why = f"{why} within {source.companions_within} s: it lies in {source.refused}"
+        await self._pass_over(source, one, why)
+        await claims.aside(one.name)
+
+    def _waited(self, source: FileSource, name: str, what: str) -> float:
+        """Seconds by our clock since this was so for the first time."""
+        now = self._clock()
+        return now - self._since.setdefault((source.code, name, what), now)
+
+    def _forget(self, source: FileSource, waiting: Mapping[str, FolderFile]) -> None:
+        for key in [key for key in self._seen if key[0] == source.code and key[1] not in waiting]:
+            del self._seen[key]
+        there = {*waiting, *(found[0] for name in waiting if (found := goes_with(source, name)) is not None)}
+        for waits in [key for key in self._since if key[0] == source.code and key[1] not in there]:
+            del self._since[waits]
+
+    async def _take(self, source: FileSource, folder: Folder, claims: FolderClaims, claim: Claim) -> bool:
         """Take in a claimed file; False where it waits, and so must what came after it."""
+        name, refused = claim.name, f"{source.refused}/{self._today().isoformat()}"
+        if missing := lacking(source, claim.companions):
+            if not await claims.give_back(claim):
+                why = f"its {missing} is not there, and another file of its name is: it lies in {source.refused}"
+                await self._door.unread(source, name, claim.file.size, why)
+                await claims.archive(Claim(claim.file), refused)
+            return True
         with telemetry.span("watched file") as trace:
             try:
                 data = await folder.read(name, source.claimed)
             except Rejected as wrong:
                 if wrong.code != "not-found":  # else another one was quicker
                     await self._door.unread(source, name, 0, f"it lies in {source.refused}: {wrong.message}")
-                    await folder.move(name, source.claimed, f"{source.refused}/{self._today().isoformat()}")
+                    await claims.archive(claim, refused)
                 return True
-            outcome = await self._door.accept(
-                source, name, data, checksum=await _beside(folder, name + CHECKSUM), trace=trace
-            )
+            beside_it = claim.companions.get(CHECKSUM)
+            checksum = await read_beside(folder, beside_it, source.claimed) if beside_it else None
+            outcome = await self._door.accept(source, name, data, checksum=checksum, trace=trace)
         if outcome == "waits":
             log.warning("file waits where it was claimed", source=source.code, size=len(data))
             return False
-        to = f"{source.archive if outcome == 'archive' else source.refused}/{self._today().isoformat()}"
-        await folder.move(name, source.claimed, to)
-        for companion in (name + CHECKSUM, name + source.marker):
-            await folder.move(companion, "", to)
+        to = f"{source.archive}/{self._today().isoformat()}" if outcome == "archive" else refused
+        await claims.archive(claim, to)
         log.info("file taken in", source=source.code, size=len(data), to=to)
         return True
 
@@ -183,16 +307,11 @@ class FolderResults:
 
 def _is_one(source: FileSource, name: str) -> bool:
     """Whether it is a file of the source's: no result of ours, nothing that only goes with another, nothing unfinished."""
-    if name.endswith((*UNFINISHED, ENDING, CHECKSUM, source.marker)):
+    if name.endswith((*UNFINISHED_NAMES, ENDING, CHECKSUM, source.marker)):
         return False
     return fnmatchcase(name, source.pattern)
 
 
-async def _beside(folder: Folder, name: str) -> bytes | None:
-    """What stands in a file that goes with another; None where there is none."""
-    try:
-        return await folder.read(name)
-    except Rejected as missing:
-        if missing.code != "not-found":
-            raise
-        return None
+async def _lying(folder: Folder) -> dict[str, FolderFile]:
+    """What lies in the watched folder, oldest first."""
+    return {one.name: one for one in await folder.list()}

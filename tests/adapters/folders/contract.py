@@ -28,7 +28,7 @@ class FolderContract:
         for number in range(5):
             left(place, f"{number}.csv", b"data")
             done = await asyncio.gather(*(folder.move(f"{number}.csv", "", ".claimed", exactly=True) for _ in range(4)))
-            assert sorted(done) == [False, False, False, True]
+            assert sorted(done) == ["", "", "", f"{number}.csv"]
         assert [one.name for one in await folder.list(".claimed")] == [f"{number}.csv" for number in range(5)]
         assert await folder.list() == [] and await folder.read("0.csv", ".claimed") == b"data"
 
