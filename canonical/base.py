@@ -76,13 +76,18 @@ def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool 
         problems = [
             one for one in problems if one["loc"] not in above
         ]  # "too few lines" of lines none of which is right
-        told = [(".".join(str(part) for part in one["loc"]), one["msg"]) for one in problems]
+        told = [(".".join(str(part) for part in one["loc"]), in_words(one["msg"])) for one in problems]
         (path, first), also = told[0], tuple(told[1:MOST_TOLD])
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise Malformed(f"{path or 'document'}: {first}{more}", path=path, code="data-invalid", also=also) from None
     if twice := given_twice(data):
         raise Malformed(f"{twice}: {TWICE}", path=twice, code="data-invalid")
     return found
+
+
+def in_words(message: str) -> str:
+    """What pydantic says of a fault, without its mark on what our own checks say."""
+    return message.removeprefix("Value error, ")
 
 
 TWICE = "this name is given twice in one object"  # I-JSON, RFC 7493 section 2.3: readers differ on which of them counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Rows
 from datetime import date
 from fnmatch import fnmatchcase
@@ -44,6 +45,20 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "INU^*": 2,  # counts of what lies there
     "PMU^*": 3,
     "MFN^*": 4,  # catalogues, locations and other master files
+}
+
+
+# HL7 table 0211 and what is written for it, in capitals and digits alone; formats.hl7 has a codec for each.
+CHARACTER_SETS: Final = frozenset(
+    (
+        *("ASCII", "USASCII", "ISOIR6", "ISOIR13", "ISOIR14", "ISOIR87", "ISOIR159", "GB180302000", "KSX1001", "BIG5"),
+        *("UNICODE", "UNICODEUTF8", "UTF8", "UNICODEUTF16", "UTF16", "UNICODEUTF32", "UTF32", "WINDOWS1252"),
+        *(f"{prefix}8859{part}" for prefix in ("", "ISO") for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)),
+    )
+)
+_KINDS: Final[Rows[str, tuple[re.Pattern[str], str]]] = {
+    "hl7": (re.compile(r"[A-Z0-9*?]+(\^[A-Z0-9_*?]+)?"), "a kind of HL7 is written OMS^O05 or ADT^*"),
+    "fhir": (re.compile(r"\*|[^/]+/.+"), "a kind of FHIR is written r5/SupplyRequest or */SupplyRequest"),
 }
 
 
@@ -119,6 +134,16 @@ class Sender(Canonical):
         """How long its messages are kept: as long as their numbers are known at least, or a repeat of one that was refused could not
         be told from one that was taken."""
         return max(self.keep_for, self.duplicates_for)
+
+    def means_nothing(self) -> tuple[str, str] | None:
+        """The field and the reason where a row that can be read would let nothing in; a load refuses it."""
+        written = _KINDS.get(self.dialect)
+        if written and (never := next((kind for kind in self.kinds if not written[0].fullmatch(kind)), "")):
+            return "kinds", f"{never} fits no message: {written[1]}"
+        sets = (re.sub(r"[^A-Z0-9]", "", name.upper()) for name in self.character_set.split("~") if name)
+        if self.dialect == "hl7" and not CHARACTER_SETS.issuperset(sets):
+            return "character_set", "none of HL7 table 0211 that we read: 8859/1 to 8859/9, 8859/15, UNICODE UTF-8 ..."
+        return None
 
     def takes(self, kind: str) -> bool:
         """Whether a kind of message is in its scope."""

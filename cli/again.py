@@ -16,6 +16,7 @@ from canonical.messages import Kept, NewMessage
 from canonical.replays import CONFLICT, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
 from cli.exits import not_found, wrong_usage
 from cli.house import MessageFilter
+from cli.reading import query_of
 from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
 from gateway.corrections import corrected, corrected_row
@@ -182,7 +183,7 @@ class OurReplays:
 
 
 def _query(which: MessageFilter) -> MessageQuery:
-    query = MessageQuery(**which.model_dump()).model_copy(update={"direction": "in"})
+    query = query_of(which).model_copy(update={"direction": "in"})
     if query == MessageQuery(direction="in"):
         raise wrong_usage(
             "which messages?", "a MESSAGE, or a filter such as --state dead --sender WARD --since 2026-11-20"

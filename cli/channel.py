@@ -62,7 +62,7 @@ async def pause(out: Output, channel: Channel, reason: Reason = "") -> None:
         raise wrong_usage("a pause needs its reason", "--reason 'they install an update until 14:00'")
     async with open_house() as house:
         row = await house.channels.pause(channel, reason)
-    out.data(row, lambda: [f"{row.channel} is {_state(row)}; {row.waiting} wait"])
+    out.data(row, lambda: [f"{row.channel} {_now(row)}; {row.waiting} wait"])
 
 
 @command(app, "resume")
@@ -70,7 +70,11 @@ async def resume(out: Output, channel: Channel, reason: Reason = "") -> None:
     """Send on at once: lift a pause, and try now what waits for another try or for an open breaker."""
     async with open_house() as house:
         row = await house.channels.resume(channel, reason)
-    out.data(row, lambda: [f"{row.channel} is {_state(row)}; {row.waiting} wait"])
+    out.data(row, lambda: [f"{row.channel} {_now(row)}; {row.waiting} wait"])
+    if row.state == "stands still":
+        out.say(
+            f"a dead letter is before them: `fascia channel show {row.channel}`, then `fascia channel retry` or `skip`"
+        )
 
 
 @command(app, "retry")
@@ -111,6 +115,13 @@ def _state(row: ChannelRow) -> str:
     if row.state.startswith("breaker"):
         return f"{row.state}: {row.failures} failures, tried again {when(row.probe_at)}"
     return row.state
+
+
+def _now(row: ChannelRow) -> str:
+    """How it stands after a deed, as the end of a sentence: an open breaker that was resumed tries at once."""
+    if row.state.startswith("breaker"):
+        return f"is tried now ({row.failures} failures so far)"
+    return row.state if row.state == "stands still" else f"is {_state(row)}"
 
 
 def _drawn(view: ChannelView) -> Iterator[RenderableType]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -129,6 +129,18 @@ def _day(text: str) -> date:
         raise wrong_usage("--as-of is a date YYYY-MM-DD") from None
 
 
+def _said(whole: Any, given: Any) -> Any:
+    """What a noun says, without the fields it leaves at their default; but quantities and amounts whole: whether it is EA or BX, USD
+    or EUR, is what one looks for."""
+    if isinstance(given, dict):
+        if set(whole) in ({"value", "unit"}, {"amount", "currency"}):
+            return whole
+        return {name: _said(whole[name], value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_said(*pair) for pair in zip(whole, given, strict=True)]
+    return given
+
+
 async def _rows(
     house: House | None, data: bytes, sender: str, facility: str, day: date, release: str
 ) -> list[SimulatedRow]:
@@ -141,7 +153,7 @@ async def _rows(
         effects = []
         for each in one.nouns:
             would = await house.foresee(each, one.facility or facility, day) if house and not one.refused else None
-            content = json.loads(each.model_dump_json(exclude_defaults=True))
+            content = _said(each.model_dump(mode="json"), each.model_dump(mode="json", exclude_defaults=True))
             effects.append(Effect(noun=type(each).__name__, content=content, would=would))
         return SimulatedRow(
             **one.model_dump(include={"kind", "control", "sender", "facility", "known"}),

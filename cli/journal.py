@@ -24,7 +24,7 @@ app = noun("The journal: every message in or out.")
 
 Partner = Annotated[str, typer.Option("--partner", help="From or to this partner.")]
 Sender = Annotated[str, typer.Option("--sender", help="From this sender.")]
-Door = Annotated[str, typer.Option("--door", help="That came by this door: mllp, rest, mailbox ...")]
+Door = Annotated[str, typer.Option("--door", help="That came by this door: mllp, rest, hook, fhir, files, mailbox ...")]
 Kind = Annotated[str, typer.Option("--kind", help="Of this kind: OMS^O05, 855, requisition ...")]
 State = Annotated[str, typer.Option("--state", help="In this state: received, routed, dead ...")]
 Owner = Annotated[str, typer.Option("--owner", help="Dead letters this one answers for.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from canonical.cases import Actor
 from canonical.senders import Channel
@@ -98,8 +99,7 @@ def _row(name: str, backlog: Backlog, stands: Standing, held: Channel | None) ->
         breaker=stands.breaker,
         failures=stands.failures,
         probe_at=stands.probe_at,
-        error=stands.error or backlog.said,
-        error_at=stands.error_at,
+        **_last_error(backlog, stands),
         paused_by=stands.paused_by,
         paused_why=stands.paused_why,
         paused_at=stands.paused_at,
@@ -109,6 +109,13 @@ def _row(name: str, backlog: Backlog, stands: Standing, held: Channel | None) ->
     terms = {"kind": held.kind, "address": f"{held.host}:{held.port}", "facility": held.facility, "owner": held.owner}
     state = _state(row, backlog) if held.kind == SENT else "no sender"
     return row.model_copy(update=terms | {"state": state if held.active else "off"})
+
+
+def _last_error(backlog: Backlog, stands: Standing) -> dict[str, Any]:
+    """What a person is to mend: where a channel stands still, what its dead letter was told, not an outage that is over."""
+    if backlog.stands_still and backlog.said and stands.breaker == CLOSED:
+        return {"error": backlog.said, "error_at": None}
+    return {"error": stands.error or backlog.said, "error_at": stands.error_at}
 
 
 def _state(row: ChannelRow, backlog: Backlog) -> str:

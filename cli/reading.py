@@ -13,6 +13,7 @@ from cli.journal import as_text
 from cli.views import CaseRow, CaseView, MessageRow, MessageState, MessageView, RegisterRow
 from store.authority import KINDS
 from store.keys import StoredKeys
+from store.moves import STATES
 from store.query_models import CaseQuery, MessageQuery
 from store.replays import StoredReplays
 from workers.settings import Settings
@@ -49,9 +50,21 @@ async def case(wiring: Wiring, name: str) -> CaseView | None:
     return CaseView.model_validate({**found.model_dump(), "links": links(wiring.settings, name, found.run)})
 
 
+def query_of(which: MessageFilter) -> MessageQuery:
+    """The store's question. A misspelt state would find nothing, and look as if all were well.
+
+    Raises:
+        Stop: no message is ever in that state, or goes in that direction.
+    """
+    for option, said, known in (("--state", which.state, STATES), ("--direction", which.direction, ("in", "out"))):
+        if said and said not in known:
+            raise wrong_usage(f"{option} is never {said}", f"one of {', '.join(known)}")
+    return MessageQuery(**which.model_dump())
+
+
 async def messages(wiring: Wiring, which: MessageFilter, limit: int) -> Sequence[MessageRow]:
     """Messages, newest first."""
-    query = MessageQuery(**which.model_dump())
+    query = query_of(which)
 
     async def page(after: str, size: int) -> tuple[Sequence[Any], str]:
         found = await wiring.queries.messages(query, after=after, limit=size)

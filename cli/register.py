@@ -13,7 +13,7 @@ from cli.command import DryRun, Limit, Yes, command, noun
 from cli.exits import Exit, Stop, not_found, wrong_usage
 from cli.house import first, open_house
 from cli.output import Output, listing, plain, table
-from cli.views import LoadReport
+from cli.views import LoadReport, RegisterRow
 
 app = noun("The register: items, suppliers, people, cost centres, rules.")
 
@@ -81,13 +81,23 @@ async def show(
             return [json.dumps(plain(row.record), indent=2, ensure_ascii=False) for row in rows]
         shown = table("code", "facility", "valid from", "source", "what")
         for row in rows:
-            what = str(row.record.get("description") or row.record.get("name") or row.record.get("status") or "")
-            shown.add_row(row.code, row.facility, row.valid_from, row.source, what)
+            shown.add_row(
+                row.code, row.facility or str(row.record.get("facility") or ""), row.valid_from, row.source, _what(row)
+            )
         return [shown]
 
     out.data(listing(rows, more=more), drawn)
+    if not rows:
+        out.say(f"the register has no {kind} yet")
     if more:
         out.say(f"and more: the first {limit} are shown (--limit)")
+
+
+def _what(row: RegisterRow) -> str:
+    """The words that tell one record of a list from another."""
+    if row.kind == "mapping":
+        return f"{len(row.record.get('rows') or {})} codes"
+    return str(row.record.get("description") or row.record.get("name") or row.record.get("status") or "")
 
 
 @command(app, "confirm-bank")

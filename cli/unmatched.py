@@ -33,10 +33,10 @@ async def list_unmatched(
         rows, more = first(await house.unmatched("" if everything else "open", facility, limit + 1), limit)
 
     def show() -> list[RenderableType]:
-        shown = table("document", "facility", "kind", "number", "supplier", "order", "state", "reason", "since")
+        shown = table("document", "facility", "kind", "number", "from", "order", "message", "state", "reason", "since")
         for row in rows:
             state = f"{row.state} to {row.case}" if row.state == "attached" else row.state
-            names = (row.id, row.facility, row.kind, row.number, row.supplier, row.order)
+            names = (row.id, row.facility, row.kind, row.number, row.supplier, row.order, row.message)
             shown.add_row(*names, state, row.reason, when(row.at))
         return [shown]
 

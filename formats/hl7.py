@@ -7,7 +7,15 @@ Messaging Standard 2.3 to 2.8.2, chapters 2 and 2A. ``docs/adr/0011-hl7.md`` say
 
 from __future__ import annotations
 
-from formats.hl7_acknowledge import Acknowledgement, Code, Error, acknowledge, error_segment, read_acknowledgement
+from formats.hl7_acknowledge import (
+    Acknowledgement,
+    Code,
+    Error,
+    acknowledge,
+    answerable,
+    error_segment,
+    read_acknowledgement,
+)
 from formats.hl7_batch import Batch, File, is_batch, respond, split
 from formats.hl7_faults import Fault, Unreadable, place
 from formats.hl7_header import VERSIONS, Header, header, structure_of, wanted
@@ -40,6 +48,7 @@ __all__ = [
     "Segment",
     "Unreadable",
     "acknowledge",
+    "answerable",
     "check",
     "error_segment",
     "escape",

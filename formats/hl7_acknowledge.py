@@ -34,6 +34,11 @@ OWN_VERSION = "2.5.1"  # of an answer to what has no readable header
 _OLD = ("2.1", "2.2", "2.3", "2.3.1", "2.4")  # ERR-1 is all of ERR there, MSA-3 the place for a text
 
 
+def answerable(head: Header) -> bool:
+    """Whether an answer can name the message by its MSH-10; where not it can only be AR or CR."""
+    return bool(head.control.strip(" ")) and CONTROL.search(head.control) is None
+
+
 def acknowledge(
     head: Header | None, code: Code, *, control: str, when: datetime, faults: Sequence[Fault] = (), text: str = ""
 ) -> bytes:
@@ -45,7 +50,7 @@ def acknowledge(
     marks = head.marks if head else STANDARD
     version = (head.version if head else "") or OWN_VERSION
     own = head.control if head else ""
-    if not own.strip(" ") or CONTROL.search(own):
+    if head is None or not answerable(head):
         code, own = ("CR" if code[0] == "C" else "AR"), ""
     severe = [fault for fault in faults if fault.severity in ("E", "F")][:MOST_ERRORS] if code[1] != "A" else []
     if text and not severe and code[1] != "A":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from formats.hl7_faults import DATA_TYPE, SEGMENT_SEQUENCE, TOO_LONG, UNKNOWN_KE
 from gateway import hl7_answers, registry
 from gateway.checking import Checks
 from gateway.directory import Directory
+from gateway.hl7_refusals import fault_of
 from gateway.hl7_verdict import Verdict, answered_no, judge, kind_of, occurred, read_header, subject
 from gateway.keeping import Keeper, Line, NotKept, Place
 from gateway.mllp_flow import origin_of
@@ -34,6 +36,15 @@ from gateway.quota import Allowance
 DOOR: Final = "mllp"
 BATCH: Final = "BATCH"
 BROKEN: Final = "broken"
+LONGEST_NAME: Final = 40
+WHY_BROKEN: Final = {
+    mllp.Fault.INTERRUPTED: "another began before it was ended by FS and CR",
+    mllp.Fault.UNTERMINATED: "after its FS there is no CR",
+    mllp.Fault.TOO_LARGE: "it is longer than we take",
+    mllp.Fault.TRUNCATED: "the connection ended inside it",
+    mllp.Fault.TIMED_OUT: "it was not ended in time",
+    mllp.Fault.NOISE: "there is no VT before it",
+}
 UNKNOWN_PER_MINUTE: Final = 600  # messages of nobody we know that one address may have kept
 ANSWERS_AT_ONCE: Final = 50  # of a batch, before others have their turn
 STRANGERS_REMEMBERED: Final = timedelta(days=7)
@@ -139,13 +150,13 @@ class Hl7Door:
     async def broken(self, broken: mllp.Broken, peer: Peer) -> tuple[bytes, ...]:
         """Keep what is no whole frame, as far as it came, and list it; its sender hears of it where it can wait for a word."""
         code = TOO_LONG if broken.fault is mllp.Fault.TOO_LARGE else SEGMENT_SEQUENCE
-        fault = Fault(code, "frame", f"The frame is broken ({broken.fault.value})")
+        fault = Fault(code, "frame", f"The frame is broken ({broken.fault.value}): {WHY_BROKEN[broken.fault]}")
         head = _header(broken.data)
         named = self._directory.find(peer, head) if head else None
         sender = named if isinstance(named, Sender) else None
         verdict = Verdict("R", (fault,))
         new = _nobodys(broken.data, peer, verdict, kind=BROKEN, sender=sender.code if sender else "")
-        seen = Seen(head, None, verdict, new, "broken_frame")
+        seen = Seen(head, sender, verdict, new, "broken_frame")
         answers = await self._one(seen, self._lined_up(seen))
         return answers if head and broken.fault in ANSWERED_FRAMES else ()
 
@@ -179,7 +190,8 @@ class Hl7Door:
             verdict = Verdict(
                 "R", (Fault(UNKNOWN_KEY, "unknown-sender", f"Not from you: {found.reason}", "MSH", 1, 3),)
             )
-            return Seen(head, None, verdict, _nobodys(data, peer, verdict, kind=kind_of(head)), "unknown_sender")
+            new = _nobodys(data, peer, verdict, kind=kind_of(head), called=_called(head))
+            return Seen(head, None, verdict, new, "unknown_sender")
         return self._of(found, data, head)
 
     def _of(self, sender: Sender, data: bytes, head: Header) -> Seen:
@@ -240,7 +252,7 @@ class Hl7Door:
         except Unreadable as wrong:
             return Verdict("E", (wrong.fault,))
         except Malformed as wrong:
-            return Verdict("E", (Fault(DATA_TYPE, wrong.code, wrong.message),))
+            return Verdict("E", (fault_of(wrong, DATA_TYPE, wrong.message),))
         except Exception as bug:
             log.error("message could not be read", sender=sender.code, kind=seen.new.kind, error=type(bug).__name__)
             return Verdict("E", (Fault("207", "internal", "We could not read it; a person looks at it"),))
@@ -254,7 +266,8 @@ class Hl7Door:
         return answers
 
     async def _list(self, kind: str, seen: Seen, kept: Kept, reason: str) -> None:
-        """For a person; of nobody's messages one entry an address and day, so that a flood is no flood of entries."""
+        """For a person; of nobody's messages one entry an address and day, whatever they call themselves, so that a flood is no flood
+        of entries."""
         about = kept.id if kind == "conflict" else f"{seen.gate[0]}/{seen.verdict.reason}/{self._clock():%Y-%m-%d}"
         row = Unmatched(
             id=f"{kind}-{hashlib.sha256(about.encode()).hexdigest()[:20]}",
@@ -278,10 +291,10 @@ class Hl7Door:
         try:
             file = hl7.split(frame)
         except Unreadable as broken:
-            return _cut(frame, peer, (broken.fault,))
+            return self._cut(frame, peer, (broken.fault,))
         if file.faults or not file.messages:
             empty = Fault(SEGMENT_SEQUENCE, "empty-batch", "There is no message in this batch", "BHS", 1)
-            return _cut(frame, peer, tuple(file.faults) or (empty,))
+            return self._cut(frame, peer, tuple(file.faults) or (empty,))
         seen = [self._look(message, peer) for message in file.messages]
         code = next((one.new.sender for one in seen if one.sender is not None), "")
         digest = hashlib.sha256(frame).hexdigest()
@@ -295,6 +308,16 @@ class Hl7Door:
             remember=STRANGERS_REMEMBERED,
         )
         return Batch(file, seen, whole)
+
+    def _cut(self, frame: bytes, peer: Peer, faults: tuple[Fault, ...]) -> Seen:
+        """A batch that is not whole: none of it is taken, so that it can come again whole. Whose it is, its first message says."""
+        verdict = Verdict("R", faults)
+        begins = re.search(rb"[\r\n](?=MSH)", frame)
+        head = _header(frame[begins.end() :]) if begins else None
+        named = self._directory.find(peer, head) if head else None
+        sender = named if isinstance(named, Sender) else None
+        new = _nobodys(frame, peer, verdict, kind=BATCH, sender=sender.code if sender else "")
+        return Seen(None, sender, verdict, new, "unreadable")
 
     async def _batch(self, batch: Batch, place: Place) -> tuple[bytes, ...]:
         """The messages of a batch are kept one by one, by one commit, and the batch as it came beside them."""
@@ -329,7 +352,14 @@ def _header(data: bytes) -> Header | None:
         return None
 
 
-def _nobodys(data: bytes, peer: Peer, verdict: Verdict, *, kind: str = "unknown", sender: str = "") -> NewMessage:
+def _called(head: Header) -> str:
+    """What a stranger calls itself in MSH-3 and MSH-4, for who is to give it a row; cut, and without what is no letter."""
+    return "^".join(re.sub(r"[^ -~]", "?", name)[:LONGEST_NAME] for name in head.sender)
+
+
+def _nobodys(
+    data: bytes, peer: Peer, verdict: Verdict, *, kind: str = "unknown", sender: str = "", called: str = ""
+) -> NewMessage:
     """A message without a sender whose number could make it known again: its bytes do."""
     return NewMessage(
         door=DOOR,
@@ -338,11 +368,5 @@ def _nobodys(data: bytes, peer: Peer, verdict: Verdict, *, kind: str = "unknown"
         kind=kind,
         key=f"hl7/?/{peer.host}/{hashlib.sha256(data).hexdigest()}",
         remember=STRANGERS_REMEMBERED,
-        refused=f"{verdict.reason} (from {peer.host})",
+        refused=f"{verdict.reason} (from {peer.host}{f' as {called}' if called else ''})",
     )
-
-
-def _cut(frame: bytes, peer: Peer, faults: tuple[Fault, ...]) -> Seen:
-    """A batch that is not whole: none of it is taken, so that it can come again whole."""
-    verdict = Verdict("R", faults)
-    return Seen(None, None, verdict, _nobodys(frame, peer, verdict, kind=BATCH), "unreadable")

@@ -16,11 +16,11 @@ import structlog
 from canonical.errors import Malformed, Rejected
 from canonical.messages import KeepResult, Kept, NewMessage
 from canonical.senders import Channel, Sender
-from formats.hl7 import Fault, Part, Segment, error_segment, read, segment, write
+from formats.hl7 import Fault, Part, Segment, error_segment, read, segment
 from formats.hl7_faults import DUPLICATE_KEY, TABLE_VALUE
 from formats.hl7_message import path
 from formats.hl7_write import Field
-from gateway.hl7_replies import ANSWERS, DOOR, components, control_of, detail, reply_header
+from gateway.hl7_replies import ANSWERS, DOOR, components, control_of, detail, reply_header, wire
 
 LONGEST_REASON = 500
 
@@ -89,7 +89,7 @@ def unable(asked: Kept, fault: Fault, sender: Sender, channel: Channel, numbers:
     return NewMessage(
         direction="out",
         door=DOOR,
-        data=write(texts, charset=message.header.charset),
+        data=wire(texts, message.header, sender),
         partner=sender.code,
         sender=sender.code,
         kind="^".join(kind[:2]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from canonical.cases import BusinessEvent
@@ -17,6 +17,7 @@ from canonical.errors import Malformed
 from canonical.messages import NewMessage
 from canonical.senders import Channel, Sender
 from formats.hl7 import Header, Part, Segment, header_segment, read, segment, write
+from formats.hl7_text import DEFAULT_SET, WIDE, codec_of
 from formats.hl7_write import Field
 from gateway.hl7_requisitions import line_ids, orders_of
 
@@ -67,7 +68,7 @@ def reply(
     return NewMessage(
         direction="out",
         door=DOOR,
-        data=write(texts, charset=message.header.charset),
+        data=wire(texts, message.header, sender),
         partner=sender.code,
         sender=sender.code,
         kind="^".join(ANSWERS[kind][:2]),
@@ -97,8 +98,24 @@ def reply_header(asked: Header, kind: tuple[str, ...], channel: Channel, control
         11: asked.processing or "P",
         12: asked.version,
     }
-    head = header_segment(fields)
-    return f"{head}{'|' * 6}{asked.charset}" if asked.charset else head  # MSH-18 as they wrote it
+    head, charset = header_segment(fields), charset_of(asked)
+    return f"{head}{'|' * 6}{charset}" if charset else head
+
+
+def charset_of(asked: Header) -> str:
+    """MSH-18 of a reply: as they wrote it, but of the sets with two or four bytes a character, whose bytes may be those that end a
+    frame: to them we write UTF-8 (MLLP release 1, chapter 2: such a set must not be sent)."""
+    return DEFAULT_SET if codec_of(asked.charset or DEFAULT_SET).startswith(WIDE) else asked.charset
+
+
+def wire(texts: Sequence[str], asked: Header, sender: Sender) -> bytes:
+    """The reply's bytes, in the set its header names, or else in the one this sender writes without naming it.
+
+    Their own words fit their set; what does not fit it in ours (a person's reason) becomes ``?``: less than all is heard, not nothing.
+    """
+    charset, default = charset_of(asked), sender.character_set or DEFAULT_SET
+    codec = codec_of(charset or default) or "utf-8"
+    return write([text.encode(codec, "replace").decode(codec) for text in texts], charset=charset, default=default)
 
 
 def _states(event: BusinessEvent) -> dict[str, str]:

@@ -55,7 +55,9 @@ class Verdict:
     @property
     def _told(self) -> str:
         severe = [fault for fault in self.faults if fault.severity in ("E", "F")]
-        return "; ".join(f"{fault.path + ': ' if fault.path else ''}{fault.text}" for fault in severe)
+        return "; ".join(
+            fault.text if fault.text.startswith(fault.path) else f"{fault.path}: {fault.text}" for fault in severe
+        )
 
 
 def answered_no(reason: str) -> bool:
@@ -76,7 +78,7 @@ def judge(data: bytes, head: Header, sender: Sender, reads: Reads) -> Verdict:
     if fault is not None:
         return Verdict("R", (*head.faults, fault))
     if head.faults:
-        return _refused(head.faults)
+        return _refused(head.faults) if hl7.answerable(head) else Verdict("R", head.faults)
     try:
         message = hl7.read(data, default=_character_set(sender), head=head)
     except Unreadable as broken:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.base import Canonical, content_hash
+from canonical.base import Canonical, content_hash, in_words
 from canonical.calendar import BusinessCalendar
 from canonical.erp_steps import CostCentreActual
 from canonical.errors import Malformed, Rejected
@@ -207,7 +207,7 @@ class _Load:
 
     async def take(self, row: int, content: Canonical | Mapping[str, Any]) -> LoadedRecord:
         """Check one record and write it, unless it is there as it is."""
-        code = ""
+        code = _called(content)
         try:
             given, valid_from = self._read(content)
             code = self._kind.code(given)
@@ -253,7 +253,7 @@ class _Load:
             record = model.model_validate(fields, extra="forbid")
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise _Refused(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+            raise _Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
         except ValueError:
             raise _Refused("valid_from", "not a date (YYYY-MM-DD)") from None
         return record, getattr(record, "valid_from", since)
@@ -300,12 +300,11 @@ class _Load:
             return held.changed(**changes)
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise _Refused(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+            raise _Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
 
     def _check(self, record: Canonical) -> None:
         """What one record says of others must be true."""
-        if "\\u0000" in record.model_dump_json():
-            raise _Refused("", "a NUL character in a text")
+        _check_words(record)
         if isinstance(record, Employee):
             self._check_person(record)
         elif isinstance(record, ContractPrice):
@@ -340,6 +339,20 @@ class _Load:
 async def _alone(connection: AsyncConnection, kind: str) -> None:
     """Who writes records of a kind writes them whole, from what it read before: another's word must not come in between."""
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"fascia/register/{kind}", 0))))
+
+
+def _called(content: Canonical | Mapping[str, Any]) -> str:
+    """What a record calls itself before it is read, so that one that is refused can be found in its file."""
+    if isinstance(content, Canonical):
+        return ""
+    return str(content.get("code") or content.get("id") or "")[:80]
+
+
+def _check_words(record: Canonical) -> None:
+    if "\\u0000" in record.model_dump_json():
+        raise _Refused("", "a NUL character in a text")
+    if isinstance(record, Sender) and (wrong := record.means_nothing()):
+        raise _Refused(*wrong)
 
 
 def _check_units(item: Item) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
+from cli.channel_views import ChannelRow
+from cli.our_channels import _last_error
+from store.channel_keeping import Backlog
+from store.standing import Standing
 from tests.cli.conftest import Fascia
-from tests.cli.house import FakeHouse
+from tests.cli.house import FakeChannels, FakeHouse
 
 
 def test_the_list_says_of_each_whether_it_sends_what_waits_and_why_it_does_not(fascia: Fascia) -> None:
@@ -41,3 +49,25 @@ def test_dead_letters_are_sent_again_by_id_or_all_and_one_may_be_passed_over(fas
     assert fascia("channel", "retry").code == fascia("channel", "retry", "m-9", "--dead").code == 2
     assert fascia("channel", "skip", "m-9").code == 2
     assert "LAB goes on" in fascia("channel", "skip", "m-9", "--reason", "entered by hand").out
+
+
+def test_a_channel_that_stands_still_names_its_dead_letters_fault_and_not_an_outage_that_is_over() -> None:
+    backlog = Backlog(channel="LAB", waiting=2, dead=1, head="m-9", said="AR: no such order", stands_still=True)
+    outage = Standing(channel="LAB", error="LAB cannot be reached", error_at=datetime(2026, 11, 20, tzinfo=UTC))
+    assert _last_error(backlog, outage) == {"error": "AR: no such order", "error_at": None}
+    open_now = outage.model_copy(update={"breaker": "open"})
+    assert _last_error(backlog, open_now)["error"] == "LAB cannot be reached"
+    assert _last_error(backlog.model_copy(update={"stands_still": False}), outage)["error"] == "LAB cannot be reached"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("stands still", "LAB stands still; 3 wait"), ("breaker open", "LAB is tried now (5 failures so far); 3 wait")],
+)
+def test_resume_says_what_comes_of_it(fascia: Fascia, monkeypatch: pytest.MonkeyPatch, state: str, said: str) -> None:
+    async def resumed(self: FakeChannels, channel: str, why: str) -> ChannelRow:
+        return ChannelRow(channel=channel, state=state, waiting=3, failures=5)
+
+    monkeypatch.setattr(FakeChannels, "resume", resumed)
+    ended = fascia("channel", "resume", "LAB")
+    assert said in ended.out and ("dead letter is before them" in ended.err) == (state == "stands still")

@@ -101,3 +101,15 @@ def test_what_the_erp_has_the_say_over_is_told_to_be_changed_there(fascia: Fasci
     )
     ended = fascia("register", "drift", "accept", "drift-1")
     assert ended.code == 4 and "change packagings.BX there" in ended.err
+
+
+def test_a_unit_and_a_currency_are_shown_also_where_they_are_the_usual_ones(fascia: Fascia, tmp_path: Path) -> None:
+    file = tmp_path / "asked.csv"
+    file.write_text(
+        "number,item,quantity,unit,unit_price,currency,department,cost_centre,requester,deliver_to\n"
+        "Q-1,ITM-1001,12,EA,0.50,USD,surgery,CC-4100,E-1001,NGH-OR\n"
+    )
+    (message,) = fascia("feed", "simulate", str(file), "--json").json["messages"]
+    (line,) = message["effects"][0]["content"]["lines"]
+    assert line["quantity"] == {"value": "12", "unit": "EA"}
+    assert line["unit_price"] == {"amount": "0.50", "currency": "USD"} and "supplier" not in line

@@ -11,8 +11,10 @@ import pytest
 from canonical.cases import Actor
 from cli.app import run
 from cli.door import DoorHouse
+from cli.exits import Stop
+from cli.house import MessageFilter
 from cli.ours import api_key, login, our_house
-from cli.reading import links
+from cli.reading import links, query_of
 from workers.settings import load
 
 KEY = "fsc_the_key_of_somebody"
@@ -77,3 +79,11 @@ def test_a_case_is_linked_to_the_temporal_ui(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_migration_without_a_database_ends_as_every_other_command_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["migrate"]) == run(["case", "list"]) == 7
     assert capsys.readouterr().err.count("FASCIA_DATABASE_URL") == 2
+
+
+def test_a_state_no_message_is_ever_in_finds_not_nothing_but_an_error_that_names_those_there_are() -> None:
+    assert query_of(MessageFilter(state="dead", direction="in")).state == "dead"
+    for misspelt in (MessageFilter(state="deaad"), MessageFilter(direction="inward")):
+        with pytest.raises(Stop) as refused:
+            query_of(misspelt)
+        assert refused.value.code == "usage" and ("dead" in refused.value.hint or "out" in refused.value.hint)

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from canonical.senders import CHARACTER_SETS
 from formats import hl7_values as values
 from formats.hl7 import STANDARD, Fault, Marks, Moment, Price, Unreadable, escape, read, unescape
-from formats.hl7_text import codec_of
+from formats.hl7_text import _SETS, codec_of
 from tests.formats.hl7_files import MSH, message, sample
 
 AT = Fault("", "", "", "OBX", 1, 5)
@@ -199,3 +200,7 @@ def test_numbers_are_written_without_an_exponent() -> None:
     assert values.as_moment(datetime(987, 1, 2, 3, 4, 5), "day") == "09870102"  # noqa: DTZ001
     assert Moment(datetime(2026, 11, 2, tzinfo=UTC), "day").day == date(2026, 11, 2)
     assert STANDARD.encoding == "^~\\&"
+
+
+def test_the_sets_a_senders_row_may_name_are_those_there_is_a_codec_for() -> None:
+    assert {name: codec_of(name) for name in CHARACTER_SETS} == _SETS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.mllp_line import sendable
 from canonical.cases import BusinessEvent
 from canonical.errors import Malformed
 from canonical.messages import NewMessage
@@ -94,3 +95,33 @@ def test_what_is_no_order_or_holds_no_such_requisition_is_refused() -> None:
         with pytest.raises(Malformed) as refused:
             reply(data, event(orders="PO1"), {}, WARD, CHANNEL)
         assert refused.value.path
+
+
+NAMED = order("ORC|NW|A-1^WARD||G-7", "RQD|1|||GLV^Größe M|1|BX")
+
+
+@pytest.mark.parametrize("charset", ["UNICODE UTF-16", "UNICODE UTF-32"])
+def test_a_reply_is_never_in_a_set_whose_bytes_could_end_its_frame(charset: str) -> None:
+    head, _, rest = NAMED.decode().partition("\r")
+    asked = f"{head}||||||{charset}\r{rest}".encode(charset[8:].lower() + "-le")
+    new = reply(asked, event(orders="PO1", state="ordered", lines="1:ordered"), {}, WARD, CHANNEL)
+    assert sendable(new.data, new.control_number) == new.control_number.encode()
+    message = hl7.read(new.data)
+    assert (message.header.charset, message.value("RQD-4.2")) == ("UNICODE UTF-8", "Größe M")
+
+
+def test_who_writes_a_set_without_naming_it_hears_its_own_words_in_that_set() -> None:
+    latin = WARD.changed(character_set="8859/1")
+    new = reply(
+        NAMED.decode().encode("latin-1"), event(orders="PO1", state="ordered", lines="1:ordered"), {}, latin, CHANNEL
+    )
+    assert "Größe M".encode("latin-1") in new.data and hl7.read(new.data, default="8859/1").header.charset == ""
+
+
+def test_a_reason_in_letters_the_department_cannot_read_is_heard_all_the_same() -> None:
+    latin = WARD.changed(character_set="8859/1")
+    new = reply(
+        NAMED.decode().encode("latin-1"), event("requisition.refused.v1", reason="zu teuer – 5 €"), {}, latin, CHANNEL
+    )
+    message = hl7.read(new.data, default="8859/1")
+    assert message.values("ORC-16.2") == ["zu teuer ? 5 ?"] and message.value("RQD-4.2") == "Größe M"

@@ -142,3 +142,11 @@ async def test_what_is_wrong_and_taken_all_the_same_is_noted_on_the_message() ->
     noted = at.journal.kept("W-1").note
     assert "ORC-1" in noted and at.journal.kept("W-2").note == ""
     assert "900001" not in noted and at.journal.kept("W-1").state == "received"
+
+
+async def test_a_refusal_is_in_the_set_the_department_writes_without_naming_it() -> None:
+    at, router = await ward(BEDS.changed(character_set="8859/1"))
+    assert (await at.answer(BAD.replace(b"not a unit", "Schüssel".encode("latin-1")))).accepted
+    await router.once()
+    (reply,) = sent(at)
+    assert "Schüssel" in hl7.read(reply.data, default="8859/1").value("ERR-8")

@@ -41,8 +41,8 @@ async def test_file_sources_are_loaded_and_one_that_cannot_be_reached_is_refused
     report = await register.load(kind, rows, HOSPITAL)
     assert (kind, report.loaded) == ("file_source", 2)
     assert [(row, reason.split(":")[0]) for row, _, reason in report.refused] == [
-        (4, "Value error, a folder over SFTP needs host, user, key_file and host_key"),
-        (5, "Value error, the path of a folder begins with /"),
+        (4, "a folder over SFTP needs host, user, key_file and host_key"),
+        (5, "the path of a folder begins with /"),
         (6, "no sender NOBODY in the register"),
     ]
     far, near = sorted(await register.file_sources(), key=lambda one: one.code)

@@ -105,3 +105,28 @@ async def test_a_channel_is_loaded_too(register: StoredRegister) -> None:
     assert only(await register.load("channel", [row], HOSPITAL))[0] == "loaded"
     (channel,) = await register.channels()
     assert (channel.port, channel.on_dead) == (2575, "stand still")
+
+
+async def test_a_row_that_would_let_nothing_in_is_refused_by_name_and_with_what_is_to_be_written(
+    engine: AsyncEngine,
+) -> None:
+    register = StoredRegister(engine)
+    await register.load("facility", [Facility(code="NGH")], HOSPITAL, "NGH")
+    known: dict[str, object] = {"facility": "NGH", "addresses": ["10.2.7.0/24"]}
+    rows: list[dict[str, object]] = [
+        {"code": "UNDERSCORE", **known, "kinds": ["OMS_O05"]},
+        {"code": "BLANK", **known, "kinds": ["ADT^*", "OMS O05"]},
+        {"code": "NORELEASE", "facility": "NGH", "dialect": "fhir", "kinds": ["SupplyRequest"]},
+        {"code": "PYTHONS", **known, "character_set": "latin-1"},
+        {"code": "NOBODY", "facility": "NGH", "applications": ["X"]},
+        {"code": "GOOD", **known, "kinds": ["OMS^O05", "ADT^*", "ACK", "*"], "character_set": "8859/1"},
+        {"code": "REST", "facility": "NGH", "dialect": "fhir", "kinds": ["r5/*", "*"]},
+    ]
+    report = await register.load("sender", rows, HOSPITAL)
+    assert [(one.code, one.path, one.reason.split(":")[0]) for one in report.records if one.outcome == "refused"] == [
+        ("UNDERSCORE", "kinds", "OMS_O05 fits no message"),
+        ("BLANK", "kinds", "OMS O05 fits no message"),
+        ("NORELEASE", "kinds", "SupplyRequest fits no message"),
+        ("PYTHONS", "character_set", "none of HL7 table 0211 that we read"),
+        ("NOBODY", "", "an HL7 sender is known by its addresses or certificates"),
+    ]
