@@ -11,16 +11,15 @@ from datetime import timedelta
 from typing import Final
 
 from canonical.cases import Actor
-from canonical.errors import Malformed, Rejected
-from canonical.messages import Kept, NewMessage
-from canonical.replays import CONFLICT, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
+from canonical.messages import Kept
+from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
 from cli.exits import not_found, wrong_usage
 from cli.house import MessageFilter
-from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.replay_views import Accepted, Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.versions import Versions
 from cli.views import Replayed
-from gateway.corrections import corrected
-from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.replay_rules import NotReplayed, refusal
+from store.acceptance import UNDECIDED, StoredAcceptance
 from store.acts import Act, StoredActs
 from store.query_models import MessageQuery
 from store.replays import CORRECTABLE, StoredReplays
@@ -98,12 +97,7 @@ class OurReplays:
             raise NotReplayed(f"{message} is corrected already: correct its correction", hint=original.reason)
         if original.direction == "out" or original.state not in CORRECTABLE:
             raise NotReplayed(f"{message} is {original.state}: only what was not taken is corrected")
-        if not original.stream:
-            raise NotReplayed(
-                f"a message of kind {original.kind} that came by {original.door} is not corrected here",
-                hint="its sender sends it anew; a requisition is corrected on its case: fascia case correct",
-            )
-        new = await self._new(original, data)
+        new = await Versions(self._wiring).of(original, data)
         shown = Kept(
             **original.model_dump(exclude={"data", "state", "reason", "kind", "control_number", "case", "version_of"}),
             data=data, state="received", kind=new.kind, control_number=new.control_number, version_of=message,
@@ -125,6 +119,40 @@ class OurReplays:
             replay=made.job.id,
         )
 
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        """Take a message that came under the number of another as one of its own.
+
+        Raises:
+            Stop: there is no such message.
+            Rejected, Malformed: it came under no other's number, was decided before, or what it says cannot be taken all the same.
+        """
+        kept = await self._kept(message)
+        acceptance = StoredAcceptance(self._wiring.database)
+        first = await acceptance.first(message)
+        if kept.state not in UNDECIDED:
+            raise NotReplayed(f"{message} is {kept.state}: only what was refused for its number is accepted")
+        await Versions(self._wiring).may_be_new(kept)
+        as_new = kept.model_copy(update={"state": "dead", "reason": ""})
+        before = await self._wiring.journal.read(first)
+        told = await self._wiring.previewer().correction(before or as_new, as_new)
+        if told.outcome not in (NEW, DONE):
+            hint = "correct it instead, under a number of its own: fascia journal correct, or pass it over: skip"
+            raise NotReplayed(f"{told.outcome}: {told.detail}", code="conflict", hint=hint)
+        if not dry_run:
+            await acceptance.accept(message, self._act("journal accept", why))
+            if not kept.stream:  # what is in a stream its router takes, in its order
+                await self._wiring.corridor().route(await self._kept(message))
+        after = await self._kept(message)
+        return Accepted(
+            message=message,
+            first=first,
+            preview=told,
+            state=after.state,
+            reason=after.reason,
+            case=after.case,
+            dry_run=dry_run,
+        )
+
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:
         kept = await self._kept(message)
         if dry_run:
@@ -136,17 +164,6 @@ class OurReplays:
         """Do it here and now; what it needs may be away, and then the workers do it later."""
         results = await self._wiring.replayer().do(job, [item])
         return results[0].outcome if results else ""
-
-    async def _new(self, original: Kept, data: bytes) -> NewMessage:
-        if original.door == FHIR_DOOR:
-            raise Rejected("a FHIR resource is corrected where it comes from, and sent again", code="not-open")
-        reader = self._wiring.routing().reader
-        sender = await reader.sender(original.sender)
-        if sender is None:
-            raise Malformed(
-                f"{original.sender or 'its sender'} is not in the register", path="sender", code="not-found"
-            )
-        return corrected(original, data, sender, reader.judged(data, sender))
 
     # ---- jobs -----------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from cli.exits import Stop, not_found, wrong_usage
 from cli.house import MessageFilter, first, open_house
 from cli.moments import moment
 from cli.output import Output, table, when
-from cli.replay import corrected, previewed, replayed, started
+from cli.replay import accepted, corrected, previewed, replayed, started
 from cli.replay_views import ParkedRow
 from cli.views import MessageRow, MessageView
 
@@ -162,6 +162,27 @@ async def correct(
     async with open_house() as house:
         done = await house.replays.correct(message, data, reason, preview or dry_run)
     out.data(done, lambda: corrected(done))
+
+
+@command(app, "accept")
+async def accept(
+    out: Output,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id; see `fascia unmatched list`.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Take a message that came under another's number with other content as one of its own. The first keeps the number.
+
+    To reject it instead: `fascia journal skip`. Its sender hears yes when it sends it again.
+    """
+    if not (preview or dry_run or reason.strip()):
+        raise wrong_usage("an acceptance needs its reason", "--reason 'their counter began anew; called them'")
+    async with open_house() as house:
+        done = await house.replays.accept(message, reason, preview or dry_run)
+    out.data(done, lambda: accepted(done))
+    if not done.dry_run and done.state in ("received", "validated"):
+        out.say(f"its router brings it on: fascia journal show {message}")
 
 
 @command(app, "skip")

@@ -67,6 +67,18 @@ class Corrected(Canonical):
     dry_run: bool = False
 
 
+class Accepted(Canonical):
+    """A message under the number of another (``first``) as one of its own: what it says otherwise, and what became of it."""
+
+    message: str
+    first: str = ""
+    preview: Preview
+    state: str = ""
+    reason: str = ""
+    case: str = ""
+    dry_run: bool = False
+
+
 class Skipped(Canonical):
     """A message that was passed over, and whether a stream waited for it and goes on."""
 
@@ -107,6 +119,10 @@ class Replays(Protocol):
 
     async def correct(self, message: str, data: bytes, why: str, dry_run: bool) -> Corrected:
         """Keep corrected bytes as the next version of a message and route them in its place."""
+        ...
+
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        """Take a message that came under the number of another as one of its own."""
         ...
 
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:

@@ -181,6 +181,12 @@ class StoredKeys:
         async with transaction(self._engine) as connection:
             return [_key(dict(row)) for row in (await connection.execute(asked)).mappings()]
 
+    async def key(self, name: str) -> ApiKey | None:
+        """One key, whether it still holds or not; None where there is none of that id."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(select(*_SHOWN).where(api_keys.c.id == name))).mappings().one_or_none()
+        return _key(dict(row)) if row is not None else None
+
     async def revoke(self, key: str) -> ApiKey:
         """From now on nobody is known by it (revoked again, it stays revoked since the first time).
 

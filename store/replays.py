@@ -20,12 +20,13 @@ from canonical.errors import Rejected
 from canonical.messages import Kept, Move, NewMessage
 from canonical.replays import ReplayItem, ReplayJob
 from store.acts import Act, note_in
-from store.case_tables import unmatched
 from store.database import transaction
 from store.ids import new_id, now
 from store.keep import keep_in
 from store.kept import KEPT
+from store.let_go import UNROUTED, let_go
 from store.moves import mark_many_in, unknown
+from store.off_the_list import off_the_list
 from store.queries import matching
 from store.query_models import MessageQuery
 from store.streams import park_in, unpark_in
@@ -34,8 +35,6 @@ from store.tables import fit, messages, parked_streams, replay_items, replay_job
 MOST: Final = 200_000  # messages of one job
 LONGEST_DETAIL: Final = 1000
 OPEN: Final = ("waiting", "running")
-UNROUTED: Final = ("received", "validated")
-SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict")  # entries of the list a person works
 CORRECTABLE: Final = ("dead", "refused", "skipped")
 
 
@@ -154,7 +153,7 @@ class StoredReplays:
                 raise Rejected(why, code="not-open", system="store")
             said = _why(f"passed over by {_who(act)}", act)
             await mark_many_in(connection, [Move(message=message, state="skipped", reason=said)])
-            await _off_the_list(connection, [message], act.actor.id, said)
+            await off_the_list(connection, [message], act.actor.id, said)
             await note_in(connection, act.model_copy(update={"about": f"message/{message}"}))
             waits = (parked_streams.c.stream == row.stream) & (parked_streams.c.message == message)
             parked = await connection.scalar(select(parked_streams.c.stream).where(waits))
@@ -163,7 +162,7 @@ class StoredReplays:
         return parked is not None
 
     async def cancel(self, job: str, act: Act) -> ReplayJob:
-        """Route nothing more of a job; what was done stays done.
+        """Route nothing more of a job; what was done stays done. A correction it has not routed is a dead letter from then on.
 
         Raises:
             Rejected: there is no such job, or it has ended.
@@ -176,6 +175,7 @@ class StoredReplays:
                 raise Rejected(f"there is no replay {job}", code="not-found", system="store")
             if state not in OPEN:
                 raise Rejected(f"replay {job} is {state} already", code="not-open", system="store")
+            await let_go(connection, job, act)
             left = (replay_items.c.job == job) & (replay_items.c.state == "waiting")
             await connection.execute(update(replay_items).where(left).values(state="cancelled", changed_at=at))
             by = {"cancelled_by": act.actor.id, "cancelled_why": act.reason}
@@ -360,7 +360,7 @@ async def _stream_after(connection: AsyncConnection, one: Result, job: ReplayJob
     row = (await connection.execute(asked)).one()
     versions = [name for name in (one.item.message, row.version_of) if name]
     if one.state == "routed":
-        await _off_the_list(connection, versions, job.actor.id, replayed_by(job))
+        await off_the_list(connection, versions, job.actor.id, replayed_by(job))
     waits = (parked_streams.c.stream == row.stream) & parked_streams.c.message.in_(versions)
     parked = await connection.scalar(select(parked_streams.c.stream).where(waits).with_for_update())
     if parked is None or one.move is None:
@@ -370,13 +370,6 @@ async def _stream_after(connection: AsyncConnection, one: Result, job: ReplayJob
     else:
         said = {"message": one.item.message, "reason": fit(one.move.reason)}
         await connection.execute(update(parked_streams).where(waits).values(said))
-
-
-async def _off_the_list(connection: AsyncConnection, names: Sequence[str], by: str, why: str) -> None:
-    """What waited for a person is decided: the entries about these messages are set aside."""
-    of = unmatched.c.message.in_(names) & unmatched.c.kind.in_(SETTLED_BY_ROUTING) & (unmatched.c.state == "open")
-    said = {"state": "set_aside", "decided_by": by, "decided_why": why}
-    await connection.execute(update(unmatched).where(of).values(said))
 
 
 async def _end(connection: AsyncConnection, job: str, at: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from canonical.replays import DONE, NEW, UNREADABLE, Difference, Outcome, Preview
 from cli.house import MessageFilter
-from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.replay_views import Accepted, Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ class FakeReplays:
         told = foretold("" if dry_run else "m-9")
         done = {} if dry_run else {"message": "m-9", "state": "routed", "case": CASE}
         return Corrected(original=message, preview=told, outcome=NEW, dry_run=dry_run, **done)
+
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        self._house.handed.append((message, "", "dry" if dry_run else why))
+        state = "refused" if dry_run else "received"
+        return Accepted(message=message, first="m-0", preview=foretold(message), state=state, dry_run=dry_run)
 
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:
         self._house.handed.append((message, "", "dry" if dry_run else why))

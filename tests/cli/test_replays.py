@@ -62,6 +62,16 @@ def test_a_message_is_corrected_from_a_file_after_its_preview(fascia: Fascia, ho
     assert fascia("journal", "correct", "m-1", "--file", str(tmp_path / "none"), "--reason", "x").code == 2
 
 
+def test_a_message_under_anothers_number_is_accepted_after_its_preview(fascia: Fascia, house: FakeHouse) -> None:
+    seen = fascia("journal", "accept", "m-1", "--preview")
+    assert seen.code == 0 and "m-1 as a message of its own would be: new effect" in seen.out
+    assert "otherwise than m-0:\n  - requisition REQ-1 lines.1.item: X-9\n" in seen.out
+    assert fascia("journal", "accept", "m-1").code == 2
+    done = fascia("journal", "accept", "m-1", "--reason", "their counter began anew")
+    assert done.code == 0 and "m-1 is accepted beside m-0" in done.out and "its router brings it on" in done.err
+    assert house.handed == [("m-1", "", "dry"), ("m-1", "", "their counter began anew")]
+
+
 def test_a_dead_letter_is_passed_over_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:
     assert fascia("journal", "skip", "m-1").code == 2 and house.handed == []
     assert "its stream goes on" in fascia("journal", "skip", "m-1", "--reason", "ordered by phone").out
