@@ -21,6 +21,7 @@ from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
 from canonical.supply import ContractPrice, Item
+from store.acts import Act, note_in
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
 from store.ids import now
@@ -33,6 +34,7 @@ PERSONS_WORD = {
     "bank_confirmed_by",
     "bank_confirmed_at",
 }  # never a load's
+MOST_NAMED = 10  # records of a load, in what is told of it
 ALWAYS = date(2000, 1, 1)  # since when the first version of a record holds, where nobody says
 
 
@@ -96,10 +98,12 @@ class StoredRegister(RegisterReading):
         *,
         dry_run: bool = False,
         by: str = "",
+        act: Act | None = None,
     ) -> LoadReport:
         """Load records of a kind as a source has them, in one transaction; each is loaded, unchanged or refused.
 
-        ``by``: the person whose file it is, where one is known (an employee's id, else a login).
+        ``by``: the person whose file it is, where one is known (an employee's id, else a login). ``act``: whose deed it is, noted
+        where anything changes by it.
         A record is a model, or fields as read from a file (with its row). Fields that are not given stay as they are.
 
         Raises:
@@ -115,11 +119,16 @@ class StoredRegister(RegisterReading):
             for position, record in enumerate(records, start=1):
                 row, content = record if isinstance(record, tuple) else (position, record)
                 outcomes.append(await load.take(row, content))
+            report = LoadReport(kind=kind, source=source, records=tuple(outcomes))
             if dry_run:
                 await connection.rollback()
-        return LoadReport(kind=kind, source=source, records=tuple(outcomes))
+            elif act is not None and report.loaded:
+                await note_in(connection, _deed(act, report, facility))
+        return report
 
-    async def load_master_data(self, data: MasterData, facility: str, *, dry_run: bool = False) -> Sequence[LoadReport]:
+    async def load_master_data(
+        self, data: MasterData, facility: str, *, dry_run: bool = False, act: Act | None = None
+    ) -> Sequence[LoadReport]:
         """Load what the ERP is the authority for."""
         parts: Sequence[tuple[str, Sequence[Canonical]]] = (
             ("location", data.locations),
@@ -128,7 +137,7 @@ class StoredRegister(RegisterReading):
             ("item", data.items),
             ("employee", data.employees),
         )
-        return [await self.load(kind, records, ERP, facility, dry_run=dry_run) for kind, records in parts]
+        return [await self.load(kind, records, ERP, facility, dry_run=dry_run, act=act) for kind, records in parts]
 
     async def take_actuals(self, facility: str, actuals: Sequence[CostCentreActual]) -> None:
         """Write what the ERP has booked on cost centres."""
@@ -166,6 +175,16 @@ class StoredRegister(RegisterReading):
                 confirmed = held.model_copy(update=said)
                 await _write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
         return confirmed
+
+
+def _deed(act: Act, report: LoadReport, facility: str) -> Act:
+    """What a load changed: how many records, and the first of them by name."""
+    codes = [record.code for record in report.records if record.outcome == "loaded"]
+    more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
+    where = f" of {facility}" if facility else ""
+    said = f"{act.detail}: " if act.detail else ""
+    detail = f"{said}{len(codes)} changed{where}: {', '.join(codes[:MOST_NAMED])}{more}"
+    return act.model_copy(update={"about": f"register/{report.kind}", "detail": detail})
 
 
 class _Refused(Exception):
