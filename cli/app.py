@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from cli import (
+    attention,
     audit,
     case,
     channel,
@@ -61,6 +62,7 @@ for noun in (
     channel,
     audit,
     udi,
+    attention,
     schema,
     config,
     dev,

@@ -13,6 +13,7 @@ import httpx
 from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
@@ -206,6 +207,9 @@ class DoorHouse:
         self._elsewhere()
 
     async def unsubscribe(self, name: str) -> SubscriberRemoved:
+        self._elsewhere()
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
         self._elsewhere()
 
     async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:

@@ -23,6 +23,7 @@ from canonical.parties import Employee
 from canonical.ports import Unmatched
 from cli import banking, foresight, loading, outgoing, person, reading, successor
 from cli.again import OurReplays
+from cli.attention_views import StuckRow
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
@@ -51,6 +52,7 @@ from gateway.rest_decisions import MAY_SETTLE
 from gateway.simulate import Book
 from store import keys as stored_keys
 from store.acts import Act
+from store.attention import StoredAttention
 from store.ids import now
 from workers.settings import Settings, load
 from workers.wiring import Wiring, wired
@@ -157,6 +159,10 @@ class OurHouse:
             raise Unavailable("Temporal does not answer", system="temporal") from refused
         except RuntimeError as away:
             raise Unavailable("Temporal does not answer", system="temporal") from away
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
+        found = await StoredAttention(self._wiring.database).stuck(now())
+        return [StuckRow.model_validate(one.model_dump()) for one in found[:limit]]
 
     # ---- documents without a case --------------------------------------------------------------------------------
 

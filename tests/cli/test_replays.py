@@ -72,6 +72,13 @@ def test_a_message_under_anothers_number_is_accepted_after_its_preview(fascia: F
     assert house.handed == [("m-1", "", "dry"), ("m-1", "", "their counter began anew")]
 
 
+def test_what_stands_still_is_one_list_with_what_to_press(fascia: Fascia) -> None:
+    shown = fascia("attention", "list")
+    assert shown.code == 0 and "parked stream" in shown.out and "then journal replay, correct or skip" in shown.out
+    rows = fascia("attention", "list", "--json").json["items"]
+    assert [(row["what"], row["count"], row["owner"]) for row in rows][1] == ("dead letter", 7, "Ward integration")
+
+
 def test_a_dead_letter_is_passed_over_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:
     assert fascia("journal", "skip", "m-1").code == 2 and house.handed == []
     assert "its stream goes on" in fascia("journal", "skip", "m-1", "--reason", "ordered by phone").out
