@@ -147,6 +147,9 @@ class OurHouse:
     async def resume(self, case: str, reason: str) -> Resumed:
         return await successor.start_successor(self._wiring, case, reason)
 
+    async def can_resume(self, case: str) -> bool:
+        return await successor.can_start(self._wiring, case)
+
     async def history(self, case: str, run: str) -> str:
         handle = self._wiring.client.get_workflow_handle(case, run_id=run or None)
         try:

@@ -209,6 +209,10 @@ class FakeHouse:
             raise Rejected(f"the case has changed since revision {decision.revision}", code="changed")
         return Answer(taken=True, message="price accepted", business_state="invoice approved", revision=8)
 
+    async def can_resume(self, case: str) -> bool:
+        self.fail()
+        return True
+
     async def resume(self, case: str, reason: str) -> Resumed:
         self.resumed.append(case)
         return Resumed(case=case, generation=2, run="run-2")

@@ -59,6 +59,7 @@ TAKEN: Final = (
     " the order then begins by itself (where our workers are away, it may be the order's own)"
 )
 TAKEN_GRACE: Final = timedelta(minutes=10)  # an order begins within seconds of its number
+MOST_STRANGERS: Final = 10_000
 LOOKED: Final = "engine sweep: ended runs"
 
 log = structlog.get_logger(__name__)
@@ -228,6 +229,8 @@ class EngineSweep:
             reason=why,
         )
         await self._cases.put_unmatched(row)
+        if len(self._strangers) >= MOST_STRANGERS:  # listed once in our store in any case
+            self._strangers.clear()
         self._strangers.add(name)
         log.error("a run under a case's name is no case", alert=True, workflow=name, unmatched=row.id, problem=why)
 
