@@ -21,7 +21,7 @@ from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
 from canonical.supply import ContractPrice, Item
-from store.acts import Act, note_in
+from store.acts import Act, note_in, of_a_load
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
 from store.ids import now
@@ -34,7 +34,6 @@ PERSONS_WORD = {
     "bank_confirmed_by",
     "bank_confirmed_at",
 }  # never a load's
-MOST_NAMED = 10  # records of a load, in what is told of it
 ALWAYS = date(2000, 1, 1)  # since when the first version of a record holds, where nobody says
 
 
@@ -123,7 +122,8 @@ class StoredRegister(RegisterReading):
             if dry_run:
                 await connection.rollback()
             elif act is not None and report.loaded:
-                await note_in(connection, _deed(act, report, facility))
+                changed = [record.code for record in outcomes if record.outcome == "loaded"]
+                await note_in(connection, of_a_load(act, kind, changed, facility))
         return report
 
     async def load_master_data(
@@ -175,16 +175,6 @@ class StoredRegister(RegisterReading):
                 confirmed = held.model_copy(update=said)
                 await _write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
         return confirmed
-
-
-def _deed(act: Act, report: LoadReport, facility: str) -> Act:
-    """What a load changed: how many records, and the first of them by name."""
-    codes = [record.code for record in report.records if record.outcome == "loaded"]
-    more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
-    where = f" of {facility}" if facility else ""
-    said = f"{act.detail}: " if act.detail else ""
-    detail = f"{said}{len(codes)} changed{where}: {', '.join(codes[:MOST_NAMED])}{more}"
-    return act.model_copy(update={"about": f"register/{report.kind}", "detail": detail})
 
 
 class _Refused(Exception):
