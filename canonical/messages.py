@@ -102,7 +102,9 @@ class Move(Canonical):
 
 
 LEFT_IN_MAILBOX = "mailbox_file"  # what the list of unmatched documents calls a file that could not be taken in
-CONFLICT = "conflict"  # how the journal's reason begins where a number came again with other bytes
+CONFLICT = "conflict"  # how the journal's reason begins where a number is known with other content
+APART = f"{CONFLICT}: message "  # and where that is the number of another message, and nobody was told of it yet
+AS_NEW = "accepted as a message of its own"  # and where a person took it all the same
 
 
 class KeepResult(Canonical):

@@ -158,6 +158,10 @@ class Journal(Protocol):
         """The message with its bytes, or None."""
         ...
 
+    async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]:
+        """Every state it had, in their order: which, why, since when."""
+        ...
+
     async def kept_under(self, prefix: str) -> Sequence[Kept]:
         """What came in under keys that begin so, in the order it was kept; conflicts left out."""
         ...

@@ -11,21 +11,19 @@ from datetime import timedelta
 from typing import Final
 
 from canonical.cases import Actor
-from canonical.errors import Malformed, Rejected
-from canonical.messages import Kept, NewMessage
-from canonical.replays import CONFLICT, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
+from canonical.messages import Kept
+from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, Preview, ReplayItem, ReplayJob
 from cli.exits import not_found, wrong_usage
 from cli.house import MessageFilter
 from cli.reading import query_of
-from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.replay_views import Accepted, Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.versions import Versions
 from cli.views import Replayed
-from gateway.corrections import corrected, corrected_row
-from gateway.fhir_judge import DOOR as FHIR_DOOR
-from gateway.registry import CSV_KINDS, CSV_PARTS
 from gateway.replay_rules import NotReplayed, refusal
+from store.acceptance import UNDECIDED, StoredAcceptance
 from store.acts import Act, StoredActs
 from store.query_models import MessageQuery
-from store.replays import CORRECTABLE, StoredReplays
+from store.replays import CORRECTABLE, MOST, StoredReplays
 from workers.wiring import Wiring
 
 HELD: Final = timedelta(seconds=30)  # that a message is ours before the workers take its replay over
@@ -84,8 +82,9 @@ class OurReplays:
         outcome = await self._do(job, item)
         return _replayed(kept, await self._kept(message), outcome, replay=job.id)
 
-    async def begin(self, which: MessageFilter, why: str) -> ReplayRow:
-        return _row(await self._stored.open(_query(which), self._act("journal replay", why)))
+    async def begin(self, which: MessageFilter, why: str, at_most: int | None = None) -> ReplayRow:
+        act = self._act("journal replay", why)
+        return _row(await self._stored.open(_query(which), act, at_most=at_most or MOST))
 
     async def correct(self, message: str, data: bytes, why: str, dry_run: bool) -> Corrected:
         """Keep the corrected bytes as the next version of a message and route them in its place.
@@ -100,13 +99,7 @@ class OurReplays:
             raise NotReplayed(f"{message} is corrected already: correct its correction", hint=original.reason)
         if original.direction == "out" or original.state not in CORRECTABLE:
             raise NotReplayed(f"{message} is {original.state}: only what was not taken is corrected")
-        if not original.stream and original.kind not in CSV_PARTS:
-            hint = "its sender sends it anew; a requisition is corrected on its case: fascia case correct"
-            if original.kind in CSV_KINDS:
-                hint = "its sender sends the file anew, or its bad rows are corrected one by one: fascia journal list --state dead"
-            what = f"a message of kind {original.kind} that came by {original.door}"
-            raise NotReplayed(f"{what} is not corrected here", hint=hint)
-        new = await self._new(original, data)
+        new = await Versions(self._wiring).of(original, data)
         shown = Kept(
             **original.model_dump(exclude={"data", "state", "reason", "kind", "control_number", "case", "version_of"}),
             data=data, state="received", kind=new.kind, control_number=new.control_number, version_of=message,
@@ -128,6 +121,40 @@ class OurReplays:
             replay=made.job.id,
         )
 
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        """Take a message that came under the number of another as one of its own.
+
+        Raises:
+            Stop: there is no such message.
+            Rejected, Malformed: it came under no other's number, was decided before, or what it says cannot be taken all the same.
+        """
+        kept = await self._kept(message)
+        acceptance = StoredAcceptance(self._wiring.database)
+        first = await acceptance.first(message)
+        if kept.state not in UNDECIDED:
+            raise NotReplayed(f"{message} is {kept.state}: only what was refused for its number is accepted")
+        await Versions(self._wiring).may_be_new(kept)
+        as_new = kept.model_copy(update={"state": "dead", "reason": ""})
+        before = await self._wiring.journal.read(first)
+        told = await self._wiring.previewer().correction(before or as_new, as_new)
+        if told.outcome not in (NEW, DONE):
+            hint = "correct it instead, under a number of its own: fascia journal correct, or pass it over: skip"
+            raise NotReplayed(f"{told.outcome}: {told.detail}", code="conflict", hint=hint)
+        if not dry_run:
+            await acceptance.accept(message, self._act("journal accept", why))
+            if not kept.stream:  # what is in a stream its router takes, in its order
+                await self._wiring.corridor().route(await self._kept(message))
+        after = await self._kept(message)
+        return Accepted(
+            message=message,
+            first=first,
+            preview=told,
+            state=after.state,
+            reason=after.reason,
+            case=after.case,
+            dry_run=dry_run,
+        )
+
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:
         kept = await self._kept(message)
         if dry_run:
@@ -139,20 +166,6 @@ class OurReplays:
         """Do it here and now; what it needs may be away, and then the workers do it later."""
         results = await self._wiring.replayer().do(job, [item])
         return results[0].outcome if results else ""
-
-    async def _new(self, original: Kept, data: bytes) -> NewMessage:
-        if original.door == FHIR_DOOR:
-            raise Rejected("a FHIR resource is corrected where it comes from, and sent again", code="not-open")
-        reader = self._wiring.routing().reader
-        sender = await reader.sender(original.sender)
-        if sender is None:
-            raise Malformed(
-                f"{original.sender or 'its sender'} is not in the register", path="sender", code="not-found"
-            )
-        if original.kind in CSV_PARTS:
-            now = await reader.rows(original.model_copy(update={"data": data}), sender)
-            return corrected_row(original, data, await reader.rows(original, sender), now)
-        return corrected(original, data, sender, reader.judged(data, sender))
 
     # ---- jobs -----------------------------------------------------------------------------------------------------------
 

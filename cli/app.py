@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from cli import (
+    attention,
     audit,
     case,
     channel,
@@ -62,6 +63,7 @@ for noun in (
     channel,
     audit,
     udi,
+    attention,
     schema,
     config,
     dev,

@@ -19,7 +19,11 @@ app = noun("What operators did to the platform itself.")
 async def list_acts(
     out: Output,
     about: Annotated[
-        str, typer.Option("--about", help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID, channel/CODE.")
+        str,
+        typer.Option(
+            "--about",
+            help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID, channel/CODE, key/ID, register/KIND.",
+        ),
     ] = "",
     limit: Limit = 50,
 ) -> None:

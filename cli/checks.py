@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -198,6 +200,28 @@ async def channels(settings: Settings) -> Finding:
     return Finding("channels", "ok", "", f"{len(rows)} channels send, {waiting} messages wait")
 
 
+async def attention(settings: Settings) -> Finding:
+    """What stands still and needs a person, counted: streams, dead letters, files, channels, replays, cases."""
+    if (await doctor.database(settings)).state != "ok":
+        return Finding("attention", "fail", "", "what stands still cannot be read", "see database")
+    engine = open_engine(settings.database_url.get_secret_value(), pool=1)
+    try:
+        from store.attention import StoredAttention
+
+        stuck = await StoredAttention(engine).stuck(datetime.now(UTC))
+    except (FasciaError, SQLAlchemyError):
+        return Finding("attention", "fail", "", "what stands still cannot be read", MIGRATE)
+    finally:
+        await engine.dispose()
+    counts: Counter[str] = Counter()
+    for one in stuck:
+        counts[one.what] += one.count
+    if counts:
+        said = ", ".join(f"{many} {what}" for what, many in sorted(counts.items()))
+        return Finding("attention", "warn", "", said, "fascia attention list")
+    return Finding("attention", "ok", "", "nothing waits for a person")
+
+
 CHECKS: Mapping[str, Check] = {
     "database": database,
     "temporal": temporal,
@@ -210,4 +234,5 @@ CHECKS: Mapping[str, Check] = {
     "channels": channels,
     "senders": senders,
     "folders": folders,
+    "attention": attention,
 }

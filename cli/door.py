@@ -13,6 +13,7 @@ import httpx
 from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
@@ -118,6 +119,9 @@ class DoorHouse:
     async def may_decide(self, case: str, decision: Decision) -> str:
         return "who the key's person is and what they may: the door and the case check that when the decision is given"
 
+    async def can_resume(self, case: str) -> bool:
+        self._elsewhere()
+
     async def resume(self, case: str, reason: str) -> Resumed:
         self._elsewhere()
 
@@ -206,6 +210,9 @@ class DoorHouse:
         self._elsewhere()
 
     async def unsubscribe(self, name: str) -> SubscriberRemoved:
+        self._elsewhere()
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
         self._elsewhere()
 
     async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:

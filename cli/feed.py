@@ -22,6 +22,7 @@ from cli.views import Foreseen
 
 app = noun("Feeds: which messages we read, and what one would become.")
 LARGEST = 64 * 1024 * 1024
+MOST_SHOWN = 20  # entries of a master file, for people
 
 
 class FeedRow(Canonical):
@@ -172,15 +173,38 @@ def _shown(out: Output, rows: Sequence[SimulatedRow]) -> None:
     out.data({"messages": [row.model_dump(mode="json") for row in rows]}, show)
 
 
+def _apart(effect: Effect) -> list[dict[str, object]]:
+    """Rows of a master file that would be set apart, since they cannot be read."""
+    found = effect.content.get("bad_rows")
+    return [dict(one) for one in found] if isinstance(found, list | tuple) else []
+
+
+def _content(effect: Effect) -> list[RenderableType]:
+    """What a message would become; of a master file its first entries, and each row that would be set apart."""
+    content, entries = dict(effect.content), effect.content.get("entries")
+    lines: list[RenderableType] = []
+    if isinstance(entries, list | tuple):
+        apart = _apart(effect)
+        lines.append(f"  {len(entries)} entries" + (f", {len(apart)} rows that would be set apart:" if apart else ""))
+        lines += [f"    row {one.get('row', '')}: {one.get('reason', '')}" for one in apart]
+        content = {name: value for name, value in content.items() if name != "bad_rows"}
+        content["entries"] = list(entries[:MOST_SHOWN])
+    lines.append(json.dumps(plain(content), indent=2, ensure_ascii=False))
+    if isinstance(entries, list | tuple) and len(entries) > MOST_SHOWN:
+        lines.append(f"  and {len(entries) - MOST_SHOWN} entries more (--json shows all)")
+    return lines
+
+
 def _drawn(row: SimulatedRow) -> list[RenderableType]:
     who = f"{row.sender}{'' if row.known else ' (no row in the register)'}"
-    lines: list[RenderableType] = [f"{row.kind} {row.control} of {who}: {row.outcome}"]
+    what = " ".join(filter(None, (row.kind, row.control)))
+    lines: list[RenderableType] = [f"{what} of {who}: {row.outcome}"]
     for problem in row.problems:
         path, reason = str(problem["path"]), str(problem["reason"])
         where = "" if not path or path in reason else f"{path}: "
         lines.append(f"  {'refused' if problem['refuses'] else 'noted'}: {where}{reason}")
     for effect in row.effects:
-        lines.append(json.dumps(plain(effect.content), indent=2, ensure_ascii=False))
+        lines += _content(effect)
         if effect.would is not None:
             said = f"{effect.would.case}: {effect.would.detail}" if effect.would.case else effect.would.detail
             lines.append(f"  {effect.noun} -> {effect.would.outcome}: {said}")

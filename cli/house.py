@@ -12,6 +12,7 @@ from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
+from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.replay_views import Replays
 from cli.views import (
@@ -124,8 +125,16 @@ class House(Protocol):
         ...
 
     async def resume(self, case: str, reason: str) -> Resumed: ...
+    async def can_resume(self, case: str) -> bool:
+        """Whether a run is there that a successor would end; refuses what a successor could not be made of."""
+        ...
+
     async def history(self, case: str, run: str) -> str:
         """The history of a run as JSON, as replay tests read it."""
+        ...
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
+        """Everything that stands still and needs a person, longest first."""
         ...
 
     async def unmatched(self, state: str, facility: str, limit: int) -> Sequence[UnmatchedRow]: ...

@@ -16,7 +16,7 @@ from cli.exits import Stop, not_found, wrong_usage
 from cli.house import MessageFilter, first, open_house
 from cli.moments import moment
 from cli.output import Output, table, when
-from cli.replay import corrected, previewed, replayed, started
+from cli.replay import accepted, corrected, previewed, replayed, started
 from cli.replay_views import ParkedRow
 from cli.views import MessageRow, MessageView
 
@@ -31,6 +31,10 @@ Owner = Annotated[str, typer.Option("--owner", help="Dead letters this one answe
 Stream = Annotated[str, typer.Option("--stream", help="Of this stream.")]
 Since = Annotated[str, typer.Option("--since", help="Kept since then: 2026-11-20, 2026-11-20T08:00Z, 90m, 2h, 3d.")]
 Until = Annotated[str, typer.Option("--until", help="Kept before then.")]
+AtMost = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, max=10_000, help="Show at most this many (10,000); a job of more is not begun."),
+]
 Preview = Annotated[bool, typer.Option("--preview", help="Say what would come of it today; change nothing.")]
 
 
@@ -112,7 +116,7 @@ async def replay(
     preview: Preview = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show each difference of a preview of many.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
-    limit: Limit = 10_000,
+    limit: AtMost = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -129,10 +133,11 @@ async def replay(
         raise wrong_usage("which messages?", "fascia journal replay MESSAGE, or --state dead --sender WARD --since 2h")
     async with open_house() as house:
         if preview or (dry_run and not message):
+            shown = limit or 10_000
             found = (
-                [await house.replays.preview(message)] if message else await house.replays.preview_all(which, limit + 1)
+                [await house.replays.preview(message)] if message else await house.replays.preview_all(which, shown + 1)
             )
-            previewed(out, *first(found, limit), diff=diff or bool(message))
+            previewed(out, *first(found, shown), diff=diff or bool(message))
         elif message:
             replayed(out, await house.replays.one(message, reason, dry_run))
         else:
@@ -140,7 +145,7 @@ async def replay(
                 raise wrong_usage("a replay of many needs its reason", "--reason 'the table of units is mended'")
             if out.interactive and not yes and not out.ask("Have you seen its --preview, and is it to be done?"):
                 raise Stop("nothing was done", code="interrupted")
-            started(out, await house.replays.begin(which, reason))
+            started(out, await house.replays.begin(which, reason, limit))
 
 
 @command(app, "correct")
@@ -162,6 +167,27 @@ async def correct(
     async with open_house() as house:
         done = await house.replays.correct(message, data, reason, preview or dry_run)
     out.data(done, lambda: corrected(done))
+
+
+@command(app, "accept")
+async def accept(
+    out: Output,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id; see `fascia unmatched list`.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with who asked.")] = "",
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Take a message that came under another's number with other content as one of its own. The first keeps the number.
+
+    To reject it instead: `fascia journal skip`. Its sender hears yes when it sends it again.
+    """
+    if not (preview or dry_run or reason.strip()):
+        raise wrong_usage("an acceptance needs its reason", "--reason 'their counter began anew; called them'")
+    async with open_house() as house:
+        done = await house.replays.accept(message, reason, preview or dry_run)
+    out.data(done, lambda: accepted(done))
+    if not done.dry_run and done.state in ("received", "validated"):
+        out.say(f"its router brings it on: fascia journal show {message}")
 
 
 @command(app, "skip")

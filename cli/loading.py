@@ -10,13 +10,22 @@ from canonical.ports import Erp
 from cli.exits import wrong_usage
 from cli.views import LoadedRecord, LoadReport
 from store import register_csv
+from store.acts import Act
 from store.authority import KINDS
 from store.register import LoadReport as Stored
 from store.register import StoredRegister
 
 
 async def from_path(
-    register: StoredRegister, path: Path, kind: str, facility: str, source: str, *, dry_run: bool, by: str = ""
+    register: StoredRegister,
+    path: Path,
+    kind: str,
+    facility: str,
+    source: str,
+    *,
+    dry_run: bool,
+    act: Act,
+    by: str = "",
 ) -> LoadReport:
     """Load a file, or the files of a folder in the order in which one names the other."""
     if kind and register_csv.target(kind) not in KINDS:
@@ -32,12 +41,21 @@ async def from_path(
     records: list[LoadedRecord] = []
     for of_kind, file in files:
         alone = len(files) == 1
-        records += await _file(register, file, of_kind, facility, source, alone=alone, dry_run=dry_run, by=by)
+        records += await _file(register, file, of_kind, facility, source, alone=alone, dry_run=dry_run, act=act, by=by)
     return report(str(path), records, dry_run=dry_run)
 
 
 async def _file(
-    register: StoredRegister, file: Path, kind: str, facility: str, source: str, *, alone: bool, dry_run: bool, by: str
+    register: StoredRegister,
+    file: Path,
+    kind: str,
+    facility: str,
+    source: str,
+    *,
+    alone: bool,
+    dry_run: bool,
+    act: Act,
+    by: str,
 ) -> list[LoadedRecord]:
     """One file; in a folder, one that cannot be read is refused whole and the others go on."""
     try:
@@ -46,14 +64,16 @@ async def _file(
         if alone:
             raise
         return [LoadedRecord(kind=kind, outcome="refused", where=file.name, reason=wrong.message)]
-    stored = await register.load(target, rows, source, facility, dry_run=dry_run, by=by)
+    deed = act.model_copy(update={"detail": f"{file.name}, the word of {source}"})
+    stored = await register.load(target, rows, source, facility, dry_run=dry_run, by=by, act=deed)
     return told(stored, file.name)
 
 
-async def from_erp(register: StoredRegister, erp: Erp, facility: str, *, dry_run: bool) -> LoadReport:
+async def from_erp(register: StoredRegister, erp: Erp, facility: str, *, dry_run: bool, act: Act) -> LoadReport:
     """Load what the ERP is the authority for."""
     data = await erp.master_data(facility)
-    reports = await register.load_master_data(data, facility, dry_run=dry_run)
+    deed = act.model_copy(update={"detail": "from the ERP"})
+    reports = await register.load_master_data(data, facility, dry_run=dry_run, act=deed)
     return report("erp", [record for one in reports for record in told(one, "erp")], dry_run=dry_run)
 
 

@@ -23,6 +23,7 @@ from canonical.parties import Employee
 from canonical.ports import Unmatched
 from cli import banking, foresight, loading, outgoing, person, reading, successor
 from cli.again import OurReplays
+from cli.attention_views import StuckRow
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
@@ -50,6 +51,8 @@ from gateway.decisions import without_reason
 from gateway.rest_decisions import MAY_SETTLE
 from gateway.simulate import Book
 from store import keys as stored_keys
+from store.acts import Act
+from store.attention import StoredAttention
 from store.ids import now
 from workers.settings import Settings, load
 from workers.wiring import Wiring, wired
@@ -144,6 +147,9 @@ class OurHouse:
     async def resume(self, case: str, reason: str) -> Resumed:
         return await successor.start_successor(self._wiring, case, reason)
 
+    async def can_resume(self, case: str) -> bool:
+        return await successor.can_start(self._wiring, case)
+
     async def history(self, case: str, run: str) -> str:
         handle = self._wiring.client.get_workflow_handle(case, run_id=run or None)
         try:
@@ -156,6 +162,10 @@ class OurHouse:
             raise Unavailable("Temporal does not answer", system="temporal") from refused
         except RuntimeError as away:
             raise Unavailable("Temporal does not answer", system="temporal") from away
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
+        found = await StoredAttention(self._wiring.database).stuck(now())
+        return [StuckRow.model_validate(one.model_dump()) for one in found[:limit]]
 
     # ---- documents without a case --------------------------------------------------------------------------------
 
@@ -223,6 +233,9 @@ class OurHouse:
         """Who works on our own store from here: a login, whatever key decisions go by."""
         return Actor(id=login(), known_by="os_user")
 
+    def _deed(self, verb: str) -> Act:
+        return Act(verb=verb, about="", actor=self._operator)
+
     async def subscribers(self, everyone: bool, limit: int) -> Sequence[SubscriberRow]:
         return await outgoing.subscribers(self._wiring, everyone, limit)
 
@@ -260,10 +273,14 @@ class OurHouse:
     async def load(self, path: Path, kind: str, facility: str, source: str, dry_run: bool) -> LoadReport:
         person = await reading.employee(self._wiring, "", login())
         by = person.id if person else login()
-        return await loading.from_path(self._wiring.register, path, kind, facility, source, dry_run=dry_run, by=by)
+        act = self._deed("register load")
+        return await loading.from_path(
+            self._wiring.register, path, kind, facility, source, dry_run=dry_run, act=act, by=by
+        )
 
     async def load_from_erp(self, facility: str, dry_run: bool) -> LoadReport:
-        return await loading.from_erp(self._wiring.register, self._wiring.erp_for(facility), facility, dry_run=dry_run)
+        erp, act = self._wiring.erp_for(facility), self._deed("register load")
+        return await loading.from_erp(self._wiring.register, erp, facility, dry_run=dry_run, act=act)
 
     async def register(self, kind: str, facility: str, code: str, limit: int) -> Sequence[RegisterRow]:
         return await reading.register(self._wiring, kind, facility, code, limit)
@@ -307,9 +324,10 @@ class OurHouse:
             )
             for one in requests
         ]
-        made = await stored_keys.StoredKeys(self._wiring.database, seal_key=self._wiring.seal_key).add_all(new)
+        keys = stored_keys.StoredKeys(self._wiring.database, seal_key=self._wiring.seal_key)
+        made = await keys.add_all(new, self._deed("key add"))
         return [NewKey(secret=secret, **key.model_dump()) for key, secret in made]
 
     async def revoke_key(self, key: str) -> KeyRow:
-        row = await stored_keys.StoredKeys(self._wiring.database).revoke(key)
+        row = await stored_keys.StoredKeys(self._wiring.database).revoke(key, self._deed("key revoke"))
         return KeyRow.model_validate(row.model_dump())

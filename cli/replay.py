@@ -14,7 +14,7 @@ from cli.command import Limit, command, noun
 from cli.exits import not_found, wrong_usage
 from cli.house import first, open_house
 from cli.output import Output, table, when
-from cli.replay_views import Corrected, ReplayedRow, ReplayRow, ReplayView
+from cli.replay_views import Accepted, Corrected, ReplayedRow, ReplayRow, ReplayView
 from cli.views import Replayed
 
 app = noun("Replays: messages routed once more. `fascia journal replay` begins one.")
@@ -134,6 +134,18 @@ def row_by_row(found: Sequence[RowPreview], of: str) -> Iterator[RenderableType]
         yield f"\n{of}, by its rows"
     for one in found:
         yield f"  {one.row}  {one.outcome}{f': {one.detail}' if one.detail else ''}"
+
+
+def accepted(done: Accepted) -> Iterator[RenderableType]:
+    """A message taken as one of its own, or what would come of it."""
+    told = done.preview
+    if done.dry_run:
+        yield f"{done.message} as a message of its own would be: {told.outcome}{f': {told.detail}' if told.detail else ''}"
+    else:
+        to = f" to {done.case}" if done.case else ""
+        yield f"{done.message} is accepted beside {done.first}, and is {done.state}{to}"
+    yield f"what it says otherwise than {done.first}:"
+    yield from differing(told.differences, "")
 
 
 def differing(found: Sequence[Difference], of: str) -> Iterator[RenderableType]:

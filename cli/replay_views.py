@@ -67,6 +67,18 @@ class Corrected(Canonical):
     dry_run: bool = False
 
 
+class Accepted(Canonical):
+    """A message under the number of another (``first``) as one of its own: what it says otherwise, and what became of it."""
+
+    message: str
+    first: str = ""
+    preview: Preview
+    state: str = ""
+    reason: str = ""
+    case: str = ""
+    dry_run: bool = False
+
+
 class Skipped(Canonical):
     """A message that was passed over, and whether a stream waited for it and goes on."""
 
@@ -101,12 +113,16 @@ class Replays(Protocol):
         """Route a kept message once more, now."""
         ...
 
-    async def begin(self, which: MessageFilter, why: str) -> ReplayRow:
-        """Let every message that fits be routed once more by the workers."""
+    async def begin(self, which: MessageFilter, why: str, at_most: int | None = None) -> ReplayRow:
+        """Let every message that fits be routed once more by the workers; where more than ``at_most`` fit, none."""
         ...
 
     async def correct(self, message: str, data: bytes, why: str, dry_run: bool) -> Corrected:
         """Keep corrected bytes as the next version of a message and route them in its place."""
+        ...
+
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        """Take a message that came under the number of another as one of its own."""
         ...
 
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:

@@ -42,8 +42,10 @@ async def resume(
                 hint="--force terminates its run and starts another; `release-hold` lets a held case go on",
             )
         if dry_run:
-            plan = {"case": name, "generation": view.generation + 1, "dry_run": True}
-            out.data(plan, lambda: [f"would start generation {view.generation + 1} of {name}"])
+            runs = await house.can_resume(name)
+            plan = {"case": name, "generation": view.generation + 1, "terminates": runs, "dry_run": True}
+            ends = "; the run that is there would be terminated" if runs else ""
+            out.data(plan, lambda: [f"would start generation {view.generation + 1} of {name}{ends}"])
             return
         if out.interactive and not yes and not out.ask(f"start {name} again ({said(view)})?"):
             raise Stop("nothing was started", code="interrupted")

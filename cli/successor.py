@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from sqlalchemy import select
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -60,6 +60,26 @@ async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
     await _attached_again(wiring, case)
     await wiring.cases.mark_running(case)
     return Resumed(case=case, generation=generation, run=run, terminated=terminated)
+
+
+async def can_start(wiring: Wiring, case: str) -> bool:
+    """Whether a run is there, which a successor would end; nothing is done.
+
+    Raises:
+        Rejected: our own store does not know enough of the case to go on.
+        Unavailable: Temporal or our own store does not answer.
+    """
+    start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
+    await start(wiring, case)
+    try:
+        found = await wiring.client.get_workflow_handle(case).describe(rpc_timeout=RPC)
+    except RPCError as refused:
+        if refused.status == RPCStatusCode.NOT_FOUND:
+            return False
+        raise _away(refused) from refused
+    except RuntimeError as away:
+        raise _away(away) from away
+    return found.status == WorkflowExecutionStatus.RUNNING
 
 
 async def _attached_again(wiring: Wiring, case: str) -> None:

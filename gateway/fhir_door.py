@@ -23,6 +23,7 @@ from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Identifier, Issue, Release, Resource
 from gateway import registry
+from gateway.conflicts import taken_as_new, untold
 from gateway.directory import Directory
 from gateway.fhir_faults import Refused, refusal
 from gateway.fhir_judge import (
@@ -223,6 +224,8 @@ class FhirDoor:
         """
         if result.outcome == "conflict":
             first = await self.as_before(result)
+            if first is None and taken_as_new(result.message):
+                return Stored(name, resource, result.message, created=not wished)
             if first is None:
                 raise await self.conflict(sender, result)
             await self._taken_by_itself(first)
@@ -242,7 +245,7 @@ class FhirDoor:
         first, again = result.first, result.message
         if first is None or not first.data or not same_content(first.data, again.data):
             return None
-        if again.state != "routed":
+        if untold(again):
             why = f"the same content as message {first.id}"
             await self.journal.mark_many([Move(message=again.id, state="routed", reason=why)])
         return first
@@ -252,7 +255,7 @@ class FhirDoor:
         refused = Refused(409, "This was sent before with other content: a person looks at it")
         first = result.first.id if result.first else ""
         why = f"{reason(409, refused.issues)} (message {first})"
-        if not result.message.reason.startswith(reason(409, ())):
+        if untold(result.message):
             await self._list(sender, result.message, why)
             await self.journal.mark_many([Move(message=result.message.id, state="refused", reason=why)])
         return refused

@@ -19,12 +19,13 @@ from canonical.catalogue import MasterFile
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.invoicing import Invoice
 from canonical.mailboxes import Mailbox
-from canonical.messages import CONFLICT, LEFT_IN_MAILBOX, KeepResult, Kept, NewMessage
+from canonical.messages import LEFT_IN_MAILBOX, KeepResult, Kept, NewMessage
 from canonical.parties import Partner
 from canonical.ports import Journal, Numbering
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.steps import SupplierDocument
 from formats import x12
+from gateway.conflicts import LISTED, accepted, untold
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
 from gateway.registry import X12_KINDS, Noun, read_x12, read_x12_ta1
@@ -177,13 +178,13 @@ class FilesDoor:
             raise Unavailable(f"message {message.id} is not in the journal", system="store")
         partner = await self._partner(whole)
         interchange = x12.read(whole.data)[0]
-        report = self._judge(interchange, partner, whole)
+        report, kind = self._judge(interchange, partner, whole), LISTED if untold(whole) else "interchange"
         if not whole.answer:
             await self._answer(whole, report, partner)
         refused = "; ".join(report.refused)[:LONGEST_REASON]
         if refused:
             number, facility = interchange.control, partner.facility or ""
-            await self._intake.listed("interchange", whole, refused, number=number, facility=facility)
+            await self._intake.listed(kind, whole, refused, number=number, facility=facility)
         if report.status == "R" or (report.groups and not report.accepted):
             await self._journal.mark(whole.id, "refused", reason=refused)
             return
@@ -193,7 +194,7 @@ class FilesDoor:
         await self._journal.mark(whole.id, "routed", reason=said, case=cases[0] if len(cases) == 1 else "")
 
     def _judge(self, interchange: x12.Interchange, partner: Partner, message: Kept) -> x12.EnvelopeReport:
-        if message.reason.startswith(CONFLICT):
+        if untold(message):
             return x12.refuse(interchange, "025", message.reason)
         if interchange.sender != (partner.qualifier, partner.id):
             return x12.refuse(interchange, "006", "the sender is not this mailbox's partner")
@@ -209,12 +210,19 @@ class FilesDoor:
         )
 
     async def _answer(self, message: Kept, report: x12.EnvelopeReport, partner: Partner) -> None:
-        """Put the 997 or TA1 this interchange is due into the partner's mailbox: kept first, then sent."""
+        """Put the 997 or TA1 this interchange is due into the partner's mailbox: kept first, then sent.
+
+        Our correction of one that was answered is answered nothing: its partner sent no such thing.
+        """
+        corrects = await self._journal.read(message.version_of) if message.version_of else None
+        if corrects is not None and corrects.answer:
+            return
+        part = f"answer/{message.id}" + ("/accepted" if accepted(message) else "")  # it had its TA1 before
         try:
             if not x12.acknowledge(report, x12.Envelope.to_partner(partner, 1, datetime.now(UTC))):
                 return
             kind = "997" if report.status != "R" and report.groups else "TA1"
-            numbers = await self._numbering.control_numbers(partner.code, f"answer/{message.id}", case="", kind=kind)
+            numbers = await self._numbering.control_numbers(partner.code, part, case="", kind=kind)
             envelope = x12.Envelope.to_partner(partner, numbers.interchange, numbers.given_at, group=numbers.group)
             data = x12.acknowledge(report, envelope)
         except Malformed as broken:
@@ -223,7 +231,7 @@ class FilesDoor:
             log.error("interchange cannot be answered", alert=True, message=message.id, partner=partner.code)
             return
         control = f"{numbers.interchange:09}"
-        key = f"{message.id}/answer"
+        key = f"{message.id}/answer" + ("/accepted" if accepted(message) else "")
         new = NewMessage(direction="out", door=DOOR, data=data, partner=partner.code, kind=kind, control_number=control)
         kept = await self._journal.keep(new.model_copy(update={"key": key, "trace": message.trace}))
         await self._put(partner, _file_name(kind, control), kept.message.data)

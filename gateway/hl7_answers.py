@@ -53,6 +53,13 @@ def told(head: Header | None, verdict: Verdict, kept: Kept, read: Verdict | None
     return tuple(said)
 
 
+def refused_as(said: str, today: Verdict) -> Verdict:
+    """The no a message heard before (``said``, as the journal keeps it): byte for byte, where it is the same no today."""
+    if today.reason == said:
+        return today
+    return Verdict(said[1], (Fault(INTERNAL_ERROR, "refused-before", said[len("AE: ") :]),))
+
+
 def asks_for_reading(head: Header | None) -> bool:
     """Whether anybody wants to hear what became of it when it was read."""
     return head is not None and head.enhanced and _condition(head.application) != "NE"

@@ -23,7 +23,7 @@ from canonical.senders import Sender
 from formats import hl7, mllp
 from formats.hl7 import Fault, Header, Unreadable
 from formats.hl7_faults import DATA_TYPE, SEGMENT_SEQUENCE, TOO_LONG, UNKNOWN_KEY
-from gateway import hl7_answers, registry
+from gateway import conflicts, hl7_answers, registry
 from gateway.checking import Checks
 from gateway.directory import Directory
 from gateway.hl7_refusals import fault_of
@@ -59,6 +59,7 @@ class DoorJournal(Keeper, Protocol):
     async def mark(
         self, message: str, state: str, *, reason: str = "", case: str = "", kind: str = "", control_number: str = ""
     ) -> None: ...
+    async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]: ...
 
 
 class Listing(Protocol):
@@ -217,13 +218,13 @@ class Hl7Door:
 
     async def _answers(self, seen: Seen, result: KeepResult) -> tuple[bytes, ...]:
         kept, verdict = result.message, seen.verdict
-        if result.outcome == "conflict":
+        if result.outcome == "conflict" and not conflicts.taken_as_new(kept):
             verdict = hl7_answers.KNOWN_OTHERWISE
-            if kept.state != "refused" or not answered_no(kept.reason):
+            if conflicts.untold(kept):
                 reason = f"{verdict.reason} (message {result.first.id if result.first else ''})"
                 await self._list("conflict", seen, kept, reason)
                 await self._journal.mark(kept.id, "refused", reason=reason)
-        elif result.outcome == "duplicate":
+        elif result.outcome != "kept":
             verdict = await self._as_before(seen, kept)
         elif seen.listed:
             await self._list(seen.listed, seen, kept, seen.new.refused)
@@ -235,7 +236,13 @@ class Hl7Door:
         return hl7_answers.told(seen.head, verdict, kept, read)
 
     async def _as_before(self, seen: Seen, kept: Kept) -> Verdict:
-        """What its first coming was answered. What was refused then and would be taken today is taken: nothing had come of it."""
+        """What its first coming was answered. What was refused then and would be taken today is taken: nothing had come of it.
+
+        What a person has corrected or passed over since is not: these bytes were refused and nothing of them was taken.
+        """
+        if kept.state in conflicts.BY_A_PERSON:
+            said = await conflicts.heard_no(self._journal, kept)
+            return hl7_answers.refused_as(said, seen.verdict) if said else Verdict()
         no = kept.state == "refused" and answered_no(kept.reason)
         if seen.verdict.ok and no:
             await self._journal.mark(kept.id, "received", reason="sent again, and taken by today's rules")

@@ -15,6 +15,7 @@ import structlog
 
 from canonical.errors import FasciaError, Throttled, Unavailable
 from canonical.messages import KeepResult, NewMessage
+from gateway.gates import forget_idle
 from gateway.quota import Allowance, Gate
 
 MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
@@ -75,6 +76,7 @@ class Line:
             if gate is None or gate.per_minute != per_minute:
                 shared = None if sender.startswith(STRANGER) else self._allowance
                 gate = Gate(sender, per_minute, self._admit, allowance=shared, before=gate)
+                forget_idle(self._gates)
                 self._gates[sender] = gate
             gate.enter(place)
         else:

@@ -83,6 +83,16 @@ class Gate(Generic[PartyT]):
             return False
         return True
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is as good as a new one: nobody waits, and it may be passed as often as at its beginning."""
+        if self._waiting or self._timer is not None or self._asking is not None:
+            return False
+        if self._allowance is not None:
+            return self._tokens >= 0
+        since = asyncio.get_running_loop().time() - self._seen
+        return self._tokens + since * self.per_minute / SECONDS_OF_A_MINUTE >= self._most
+
     def close(self) -> deque[PartyT]:
         """Let nobody through any more; gives who waits."""
         if self._timer is not None:

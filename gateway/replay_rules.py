@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from canonical.errors import FasciaError, Rejected
-from canonical.messages import CONFLICT, Kept
+from canonical.messages import APART, Kept
 from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.files import FILE
 from gateway.folders import SPOILT
@@ -63,4 +63,4 @@ def _never(kept: Kept) -> NotReplayed | None:
 
 def conflicts(kept: Kept) -> bool:
     """Whether it came under the number of another message, so that its door refused it."""
-    return kept.reason.startswith((CONFLICT, "idempotency-key-reused", "AR: MSH-10: This number came before"))
+    return kept.reason.startswith((APART, "idempotency-key-reused", "AR: MSH-10: This number came before"))

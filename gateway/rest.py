@@ -102,7 +102,16 @@ Behind = Annotated[Doors, Depends(doors)]
 
 
 async def known_parameters(request: Request, _: Who) -> None:
-    """A parameter nobody reads is a filter its sender believes in: it is refused, as an unknown field of a body is."""
+    """What a caller with a key asks for must be known; see :func:`refuse_unknown`."""
+    refuse_unknown(request)
+
+
+def refuse_unknown(request: Request) -> None:
+    """A parameter nobody reads is a filter its sender believes in: it is refused, as an unknown field of a body is.
+
+    Raises:
+        Problem: there is one, with its name.
+    """
     route = request.scope["route"]
     known = {parameter.alias for parameter in route.dependant.query_params}
     if unknown := sorted(set(request.query_params) - known):
@@ -142,7 +151,7 @@ def make_app(behind: Doors) -> FastAPI:
     problems.install(app)
     for part in (rest_requisitions, rest_files, rest_lookups, rest_decisions):
         app.include_router(part.router, dependencies=[Depends(known_parameters)])
-    app.include_router(rest_hooks.router)  # its callers have a signature and no key, and their own ways with addresses
+    app.include_router(rest_hooks.router)  # its callers have a signature and no key: it looks at parameters after that
     _add_health(app, behind)
     _add_schemas(app)
     rest_docs.add_docs(app)

@@ -13,6 +13,7 @@ from canonical.base import read_strictly
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.messages import Kept, NewMessage
 from canonical.senders import Sender
+from gateway.conflicts import BY_A_PERSON, REUSED, first_refusal, refuse_reused, taken_as_new
 from gateway.csv_files import CsvFiles
 from gateway.csv_reading import CsvFile
 from gateway.csv_results import FileResult, TakenRequisition
@@ -110,6 +111,8 @@ async def upload(
     message = await _kept(behind, who, sender, kind, named, body, name, wrong)
     if message.state == "refused" and not message.answer:  # by this door, now or the first time
         raise _problem(wrong, message.reason)
+    if message.state in BY_A_PERSON and (said := await first_refusal(behind.intake.journal, message)):
+        raise _problem(wrong, said)
     if message.state in ("received", "validated"):
         later.add_task(behind.intake.route, message)
     href = f"/v1/files/{message.id}"
@@ -218,9 +221,9 @@ async def _kept(
         result = await behind.intake.journal.keep(new)
     except Throttled as slow:
         raise Unavailable(slow.message, system=slow.system) from slow
-    if result.outcome == "conflict":
+    if result.outcome == "conflict" and not taken_as_new(result.message):
         told = "this Idempotency-Key was used with another body"
-        await behind.intake.refused(result.message, Rejected(told, code="idempotency-key-reused"))
-        raise Problem(422, "idempotency-key-reused", told)
+        await refuse_reused(behind.intake, result.message, told, who.facility)
+        raise Problem(422, REUSED, told)
     same_kind(result.message, kind)
     return result.message

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Request, Response
 
 from gateway.problems import Problem, ProblemDetails
-from gateway.rest import Behind, body_of, may, within_quota
+from gateway.rest import Behind, body_of, may, refuse_unknown, within_quota
 from gateway.rest_requisitions import EXAMPLE, PROBLEMS, Accepted, kept, read, started
 from gateway.signatures import verified
 
@@ -58,6 +58,7 @@ async def hook(
     who = signed.signer.caller
     await within_quota(behind, who)
     may(who, SCOPE)
+    refuse_unknown(request)
     body = await body_of(request)
     message = await kept(behind, who, f"{DOOR}/{who.sender}/{signed.id}", body, DOOR)
     requisition = await read(behind, who, message)

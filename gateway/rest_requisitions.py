@@ -8,10 +8,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field
 
-from canonical.base import read_strictly
 from canonical.errors import Malformed, Rejected
 from canonical.messages import Kept, NewMessage
 from canonical.purchasing import Requisition
+from gateway.conflicts import BY_A_PERSON, REUSED, first_refusal, refuse_reused, taken_as_new
+from gateway.corrections import allowed
 from gateway.intake import REQUISITION, Conflict, Ended, Started
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails, trace_id
@@ -113,11 +114,11 @@ async def kept(behind: Doors, who: Caller, key: str, body: bytes, door: str = DO
         door=door, data=body, partner=who.sender, sender=who.key, kind=REQUISITION, key=key, trace=trace_id()
     )
     result = await behind.intake.journal.keep(new)
-    if result.outcome == "conflict":
+    if result.outcome == "conflict" and not taken_as_new(result.message):
         named = "Idempotency-Key" if door == DOOR else "Webhook-Id"
         reason = f"this {named} was used with another body"
-        await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
-        raise Problem(422, "idempotency-key-reused", reason)
+        await refuse_reused(behind.intake, result.message, reason, who.facility)
+        raise Problem(422, REUSED, reason)
     same_kind(result.message, REQUISITION)
     return result.message
 
@@ -135,25 +136,24 @@ def same_kind(message: Kept, kind: str) -> None:
 async def read(behind: Doors, who: Caller, message: Kept) -> Requisition:
     """Read it as agreed, and only for the sender's own facility and ordering system; what is refused is so in the journal too."""
     try:
-        requisition = read_strictly(Requisition, message.data)
-        if requisition.facility != who.facility:
-            raise Rejected(f"this key is for facility {who.facility}", code="not-allowed")
-        if requisition.source not in who.sources:
-            raise Rejected(f"source: this key is for {', '.join(who.sources)}", code="not-allowed")
+        return allowed(message.data, who.facility, who.sources)
     except (Malformed, Rejected) as wrong:
-        if message.state != "refused":
+        if message.state in ("received", "validated"):
             await behind.intake.refused(message, wrong)
         raise
-    return requisition
 
 
 async def started(behind: Doors, message: Kept, requisition: Requisition) -> Started:
     """Start the case; a message that was settled before is answered as it was then."""
     if message.state == "routed":
         return Started("started", message.case or requisition.case_id)
-    if message.state == "refused" and message.case:
-        code, _, said = message.reason.partition(": ")
+    by_a_person = message.state in BY_A_PERSON
+    said = await first_refusal(behind.intake.journal, message) if by_a_person else message.reason
+    if said and message.case and (by_a_person or message.state == "refused"):
+        code, _, said = said.partition(": ")
         if code == "ended":
             raise Ended(said, message.case)
         raise Conflict(f"requisition {requisition.number} is known with other content", message.case)
+    if by_a_person:  # its correction was taken in its place, or nothing is to come of it
+        return Started("kept", requisition.case_id)
     return await behind.intake.requisition(message, requisition)

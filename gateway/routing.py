@@ -14,7 +14,7 @@ import structlog
 
 from canonical.base import Canonical
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
-from canonical.messages import CONFLICT, Kept, Move
+from canonical.messages import APART, Kept, Move
 from canonical.ports import Journal
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
@@ -81,7 +81,7 @@ class Routing:
         Raises:
             Unavailable, Throttled: something it needs is away. Nothing behind it in its stream may go first.
         """
-        if message.reason.startswith(CONFLICT):  # its door ended before it could say so
+        if message.reason.startswith(APART):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
         if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
             return Move(message=message.id, state="routed", reason="its messages are kept one by one")

@@ -15,6 +15,8 @@ from store.database import transaction
 from store.ids import now
 from store.tables import messages
 
+MOST_NAMED = 10  # records of a load, in what is told of it
+
 
 class Act(Canonical):
     """A deed: the verb (``outbox retry``), what it was about, and who did it, known by what."""
@@ -36,6 +38,15 @@ async def note_in(connection: AsyncConnection, *what: Act) -> None:
             for act in what
         ]
         await connection.execute(insert(acts), rows)
+
+
+def of_a_load(act: Act, kind: str, codes: Sequence[str], facility: str) -> Act:
+    """What a load of the register changed: how many records, and the first of them by name."""
+    more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
+    where = f" of {facility}" if facility else ""
+    said = f"{act.detail}: " if act.detail else ""
+    detail = f"{said}{len(codes)} changed{where}: {', '.join(codes[:MOST_NAMED])}{more}"
+    return act.model_copy(update={"about": f"register/{kind}", "detail": detail})
 
 
 class StoredActs:

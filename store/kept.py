@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from canonical.messages import CONFLICT, Kept, NewMessage
+from canonical.messages import APART, Kept, NewMessage
 from store.ids import IdsInOrder, new_id
 from store.packing import pack, unpack
 from store.tables import fit, messages
@@ -41,7 +41,7 @@ def first_state(direction: str) -> str:
 
 def conflict_with(first: str) -> str:
     """Why a message is kept apart."""
-    return f"{CONFLICT}: message {first} has this number with other content"
+    return f"{APART}{first} has this number with other content"
 
 
 def row_of(message: NewMessage) -> dict[str, Any]:

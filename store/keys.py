@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical, FacilityCode
 from canonical.errors import Rejected
+from store.acts import Act, note_in
 from store.database import at_once, transaction
 from store.ids import now
 from store.sealing import sealed, unsealed
@@ -98,8 +99,10 @@ class StoredKeys:
         (made,) = await self.add_all([new])
         return made
 
-    async def add_all(self, new: Sequence[NewKey]) -> Sequence[tuple[ApiKey, str]]:
+    async def add_all(self, new: Sequence[NewKey], act: Act | None = None) -> Sequence[tuple[ApiKey, str]]:
         """Make keys, all of them or none; each with its secret, which is nowhere else that anybody could read it.
+
+        ``act``: whose deed it is; what it says of a key is all but the secret.
 
         Raises:
             Rejected: a sender that signs has two keys already, or there is nothing to seal their secrets with.
@@ -111,6 +114,7 @@ class StoredKeys:
                 if key.hmac:
                     await self._room_for(connection, key)
                 await connection.execute(insert(api_keys), [row for row in rows if row["id"] == key.id])
+                await note_in(connection, *_deed(act, key))
         return [(key, shown) for key, shown, _ in made]
 
     def _secret(self, new: NewKey) -> tuple[str, bytes]:
@@ -181,22 +185,40 @@ class StoredKeys:
         async with transaction(self._engine) as connection:
             return [_key(dict(row)) for row in (await connection.execute(asked)).mappings()]
 
-    async def revoke(self, key: str) -> ApiKey:
-        """From now on nobody is known by it (revoked again, it stays revoked since the first time).
+    async def key(self, name: str) -> ApiKey | None:
+        """One key, whether it still holds or not; None where there is none of that id."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(select(*_SHOWN).where(api_keys.c.id == name))).mappings().one_or_none()
+        return _key(dict(row)) if row is not None else None
+
+    async def revoke(self, key: str, act: Act | None = None) -> ApiKey:
+        """From now on nobody is known by it (revoked again, it stays revoked since the first time, and is no other deed).
 
         Raises:
             Rejected: no such key.
         """
         async with transaction(self._engine) as connection:
-            await connection.execute(
-                update(api_keys)
-                .where(api_keys.c.id == key, api_keys.c.revoked_at.is_(None))
-                .values(revoked_at=self._clock())
-            )
+            ended = update(api_keys).where(api_keys.c.id == key, api_keys.c.revoked_at.is_(None))
+            news = (await connection.execute(ended.values(revoked_at=self._clock()))).rowcount
             row = (await connection.execute(select(*_SHOWN).where(api_keys.c.id == key))).mappings().one_or_none()
-        if row is None:
-            raise Rejected(f"no key {key}", code="not-found", system="store")
-        return _key(dict(row))
+            if row is None:
+                raise Rejected(f"no key {key}", code="not-found", system="store")
+            found = _key(dict(row))
+            if news:
+                await note_in(connection, *_deed(act, found))
+        return found
+
+
+def _deed(act: Act | None, key: ApiKey) -> tuple[Act, ...]:
+    """What is told of a deed done to a key: whose it is and what for, never what it is."""
+    if act is None:
+        return ()
+    ends = key.expires_at.isoformat() if key.expires_at else ""
+    facts = {"person": key.person, "may": " ".join(key.scopes), "signs": "yes" if key.hmac else "", "ends": ends}
+    facts |= {"a minute": str(key.per_minute)}
+    told = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+    detail = f"for {key.sender} at {key.facility}: {told}"
+    return (act.model_copy(update={"about": f"key/{key.id}", "detail": detail}),)
 
 
 def _key(row: dict[str, object]) -> ApiKey:

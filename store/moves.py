@@ -13,11 +13,14 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     func,
     insert,
+    literal_column,
     or_,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +34,7 @@ STATES: Final = (
     *("received", "validated", "routed", "refused", "dead", "corrected", "skipped"),
     *("sent", "acknowledged"),
 )
+_REFUSED: Final = literal_column("'refused'", Text)  # from the start it is so without a move: its first move notes both
 _MOVED_WITH: Final = ("case", "kind", "control_number", "answer")
 
 
@@ -54,12 +58,17 @@ def moving(which: ColumnElement[Any] | None = None, *, only_if: ColumnElement[bo
     }
     # Named once more, so that the planner looks into one partition only.
     changed = update(messages).where(messages.c.id == before.c.id, named).values(values | given)
-    after = changed.returning(
-        messages.c.id, messages.c.state, messages.c.reason, before.c.state.label("was"), before.c.reason.label("why")
-    ).cte("after")
-    news = select(after.c.id, after.c.state, after.c.reason, bindparam("moved_at", type_=DateTime(timezone=True)))
-    news = news.where(or_(after.c.was != after.c.state, after.c.why != after.c.reason))
-    return insert(message_states).from_select(["message", "state", "reason", "at"], news).cte("noted")
+    was = (before.c.state.label("was"), before.c.reason.label("why"), messages.c.at.label("kept_at"))
+    after = changed.returning(messages.c.id, messages.c.state, messages.c.reason, *was).cte("after")
+    is_news = or_(after.c.was != after.c.state, after.c.why != after.c.reason)
+    told = exists().where(message_states.c.message == after.c.id)
+    first = select(after.c.id, after.c.was.label("state"), after.c.why.label("reason"), after.c.kept_at.label("at"))
+    first = first.add_columns(literal_column("0").label("place")).where(after.c.was == _REFUSED, is_news, ~told)
+    at = bindparam("moved_at", type_=DateTime(timezone=True))
+    then = select(after.c.id, after.c.state, after.c.reason, at, literal_column("1")).where(is_news)
+    news = union_all(first, then).subquery("news")
+    noted = select(news.c.id, news.c.state, news.c.reason, news.c.at).order_by(news.c.place)
+    return insert(message_states).from_select(["message", "state", "reason", "at"], noted).cte("noted")
 
 
 def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[str, Any]:
@@ -88,10 +97,16 @@ _MANY: Final = text("""
             owner = coalesce(nullif(g.owner, ''), m.owner)
         FROM before b JOIN given g ON g.id = b.id
         WHERE m.id = b.id AND m.id BETWEEN :lowest AND :highest
-        RETURNING m.id, m.state, m.reason, b.state AS was, b.reason AS why),
+        RETURNING m.id, m.state, m.reason, m.at, b.state AS was, b.reason AS why),
     noted AS (
         INSERT INTO message_states (message, state, reason, at)
-        SELECT id, state, reason, :at FROM after WHERE was <> state OR why <> reason)
+        SELECT id, state, reason, at FROM (
+            SELECT id, was AS state, why AS reason, at, 0 AS place FROM after
+            WHERE was = 'refused' AND (was <> state OR why <> reason)
+            AND NOT EXISTS (SELECT FROM message_states s WHERE s.message = after.id)
+            UNION ALL
+            SELECT id, state, reason, :at, 1 FROM after WHERE was <> state OR why <> reason) AS news
+        ORDER BY id, place)
     SELECT id FROM after
 """).bindparams(
     *(bindparam(name, type_=ARRAY(Text)) for name in ("ids", "states", "reasons", "cases", "kinds", "owners")),

@@ -10,10 +10,10 @@ from sqlalchemy import ARRAY, FromClause, Select, Text, any_, bindparam, func, l
 from sqlalchemy import case as when
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.base import Canonical
+from canonical.base import Canonical, case_id
 from store.case_tables import cases
 from store.database import transaction
-from store.tables import claims
+from store.tables import claims, order_numbers
 
 
 class OpenCase(Canonical):
@@ -78,6 +78,16 @@ class StoredOpenCases:
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
         """The next open cases by name, of those that have written a word; fewer than ``limit`` at the end."""
         return await self._read(_SHOWN.where(cases.c.case > after).order_by(cases.c.case).limit(limit))
+
+    async def not_begun(self, cases: Sequence[str]) -> Sequence[str]:
+        """The cases of orders that these requisitions numbered and that no run has claimed, by name."""
+        numbered = select(order_numbers.c.facility, order_numbers.c.number).where(order_numbers.c.case == _NAMES)
+        claimed = select(claims.c.case).where(claims.c.case == _NAMES)
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(numbered, {"names": list(cases)})).all() if cases else []
+            names = [case_id("purchase_order", row.facility, row.number) for row in rows]
+            begun = set(await connection.scalars(claimed, {"names": names})) if names else set()
+        return [name for name in names if name not in begun]
 
     async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]:
         """The next of those that are shown as stopped by something other than their process."""

@@ -21,6 +21,7 @@ from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
 from canonical.supply import ContractPrice, Item
+from store.acts import Act, note_in, of_a_load
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
 from store.ids import now
@@ -96,10 +97,12 @@ class StoredRegister(RegisterReading):
         *,
         dry_run: bool = False,
         by: str = "",
+        act: Act | None = None,
     ) -> LoadReport:
         """Load records of a kind as a source has them, in one transaction; each is loaded, unchanged or refused.
 
-        ``by``: the person whose file it is, where one is known (an employee's id, else a login).
+        ``by``: the person whose file it is, where one is known (an employee's id, else a login). ``act``: whose deed it is, noted
+        where anything changes by it.
         A record is a model, or fields as read from a file (with its row). Fields that are not given stay as they are.
 
         Raises:
@@ -115,11 +118,17 @@ class StoredRegister(RegisterReading):
             for position, record in enumerate(records, start=1):
                 row, content = record if isinstance(record, tuple) else (position, record)
                 outcomes.append(await load.take(row, content))
+            report = LoadReport(kind=kind, source=source, records=tuple(outcomes))
             if dry_run:
                 await connection.rollback()
-        return LoadReport(kind=kind, source=source, records=tuple(outcomes))
+            elif act is not None and report.loaded:
+                changed = [record.code for record in outcomes if record.outcome == "loaded"]
+                await note_in(connection, of_a_load(act, kind, changed, facility))
+        return report
 
-    async def load_master_data(self, data: MasterData, facility: str, *, dry_run: bool = False) -> Sequence[LoadReport]:
+    async def load_master_data(
+        self, data: MasterData, facility: str, *, dry_run: bool = False, act: Act | None = None
+    ) -> Sequence[LoadReport]:
         """Load what the ERP is the authority for."""
         parts: Sequence[tuple[str, Sequence[Canonical]]] = (
             ("location", data.locations),
@@ -128,7 +137,7 @@ class StoredRegister(RegisterReading):
             ("item", data.items),
             ("employee", data.employees),
         )
-        return [await self.load(kind, records, ERP, facility, dry_run=dry_run) for kind, records in parts]
+        return [await self.load(kind, records, ERP, facility, dry_run=dry_run, act=act) for kind, records in parts]
 
     async def take_actuals(self, facility: str, actuals: Sequence[CostCentreActual]) -> None:
         """Write what the ERP has booked on cost centres."""

@@ -24,6 +24,7 @@ from store.database import transaction
 from store.ids import new_id, now
 from store.keep import keep_in
 from store.kept import KEPT
+from store.let_go import UNROUTED, let_go
 from store.moves import mark_many_in, unknown
 from store.queries import matching
 from store.query_models import MessageQuery
@@ -34,7 +35,6 @@ from store.unmatched import settle_in
 MOST: Final = 200_000  # messages of one job
 LONGEST_DETAIL: Final = 1000
 OPEN: Final = ("waiting", "running")
-UNROUTED: Final = ("received", "validated")
 CORRECTABLE: Final = ("dead", "refused", "skipped")
 
 
@@ -162,7 +162,7 @@ class StoredReplays:
         return parked is not None
 
     async def cancel(self, job: str, act: Act) -> ReplayJob:
-        """Route nothing more of a job; what was done stays done.
+        """Route nothing more of a job; what was done stays done. A correction it has not routed is a dead letter from then on.
 
         Raises:
             Rejected: there is no such job, or it has ended.
@@ -175,6 +175,7 @@ class StoredReplays:
                 raise Rejected(f"there is no replay {job}", code="not-found", system="store")
             if state not in OPEN:
                 raise Rejected(f"replay {job} is {state} already", code="not-open", system="store")
+            await let_go(connection, job, act)
             left = (replay_items.c.job == job) & (replay_items.c.state == "waiting")
             await connection.execute(update(replay_items).where(left).values(state="cancelled", changed_at=at))
             by = {"cancelled_by": act.actor.id, "cancelled_why": act.reason}

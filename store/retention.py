@@ -1,7 +1,7 @@
 """Deletes messages when their time is over: by sender, partner and kind, never one that somebody may still need.
 
-Claims, lineage, documents and the keys that are remembered for ever stay: only messages with their states go, and with a message of
-ours that was answered its place in its channel's queue.
+Claims, lineage, documents and the keys that are remembered for ever stay: only messages with their states go, with a message of
+ours that was answered its place in its channel's queue, and a replay with the last of its messages.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from store.case_tables import outbound
 from store.database import transaction
 from store.ids import lowest_id
 from store.partitions import StoredPartitions
+from store.replay_retention import forget_replays
 from store.tables import message_keys, message_states, messages
 
 DAYS: Final = 400
@@ -78,10 +79,11 @@ class KeepFor(Canonical):
 
 
 class Deleted(Canonical):
-    """What a round deleted: messages, keys whose time was over, and whole weeks (their Mondays)."""
+    """What a round deleted: messages, keys whose time was over, replays, and whole weeks (their Mondays)."""
 
     messages: int = 0
     keys: int = 0
+    replays: int = 0
     weeks: tuple[str, ...] = ()
 
 
@@ -120,7 +122,9 @@ class StoredRetention:
             if week.ends < now - longest and await self._partitions.drop(week, needed("m"))
         ]
         await self._queued(now - longest, at_once, batches)
-        return Deleted(messages=gone, keys=keys, weeks=tuple(weeks))
+        shortest = timedelta(days=min([days, *(rule.days for rule in rules)]))
+        replays = await forget_replays(self._engine, now - shortest, at_once, batches)
+        return Deleted(messages=gone, keys=keys, replays=replays, weeks=tuple(weeks))
 
     async def _messages(self, which: ColumnElement[bool], before: datetime, at_once: int, batches: int) -> int:
         free = text(f"NOT {needed('messages')}")

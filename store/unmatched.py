@@ -17,7 +17,7 @@ from store.tables import messages
 
 Give = Callable[[Unmatched], Awaitable[None]]  # brings a document to its case, or raises
 
-SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict")
+SETTLED_BY_ROUTING: Final = ("unreadable", "requisition", "conflict", "interchange")
 ROWS: Final = (
     "catalogue_row",
     "requisition_row",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -68,6 +68,7 @@ from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.one_per_row import OnePerRow
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
@@ -98,8 +99,8 @@ class Wiring:
     database: AsyncEngine
     client: Client
     _erps: dict[str, Erp] = field(default_factory=dict)
-    _mailboxes: dict[str, SftpMailbox] = field(default_factory=dict)
-    _folders: dict[str, Folder] = field(default_factory=dict)
+    _mailboxes: OnePerRow[SftpMailbox] = field(default_factory=OnePerRow)
+    _folders: OnePerRow[Folder] = field(default_factory=OnePerRow)
 
     @cached_property
     def seal_key(self) -> bytes:
@@ -163,10 +164,8 @@ class Wiring:
 
     def folder_for(self, source: FileSource) -> Folder:
         """The folders of a file source as its row is now; a changed row is another one."""
-        row = source.model_dump_json()
-        if row not in self._folders:
-            self._folders[row] = FOLDERS[source.kind](source, self.settings.home / SECRETS)
-        return self._folders[row]
+        make = partial(FOLDERS[source.kind], source, self.settings.home / SECRETS)
+        return self._folders.get(source.code, source.model_dump_json(), make)
 
     @cached_property
     def csv_files(self) -> CsvFiles:
@@ -249,10 +248,8 @@ class Wiring:
 
     def mailbox_for(self, partner: Partner) -> SftpMailbox:
         """The mailbox of a partner as its row is now; a changed row is another mailbox."""
-        row = partner.model_dump_json()
-        if row not in self._mailboxes:
-            self._mailboxes[row] = SftpMailbox(partner, keys=self.settings.home / SECRETS)
-        return self._mailboxes[row]
+        make = partial(SftpMailbox, partner, keys=self.settings.home / SECRETS)
+        return self._mailboxes.get(partner.code, partner.model_dump_json(), make)
 
     def channel_for(self, partner: Partner) -> SupplierChannel:
         """The way to a supplier, by the dialect in its row."""
@@ -308,10 +305,8 @@ class Wiring:
 
     async def close(self) -> None:
         """Give every connection back."""
-        for mailbox in self._mailboxes.values():
-            await mailbox.close()
-        for folder in self._folders.values():
-            await folder.close()
+        await self._mailboxes.close()
+        await self._folders.close()
         for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()

@@ -13,6 +13,7 @@ from canonical.base import Canonical, Money
 from canonical.cases import Actor, Answer, Attention, Decision, LineState, Trouble
 from canonical.errors import FasciaError, Rejected
 from canonical.purchasing import Requisition
+from cli.attention_views import StuckRow
 from cli.channel_views import ChannelRow, ChannelView, OutboundView
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.views import (
@@ -208,6 +209,10 @@ class FakeHouse:
             raise Rejected(f"the case has changed since revision {decision.revision}", code="changed")
         return Answer(taken=True, message="price accepted", business_state="invoice approved", revision=8)
 
+    async def can_resume(self, case: str) -> bool:
+        self.fail()
+        return True
+
     async def resume(self, case: str, reason: str) -> Resumed:
         self.resumed.append(case)
         return Resumed(case=case, generation=2, run="run-2")
@@ -307,6 +312,11 @@ class FakeHouse:
 
     async def unsubscribe(self, name: str) -> SubscriberRemoved:
         return SubscriberRemoved(name=name, url="https://stock.test/hook", active=False, dropped=2)
+
+    async def attention(self, limit: int) -> Sequence[StuckRow]:
+        press = "fascia journal show m-1, then journal replay, correct or skip"
+        row = StuckRow(what="parked stream", name="hl7/WARD/order/REQ-1", why="unknown-code", since=NOON, press=press)
+        return [row, StuckRow(what="dead letter", name="m-2", count=7, owner="Ward integration")][:limit]
 
     async def deliveries(self, which: DeliveryFilter, limit: int) -> Sequence[DeliveryView]:
         self.asked_for.append(which)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from canonical.replays import DONE, NEW, UNREADABLE, Difference, Outcome, Preview, RowPreview
 from cli.house import MessageFilter
-from cli.replay_views import Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
+from cli.replay_views import Accepted, Corrected, ParkedRow, ReplayedRow, ReplayRow, ReplayView, Skipped
 from cli.views import Replayed
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class FakeReplays:
         state = "dead" if dry_run else "routed"
         return Replayed(id=message, kind="x12", before="dead", state=state, case=CASE, outcome=NEW, dry_run=dry_run)
 
-    async def begin(self, which: MessageFilter, why: str) -> ReplayRow:
+    async def begin(self, which: MessageFilter, why: str, at_most: int | None = None) -> ReplayRow:
         self._house.asked_for.append(which)
-        self._house.handed.append(("", "", why))
+        self._house.handed.append(("", f"at most {at_most}" if at_most else "", why))
         return ROW
 
     async def correct(self, message: str, data: bytes, why: str, dry_run: bool) -> Corrected:
@@ -64,6 +64,11 @@ class FakeReplays:
         told = foretold("" if dry_run else "m-9")
         done = {} if dry_run else {"message": "m-9", "state": "routed", "case": CASE}
         return Corrected(original=message, preview=told, outcome=NEW, dry_run=dry_run, **done)
+
+    async def accept(self, message: str, why: str, dry_run: bool) -> Accepted:
+        self._house.handed.append((message, "", "dry" if dry_run else why))
+        state = "refused" if dry_run else "received"
+        return Accepted(message=message, first="m-0", preview=foretold(message), state=state, dry_run=dry_run)
 
     async def skip(self, message: str, why: str, dry_run: bool) -> Skipped:
         self._house.handed.append((message, "", "dry" if dry_run else why))

@@ -229,6 +229,17 @@ def test_a_stopped_case_is_started_again(fascia: Fascia, house: FakeHouse) -> No
     assert house.resumed == [ORDER]
 
 
+def test_a_dry_run_says_what_would_end_and_refuses_what_no_successor_could_be_made_of(
+    fascia: Fascia, house: FakeHouse
+) -> None:
+    house.the_cases[ORDER] = order(stopped="stopped outside")
+    ended = fascia("case", "resume", ORDER, "--dry-run")
+    assert ended.code == 0 and "would start generation 2" in ended.out and "would be terminated" in ended.out
+    house.failing = Rejected(f"our own store does not know what {ORDER} was to order", code="not-found")
+    ended = fascia("case", "resume", ORDER, "--dry-run")
+    assert ended.code == 3 and "does not know what" in ended.err and house.resumed == []
+
+
 @pytest.mark.parametrize(("changes", "said"), [({"stopped": ""}, "--force"), ({"closed": True}, "nothing is left")])
 def test_a_case_that_runs_or_has_ended_is_not_started_again(
     fascia: Fascia, house: FakeHouse, changes: dict[str, Any], said: str

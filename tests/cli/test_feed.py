@@ -9,6 +9,7 @@ from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
 from tests.formats.fhir_files import SAMPLES as FHIR
 from tests.formats.hl7_files import SAMPLES
+from tests.formats.x12_files import SAMPLES as X12
 from tests.gateway.csv_house import CATALOGUE
 from tests.gateway.feeds.hl7_senders import LINE, order
 
@@ -31,6 +32,29 @@ def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> N
     assert message["effects"][0]["content"]["entries"][0]["item"] == "ITM-1001"
     assert message["effects"][0]["would"]["outcome"] == "new"
     assert "ITM-1001" in fascia("feed", "simulate", M16).out
+
+
+def test_a_catalogue_says_first_how_much_of_it_would_be_taken_and_which_rows_would_stand_apart(
+    fascia: Fascia, tmp_path: Path
+) -> None:
+    shown = fascia("feed", "simulate", str(X12 / "832_three_bad_rows.x12"))
+    lines = shown.out.splitlines()
+    at = lines.index("  3 entries, 3 rows that would be set apart:")
+    assert lines[at + 1 : at + 4] == [
+        "    row 3: CTP/17/CTP03 is not a number",
+        "    row 4: LIN/18/LIN02: no number of the supplier's or ours",
+        "    row 5: DTM/21/DTM02 is not a date CCYYMMDD",
+    ]
+    assert '"bad_rows"' not in shown.out and '"ALP-NEW-1"' in shown.out
+    head, *rows = CATALOGUE.splitlines()
+    file = tmp_path / "catalogue.csv"
+    file.write_bytes(b"\n".join([head, *(rows[0].replace(b"ALP-1", b"ALP-%d" % n) for n in range(50))]) + b"\n")
+    long = fascia("feed", "simulate", str(file))
+    assert "  50 entries\n" in long.out and "and 30 entries more (--json shows all)" in long.out
+    assert (
+        len(fascia("feed", "simulate", str(file), "--json").json["messages"][0]["effects"][0]["content"]["entries"])
+        == 50
+    )
 
 
 def test_a_csv_file_shows_its_bad_rows_and_what_the_others_would_do(fascia: Fascia, tmp_path: Path) -> None:

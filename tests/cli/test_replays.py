@@ -56,6 +56,11 @@ def test_many_are_replayed_as_a_job_with_a_reason_and_never_all_of_the_journal(
     assert len(house.handed) == 1
 
 
+def test_a_job_is_not_begun_of_more_than_its_limit(fascia: Fascia, house: FakeHouse) -> None:
+    done = fascia("journal", "replay", "--sender", "WARD", "--limit", "5", "--reason", "the table is mended", "--yes")
+    assert done.code == 0 and house.handed == [("", "at most 5", "the table is mended")]
+
+
 def test_a_message_is_corrected_from_a_file_after_its_preview(fascia: Fascia, house: FakeHouse, tmp_path: Path) -> None:
     file = tmp_path / "mended.hl7"
     file.write_bytes(b"MSH|mended")
@@ -67,6 +72,23 @@ def test_a_message_is_corrected_from_a_file_after_its_preview(fascia: Fascia, ho
     assert house.handed == [("m-1", "MSH|mended", "dry"), ("m-1", "MSH|mended", "they meant ITM-1001")]
     assert fascia("journal", "correct", "m-1", "--file", str(file)).code == 2
     assert fascia("journal", "correct", "m-1", "--file", str(tmp_path / "none"), "--reason", "x").code == 2
+
+
+def test_a_message_under_anothers_number_is_accepted_after_its_preview(fascia: Fascia, house: FakeHouse) -> None:
+    seen = fascia("journal", "accept", "m-1", "--preview")
+    assert seen.code == 0 and "m-1 as a message of its own would be: new effect" in seen.out
+    assert "otherwise than m-0:\n  - requisition REQ-1 lines.1.item: X-9\n" in seen.out
+    assert fascia("journal", "accept", "m-1").code == 2
+    done = fascia("journal", "accept", "m-1", "--reason", "their counter began anew")
+    assert done.code == 0 and "m-1 is accepted beside m-0" in done.out and "its router brings it on" in done.err
+    assert house.handed == [("m-1", "", "dry"), ("m-1", "", "their counter began anew")]
+
+
+def test_what_stands_still_is_one_list_with_what_to_press(fascia: Fascia) -> None:
+    shown = fascia("attention", "list")
+    assert shown.code == 0 and "parked stream" in shown.out and "then journal replay, correct or skip" in shown.out
+    rows = fascia("attention", "list", "--json").json["items"]
+    assert [(row["what"], row["count"], row["owner"]) for row in rows][1] == ("dead letter", 7, "Ward integration")
 
 
 def test_a_dead_letter_is_passed_over_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 
 from canonical.errors import Rejected
 from cli import successor
@@ -28,6 +29,9 @@ class House:
             self.carried = "decided"
         self.running = False
 
+    async def describe(self, **_: Any) -> Any:
+        return SimpleNamespace(status=WorkflowExecutionStatus.RUNNING if self.running else None)
+
     async def raise_generation(self, case: str) -> int:
         self.generation += 1
         return self.generation
@@ -49,7 +53,8 @@ class House:
         cases = SimpleNamespace(
             raise_generation=self.raise_generation, keep_resumed=self._done, mark_running=self._done
         )
-        client = SimpleNamespace(get_workflow_handle=lambda case: SimpleNamespace(terminate=self.terminate))
+        run = SimpleNamespace(terminate=self.terminate, describe=self.describe)
+        client = SimpleNamespace(get_workflow_handle=lambda case: run)
         journal = SimpleNamespace(route_again=self._done)
         return cast(Wiring, SimpleNamespace(cases=cases, client=client, journal=journal))
 
@@ -73,3 +78,13 @@ async def test_a_run_that_nothing_could_follow_is_not_ended(house: House) -> Non
     with pytest.raises(Rejected, match="does not know"):
         await successor.start_successor(house.wiring(), CASE, "it hangs")
     assert house.running and house.generation == 1
+
+
+async def test_it_is_asked_whether_a_successor_can_be_made_and_nothing_is_done(house: House) -> None:
+    assert await successor.can_start(house.wiring(), CASE)
+    assert house.running and house.generation == 1 and house.begun_with == []
+    house.running = False
+    assert not await successor.can_start(house.wiring(), CASE)
+    house.known = False
+    with pytest.raises(Rejected, match="does not know"):
+        await successor.can_start(house.wiring(), CASE)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from canonical.errors import Rejected
-from canonical.messages import CONFLICT, KeepResult, Kept, Move, NewMessage
+from canonical.messages import APART, KeepResult, Kept, Move, NewMessage
 from canonical.ports import ControlNumbers
 from store.ids import new_id
 from store.kept import slot_of
@@ -20,11 +20,11 @@ def _now() -> datetime:
 
 
 class FakeJournal:
-    """The journal in memory: ``messages`` by id, ``history`` of states."""
+    """The journal in memory: ``messages`` by id, ``moves`` from state to state."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Kept] = {}
-        self.history: dict[str, list[tuple[str, str]]] = {}
+        self.moves: dict[str, list[tuple[str, str, datetime]]] = {}
         self._keys: dict[tuple[str, str], tuple[str, datetime | None]] = {}
         self._apart: dict[tuple[str, str], str] = {}
         self.parked: dict[str, tuple[str, str]] = {}  # stream -> message, reason
@@ -45,10 +45,10 @@ class FakeJournal:
             hash=content,
             size=len(message.data),
             state="refused" if message.refused else "received" if message.direction == "in" else "validated",
-            reason=f"{CONFLICT}: message {first.id} has this number with other content" if first else message.refused,
+            reason=f"{APART}{first.id} has this number with other content" if first else message.refused,
         )
         self.messages[kept.id] = kept
-        self.history[kept.id] = [(kept.state, kept.reason)]
+        self.moves[kept.id] = [(kept.state, kept.reason, at)]
         if first is not None:
             self._apart[first.id, content] = kept.id
             return KeepResult(outcome="conflict", message=kept, first=first)
@@ -78,7 +78,7 @@ class FakeJournal:
         changes = {name: value for name, value in given.items() if value}
         self.messages[message] = kept.model_copy(update={"state": state, "reason": reason, **changes})
         if (kept.state, kept.reason) != (state, reason):
-            self.history[message].append((state, reason))
+            self.moves[message].append((state, reason, _now()))
 
     async def mark_many(self, moves: Sequence[Move]) -> None:
         missing = next((move.message for move in moves if move.message not in self.messages), None)
@@ -95,6 +95,9 @@ class FakeJournal:
 
     async def read(self, message: str) -> Kept | None:
         return self.messages.get(message)
+
+    async def history(self, message: str) -> Sequence[tuple[str, str, datetime]]:
+        return self.moves.get(message, [])
 
     async def kept_under(self, prefix: str) -> Sequence[Kept]:
         found = [kept for kept in self.messages.values() if kept.direction == "in" and kept.key.startswith(prefix)]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from canonical.messages import AS_NEW
 from canonical.senders import Sender
 from formats import fhir
 from tests.formats.fhir_files import PUBLIC, RESOURCES, changed, kind, release, sample, tree
@@ -83,6 +84,19 @@ async def test_other_content_under_a_known_identifier_is_for_a_person(house: Hou
     assert row.facility == "NGH" and "Ward integration" in row.reason
     assert [state for _, state in house.states()] == ["received", "refused"]
     assert (await house.get(first.headers["location"])).content == first.content
+
+
+async def test_other_content_that_a_person_accepted_or_passed_over_is_no_conflict_again(house: House) -> None:
+    await house.post(REQUEST)
+    more = REQUEST.replace(b"1.10", b"1.1")
+    await house.post(more)
+    message = house.messages[1].id
+    await house.journal.mark(message, "skipped", reason="passed over by mito (os_user): a test of theirs")
+    outcome(await house.post(more), 409, "conflict")
+    assert house.messages[1].state == "skipped" and len(house.listed()) == 1
+    await house.journal.mark(message, "routed", reason=f"{AS_NEW} by mito (os_user)")
+    assert (await house.post(more)).status_code == 201
+    assert house.messages[1].state == "routed" and len(house.listed()) == 1
 
 
 async def test_what_has_no_identifier_is_known_by_its_key_or_its_bytes(house: House) -> None:

@@ -105,7 +105,7 @@ async def test_the_same_number_with_other_content_is_refused_and_listed_for_a_pe
     assert second.data == other
     ta1 = house.answers()[1].answers[0]
     assert (ta1[4], ta1[5]) == ("R", "025")
-    assert [one.kind for one in house.cases.unmatched.values()] == ["interchange"]
+    assert [one.kind for one in house.cases.unmatched.values()] == ["conflict"]
     assert len(house.engine.delivered) == 1
     await house.leave(other)
     assert len(house.cases.unmatched) == 1, "and again changes nothing"

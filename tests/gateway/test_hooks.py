@@ -75,6 +75,13 @@ async def test_a_repeat_hears_the_first_answer_and_starts_nothing(house: House) 
     assert len(house.engine.started) == 1
 
 
+async def test_a_parameter_nobody_reads_is_refused_once_its_sender_is_known(house: House) -> None:
+    told = problem(await sent(house, sender="or-planner?dry_run=true"), 422, "data-invalid")
+    assert told["errors"][0]["path"] == "$.query.dry_run"  # type: ignore[index]
+    problem(await sent(house, sender="or-planner?dry_run=true", secret=NEW), 401, "signature")
+    assert house.messages == []
+
+
 @pytest.mark.parametrize("seconds", [WINDOW + 5, -WINDOW - 5, 10_000_000])
 async def test_a_request_out_of_the_window_is_refused_with_its_age(house: House, seconds: int) -> None:
     told = problem(await sent(house, at=time.time() - seconds), 401, "timestamp")
@@ -88,7 +95,7 @@ async def test_a_request_out_of_the_window_is_refused_with_its_age(house: House,
     [
         {"secret": NEW},
         {"Webhook-Id": "req-2"},
-        {"Webhook-Timestamp": str(int(time.time()) + 7)},
+        {"Webhook-Timestamp": str(int(time.time()) - 7)},  # no moment at which anything is signed here
         {"Webhook-Signature": "v1,AAAA"},
         {"Webhook-Signature": "v1a,é".encode()},
         {"Webhook-Signature": ""},

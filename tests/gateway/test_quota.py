@@ -11,7 +11,9 @@ from canonical.messages import NewMessage
 from formats import fhir
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor, Wish
+from gateway.gates import forget_idle
 from gateway.keeping import Line, NotKept, Place
+from gateway.quota import Gate
 from tests.fakes.store import FakeCases
 from tests.gateway.fhir_house import REQUEST, WARD
 from tests.gateway.hl7_house import Journal, Senders
@@ -134,3 +136,19 @@ async def test_the_doors_of_fhir_take_from_the_same_budget() -> None:
     assert told.value.code == "over-quota"
     for door in doors:
         await door.close()
+
+
+async def test_gates_of_strangers_who_came_and_went_are_forgotten_and_who_waits_is_not() -> None:
+    gates: dict[str, Gate[Place]] = {}
+    gone: list[Place] = []
+    for number in range(20):
+        forget_idle(gates, most=10)
+        gates[f"?10.0.0.{number}"] = Gate(f"?10.0.0.{number}", 600, gone.append)
+        if number == 3:
+            for _ in range(60):  # more than comes through at once
+                gates["?10.0.0.3"].enter(Place([NewMessage(door="mllp", data=b"a")], ""))
+    assert len(gates) <= 11 and "?10.0.0.3" in gates and len(gone) == 50
+    left = list(gates)
+    gates["?10.0.0.3"].close()
+    forget_idle(gates, most=len(left) + 1)
+    assert list(gates) == left, "below the bound nothing is looked at"

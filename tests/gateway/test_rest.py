@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -151,6 +152,23 @@ async def test_all_that_is_wrong_is_told_at_once_each_with_its_path(house: House
     told = problem(await house.post(wire(cost_centre="", lines=[line])), 422, "data-invalid")
     paths = [one["path"] for one in told["errors"]]  # type: ignore[attr-defined]
     assert paths == ["$.cost_centre", "$.lines[0].quantity.value", "$.lines[0].colour"]
+
+
+async def test_no_way_of_the_door_passes_over_a_parameter_it_does_not_read(house: House) -> None:
+    """All of them, those added later too; signed requests are asked for it once they are known (test_hooks)."""
+    ways = (await house.get("/openapi.json", "person")).json()["paths"]
+    asked = 0
+    for path, verbs in ways.items():
+        for verb in verbs:
+            if not path.startswith("/v1/") or path.startswith("/v1/hooks/"):
+                continue
+            filled = re.sub(r"\{[^}]*\}", "x", path)
+            about = {"Authorization": "Bearer person", "Idempotency-Key": "k", "Content-Type": "application/json"}
+            answer = await house.client.request(verb, f"{filled}?foo=1", headers=about, content=b"{}")
+            told = problem(answer, 422, "data-invalid")
+            assert told["errors"][0]["path"] == "$.query.foo", f"{verb} {path}"  # type: ignore[index]
+            asked += 1
+    assert asked >= 14 and house.messages == []
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/PO1", "/v1/requisitions", "/v1/items", "/v1/unmatched"])

@@ -16,6 +16,7 @@ from canonical.parties import Partner
 from canonical.purchasing import numbered_content
 from canonical.steps import ClaimRequest, OpenOrder
 from cli.again import OurReplays
+from cli.replay_views import Accepted, Corrected
 from cli.views import Replayed
 from store.acts import StoredActs
 from store.query_models import MessageQuery
@@ -63,6 +64,12 @@ class House:
 
     async def replay(self, message: str, why: str = "", *, dry_run: bool = False) -> Replayed:
         return await OurReplays(self.wiring, ME).one(message, why, dry_run)
+
+    async def accept(self, message: str, why: str) -> Accepted:
+        return await OurReplays(self.wiring, ME).accept(message, why, False)
+
+    async def correct(self, message: str, data: bytes, *, preview: bool = False) -> Corrected:
+        return await OurReplays(self.wiring, ME).correct(message, data, "they meant this", preview)
 
     async def deeds(self) -> list[tuple[str, str]]:
         return [(one.verb, one.about) for one in await StoredActs(self.wiring.database).acts()]

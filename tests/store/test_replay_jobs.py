@@ -291,6 +291,25 @@ async def test_while_temporal_is_away_a_correction_keeps_its_place_and_a_worker_
     assert (await ward.states())["W-2"] == "routed" and await ward.journal.parked() == []
 
 
+async def test_a_correction_whose_replay_is_cancelled_is_a_dead_letter_its_stream_waits_for(ward: ReplayHouse) -> None:
+    await ward.sends(unknown("W-1", "REQ-1"), order("W-2", "REQ-1", quantity="7"))
+    ward.starts.away = True
+    mended = order("W-1", "REQ-1", quantity="7")
+    waits = await ward.replays.correct((await ward.message("W-1")).id, mended, "mended", False)
+    await ward.replays.cancel(waits.replay, "look again first")
+    ward.starts.away = False
+    (parked,) = await ward.replays.parked()
+    assert (parked.message, parked.behind) == (waits.message, 1) and "skip it" in parked.reason
+    left = await ward.journal.read(waits.message)
+    assert left is not None and (left.state, left.owner) == ("dead", "Ward integration")
+    await ward.route()
+    assert (await ward.states())["W-2"] == "received", "nothing went past it"
+    done = await ward.replays.one(waits.message, "it is right", False)
+    assert (done.state, done.case) == ("routed", case("REQ-1")) and await ward.replays.parked() == []
+    await ward.route()
+    assert (await ward.states())["W-2"] == "routed"
+
+
 async def test_a_dead_letter_passed_over_lets_its_stream_go_on_and_says_who_and_why(ward: ReplayHouse) -> None:
     await ward.sends(unknown("W-1", "REQ-1"), order("W-2", "REQ-1"))
     dead = await ward.message("W-1")

@@ -10,13 +10,17 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.cases import Actor
 from canonical.messages import NewMessage
 from canonical.senders import Sender
+from store.acts import Act
 from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.ids import lowest_id, moment_of, new_id
 from store.journal import StoredJournal
 from store.partitions import StoredPartitions, week_of, weeks
+from store.query_models import MessageQuery
+from store.replays import StoredReplays
 from store.retention import KeepFor, StoredRetention
 from store.tables import message_keys, message_states, messages
 from tests.store.build import SEAL_KEY, change
@@ -231,3 +235,31 @@ async def test_places_of_a_week_that_was_dropped_before_they_could_be_cleared_ar
         await connection.execute(text("DELETE FROM messages"))
     await StoredRetention(engine).clean([], NOW)
     assert await _there(engine, "outbound") == 0
+
+
+async def test_a_replay_goes_with_the_last_of_its_messages_and_one_at_work_stays(
+    engine: AsyncEngine, journal: StoredJournal
+) -> None:
+    replays, act = (
+        StoredReplays(engine),
+        Act(verb="journal replay", about="", actor=Actor(id="mito", known_by="os_user")),
+    )
+    old, young = await _old(journal, 500, sender="GONE"), await _old(journal, 10, sender="BOTH")
+    also = await _old(journal, 450, sender="BOTH")
+    jobs = {
+        "gone": await replays.open(MessageQuery(sender="GONE"), act),
+        "left": await replays.open(MessageQuery(sender="BOTH"), act),
+        "at work": await replays.open(MessageQuery(sender="GONE"), act),
+    }
+    async with engine.begin() as connection:
+        for name in ("gone", "left"):
+            ended = {"job": jobs[name].id, "at": NOW - timedelta(days=401)}
+            await connection.execute(
+                text("UPDATE replay_jobs SET state = 'done', ended_at = :at WHERE id = :job"), ended
+            )
+    deleted = await StoredRetention(engine).clean([], NOW)
+    assert (deleted.messages, deleted.replays) == (2, 1)
+    assert await journal.read(old) is None and await journal.read(also) is None and await journal.read(young)
+    assert {one.id for one in await replays.jobs()} == {jobs["left"].id, jobs["at work"].id}
+    assert await replays.items(jobs["gone"].id) == [] and len(await replays.items(jobs["left"].id)) == 2
+    assert (await StoredRetention(engine).clean([], NOW)).replays == 0

@@ -25,6 +25,7 @@ class Engine:
         self.now = NOW
         self.book: dict[str, OpenCase] = {}
         self.silent: dict[str, OpenCase] = {}
+        self.numbered: dict[str, list[str]] = {}  # orders without a claim, by their requisition
         self.listed: set[str] = set()
         self.failing_: set[str] = set()
         self.ended: dict[str, datetime] = {}
@@ -65,6 +66,9 @@ class Engine:
 
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
         return [self.book[name] for name in sorted(self.book) if name > after][:limit]
+
+    async def not_begun(self, cases: Sequence[str]) -> Sequence[str]:
+        return [order for case in cases for order in self.numbered.get(case, ())]
 
     async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]:
         return [self.book[name] for name in sorted(self.book) if name > after and self.book[name].stopped][:limit]
@@ -156,6 +160,22 @@ async def test_a_run_that_fails_under_a_cases_name_and_is_no_case_is_listed_once
     await engine.round(2)
     assert [(one.kind, one.case) for one in engine.unmatched] == [("run", "purchase_order/NGH/PO2")]
     assert engine.stopped("engine fault") == ["purchase_order/NGH/PO1"]
+
+
+async def test_a_run_of_nobody_we_know_that_holds_an_orders_name_is_listed_once_for_a_person() -> None:
+    engine = Engine()
+    for case, seconds in (("procure_to_pay/NGH/desk/R-1", 700), ("procure_to_pay/NGH/desk/R-2", 60)):
+        engine.opened(case, seconds=seconds)
+        engine.listed.add(case)
+    engine.numbered = {
+        "procure_to_pay/NGH/desk/R-1": ["purchase_order/NGH/PO1", "purchase_order/NGH/PO2"],
+        "procure_to_pay/NGH/desk/R-2": ["purchase_order/NGH/PO3"],
+    }
+    engine.runs = {"purchase_order/NGH/PO1": "running", "purchase_order/NGH/PO3": "running"}
+    await engine.round(2)
+    assert [(one.kind, one.case) for one in engine.unmatched] == [("run", "purchase_order/NGH/PO1")]
+    assert "the order cannot begin" in engine.unmatched[0].reason
+    assert engine.stopped() == []
 
 
 @pytest.mark.parametrize("status", ["terminated", "failed", "timed out", "canceled", "completed", "missing"])

@@ -33,7 +33,7 @@ def named(house: Watched | Mailboxes) -> list[str]:
         for one in house.journal.messages.values()
         if NAME in f"{one.reason}{one.note}{one.case}"
     ]
-    places += [name for name, states in house.journal.history.items() if any(NAME in why for _, why in states)]
+    places += [name for name, states in house.journal.moves.items() if any(NAME in why for _, why, _ in states)]
     shown = [one.model_copy(update={"document": ""}) for one in house.cases.unmatched.values()]
     return places + [one.id for one in shown if NAME in one.model_dump_json()]
 

@@ -15,6 +15,8 @@ A hospital has 100,000 open cases, so no round asks for all of them. Each round 
 - everything open, name by name, 5,000 a round and never ending: finds what no list tells, a run deleted in Temporal or ended
   by a fault of ours with the case still open. Shown within a minute (three rounds) with up to 15,000 open cases; with 100,000
   it takes 7 minutes. No list of Temporal's has what was deleted, and its list of all that runs costs more than asking by name.
+  Of requisitions among them, orders that were numbered and never began: where a run of nobody we know has an order's name, and
+  fails nowhere since nobody serves it, that is listed among the unmatched.
 
 More than a round can take goes on in the next. Two processes that take turns keep a place each: slower, never wrong.
 """
@@ -52,6 +54,12 @@ PAGES: Final = 2
 STRANGE: Final = (
     "a run under this case's name fails again and again and is no case of ours: see it in the Temporal UI and end it"
 )
+TAKEN: Final = (
+    "a run that nobody we know began has this order's name, so the order cannot begin: see it in the Temporal UI and end it;"
+    " the order then begins by itself (where our workers are away, it may be the order's own)"
+)
+TAKEN_GRACE: Final = timedelta(minutes=10)  # an order begins within seconds of its number
+MOST_STRANGERS: Final = 10_000
 LOOKED: Final = "engine sweep: ended runs"
 
 log = structlog.get_logger(__name__)
@@ -65,6 +73,7 @@ class CaseBook(Protocol):
     async def open_among(self, names: Sequence[str]) -> Sequence[OpenCase]: ...
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
     async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
+    async def not_begun(self, cases: Sequence[str]) -> Sequence[str]: ...
     async def silent_page(self, after: ClaimPlace, limit: int) -> tuple[Sequence[OpenCase], ClaimPlace | None]: ...
     async def mark_stopped(self, case: str, kind: Stopped, *, owner: str, next_action: str) -> bool: ...
     async def mark_running(self, case: str) -> None: ...
@@ -103,7 +112,7 @@ class EngineSweep:
         await self._find_failing()
         await self._find_ended()
         self._stopped_after = await self._walk(self._cases.stopped_page, self._stopped_after, BATCHES)
-        self._open_after = await self._walk(self._cases.open_page, self._open_after, OPEN_BATCHES)
+        self._open_after = await self._walk(self._open_page, self._open_after, OPEN_BATCHES)
         await self._walk_silent()
         await self._tell_parents()
 
@@ -154,6 +163,18 @@ class EngineSweep:
             after = batch[-1].case
         return after
 
+    async def _open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
+        batch = await self._cases.open_page(after, limit)
+        await self._find_taken_names(batch)
+        return batch
+
+    async def _find_taken_names(self, batch: Sequence[OpenCase]) -> None:
+        """Orders that cannot begin, since a run of nobody we know has their name: their requisition tries again for ever."""
+        old = [one.case for one in batch if self._clock() - one.changed_at > TAKEN_GRACE]
+        for name in await self._cases.not_begun(old):
+            if name not in self._strangers and await self._runs.status(name) == "running":
+                await self._strange(name, TAKEN)
+
     async def _walk_silent(self) -> None:
         """Claims whose case never wrote a word are on no page of cases."""
         after = self._silent_after or ClaimPlace(self._clock() - SILENT_FOR, "")
@@ -195,8 +216,8 @@ class EngineSweep:
         own = await self._runs.status(case.case, case.run)
         return latest if own in ("running", "continued as new") else own
 
-    async def _strange(self, name: str) -> None:
-        """A run under a case's name that fails and is no case of ours, perhaps of a type nobody serves, is listed for a person."""
+    async def _strange(self, name: str, why: str = STRANGE) -> None:
+        """A run under a case's name that is no case of ours, perhaps of a type nobody serves, is listed for a person."""
         process, _, _ = name.partition("/")
         if process not in PROCESSES or name in self._strangers:
             return
@@ -205,11 +226,13 @@ class EngineSweep:
             kind="run",
             case=name,
             at=self._clock(),
-            reason=STRANGE,
+            reason=why,
         )
         await self._cases.put_unmatched(row)
+        if len(self._strangers) >= MOST_STRANGERS:  # listed once in our store in any case
+            self._strangers.clear()
         self._strangers.add(name)
-        log.error("a run under a case's name fails", alert=True, workflow=name, unmatched=row.id)
+        log.error("a run under a case's name is no case", alert=True, workflow=name, unmatched=row.id, problem=why)
 
     async def _show_failing(self, case: OpenCase) -> None:
         await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")

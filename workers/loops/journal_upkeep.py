@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from store.partitions import StoredPartitions
-from store.retention import DAYS, KeepFor, StoredRetention
+from store.retention import DAYS, Deleted, KeepFor, StoredRetention
 from store.streams import ASIDE_AT_ONCE, StoredStreams
 
 EVERY = 60.0
@@ -51,6 +51,6 @@ class JournalUpkeep:
         made = await self._partitions.make_ahead(now)
         deleted = await self._retention.clean(await self._rules(), now, days=self._days)
         self._cleaned_at = now
-        if made or deleted.messages or deleted.keys or deleted.weeks:
+        if made or deleted != Deleted():
             weeks = [week.monday.isoformat() for week in made]
             log.info("journal looked after", weeks_made=weeks, **deleted.model_dump())
