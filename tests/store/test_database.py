@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Malformed, Unavailable
 from store.cases import StoredCases
-from store.database import open_engine, transaction
+from store.database import driven, open_engine, transaction
 from tests.store.build import SEAL_KEY, change
 
 
@@ -57,6 +58,19 @@ async def test_a_disk_without_room_is_unavailable_and_not_the_fault_of_who_write
     with pytest.raises(Unavailable):
         async with transaction(engine) as connection:
             await connection.execute(text(raised))
+    with pytest.raises(Unavailable):
+        async with driven(engine) as driver:
+            await driver.execute(raised)
+
+
+async def test_what_no_column_takes_is_the_fault_of_who_writes_it_by_the_drivers_own_call_too(
+    engine: AsyncEngine,
+) -> None:
+    with pytest.raises(asyncpg.DataError):
+        async with driven(engine) as driver:
+            await driver.fetch("SELECT $1::int", "no number")
+    async with driven(engine) as driver:
+        assert await driver.fetchval("SELECT 1") == 1
 
 
 async def test_another_error_inside_the_server_is_not_taken_for_an_outage(engine: AsyncEngine) -> None:
