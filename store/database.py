@@ -94,13 +94,24 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 async def driven(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """The driver's own connection, for one statement that runs for every message: nothing of it is put together each time.
 
+    Who leaves it in the middle of something, cancelled or with a transaction open, leaves it to nobody else: it is closed.
+
     Raises:
         Unavailable: as :func:`transaction`.
     """
     async with named(), engine.connect() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, asyncpg.Connection)
-        yield driver
+        whole = False
+        try:
+            yield driver
+            whole = not driver.is_in_transaction()
+        except Exception:
+            whole = driver.is_closed() or not driver.is_in_transaction()
+            raise
+        finally:
+            if not whole:
+                driver.terminate()
 
 
 @asynccontextmanager
