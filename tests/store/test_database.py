@@ -80,7 +80,7 @@ async def test_who_is_cancelled_in_the_middle_leaves_no_transaction_open_to_thos
         async with driven(engine) as driver, driver.transaction():
             await driver.execute("insert into counters (scope, last) values ('half', 1)")
             begun.set()
-            await driver.execute("select pg_sleep(60)")
+            await driver.execute("select pg_sleep(2)")
 
     async def breaks_off() -> None:
         async with driven(engine) as driver:
