@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, unquote
@@ -50,6 +51,27 @@ class Canonical(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def maker(model: type[Model]) -> Callable[[dict[str, Any]], Model]:
+    """Makes models of values that are ours and right: nothing is checked or changed, what is not given has its default.
+
+    For what is made for every message: a tenth of the time of ``model_construct``. Only for models without private attributes
+    and extra fields, whose defaults do not change.
+    """
+    defaults = {name: one.default for name, one in model.model_fields.items() if not one.is_required()}
+    empty = dict.fromkeys(model.model_fields) | defaults  # in the order of the fields
+    new, put = model.__new__, object.__setattr__
+
+    def make(values: dict[str, Any]) -> Model:
+        one = new(model)
+        put(one, "__dict__", empty | values)
+        put(one, "__pydantic_fields_set__", set(values))
+        put(one, "__pydantic_extra__", None)
+        put(one, "__pydantic_private__", None)
+        return one
+
+    return make
 
 
 MOST_TOLD = 50  # of what is wrong with one document

@@ -171,9 +171,9 @@ class Journal(Protocol):
         ...
 
     async def next_to_route(
-        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+        self, shard: int | Collection[int], of: int, limit: int = 500, *, without: Collection[str] = ()
     ) -> Sequence[Kept]:
-        """What came in streams of this shard and is not yet routed: urgent first, with what waits before it in its stream.
+        """What came in streams of this shard (or of several) and is not yet routed: urgent first, with what waits before it there.
 
         Streams that are parked are left out, and those in ``without``. Who routes a stream's messages one after the other, in
         the order given, keeps its order.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -90,12 +91,41 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
+async def driven(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """The driver's own connection, for one statement that runs for every message: nothing of it is put together each time.
+
+    Who leaves it in the middle of something, cancelled or with a transaction open, leaves it to nobody else: it is closed.
+
+    Raises:
+        Unavailable: as :func:`transaction`.
+    """
+    async with named(), engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, asyncpg.Connection)
+        whole = False
+        try:
+            yield driver
+            whole = not driver.is_in_transaction()
+        except Exception:
+            whole = driver.is_closed() or not driver.is_in_transaction()
+            raise
+        finally:
+            if not whole:
+                driver.terminate()
+
+
+@asynccontextmanager
 async def named() -> AsyncIterator[None]:
     """An outage, under the platform's name for it."""
     try:
         yield
     except (OSError, PoolTimeout) as down:
         raise Unavailable(f"our own database does not answer ({type(down).__name__})", system="store") from down
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
+        if not _driver_passes(failed):
+            raise
+        state = getattr(failed, "sqlstate", None) or "connection lost"
+        raise Unavailable(f"our own database does not answer ({state})", system="store") from failed
     except DBAPIError as failed:
         if not _passes(failed):
             raise
@@ -106,13 +136,23 @@ def _passes(failed: DBAPIError) -> bool:
     if isinstance(getattr(failed.orig, "__cause__", None), ValueError):
         return False  # a value no column takes: the driver calls that a fault of the connection
     lost = failed.connection_invalidated or isinstance(failed, OperationalError | InterfaceError)
-    return lost or _state(failed) in _REPEATABLE or _state(failed).startswith("08") or _no_room(failed)
+    return lost or _repeatable(_state(failed), str(failed.orig))
 
 
-def _no_room(failed: DBAPIError) -> bool:
+def _driver_passes(failed: asyncpg.PostgresError | asyncpg.InterfaceError) -> bool:
+    """The same of what the driver itself raises, see :func:`driven`."""
+    if isinstance(failed, asyncpg.InterfaceError):
+        return not isinstance(failed, ValueError)
+    return _repeatable(failed.sqlstate or "08", str(failed))
+
+
+def _repeatable(state: str, words: str) -> bool:
+    return state in _REPEATABLE or state.startswith("08") or _no_room(state, words)
+
+
+def _no_room(state: str, words: str) -> bool:
     """PostgreSQL has no name for a quota, or a limit on the size of files: it tells of an internal error, and in words of which."""
-    words = str(failed.orig)
-    return _state(failed) == "XX000" and ("could not extend" in words or "could not write" in words)
+    return state == "XX000" and ("could not extend" in words or "could not write" in words)
 
 
 def _state(failed: DBAPIError) -> str:

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.messages import KeepResult, Kept, Move, NewMessage
 from store.case_tables import STOPPED, case_changes, cases
-from store.database import at_once, transaction
+from store.database import at_once, driven, transaction
 from store.keep import keep_in, keep_many
 from store.kept import KEPT, conflict_with, first_state, kept, short_key
-from store.moves import STATES, mark_in, mark_many_in, unknown
+from store.moves import STATES, mark_in, mark_many_by, unknown
 from store.streams import WAITS, StoredStreams
 from store.tables import control_numbers, fit, message_keys, message_states, messages
 
@@ -71,8 +71,8 @@ class StoredJournal(StoredStreams):
             Rejected: there is no such message.
         """
         if moves:
-            async with transaction(self._engine) as connection:
-                await mark_many_in(connection, moves)
+            async with driven(self._engine) as driver, driver.transaction():
+                await mark_many_by(driver, moves)
 
     async def answered(self, message: str, answer: str) -> None:
         """Link the message that answers this one (its 997, TA1 or reply).

@@ -7,6 +7,7 @@ first, whichever processes and doors ask at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -25,8 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from canonical.base import maker
 from canonical.messages import KeepResult, Kept, NewMessage
-from store.database import at_once, transaction
+from store.database import at_once, driven, transaction
 from store.ids import now
 from store.kept import KEPT, conflict_with, kept, kept_new, row_of, without_bytes
 from store.tables import message_conflicts, message_keys, message_states, messages
@@ -74,16 +76,50 @@ def _keeping() -> Any:
 
 _KEEP: Final = _keeping()  # built once, as all that runs for every message
 
+# What a door brings by the thousand says nothing in most columns, and comes in one way: such a batch is written with half of them,
+# by the driver's own call. A statement for it costs PostgreSQL and us less than half of the one for everything.
+_USUAL: Final = {"direction": "in", "state": "received"} | dict.fromkeys(
+    ("partner", "reason", "case", "conflicts_with", "channel", "version_of", "replay_of", "note"), ""
+)
+_VARIES: Final = [name for name in _GIVEN if name not in _USUAL]
+_usual, _varying = itemgetter(*_USUAL), itemgetter(*_VARIES)
+_AS_USUAL: Final = tuple(_USUAL.values())
+
+
+def _usually() -> str:
+    types = {BigInteger: "bigint", SmallInteger: "smallint", DateTime: "timestamptz", LargeBinary: "bytea"}
+    of = {name: types[type(_TYPES[name])] if name in _TYPES else "text" for name in _VARIES}
+    arrays = ", ".join(f"${number}::{of[name]}[]" for number, name in enumerate(_VARIES, start=1))
+    columns = ", ".join(f'"{name}"' for name in _VARIES)
+    written = ", ".join(f'"{name}"' for name in _VARIES if name != "until")
+    return f"""
+        WITH given AS (SELECT * FROM unnest({arrays}) AS g ({columns})),
+        taken AS (
+            INSERT INTO message_keys AS k (direction, key, hash, message, at, until)
+            SELECT 'in', key, hash, id, at, until FROM given WHERE key <> '' ORDER BY key COLLATE "C"
+            ON CONFLICT (direction, key) DO UPDATE
+            SET hash = excluded.hash, message = excluded.message, at = excluded.at, until = excluded.until
+            WHERE k.until < excluded.at
+            RETURNING message)
+        INSERT INTO messages ({written}, direction, state) SELECT {written}, 'in', 'received' FROM given
+        WHERE key = '' OR id IN (SELECT message FROM taken)
+        RETURNING id"""  # noqa: S608 only names of our own columns
+
+
+_KEEP_USUAL: Final = _usually()
+
 
 async def keep_many(engine: AsyncEngine, new: Sequence[NewMessage]) -> list[KeepResult]:
     """Keep messages in their order; durable when this returns. See :meth:`StoredJournal.keep_many`."""
-    return await keep_rows(engine, new, [row_of(message) for message in new])
-
-
-async def keep_rows(engine: AsyncEngine, new: Sequence[NewMessage], rows: Sequence[Row]) -> list[KeepResult]:
-    """As :func:`keep_many`, for rows made before."""
-    async with at_once(engine) as connection:
-        written = await _write(connection, _firsts(rows))
+    rows = [row_of(message) for message in new]
+    firsts = _firsts(rows)
+    if rows and all(_usual(row) == _AS_USUAL for row in rows):
+        values = zip(*map(_varying, firsts), strict=True)
+        async with driven(engine) as driver:
+            written = {found[0] for found in await driver.fetch(_KEEP_USUAL, *values)}
+    else:
+        async with at_once(engine) as connection:
+            written = await _write(connection, firsts)
     if len(written) == len(rows):
         return [_new(row, message) for row, message in zip(rows, new, strict=True)]
     async with transaction(engine) as connection:
@@ -98,7 +134,10 @@ async def keep_in(connection: AsyncConnection, message: NewMessage) -> KeepResul
 
 
 def _new(row: Row, message: NewMessage) -> KeepResult:
-    return KeepResult.model_construct(outcome="kept", message=kept_new(row, message.data), first=None)
+    return _result({"outcome": "kept", "message": kept_new(row, message.data)})
+
+
+_result: Final = maker(KeepResult)
 
 
 def _firsts(rows: Sequence[Row]) -> Sequence[Row]:

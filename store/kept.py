@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
+from canonical.base import maker
 from canonical.messages import APART, Kept, NewMessage
 from store.ids import IdsInOrder, new_id
 from store.packing import pack, unpack
@@ -19,7 +21,6 @@ SLOTS: Final = 256  # of streams; a router takes the slots of its shard (store/s
 GONE: Final = "its bytes were deleted when their time was over"
 KEPT: Final = [column for column in messages.c if column.name not in ("conflicts_with", "slot", "parked")]
 
-_TEXTS: Final = ("door", "partner", "sender", "kind", "control_number", "case", "trace", "stream", "channel")
 _ids = IdsInOrder()
 
 
@@ -48,12 +49,20 @@ def row_of(message: NewMessage) -> dict[str, Any]:
     """A new message as a row: with its id and moment, which come after those of every row made here before."""
     identity, at = (new_id(message.at), message.at) if message.at is not None else _ids.next()
     packing, payload = pack(message.data)
-    row: dict[str, Any] = {name: fit(getattr(message, name)) for name in _TEXTS}
-    row["stream"] = short_key(row["stream"])
-    return row | {
+    stream = short_key(fit(message.stream))
+    return {
         "id": identity,
         "at": at,
         "direction": message.direction,
+        "door": fit(message.door),
+        "partner": fit(message.partner),
+        "sender": fit(message.sender),
+        "kind": fit(message.kind),
+        "control_number": fit(message.control_number),
+        "case": fit(message.case),
+        "trace": fit(message.trace),
+        "stream": stream,
+        "channel": fit(message.channel),
         "key": fit(short_key(message.key)),
         "hash": hashlib.sha256(message.data).hexdigest(),
         "size": len(message.data),
@@ -65,7 +74,7 @@ def row_of(message: NewMessage) -> dict[str, Any]:
         "version_of": message.version_of,
         "replay_of": message.replay_of,
         "note": fit(message.note),
-        "slot": slot_of(row["stream"]),
+        "slot": slot_of(stream),
         "packing": packing,
         "payload": payload,
         "until": at + message.remember if message.remember is not None else None,
@@ -74,12 +83,26 @@ def row_of(message: NewMessage) -> dict[str, Any]:
 
 def kept(row: RowMapping | Mapping[str, Any]) -> Kept:
     """A row as a message, with the bytes that came."""
-    return _make(data=unpack(row["packing"], row["payload"]), **{name: row[name] for name in _READ})
+    values = dict(zip(_READ, _read(row), strict=True))
+    values["data"] = unpack(row["packing"], row["payload"])
+    return _make(values)
+
+
+def kept_rows(rows: Iterable[Sequence[Any]]) -> list[Kept]:
+    """Rows of the columns of :data:`KEPT`, in their order, as messages: what :func:`kept` makes of each, for many."""
+    found = []
+    for row in rows:
+        values = dict(zip(_COLUMNS, row, strict=True))
+        values["data"] = unpack(values.pop("packing"), values.pop("payload"))
+        found.append(_make(values))
+    return found
 
 
 def kept_new(row: Mapping[str, Any], data: bytes) -> Kept:
     """A row that was just written as a message: nothing has to be read back."""
-    return _make(data=data, **{name: row[name] for name in _FIELDS if name in row})
+    values = dict(zip(_NEW, _written(row), strict=True))
+    values["data"] = data
+    return _make(values)
 
 
 def without_bytes(direction: str, key: str, first: Mapping[str, Any]) -> Kept:
@@ -92,4 +115,7 @@ def without_bytes(direction: str, key: str, first: Mapping[str, Any]) -> Kept:
 
 _FIELDS: Final = frozenset(Kept.model_fields) - {"data"}
 _READ: Final = tuple(column.name for column in KEPT if column.name in _FIELDS)
-_make: Final[Callable[..., Kept]] = Kept.model_construct  # our own rows: checked when they were written
+_COLUMNS: Final = tuple(column.name for column in KEPT)
+_NEW: Final = tuple(name for name in _READ if name not in ("duplicate_of", "answer", "owner"))  # as a new row has them
+_read, _written = itemgetter(*_READ), itemgetter(*_NEW)
+_make: Final = maker(Kept)  # our own rows: checked when they were written

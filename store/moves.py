@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -81,13 +83,13 @@ def moved(message: str, state: str, *, reason: str = "", **given: str) -> dict[s
 MOVE: Final = select(messages.c.id).where(messages.c.id == _word("of_message")).add_cte(moving())
 
 # Rows are locked in the order of their ids by everybody who moves many. The bounds let the planner leave out partitions.
-_MANY: Final = text("""
+_MANY: Final = """
     WITH given AS (
-        SELECT * FROM unnest(:ids, :states, :reasons, :cases, :kinds, :owners)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
         AS g (id, state, reason, "case", kind, owner)),
     before AS (
         SELECT m.id, m.state, m.reason FROM messages m
-        WHERE m.id = ANY (:ids) AND m.id BETWEEN :lowest AND :highest ORDER BY m.id FOR UPDATE),
+        WHERE m.id = ANY ($1::text[]) AND m.id BETWEEN $7::text AND $8::text ORDER BY m.id FOR UPDATE),
     after AS (
         UPDATE messages m SET
             state = CASE WHEN b.state = 'acknowledged' AND g.state = 'sent' THEN b.state ELSE g.state END,
@@ -96,7 +98,7 @@ _MANY: Final = text("""
             "case" = coalesce(nullif(g.case, ''), m.case), kind = coalesce(nullif(g.kind, ''), m.kind),
             owner = coalesce(nullif(g.owner, ''), m.owner)
         FROM before b JOIN given g ON g.id = b.id
-        WHERE m.id = b.id AND m.id BETWEEN :lowest AND :highest
+        WHERE m.id = b.id AND m.id BETWEEN $7::text AND $8::text
         RETURNING m.id, m.state, m.reason, m.at, b.state AS was, b.reason AS why),
     noted AS (
         INSERT INTO message_states (message, state, reason, at)
@@ -105,12 +107,16 @@ _MANY: Final = text("""
             WHERE was = 'refused' AND (was <> state OR why <> reason)
             AND NOT EXISTS (SELECT FROM message_states s WHERE s.message = after.id)
             UNION ALL
-            SELECT id, state, reason, :at, 1 FROM after WHERE was <> state OR why <> reason) AS news
+            SELECT id, state, reason, $9::timestamptz, 1 FROM after WHERE was <> state OR why <> reason) AS news
         ORDER BY id, place)
     SELECT id FROM after
-""").bindparams(
-    *(bindparam(name, type_=ARRAY(Text)) for name in ("ids", "states", "reasons", "cases", "kinds", "owners")),
-    *(bindparam(name, type_=Text) for name in ("lowest", "highest")),
+"""
+
+
+_NAMES: Final = ("ids", "states", "reasons", "cases", "kinds", "owners", "lowest", "highest", "at")
+_MANY_NAMED: Final = text(re.sub(r"\$(\d)::\S+?(?=[,)\s])", lambda at: f":{_NAMES[int(at[1]) - 1]}", _MANY)).bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in _NAMES[:6]),
+    *(bindparam(name, type_=Text) for name in _NAMES[6:8]),
     bindparam("at", type_=DateTime(timezone=True)),
 )
 
@@ -144,10 +150,23 @@ async def mark_in(
 
 async def mark_many_in(connection: AsyncConnection, moves: Sequence[Move]) -> None:
     """Move many messages in a transaction of the caller's; see :meth:`StoredJournal.mark_many`."""
+    for values in _rounds(moves):
+        found = set(await connection.scalars(_MANY_NAMED, dict(zip(_NAMES, values, strict=True))))
+        _all_known(values[0], found)
+
+
+async def mark_many_by(driver: asyncpg.Connection[asyncpg.Record], moves: Sequence[Move]) -> None:
+    """The same in a transaction of the driver's own, for who moves very many."""
+    for values in _rounds(moves):
+        _all_known(values[0], {row[0] for row in await driver.fetch(_MANY, *values)})
+
+
+def _rounds(moves: Sequence[Move]) -> Iterator[tuple[Any, ...]]:
+    """Values of :data:`_MANY`, none of which moves a message twice: such moves are made one after the other."""
     for move in moves:
         _known_state(move.state)
     left = list(moves)
-    while left:  # a message that moves twice takes its moves one after the other
+    while left:
         now_moved: dict[str, Move] = {}
         later = []
         for move in left:
@@ -155,24 +174,20 @@ async def mark_many_in(connection: AsyncConnection, moves: Sequence[Move]) -> No
                 later.append(move)
             else:
                 now_moved[move.message] = move
-        await _move(connection, [now_moved[name] for name in sorted(now_moved)])
+        yield _values([now_moved[name] for name in sorted(now_moved)])
         left = later
 
 
-async def _move(connection: AsyncConnection, moves: Sequence[Move]) -> None:
+def _values(moves: Sequence[Move]) -> tuple[Any, ...]:
     ids = [fit(move.message) for move in moves]
-    values = {
-        "ids": ids,
-        "states": [move.state for move in moves],
-        "reasons": [fit(move.reason) for move in moves],
-        "cases": [fit(move.case) for move in moves],
-        "kinds": [fit(move.kind) for move in moves],
-        "owners": [fit(move.owner) for move in moves],
-        "lowest": ids[0],
-        "highest": ids[-1],
-        "at": now(),
-    }
-    found = set(await connection.scalars(_MANY, values))
+    given = zip(
+        *((move.state, fit(move.reason), fit(move.case), fit(move.kind), fit(move.owner)) for move in moves),
+        strict=True,
+    )
+    return (ids, *map(list, given), ids[0], ids[-1], now())
+
+
+def _all_known(ids: Sequence[str], found: Collection[str]) -> None:
     missing = next((one for one in ids if one not in found), None)
     if missing is not None:
         raise unknown(missing)

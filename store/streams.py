@@ -29,7 +29,7 @@ from canonical.base import Canonical
 from canonical.messages import Kept
 from store.database import at_once, transaction
 from store.ids import now
-from store.kept import KEPT, SLOTS, kept, short_key
+from store.kept import KEPT, SLOTS, kept_rows, short_key
 from store.tables import Words, messages, parked_streams
 
 ASIDE_AT_ONCE: Final = 5000
@@ -58,23 +58,23 @@ class StoredStreams:
         self._engine = engine
 
     async def next_to_route(
-        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+        self, shard: int | Collection[int], of: int, limit: int = 500, *, without: Collection[str] = ()
     ) -> Sequence[Kept]:
-        """What came in streams of shard ``shard`` of ``of`` and is not yet routed: urgent first, each stream in order.
+        """What came in streams of shard ``shard`` of ``of`` (or of several) and is not yet routed: urgent first, each stream in order.
 
         Streams in ``without`` are left out: their router knows that they wait for something. An urgent message brings with it
         what waits before it in its stream, however little urgent that is.
         """
-        if not 0 <= shard < of:
-            raise ValueError(f"{of} shards have no shard {shard}")
-        slots = [slot for slot in range(SLOTS) if slot % of == shard]
-        given: dict[str, Any] = {"slots": slots} if of > 1 else {}
+        shards = shards_of(shard, of)
+        slots = [slot for slot in range(SLOTS) if slot % of in shards]
+        of_all = len(shards) == of
+        given: dict[str, Any] = {} if of_all else {"slots": slots}
         if without:
             given["without"] = [short_key(stream) for stream in without]
-        asked = _next(rounded(limit), of_all=of == 1, but=bool(without))
+        asked = _next(rounded(limit), of_all=of_all, but=bool(without))
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(asked, given)).mappings().fetchmany(limit)
-            found = {row["id"]: kept(row) for row in rows}
+            rows = (await connection.execute(asked, given)).fetchmany(limit)
+            found = {one.id: one for one in kept_rows(rows)}
             for message in await _overtaken(connection, list(found.values()), limit):
                 found[message.id] = message
         return in_order(found.values())[:limit]
@@ -128,6 +128,19 @@ class StoredStreams:
         return done
 
 
+def shards_of(shard: int | Collection[int], of: int) -> frozenset[int]:
+    """The shards that are asked for.
+
+    Raises:
+        ValueError: there is no such shard.
+    """
+    shards = frozenset((shard,) if isinstance(shard, int) else shard)
+    for one in shards:
+        if not 0 <= one < of:
+            raise ValueError(f"{of} shards have no shard {one}")
+    return shards
+
+
 async def park_in(connection: AsyncConnection, stream: str, message: str, reason: str) -> None:
     """Park a stream in a transaction of the caller's; one that is parked keeps its first reason."""
     row = {"stream": short_key(stream), "message": message, "reason": reason, "at": now()}
@@ -158,7 +171,7 @@ async def _overtaken(connection: AsyncConnection, found: Sequence[Kept], limit: 
     overtaken: list[Kept] = []
     for row in (await connection.execute(_OVERTAKING, asked | {"oldest": oldest})).all():
         before = {"of_stream": row.stream, "oldest": oldest, "last": row.last, "most": limit}
-        overtaken += [kept(one) for one in (await connection.execute(_BEFORE, before)).mappings()]
+        overtaken += kept_rows((await connection.execute(_BEFORE, before)).all())
     return overtaken
 
 

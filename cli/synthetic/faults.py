@@ -97,6 +97,9 @@ class Wire:
 
     def take(self, letter: Letter) -> Iterator[Step]:
         """The writes that can be made with this letter."""
+        if not self._every:
+            yield Step(wrap(letter.data), (letter,))
+            return
         self._seen += 1
         if self._strikes("swapped", self._seen):
             self._held = letter

@@ -148,6 +148,7 @@ class Chance(random.Random):
         return least + int(self.random() * (most - least + 1))
 
 
+@cache
 def tag_of(seed: int | str) -> str:
     """Six letters that tell the numbers of one seed from those of another."""
     return hashlib.blake2b(f"tag/{seed}".encode(), digest_size=3).hexdigest().upper()

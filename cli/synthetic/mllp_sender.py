@@ -96,6 +96,7 @@ class _Lane:
     ears: _Ears | None = None
     paced: bool = False
     _taken: asyncio.Event = field(default_factory=asyncio.Event)
+    _alarm: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Send until nothing is left; what cannot be sent any more is said to be so."""
@@ -112,6 +113,8 @@ class _Lane:
             await self._write(self.waiting.popleft())
             self._taken.set()
         self._close()
+        if self._alarm is not None:
+            self._alarm.cancel()
         for transport, letter, at in self.left:
             transport.close()
             self.ledger.unanswered(letter, 1, at, NEVER_ENDS)
@@ -149,17 +152,19 @@ class _Lane:
         """Wait until it is so, as long as answers come in time."""
         while not there():
             self.changed.clear()
-            within = None
-            if self.sent:
+            if self.sent and self._alarm is None:
                 within = self.target.answer_within - (self.clock() - self.sent[0].at)
-            try:
-                async with asyncio.timeout(max(within, 0.01) if within is not None else None):
-                    await self.changed.wait()
-            except TimeoutError:
-                if self.sent and self.clock() - self.sent[0].at >= self.target.answer_within:
-                    self._lost(NO_ANSWER)
+                self._alarm = asyncio.get_running_loop().call_later(max(within, 0.01), self._alarmed)
+            await self.changed.wait()
+            if self.sent and self.clock() - self.sent[0].at >= self.target.answer_within:
+                self._lost(NO_ANSWER)
             if self._gone and self.sent:
                 self._lost(CLOSED)
+
+    def _alarmed(self) -> None:
+        """One timer for all that wait for an answer: it looks whether the first of them has waited too long."""
+        self._alarm = None
+        self.changed.set()
 
     @property
     def _gone(self) -> bool:

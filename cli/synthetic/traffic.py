@@ -6,7 +6,7 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate, count, islice
 from typing import Final
 
@@ -103,11 +103,11 @@ class Plan:
             begin = at if begin is None else begin
             number = self.first_number + place
             if self.distinct and place >= self.distinct:
-                letter = self._again(models[place % self.distinct], number, at)
-            else:
-                letter = self._letter(number, at)
-                models += [letter] if self.distinct else []
-            yield replace(letter, due=at - begin)
+                yield self._again(models[place % self.distinct], number, at, at - begin)
+                continue
+            letter = replace(self._letter(number, at), due=at - begin)
+            models += [letter] if self.distinct else []
+            yield letter
 
     def _times(self) -> Iterator[float]:
         every = 1 / self.rate if self.rate else 1.0
@@ -128,14 +128,12 @@ class Plan:
             number, kind, self._control(kind, number), self._data(kind, number, at), at, connection=connection
         )
 
-    def _again(self, model: Letter, number: int, at: float) -> Letter:
+    def _again(self, model: Letter, number: int, at: float, due: float) -> Letter:
         """The same message under another number and time."""
         control = hl7.control_of(self.seed, number)
-        head, end, rest = model.data.partition(b"\r")
-        fields = head.split(b"|")
-        fields[6] = f"{moment_of(self.first, at):%Y%m%d%H%M%S}".encode()
-        fields[9] = control.encode()
-        return replace(model, number=number, control=control, data=b"|".join(fields) + end + rest, at=at)
+        *before, _, security, kind, _, rest = model.data.split(b"|", 10)
+        fields = (*before, _when(self.first, int(at)), security, kind, control.encode(), rest)
+        return Letter(number, model.kind, control, b"|".join(fields), at, due, model.connection)
 
     def _kind(self, number: int) -> str:
         kinds, weights = self._choice
@@ -188,3 +186,9 @@ class Plan:
         if kind in x12.KINDS:
             return f"{number:09}"
         return fhir.identifier_of(self.seed, number)
+
+
+@lru_cache(maxsize=64)
+def _when(first: date, seconds: int) -> bytes:
+    """As MSH-7 says it."""
+    return f"{moment_of(first, seconds):%Y%m%d%H%M%S}".encode()

@@ -12,7 +12,7 @@ from canonical.ports import ControlNumbers
 from store.ids import new_id
 from store.kept import slot_of
 from store.moves import STATES
-from store.streams import in_order
+from store.streams import in_order, shards_of
 
 
 def _now() -> datetime:
@@ -109,11 +109,10 @@ class FakeJournal:
         return sorted(beyond, key=lambda kept: (kept.at, kept.id))[:limit]
 
     async def next_to_route(
-        self, shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()
+        self, shard: int | Collection[int], of: int, limit: int = 500, *, without: Collection[str] = ()
     ) -> Sequence[Kept]:
-        if not 0 <= shard < of:
-            raise ValueError(f"{of} shards have no shard {shard}")
-        ours = [kept for kept in self._waiting() if kept.stream and slot_of(kept.stream) % of == shard]
+        shards = shards_of(shard, of)
+        ours = [kept for kept in self._waiting() if kept.stream and slot_of(kept.stream) % of in shards]
         able = (kept for kept in ours if kept.stream not in self.parked and kept.stream not in without)
         return in_order(able)[:limit]
 

@@ -158,7 +158,9 @@ async def test_streams_that_wait_are_not_even_fetched_until_their_pause_is_over(
     fetched: list[int] = []
     ask = at.journal.next_to_route
 
-    async def counted(shard: int, of: int, limit: int = 500, *, without: Collection[str] = ()) -> Sequence[Kept]:
+    async def counted(
+        shard: int | Collection[int], of: int, limit: int = 500, *, without: Collection[str] = ()
+    ) -> Sequence[Kept]:
         found = await ask(shard, of, limit, without=without)
         fetched.append(len(found))
         return found

@@ -233,8 +233,14 @@ class JournalContract:
         await stores.journal.keep_many([_in_stream(name, b"1") for name in names + names])
         shards = [{one.stream for one in await stores.journal.next_to_route(shard, 3)} for shard in range(3)]
         assert all(shards) and sorted(name for shard in shards for name in shard) == sorted(names)
+        both = {one.stream for one in await stores.journal.next_to_route((0, 2), 3)}
+        assert both == shards[0] | shards[2] and not both & shards[1]
+        assert {one.stream for one in await stores.journal.next_to_route(range(3), 3)} == set(names)
+        assert not await stores.journal.next_to_route((), 3)
         with pytest.raises(ValueError, match="no shard 3"):
             await stores.journal.next_to_route(3, 3)
+        with pytest.raises(ValueError, match="no shard 3"):
+            await stores.journal.next_to_route((0, 3), 3)
 
     async def test_a_parked_stream_waits_and_the_others_go_on(self, stores: Stores) -> None:
         told = await stores.journal.keep_many([_in_stream("bad", b"1"), _in_stream("good", b"2")])

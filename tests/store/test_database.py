@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Malformed, Unavailable
 from store.cases import StoredCases
-from store.database import open_engine, transaction
+from store.database import driven, open_engine, transaction
 from tests.store.build import SEAL_KEY, change
 
 
@@ -57,6 +58,49 @@ async def test_a_disk_without_room_is_unavailable_and_not_the_fault_of_who_write
     with pytest.raises(Unavailable):
         async with transaction(engine) as connection:
             await connection.execute(text(raised))
+    with pytest.raises(Unavailable):
+        async with driven(engine) as driver:
+            await driver.execute(raised)
+
+
+async def test_what_no_column_takes_is_the_fault_of_who_writes_it_by_the_drivers_own_call_too(
+    engine: AsyncEngine,
+) -> None:
+    with pytest.raises(asyncpg.DataError):
+        async with driven(engine) as driver:
+            await driver.fetch("SELECT $1::int", "no number")
+    async with driven(engine) as driver:
+        assert await driver.fetchval("SELECT 1") == 1
+
+
+async def test_who_is_cancelled_in_the_middle_leaves_no_transaction_open_to_those_after(engine: AsyncEngine) -> None:
+    begun = asyncio.Event()
+
+    async def never_ends() -> None:
+        async with driven(engine) as driver, driver.transaction():
+            await driver.execute("insert into counters (scope, last) values ('half', 1)")
+            begun.set()
+            await driver.execute("select pg_sleep(2)")
+
+    async def breaks_off() -> None:
+        async with driven(engine) as driver:
+            await driver.execute("begin")
+            await driver.execute("insert into counters (scope, last) values ('other half', 1)")
+            raise KeyError
+
+    cut = asyncio.create_task(never_ends())
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    cut.cancel()
+    await asyncio.gather(cut, return_exceptions=True)
+    with pytest.raises(KeyError):
+        await breaks_off()
+    await asyncio.sleep(0.1)
+    open_ones = "select count(*) from pg_stat_activity where datname = 'fascia' and state like 'idle in transaction%'"
+    async with driven(engine) as driver:
+        assert not driver.is_in_transaction()
+        assert await driver.fetchval(open_ones) == 0
+        assert await driver.fetchval("select count(*) from counters") == 0
 
 
 async def test_another_error_inside_the_server_is_not_taken_for_an_outage(engine: AsyncEngine) -> None:

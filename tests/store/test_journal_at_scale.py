@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+import store.keep
 from canonical.errors import Unavailable
 from canonical.messages import KeepResult, NewMessage
 from gateway.keeping import Line
@@ -18,7 +20,7 @@ from store.ids import IdsInOrder
 from store.journal import StoredJournal
 from store.packing import AS_IT_CAME, HL7_2026, pack, unpack
 from store.streams import StoredStreams
-from store.tables import messages
+from store.tables import message_keys, messages
 
 ADT = (
     b"MSH|^~\\&|WARD|NGH|FASCIA|NGH|20260304101500||ADT^A01^ADT_A01|0000000001|P|2.5.1|||AL|NE||UNICODE UTF-8\r"
@@ -158,3 +160,33 @@ async def test_what_waits_behind_a_parked_stream_is_counted_and_set_aside(engine
     await journal.unpark("bad")
     found = [one.id for one in await journal.next_to_route(0, 1) if one.stream == "bad"]
     assert len(found) == 31 and found == sorted(found) and await journal.parked() == []
+
+
+async def test_what_says_nothing_unusual_is_written_as_everything_is(engine: AsyncEngine) -> None:
+    journal = StoredJournal(engine)
+    said: dict[str, Any] = {
+        "door": "mllp", "data": ADT, "sender": "WARD", "kind": "ADT^A01", "control_number": "1", "trace": "t", "stream": "s",
+        "priority": 3, "occurred": datetime(2026, 3, 4, tzinfo=UTC), "remember": timedelta(days=1),
+    }  # fmt: skip
+    await journal.keep_many([NewMessage(**said, key="usual")])
+    await journal.keep_many([NewMessage(**said, key="beside"), NewMessage(door="mllp", data=b"x", note="odd")])
+    own = ("id", "at", "key")
+    async with engine.connect() as connection:
+        asked = select(*(column for column in messages.c if column.name not in own)).where(messages.c.sender == "WARD")
+        usual, beside = (await connection.execute(asked)).all()
+        keys = (await connection.execute(select(message_keys.c.direction, message_keys.c.hash))).all()
+    assert usual == beside
+    assert keys[0] == keys[1] and len(keys) == 2
+
+
+async def test_keeping_over_a_connection_the_server_cut_is_unavailable_and_leaves_nothing(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, usual = StoredJournal(engine), store.keep._KEEP_USUAL
+    with monkeypatch.context() as patched:
+        cut = usual.replace("RETURNING id", "AND pg_terminate_backend(pg_backend_pid()) RETURNING id")
+        patched.setattr("store.keep._KEEP_USUAL", cut)
+        with pytest.raises(Unavailable):
+            await journal.keep(_new(1, key="k"))
+    assert (await journal.keep(_new(1, key="k"))).outcome == "kept"
+    assert (await journal.keep(_new(1, key="k"))).outcome == "duplicate"

@@ -1,14 +1,15 @@
 """Routes what was kept in streams: urgent messages first, each stream in its own order, no stream waiting for another.
 
 Streams are dealt out to shards, and a shard is one process's at a time (``store/shards.py``), so no two route one stream at once. What
-a router did and could not write down before it was killed is done again, with the effect of once.
+a router did and could not write down before it was killed is done again, with the effect of once. A round is of all shards of the
+process, and while much comes it waits a moment for more: what a round costs is spread over what it routes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -25,7 +26,9 @@ MOST_WAITING: Final = (
 FORGOTTEN_AFTER: Final = (
     600.0  # seconds after its pause, of a stream that was not seen again: another has routed or parked it
 )
-STREAMS_AT_ONCE: Final = 16
+STREAMS_AT_ONCE: Final = 16  # of each shard
+ENOUGH: Final = 250  # messages; a round of fewer lets more come together before the next
+GATHER: Final = 0.1  # seconds for that
 ROUND: Final = 2.0  # seconds a router works on before it looks whether its shard is still its own
 STALE: Final = 30.0  # seconds after which it begins nothing more that it read before: it may have stood still, and another be there
 PAUSE_FIRST, PAUSE_LONGEST = 1.0, 30.0  # seconds a stream waits for what is away
@@ -34,20 +37,23 @@ log = structlog.get_logger(__name__)
 
 
 class Router:
-    """One shard's router."""
+    """The router of some shards. ``shard``: one of them, or several; they may change between two rounds."""
 
     def __init__(
         self,
         journal: Journal,
         routing: Routing,
-        shard: int,
+        shard: int | Collection[int],
         of: int,
         clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._journal = journal
         self._routing = routing
-        self._shard, self._of = shard, of
+        self.shards: Collection[int] = (shard,) if isinstance(shard, int) else tuple(shard)
+        self._of = of
         self._clock = clock
+        self._pause = pause
         self._waits: dict[str, tuple[float, int]] = {}  # stream -> until when, after how many tries
 
     async def once(self) -> None:
@@ -59,10 +65,12 @@ class Router:
             waiting = [name for name, (until, _) in self._waits.items() if until > now]
             if len(waiting) >= MOST_WAITING:
                 return
-            found = await self._journal.next_to_route(self._shard, self._of, AT_MOST, without=waiting)
+            found = await self._journal.next_to_route(self.shards, self._of, AT_MOST, without=waiting)
             if not found:
                 return
             await self._route(found)
+            if len(found) < ENOUGH:
+                await self._pause(GATHER)
 
     async def _route(self, messages: Sequence[Kept]) -> None:
         streams: dict[str, list[Kept]] = {}
@@ -77,7 +85,7 @@ class Router:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(STREAMS_AT_ONCE, len(streams))):
+                for _ in range(min(STREAMS_AT_ONCE * len(self.shards), len(streams))):
                     group.create_task(work())
         finally:
             if self._clock() - began > STALE:
@@ -121,20 +129,14 @@ class Shards(Protocol):
 
 
 class Routers:
-    """The routers of the shards this process has at the time."""
+    """The router of the shards this process has at the time."""
 
     def __init__(self, shards: Shards, journal: Journal, routing: Routing) -> None:
-        self._shards, self._journal, self._routing = shards, journal, routing
-        self._routers: dict[int, Router] = {}
+        self._shards = shards
+        self._router = Router(journal, routing, (), shards.of)
 
     async def once(self) -> None:
-        """A round of each."""
-        held = await self._shards.hold()
-        self._routers = {
-            shard: self._routers.get(shard) or Router(self._journal, self._routing, shard, self._shards.of)
-            for shard in held
-        }
-        failed = await asyncio.gather(*(one.once() for one in self._routers.values()), return_exceptions=True)
-        for one in failed:
-            if isinstance(one, BaseException):
-                raise one
+        """Route what waits in them."""
+        self._router.shards = held = await self._shards.hold()
+        if held:
+            await self._router.once()
