@@ -61,7 +61,7 @@ class Doors:
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
 
 
-def doors(request: Request) -> Doors:
+async def doors(request: Request) -> Doors:  # async: what is not is asked in a thread of its own, at each request
     """What stands behind this door."""
     found: Doors = request.app.state.doors
     return found
@@ -69,7 +69,7 @@ def doors(request: Request) -> Doors:
 
 async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
     """Who calls, within the quota of the key."""
-    return await known(doors(request), given.credentials if given else None)
+    return await known(request.app.state.doors, given.credentials if given else None)
 
 
 async def known(behind: Doors, secret: str | None) -> Caller:
