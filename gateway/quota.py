@@ -18,7 +18,7 @@ from canonical.errors import FasciaError
 
 BURST_OF_A_MINUTE: Final = 12  # a quota's part that may come at once: five seconds' worth
 SECONDS_OF_A_MINUTE: Final = 60
-LEASED: Final = 1.0  # seconds for which calls are counted ahead
+FAST: Final = 1.0  # seconds in which what was counted ahead is used up, where it was too little
 MOST_LEASES: Final = 10_000
 ASK_AGAIN: Final = 1.0  # seconds until our database is asked again where it does not answer
 
@@ -55,19 +55,19 @@ class Counts(Protocol):
 class _Lease:
     """Calls of one key that were counted before they came."""
 
-    __slots__ = ("asking", "left", "size", "until")
+    __slots__ = ("asking", "left", "size", "taken")
 
     def __init__(self) -> None:
-        self.left, self.size, self.until = 0, 0, 0.0
+        self.left, self.size, self.taken = 0, 0, 0.0
         self.asking: asyncio.Task[float] | None = None
 
 
 class Leases:
-    """Counts calls ahead, as many as came of late: a key that calls a thousand times a second costs a few questions in it.
+    """Counts calls ahead, more of them the faster they come: a key that calls a thousand times a second costs a few questions in it.
 
-    A lease is a second's worth of the quota at most and holds for a second; calls that did not come in it stay counted, as do those
-    of a process that was killed, until their minute is over. So each door may let through a second's worth more than a quota in
-    a minute, and a key of up to 60 calls a minute is counted call by call.
+    At most a second's worth of the quota is counted ahead. So each door may let through that much more than a quota in a minute;
+    what a door holds while another asks in vain, or held when it was killed, is that much less. A key of up to 60 calls a minute
+    is counted call by call.
     """
 
     def __init__(self, counts: Counts, *, clock: Callable[[], float] | None = None) -> None:
@@ -84,10 +84,9 @@ class Leases:
         lease = self._leases.get(key)
         if lease is None:
             if len(self._leases) >= MOST_LEASES:
-                now = self._clock()
-                self._leases = {one: held for one, held in self._leases.items() if held.asking or held.until > now}
+                self._leases = {one: held for one, held in self._leases.items() if held.asking is not None}
             lease = self._leases[key] = _Lease()
-        while not (lease.left and self._clock() < lease.until):
+        while not lease.left:
             if lease.asking is None:
                 lease.asking = asyncio.get_running_loop().create_task(self._ask(lease, key, per_minute))
             if seconds := await asyncio.shield(lease.asking):
@@ -97,8 +96,7 @@ class Leases:
 
     async def _ask(self, lease: _Lease, key: str, per_minute: int) -> float:
         now = self._clock()
-        used = lease.size - lease.left
-        wanted = 2 * lease.size if now < lease.until else used  # it was too small for its second, or too large
+        wanted = 2 * lease.size if now - lease.taken < FAST else lease.size // 2
         size = max(1, min(wanted, per_minute // SECONDS_OF_A_MINUTE))
         try:
             seconds = await self._counts.count(key, per_minute, size)
@@ -108,7 +106,7 @@ class Leases:
         finally:
             lease.asking = None
         lease.left = lease.size = 0 if seconds else size
-        lease.until = self._clock() + LEASED
+        lease.taken = now
         return seconds
 
 

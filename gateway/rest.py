@@ -33,6 +33,7 @@ from gateway.signatures import Signers
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
 MOST_BYTES_OF_A_FILE = 16 * 1024 * 1024  # which no case is given as it is
+OF_A_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 QUIET = ("/healthz", "/readyz")  # asked every few seconds
 Check = Callable[[], Awaitable[None]]
 
@@ -218,12 +219,12 @@ class _Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in OF_A_TRACE}
         started = time.perf_counter()
         status = 0
         with trace.get_tracer("fascia").start_as_current_span(
             f"{scope['method']} {_template(scope['path'])}",
-            context=propagate.extract(carrier),
+            context=propagate.extract(carrier) if carrier else None,
             kind=trace.SpanKind.SERVER,
             record_exception=False,
             set_status_on_exception=False,

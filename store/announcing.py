@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, bindparam, exists, select, text, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,9 +17,10 @@ from canonical.base import case_parts
 from canonical.messages import Asking, KeepResult
 from canonical.ports import Announcement
 from store.database import at_once, transaction
+from store.direct import fetch
 from store.ids import now
 from store.keep import keep_many
-from store.kept import kept_new, row_of
+from store.kept import kept_new, row_of, slot_of
 from store.moves import moved, moving
 from store.tables import Words, claims, fit, messages
 
@@ -42,45 +43,54 @@ _VALIDATE: Final = (
 )
 _ANNOUNCE: Final = _announcing()  # built once: it runs for every case
 
-_WRITTEN: Final = [one.name for one in messages.c if one.name not in ("duplicate_of", "answer", "parked", "owner")]
-_CLAIMED: Final = ("process", "facility", "source", "number")
-_ASKED: Final = [*(f"asked_{name}" for name in ("case", "hash", *_CLAIMED)), "until"]
+# What such a message says of itself, and its claim. What says more is kept by the general way: an array costs its time for each.
+_TYPES: Final = {
+    "size": "bigint",
+    "at": "timestamptz",
+    "priority": "smallint",
+    "packing": "smallint",
+    "payload": "bytea",
+}
+_GIVEN: Final = (
+    *("id", "door", "partner", "sender", "kind", "control_number", "key", "hash", "size", "trace", "at", "priority"),
+    *("packing", "payload"),
+)
+_ASKED: Final = ("asked_case", "asked_hash", "process", "facility", "source", "number")
+_ELSE: Final = {
+    "direction": "in",
+    "state": "received",
+    **dict.fromkeys(("reason", "case", "stream", "channel", "version_of", "replay_of", "note"), ""),
+    "occurred": None,
+    "until": None,
+}
 
 
-def _keeping() -> Any:
-    given = [*_WRITTEN, *_ASKED]
-    arrays, columns = ", ".join(f":{name}" for name in given), ", ".join(f'"{name}"' for name in given)
-    written = ", ".join(f'"{name}"' for name in _WRITTEN)
-    with_claim = {"state": "CASE WHEN c.message IS NULL THEN g.state ELSE 'validated' END"}
-    with_claim["case"] = 'CASE WHEN c.message IS NULL THEN g."case" ELSE g.asked_case END'
-    as_written = ", ".join(with_claim.get(name, f'g."{name}"') for name in _WRITTEN)
+def _keeping() -> str:
+    given = [*_GIVEN, *_ASKED]
+    arrays = ", ".join(f"${place}::{_TYPES.get(name, 'text')}[]" for place, name in enumerate(given, 1))
+    columns = ", ".join(given)
+    written = ", ".join(_GIVEN)
     # Keys are taken before claims, and each in one order by everybody, or two batches could wait for each other.
-    sql = f"""
+    return f"""
         WITH given AS (SELECT * FROM unnest({arrays}) AS g ({columns})),
         taken AS (
-            INSERT INTO message_keys AS k (direction, key, hash, message, at, until)
-            SELECT direction, key, hash, id, at, until FROM given
-            WHERE key <> '' ORDER BY direction, key COLLATE "C"
-            ON CONFLICT (direction, key) DO UPDATE
-            SET hash = excluded.hash, message = excluded.message, at = excluded.at, until = excluded.until
-            WHERE k.until < excluded.at
+            INSERT INTO message_keys (direction, key, hash, message, at)
+            SELECT 'in', key, hash, id, at FROM given ORDER BY key COLLATE "C" ON CONFLICT DO NOTHING
             RETURNING message),
-        new AS (SELECT * FROM given WHERE key = '' OR id IN (SELECT message FROM taken)),
+        new AS (SELECT * FROM given WHERE id IN (SELECT message FROM taken)),
         claimed AS (
             INSERT INTO claims ("case", process, facility, source, number, hash, message, at)
-            SELECT asked_case, asked_process, asked_facility, asked_source, asked_number, asked_hash, id, at FROM new
+            SELECT asked_case, process, facility, source, number, asked_hash, id, at FROM new
             ORDER BY asked_case COLLATE "C", id ON CONFLICT DO NOTHING
             RETURNING message),
         noted AS (
             INSERT INTO message_states (message, state, reason, at)
-            SELECT g.id, 'validated', '', g.at FROM new g JOIN claimed c ON c.message = g.id)
-        INSERT INTO messages ({written})
-        SELECT {as_written} FROM new g LEFT JOIN claimed c ON c.message = g.id
+            SELECT id, 'validated', '', at FROM new JOIN claimed ON message = id)
+        INSERT INTO messages ({written}, direction, slot, state, "case")
+        SELECT {written}, 'in', {slot_of("")}, CASE WHEN message IS NULL THEN 'received' ELSE 'validated' END,
+            CASE WHEN message IS NULL THEN '' ELSE asked_case END
+        FROM new LEFT JOIN claimed ON message = id
         RETURNING id, state"""  # noqa: S608 only names of our own columns
-    types = {name: messages.c[name].type if name in messages.c else messages.c.id.type for name in given}
-    types["until"] = messages.c.at.type
-    plain = {name: type_.impl if isinstance(type_, Words) else type_ for name, type_ in types.items()}
-    return text(sql).bindparams(*(bindparam(name, type_=ARRAY(type_)) for name, type_ in plain.items()))
 
 
 _KEEP: Final = _keeping()
@@ -125,8 +135,9 @@ class StoredAnnouncements:
         kept before: announce it by itself, and hear what is there.
         """
         rows = [_row(one) for one in asking]
-        async with at_once(self._engine) as connection:
-            written = dict((await connection.execute(_KEEP, _arrays(_firsts(rows)))).tuples().all())
+        plain = _firsts(rows)
+        done = await fetch(self._engine, _KEEP, _arrays(plain)) if plain else ()
+        written: dict[str, str] = {identity: state for identity, state in done}
         known = [one for one, row in zip(asking, rows, strict=True) if row["id"] not in written]
         others = iter(await keep_many(self._engine, known) if known else ())
         return [
@@ -136,9 +147,8 @@ class StoredAnnouncements:
 
 
 def _row(one: Asking) -> dict[str, Any]:
-    claim = named(one.asks)
-    asked = {f"asked_{name}": fit(claim[name]) for name in _CLAIMED}
-    return row_of(one) | asked | {"asked_case": fit(one.asks), "asked_hash": one.content_hash}
+    claim = {name: fit(value) for name, value in named(one.asks).items()}
+    return row_of(one) | claim | {"case": one.case, "asked_case": claim["case"], "asked_hash": one.content_hash}
 
 
 def _kept(row: Mapping[str, Any], one: Asking, state: str) -> KeepResult:
@@ -147,15 +157,16 @@ def _kept(row: Mapping[str, Any], one: Asking, state: str) -> KeepResult:
 
 
 def _firsts(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of several under one key only the first: one statement cannot find a key taken by itself."""
-    firsts: dict[tuple[str, str], Mapping[str, Any]] = {}
+    """What the one statement takes; of several under one key only the first, since it cannot find a key taken by itself."""
+    firsts: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        firsts.setdefault((row["direction"], row["key"] or row["id"]), row)
+        if row["key"] and all(row[name] == value for name, value in _ELSE.items()):
+            firsts.setdefault(row["key"], row)
     return list(firsts.values())
 
 
-def _arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in (*_WRITTEN, *_ASKED)}
+def _arrays(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    return [[row[name] for row in rows] for name in (*_GIVEN, *_ASKED)]
 
 
 def named(case: str) -> dict[str, Any]:
