@@ -153,6 +153,7 @@ def make_app(behind: Doors) -> FastAPI:
         resources = fhir.make_app(behind, behind.fhir)
         app.router.routes.append(Route(fhir.BASE, resources))  # or this address would be answered by a redirect
         app.mount(fhir.BASE, resources)
+    app.router.routes.insert(0, rest_requisitions.Usual())
     app.add_middleware(_Bounded)
     app.add_middleware(_Traced)  # added last, so it is around everything
     return app

@@ -137,7 +137,7 @@ class StoredAnnouncements:
         rows = [_row(one) for one in asking]
         plain = _firsts(rows)
         done = await fetch(self._engine, _KEEP, _arrays(plain)) if plain else ()
-        written: dict[str, str] = {identity: state for identity, state in done}
+        written: dict[str, str] = dict(done)  # type: ignore[arg-type]
         known = [one for one, row in zip(asking, rows, strict=True) if row["id"] not in written]
         others = iter(await keep_many(self._engine, known) if known else ())
         return [
