@@ -18,7 +18,7 @@ from canonical.errors import Unavailable
 from canonical.purchasing import Requisition
 from gateway.intake import Intake
 from gateway.rest import make_app
-from workers import logs, settings
+from workers import logs, settings, telemetry
 from workers.settings import Settings
 from workers.wiring import wired
 
@@ -67,6 +67,8 @@ def main() -> None:
     which = parser.parse_args().which
     given = settings.load()
     logs.start(given.log_level, which)  # a line for each request, as the real door writes
+    if which == "door":
+        telemetry.start(given, which)  # and a trace
     asyncio.run((door if which == "door" else echo)(given))
 
 

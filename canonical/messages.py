@@ -90,6 +90,13 @@ class NewMessage(Canonical):
     note: str = ""
 
 
+class Asking(NewMessage):
+    """A message that asks for one case, to be kept and announced in one step: its name, and the hash of what is asked for."""
+
+    asks: str
+    content_hash: str
+
+
 class Move(Canonical):
     """A message's move to a state, with the reason; what is empty of ``case``, ``kind`` and ``owner`` stays as it is."""
 

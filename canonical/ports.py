@@ -17,7 +17,7 @@ from canonical.base import Canonical, Money
 from canonical.cases import Answer, CaseChange, CaseStatus, CheckedDecision, Decision, DecisionToCheck, Trouble
 from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
-from canonical.messages import KeepResult, Kept, Move, NewMessage
+from canonical.messages import Asking, KeepResult, Kept, Move, NewMessage
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import (
@@ -230,6 +230,14 @@ class Cases(Protocol):
 
         ``content`` is the requisition in JSON, where the message says it in other words: a run that was started with what
         cannot be read goes on with it, and so does a successor.
+        """
+        ...
+
+    async def keep_asking(self, asking: Sequence[Asking]) -> Sequence[KeepResult]:
+        """Keep messages in their order, each as the journal would, and announce what each asks for, by one commit.
+
+        Whose message is kept and validated, its case is announced by it. Any other case was asked for before, or its message
+        was kept before: it is announced by itself, which says what is there.
         """
         ...
 

@@ -17,13 +17,16 @@ import structlog
 from canonical.base import case_parts, content_hash, read_strictly
 from canonical.cases import State
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
-from canonical.messages import Kept
+from canonical.messages import Asking, KeepResult, Kept, NewMessage
 from canonical.ports import Announcement, Cases, Engine, Journal, Unmatched
 from canonical.purchasing import Requisition
 from canonical.steps import SupplierDocument
+from gateway.keeping import Line, NotKept
+from gateway.starts import Starts
 
 REQUISITION = "requisition"
 ERP_DOCUMENT = "erp_document"
+PATIENCE = 3.0  # seconds a requisition may wait for our database, before its sender is told to come again
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +63,16 @@ class Ended(Conflict):
         self.code = "ended"
 
 
+class _Asking:
+    """Brings a line of messages that each ask for a case to our store."""
+
+    def __init__(self, cases: Cases) -> None:
+        self._cases = cases
+
+    async def keep_many(self, messages: Sequence[NewMessage]) -> Sequence[KeepResult]:
+        return await self._cases.keep_asking([one for one in messages if isinstance(one, Asking)])
+
+
 class Intake:
     """The corridor. Doors bring the message; this decides where it goes and writes down what became of it."""
 
@@ -69,11 +82,16 @@ class Intake:
         cases: Cases,
         engine: Engine,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self.journal = journal
         self._cases = cases
         self._engine = engine
         self._clock = clock
+        self._line = Line(_Asking(cases), patience=patience)
+        self._starts = Starts(self._start)
+        self._away = False
         self._routes: dict[str, Route] = {REQUISITION: self._requisition_again, ERP_DOCUMENT: self._erp_document_again}
 
     def add_route(self, kind: str, route: Route) -> None:
@@ -157,6 +175,33 @@ class Intake:
 
     # ---- requisitions -------------------------------------------------------------------------------------------------
 
+    async def keep_asking(self, asking: Asking) -> KeepResult:
+        """Keep a requisition that was read, and announce its case by the same commit, together with those that come meanwhile.
+
+        Where its message is kept and validated, that is done: go on by :meth:`begin`; else by :meth:`requisition`.
+
+        Raises:
+            Unavailable: our database made it wait longer than patience lasts.
+        """
+        try:
+            (result,) = await self._line.kept(self._line.join([asking]))
+        except NotKept as late:
+            raise Unavailable(late.message, system="store") from late
+        return result
+
+    async def begin(self, message: Kept, case: str) -> Started:
+        """Start the case that this message has announced; where many are being started, soon."""
+        try:
+            began = await self._starts.begin(message, case)
+        except (Unavailable, Throttled) as away:
+            return self._later(case, away)
+        return Started("started" if began else "kept", case)
+
+    async def close(self) -> None:
+        """End what is under way; what was kept goes on elsewhere."""
+        await self._starts.close()
+        await self._line.close()
+
     async def requisition(self, message: Kept, requisition: Requisition, data: bytes | None = None) -> Started:
         """Announce and start the case of a requisition that was read; other content under its number is a conflict.
 
@@ -203,15 +248,25 @@ class Intake:
             await self._routed(message, announced.case, "the case has this content")
             return Started("started", announced.case)
         try:
-            content = message.data if data is None else data
-            run = await self._engine.start_requisition(announced.case, content, trace=message.trace)
+            began = await self._start(message, announced.case, data)
         except (Unavailable, Throttled) as away:
-            log.warning("requisition kept, its case starts later", case=announced.case, problem=away.message)
-            return Started("kept", announced.case)
+            return self._later(announced.case, away)
+        return Started("started" if began else "kept", announced.case)
+
+    async def _start(self, message: Kept, case: str, data: bytes | None = None) -> bool:
+        content = message.data if data is None else data
+        run = await self._engine.start_requisition(case, content, trace=message.trace)
+        self._away = False
         if not run:  # a run that is there takes it, or ends: the sweep looks which, and nothing is lost meanwhile
-            return Started("kept", announced.case)
-        await self._routed(message, announced.case)
-        return Started("started", announced.case)
+            return False
+        await self._routed(message, case)
+        return True
+
+    def _later(self, case: str, away: FasciaError) -> Started:
+        write = log.debug if self._away else log.warning  # once while it lasts: there may be a thousand in a second
+        write("requisition kept, its case starts later", case=case, problem=away.message)
+        self._away = True
+        return Started("kept", case)
 
     async def _routed(self, message: Kept, case: str, reason: str = "") -> None:
         """One case of it has begun. A message in a stream may ask for several: its router says when all of them have."""

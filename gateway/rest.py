@@ -33,6 +33,7 @@ from gateway.signatures import Signers
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
 MOST_BYTES_OF_A_FILE = 16 * 1024 * 1024  # which no case is given as it is
+OF_A_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 QUIET = ("/healthz", "/readyz")  # asked every few seconds
 Check = Callable[[], Awaitable[None]]
 
@@ -61,7 +62,7 @@ class Doors:
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
 
 
-def doors(request: Request) -> Doors:
+async def doors(request: Request) -> Doors:  # async: what is not is asked in a thread of its own, at each request
     """What stands behind this door."""
     found: Doors = request.app.state.doors
     return found
@@ -69,7 +70,7 @@ def doors(request: Request) -> Doors:
 
 async def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
     """Who calls, within the quota of the key."""
-    return await known(doors(request), given.credentials if given else None)
+    return await known(request.app.state.doors, given.credentials if given else None)
 
 
 async def known(behind: Doors, secret: str | None) -> Caller:
@@ -161,6 +162,7 @@ def make_app(behind: Doors) -> FastAPI:
         resources = fhir.make_app(behind, behind.fhir)
         app.router.routes.append(Route(fhir.BASE, resources))  # or this address would be answered by a redirect
         app.mount(fhir.BASE, resources)
+    app.router.routes.insert(0, rest_requisitions.Usual())
     app.add_middleware(_Bounded)
     app.add_middleware(_Traced)  # added last, so it is around everything
     return app
@@ -227,12 +229,12 @@ class _Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in OF_A_TRACE}
         started = time.perf_counter()
         status = 0
         with trace.get_tracer("fascia").start_as_current_span(
             f"{scope['method']} {_template(scope['path'])}",
-            context=propagate.extract(carrier),
+            context=propagate.extract(carrier) if carrier else None,
             kind=trace.SpanKind.SERVER,
             record_exception=False,
             set_status_on_exception=False,

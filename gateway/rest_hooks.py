@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 
 from gateway.problems import Problem, ProblemDetails
 from gateway.rest import Behind, body_of, may, refuse_unknown, within_quota
-from gateway.rest_requisitions import EXAMPLE, PROBLEMS, Accepted, kept, read, started
+from gateway.rest_requisitions import EXAMPLE, PROBLEMS, Accepted, accept
 from gateway.signatures import verified
 
 DOOR = "hook"
@@ -60,9 +59,6 @@ async def hook(
     may(who, SCOPE)
     refuse_unknown(request)
     body = await body_of(request)
-    message = await kept(behind, who, f"{DOOR}/{who.sender}/{signed.id}", body, DOOR)
-    requisition = await read(behind, who, message)
-    begun = await started(behind, message, requisition)
-    href = f"/v1/requisitions/{quote(requisition.source, safe='')}/{quote(requisition.number, safe='')}"
-    response.headers["Location"] = href
-    return Accepted(case=begun.case, message=message.id, status=begun.outcome, href=href)
+    accepted = await accept(behind, who, f"{DOOR}/{who.sender}/{signed.id}", body, DOOR)
+    response.headers["Location"] = accepted.href
+    return accepted

@@ -7,16 +7,19 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
+from canonical.base import content_hash
 from canonical.errors import Malformed, Rejected
-from canonical.messages import Kept, NewMessage
+from canonical.messages import Asking, KeepResult, Kept, NewMessage
 from canonical.purchasing import Requisition
 from gateway.conflicts import BY_A_PERSON, REUSED, first_refusal, refuse_reused, taken_as_new
 from gateway.corrections import allowed
 from gateway.intake import REQUISITION, Conflict, Ended, Started
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails, trace_id
-from gateway.rest import Behind, Doors, Who, body_of, may
+from gateway.rest import Behind, Doors, Who, body_of, known, may
 
 DOOR = "rest"
 EXAMPLE: dict[str, Any] = {
@@ -51,10 +54,50 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": ProblemDetails, "description": "Nothing was kept: send it again under the same key"},
 }
 
+LONGEST_KEY = 200
+
+
+PATH = "/v1/requisitions"
+
+
+class Usual(Route):
+    """A requisition as nearly all are brought, answered by the same function as every other, with what it takes gathered here.
+
+    Gathering it costs FastAPI as much as all that we do. What is odd, and may have to be refused, does not match: it goes
+    FastAPI's way, which is also the one that is described.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(PATH, self._answer, methods=["POST"], include_in_schema=False)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
+            return Match.NONE, {}
+        headers = dict(scope["headers"])
+        usual = headers.get(b"authorization", b"").startswith(b"Bearer ")
+        if not usual or not 0 < len(headers.get(b"idempotency-key", b"")) <= LONGEST_KEY:
+            return Match.NONE, {}
+        return Match.FULL, {"endpoint": self.endpoint}
+
+    async def _answer(self, request: Request) -> Response:
+        behind: Doors = request.app.state.doors
+        secret = request.headers["authorization"].removeprefix("Bearer ").strip()
+        headers = Response()
+        who = await known(behind, secret)
+        accepted = await create_requisition(request, headers, who, behind, request.headers["idempotency-key"])
+        place = {"location": headers.headers["location"]}
+        return Response(accepted.model_dump_json(), 202, place, "application/json")
+
+
 router = APIRouter(prefix="/v1", tags=["requisitions"])
 IdempotencyKey = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=200, description="Your own id of this request", examples=["7c9e6679"]),
+    Header(
+        alias="Idempotency-Key",
+        max_length=LONGEST_KEY,
+        description="Your own id of this request",
+        examples=["7c9e6679"],
+    ),
 ]
 
 
@@ -98,22 +141,39 @@ async def create_requisition(
 ) -> Accepted:
     """Keep it, read it strictly, start its case. The same key with the same body gives the same answer."""
     may(who, "requisitions")
-    named = f"{DOOR}/{who.sender}/{needed(key)}"
-    body = await body_of(request)
-    message = await kept(behind, who, named, body)
-    requisition = await read(behind, who, message)
-    begun = await started(behind, message, requisition)
+    accepted = await accept(behind, who, f"{DOOR}/{who.sender}/{needed(key)}", await body_of(request))
+    response.headers["Location"] = accepted.href
+    return accepted
+
+
+async def accept(behind: Doors, who: Caller, key: str, body: bytes, door: str = DOOR) -> Accepted:
+    """Keep it under the caller's own id of the request, and start its case; another body under that id is refused.
+
+    It is read first, in memory, so that it is kept and its case announced by one commit; what is not as agreed is kept too.
+    """
+    about = {"door": door, "partner": who.sender, "sender": who.key, "kind": REQUISITION, "key": key}
+    new = NewMessage(data=body, trace=trace_id(), **about)
+    try:
+        requisition = allowed(body, who.facility, who.sources)
+    except (Malformed, Rejected) as wrong:
+        message = await _agreed(behind, who, await behind.intake.journal.keep(new), door)
+        if message.state in ("received", "validated"):
+            await behind.intake.refused(message, wrong)
+        raise
+    case = requisition.case_id
+    asking = Asking(data=body, trace=new.trace, asks=case, content_hash=content_hash(requisition), **about)
+    result = await behind.intake.keep_asking(asking)
+    message = await _agreed(behind, who, result, door)
+    if result.outcome == "kept" and message.state == "validated":
+        begun = await behind.intake.begin(message, case)
+    else:
+        begun = await started(behind, message, requisition)
     href = f"/v1/requisitions/{quote(requisition.source, safe='')}/{quote(requisition.number, safe='')}"
-    response.headers["Location"] = href
     return Accepted(case=begun.case, message=message.id, status=begun.outcome, href=href)
 
 
-async def kept(behind: Doors, who: Caller, key: str, body: bytes, door: str = DOOR) -> Kept:
-    """Keep it under the caller's own id of the request; another body under that id is refused."""
-    new = NewMessage(
-        door=door, data=body, partner=who.sender, sender=who.key, kind=REQUISITION, key=key, trace=trace_id()
-    )
-    result = await behind.intake.journal.keep(new)
+async def _agreed(behind: Doors, who: Caller, result: KeepResult, door: str) -> Kept:
+    """The message as it was kept, this time or the first; another body under a key that is taken is refused."""
     if result.outcome == "conflict" and not taken_as_new(result.message):
         named = "Idempotency-Key" if door == DOOR else "Webhook-Id"
         reason = f"this {named} was used with another body"
@@ -130,17 +190,7 @@ def same_kind(message: Kept, kind: str) -> None:
         Problem: 422, it is another thing, which nothing is done to.
     """
     if message.kind not in ("", kind):
-        raise Problem(422, "idempotency-key-reused", "this key was used for something else")
-
-
-async def read(behind: Doors, who: Caller, message: Kept) -> Requisition:
-    """Read it as agreed, and only for the sender's own facility and ordering system; what is refused is so in the journal too."""
-    try:
-        return allowed(message.data, who.facility, who.sources)
-    except (Malformed, Rejected) as wrong:
-        if message.state in ("received", "validated"):
-            await behind.intake.refused(message, wrong)
-        raise
+        raise Problem(422, REUSED, "this key was used for something else")
 
 
 async def started(behind: Doors, message: Kept, requisition: Requisition) -> Started:

@@ -7,15 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import RowMapping, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.base import Money, case_parts, content_hash, total
+from canonical.base import Money, content_hash, total
 from canonical.messages import NewMessage
-from canonical.ports import Announcement, Unmatched
+from canonical.ports import Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import Claimed, ClaimRequest, OpenOrder, OrderNumbers, OrdersRequest
+from store.announcing import StoredAnnouncements, held_in, named
 from store.case_tables import cases
 from store.claim_rules import Held, Start, elsewhere, judge, misnamed, of_another, read_start
 from store.database import at_once, transaction
@@ -27,16 +28,6 @@ from store.numbering import hold, take
 from store.order_starts import conflict, forged, may_not_begin
 from store.tables import Words, claims, commitments, messages, order_numbers, orders
 from store.unmatched import put_in
-
-OURS = "fascia"  # the source of what we start ourselves
-
-
-def _announcing() -> Any:
-    """Claim for a run to come and mark the message, in one statement: nothing comes back where the claim is there."""
-    columns = ("case", "process", "facility", "source", "number", "hash", "message", "content", "run", "at")
-    new = upsert(claims).values({name: bindparam(f"new_{name}", type_=claims.c[name].type) for name in columns})
-    claimed = new.on_conflict_do_nothing().returning(claims.c.case).cte("claimed")
-    return select(claimed.c.case).add_cte(moving(only_if=exists(select(claimed.c.case))))
 
 
 def _taking() -> Any:
@@ -56,13 +47,7 @@ def _taking() -> Any:
     )
 
 
-_ANNOUNCE, _TAKE = _announcing(), _taking()  # built once: they run for every case
-# What is routed already does not go back.
-_VALIDATE = (
-    select(messages.c.id)
-    .where(messages.c.id == bindparam("of_message", type_=Words))
-    .add_cte(moving(only_if=messages.c.state == "received"))
-)
+_TAKE = _taking()  # built once: it runs for every case
 
 
 def as_written(number: str) -> str:
@@ -70,38 +55,11 @@ def as_written(number: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", number.upper())
 
 
-class StoredClaims:
+class StoredClaims(StoredAnnouncements):
     """Claims in our own database. Two runs at once are decided by the claim's own row."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-
-    async def foreseen(self, case: str, content_hash: str) -> Announcement:
-        """What announcing a case would say; nothing is claimed."""
-        asked = select(claims.c.hash, claims.c.run, claims.c.generation).where(claims.c.case == case)
-        async with transaction(self._engine) as connection:
-            held = (await connection.execute(asked)).one_or_none()
-        if held is None:
-            return Announcement(outcome="new", case=case)
-        outcome = "same" if held.hash in ("", content_hash) else "conflict"
-        return Announcement(outcome=outcome, case=case, started=held.run is not None or held.generation > 1)
-
-    async def announce(self, case: str, content_hash: str, message: str, content: str = "") -> Announcement:
-        """A door says it will start this case: the claim is there, and waits for the run; its message is validated."""
-        marked = moved(message, "validated", case=case)
-        new = _named(case) | {"hash": content_hash, "message": message, "content": content}
-        values = {f"new_{name}": value for name, value in (new | {"run": None, "at": now()}).items()}
-        async with at_once(self._engine) as connection:
-            if await connection.scalar(_ANNOUNCE, values | marked) is not None:
-                return Announcement(outcome="new", case=case)
-        async with transaction(self._engine) as connection:
-            held = await _held(connection, case)
-            if held["hash"] not in ("", content_hash):
-                return Announcement(outcome="conflict", case=case)
-            if content and not held["content"]:  # announced before this was kept
-                await connection.execute(update(claims).where(claims.c.case == case).values(content=content))
-            await connection.execute(_VALIDATE, marked)
-        return Announcement(outcome="same", case=case, started=held["run"] is not None or held["generation"] > 1)
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         """Journal the bytes of a start, read them strictly and claim the case for its first run."""
@@ -116,7 +74,7 @@ class StoredClaims:
             new = await _claim(
                 connection, request.case, hash=start.hash, run=request.run, trace=request.trace, at=request.as_of
             )
-            held = await _held(connection, request.case)
+            held = await held_in(connection, request.case)
             outcome = "claimed" if new else judge(_as_held(held), request.run, start.hash)
             if outcome in ("claimed", "resumed"):
                 return await self._go_on(connection, request, start, held, outcome)
@@ -222,7 +180,7 @@ class StoredClaims:
                 await put_in(connection, forged(request, content, why))
                 return Claimed(outcome="conflict", case=case, first=case, reason=why)
             new = await _claim(connection, case, hash=content, run=request.run, at=request.as_of)
-            held = await _held(connection, case)
+            held = await held_in(connection, case)
             outcome = "claimed" if new else judge(_as_held(held), request.run, content)
             if outcome == "conflict":
                 await put_in(connection, conflict(request, content, f"{case} was started with other content"))
@@ -312,21 +270,9 @@ async def _commit(connection: AsyncConnection, order: PurchaseOrder, request: Op
     await connection.execute(upsert(orders).values(known).on_conflict_do_nothing())
 
 
-def _named(case: str) -> dict[str, Any]:
-    """A claim's own columns, as the case's name says them."""
-    process, *rest = case_parts(case)
-    facility, source, number = (rest[0], *rest[1:]) if len(rest) == 3 else (rest[0], OURS, rest[-1])
-    return {"case": case, "process": process, "facility": facility, "source": source, "number": number}
-
-
 async def _claim(connection: AsyncConnection, case: str, **values: Any) -> bool:
-    new = upsert(claims).values(_named(case) | values).on_conflict_do_nothing().returning(claims.c.case)
+    new = upsert(claims).values(named(case) | values).on_conflict_do_nothing().returning(claims.c.case)
     return await connection.scalar(new) is not None
-
-
-async def _held(connection: AsyncConnection, case: str) -> RowMapping:
-    """The claim's row, ours until this transaction ends."""
-    return (await connection.execute(select(claims).where(claims.c.case == case).with_for_update())).mappings().one()
 
 
 async def _held_or_none(connection: AsyncConnection, case: str) -> RowMapping | None:

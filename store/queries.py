@@ -211,6 +211,11 @@ class StoredQueries:
                 }
             )
 
+    async def claimed(self, case: str) -> bool:
+        """Whether a door has announced this case, or a run has begun it: it may not have said a word of its own yet."""
+        async with transaction(self._engine) as connection:
+            return await connection.scalar(select(claims.c.case).where(claims.c.case == case)) is not None
+
     async def waiting_for_bank(self, supplier: str) -> Sequence[str]:
         """The open cases whose payment waits until somebody confirms this supplier's bank details."""
         parked = select(case_attention.c.case).where(case_attention.c.content.contains('"confirm_bank"'))

@@ -24,11 +24,11 @@ _CALLS: Final = f"""CASE WHEN q.step > excluded.step + {STEPS} THEN '{{0}}'
     ELSE (array_fill(0, ARRAY[least(greatest(excluded.step - q.step, 0), {STEPS})::int]) || q.calls)[1:{STEPS}] END"""
 _STEP: Final = f"CASE WHEN q.step > excluded.step + {STEPS} THEN excluded.step ELSE greatest(q.step, excluded.step) END"
 _COUNT = text(f"""
-    INSERT INTO quotas AS q (key, step, calls) VALUES (:key, floor({_NOW})::bigint, '{{1}}')
-    ON CONFLICT (key) DO UPDATE SET step = {_STEP}, calls = ARRAY[({_CALLS})[1] + 1] || ({_CALLS})[2:{STEPS}]
-    WHERE (SELECT sum(calls) FROM unnest({_CALLS}) AS calls) < :per_minute
+    INSERT INTO quotas AS q (key, step, calls) VALUES (:key, floor({_NOW})::bigint, ARRAY[CAST(:calls AS int)])
+    ON CONFLICT (key) DO UPDATE SET step = {_STEP}, calls = ARRAY[({_CALLS})[1] + :calls] || ({_CALLS})[2:{STEPS}]
+    WHERE (SELECT sum(calls) FROM unnest({_CALLS}) AS calls) + :calls <= :per_minute
     RETURNING q.step
-""")  # noqa: S608 only our own constants
+""").bindparams(bindparam("calls", type_=Integer), bindparam("per_minute", type_=Integer))  # noqa: S608 only our own constants
 _STANDS = text(f"SELECT step, calls, {_NOW} AS now FROM quotas WHERE key = :key")  # noqa: S608
 
 # What a sender took is paid back at its quota's pace; it may be ahead by a burst. A clock set back makes nobody wait for it.
@@ -54,16 +54,16 @@ class StoredQuotas:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def count(self, key: str, per_minute: int) -> float:
-        """Count a call of this key. 0 when it is within its quota, else the seconds until the next one will be.
+    async def count(self, key: str, per_minute: int, calls: int = 1) -> float:
+        """Count calls of this key, all or none. 0 when they are within its quota, else the seconds until the next one will be.
 
-        A call over the quota is not counted: who waits as told is served.
+        Calls over the quota are not counted: who waits as told is served.
 
         Raises:
             Unavailable: our database does not answer.
         """
         async with at_once(self._engine) as connection:
-            if await connection.scalar(_COUNT, {"key": key, "per_minute": per_minute}) is not None:
+            if await connection.scalar(_COUNT, {"key": key, "per_minute": per_minute, "calls": calls}) is not None:
                 return 0.0
             row = (await connection.execute(_STANDS, {"key": key})).one_or_none()
         return 1.0 if row is None else _wait(row.step, row.calls, float(row.now), per_minute)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from canonical.base import case_id
-from canonical.cases import CaseStatus
+from canonical.base import case_id, case_parts
+from canonical.cases import CaseStatus, State
 from canonical.parties import Supplier
 from canonical.ports import Cases
 from canonical.supply import Item
@@ -73,8 +73,8 @@ class StoredLookups:
 
     async def case(self, case: str) -> CaseView | None:
         found = await self._queries.case(case)
-        if found is None:
-            return None
+        if found is None:  # it was promised in a 202, perhaps while Temporal is away
+            return CaseView(status=_received(case)) if await self._queries.claimed(case) else None
         # An order is known by its number before its own case has written a word.
         status = await self._cases.status(case)
         orders = status.orders if status else ()
@@ -113,6 +113,13 @@ class StoredLookups:
 
     async def knows_facility(self, code: str) -> bool:
         return await self._register.facility(code) is not None
+
+
+def _received(case: str) -> CaseStatus:
+    process = case_parts(case)[0]
+    return CaseStatus(
+        case=case, process=process, state=State.RECEIVED, business_state="received", next_action="its case starts"
+    )
 
 
 def _supplier(supplier: Supplier) -> SupplierRow:

@@ -51,6 +51,7 @@ async def serve(parts: Wiring, stop: asyncio.Event) -> None:
         log.info("door open", address=given.api_url)
         await server.serve()
         closing.cancel()
+    await behind.intake.close()
     if behind.fhir is not None:
         await behind.fhir.close()
     log.info("door closed")

@@ -55,6 +55,18 @@ def _exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return event
 
 
+class _Lines:
+    """Where our own records end: each is a line on standard error. The library's way there makes a record of each first."""
+
+    def __init__(self, *name: str) -> None:
+        self.name = name[0] if name else ""
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
+
+
 def start(level: str, process: str) -> None:
     """Send our log and the libraries' to standard error as JSON."""
     shared: list[Any] = [
@@ -64,19 +76,16 @@ def start(level: str, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _where,
     ]
+    drawn: list[Any] = [_exception, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *drawn],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, _temporal],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _exception,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *drawn],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

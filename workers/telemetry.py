@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from opentelemetry import propagate, trace
@@ -16,23 +18,55 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from workers.settings import Settings
 from workers.trace_passing import PassesTraceOn
 
-_provider: TracerProvider | None = None
+_provider: trace.TracerProvider | None = None
 
 
-def start(settings: Settings, process: str) -> TracerProvider:
+class _Ids(trace.Tracer):
+    """Spans that nobody is sent: they have their ids, which is all that our journal, our log and who we call need of them."""
+
+    def start_span(self, name: str, context: Context | None = None, *_: Any, **__: Any) -> trace.Span:
+        before = trace.get_current_span(context).get_span_context()
+        known = before.is_valid
+        ids = trace.SpanContext(
+            before.trace_id if known else random.getrandbits(128),
+            random.getrandbits(64),
+            is_remote=False,
+            trace_flags=before.trace_flags if known else trace.TraceFlags(trace.TraceFlags.SAMPLED),
+            trace_state=before.trace_state,
+        )
+        return trace.NonRecordingSpan(ids)
+
+    @contextmanager
+    def start_as_current_span(  # type: ignore[override]
+        self, name: str, context: Context | None = None, *_: Any, **__: Any
+    ) -> Iterator[trace.Span]:
+        span = self.start_span(name, context)
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield span
+
+
+class _IdsOnly(trace.TracerProvider):
+    def get_tracer(self, *_: Any, **__: Any) -> trace.Tracer:
+        return _Ids()
+
+
+def start(settings: Settings, process: str) -> trace.TracerProvider:
     """Give this process a tracer, once; every span has an id whether or not it is exported."""
     global _provider  # noqa: PLW0603 (OpenTelemetry allows one provider per process)
     if _provider is None:
-        _provider = TracerProvider(resource=Resource.create({"service.name": f"fascia-{process}"}))
         if settings.otlp_endpoint:
-            _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
+            exported = TracerProvider(resource=Resource.create({"service.name": f"fascia-{process}"}))
+            exported.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
+            _provider = exported
+        else:
+            _provider = _IdsOnly()
         trace.set_tracer_provider(_provider)
     return _provider
 
 
 def stop() -> None:
     """Send what is still held back."""
-    if _provider is not None:
+    if isinstance(_provider, TracerProvider):
         _provider.shutdown()
 
 

@@ -30,6 +30,7 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
@@ -39,6 +40,7 @@ from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
 from gateway.preview import Previewer
+from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
@@ -280,8 +282,8 @@ class Wiring:
             intake=self.intake,
             cases=self.cases,
             engine=self.engine,
-            keys=KeysOfCallers(StoredKeys(self.database), self.register),
-            quotas=StoredQuotas(self.database),
+            keys=RecentCallers(KeysOfCallers(StoredKeys(self.database), self.register)),
+            quotas=Leases(StoredQuotas(self.database)),
             lookups=StoredLookups(self.queries, self.register, self.cases),
             unmatched=self.cases,
             files=self.csv_files,

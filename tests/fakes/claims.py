@@ -10,7 +10,7 @@ from canonical.base import Money, case_id, content_hash, total, zero
 from canonical.cases import (
     CaseChange,
 )
-from canonical.messages import NewMessage
+from canonical.messages import Asking, KeepResult, NewMessage
 from canonical.ports import Announcement, Unmatched
 from canonical.purchasing import PurchaseOrder
 from canonical.steps import (
@@ -71,6 +71,16 @@ class FakeClaims:
             await self.journal.mark(message, "validated", case=case)
         started = held is not None and (held.run is not None or held.generation > 1)
         return Announcement(outcome="new" if held is None else "same", case=case, started=started)
+
+    async def keep_asking(self, asking: Sequence[Asking]) -> Sequence[KeepResult]:
+        results = []
+        for one in asking:
+            result = await self.journal.keep(NewMessage(**one.model_dump(exclude={"asks", "content_hash"})))
+            if result.outcome == "kept" and one.asks not in self.claims:
+                await self.announce(one.asks, one.content_hash, result.message.id)
+                result = result.model_copy(update={"message": self.journal.messages[result.message.id]})
+            results.append(result)
+        return results
 
     async def claim(self, request: ClaimRequest) -> Claimed:
         if why := of_another(request.case):

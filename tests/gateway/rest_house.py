@@ -45,7 +45,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.cases = FakeCases(self.journal)
-        self.intake = Intake(self.journal, self.cases, self.engine)
+        self.intake = Intake(self.journal, self.cases, self.engine, patience=0.2)
         settle_decisions(self.intake)
         self.lookups = FakeLookups(self.cases)
         self.quotas = FakeQuotas()

@@ -278,3 +278,24 @@ async def test_what_could_never_become_a_case_or_an_order_is_refused_at_the_door
     told = problem(await house.post(wire(**odd)), 422, "data-invalid")
     assert "number" in str(told) or "needed_by" in str(told)
     assert not house.engine.started
+
+
+@pytest.mark.parametrize(
+    ("headers", "path"),
+    [({"Authorization": "bearer system"}, ""), ({}, "?"), ({"Authorization": "Bearer  system"}, "")],
+)
+async def test_a_request_in_an_unusual_form_is_answered_as_the_usual_one(
+    house: House, headers: dict[str, str], path: str
+) -> None:
+    usual = await house.post(wire())
+    odd = await house.post(wire(), path=f"/v1/requisitions{path}", **headers)
+    assert (odd.status_code, odd.json(), odd.headers["location"]) == (202, usual.json(), usual.headers["location"])
+    assert odd.headers["content-type"] == usual.headers["content-type"] and len(house.messages) == 1
+    assert int(usual.headers["content-length"]) == len(usual.content)
+
+
+async def test_an_idempotency_key_that_is_too_long_or_a_parameter_is_refused_as_it_is_described(house: House) -> None:
+    told = problem(await house.post(wire(), "k" * 201), 422, "data-invalid")
+    assert "header" in told["errors"][0]["path"]  # type: ignore[index]
+    problem(await house.post(wire(), path="/v1/requisitions?urgent=1"), 422, "data-invalid")
+    assert not house.messages

@@ -18,6 +18,7 @@ from canonical.seals import sealed_document
 from canonical.steps import DocumentsToCheck, SupplierDocument
 from store.decisions import DOCUMENT_UNSEALED
 from tests.store.build import NOW, SEAL_KEY, change, requisition, start
+from tests.store.contract_asking import AskingContract
 from tests.store.contract_journal import JournalContract, NumberingContract, Stores
 from tests.store.contract_orders import OrderContract
 
@@ -376,6 +377,12 @@ class DecisionContract:
 
 
 class StoreContract(
-    JournalContract, NumberingContract, ClaimContract, OrderContract, ReadModelContract, DecisionContract
+    JournalContract,
+    NumberingContract,
+    ClaimContract,
+    AskingContract,
+    OrderContract,
+    ReadModelContract,
+    DecisionContract,
 ):
     """All of it."""

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.quota import Leases
 from store.database import open_engine
 from store.quotas import SECONDS, STEPS, StoredQuotas, _wait
 
@@ -27,6 +28,21 @@ async def test_two_processes_share_one_quota(engine: AsyncEngine, server: str) -
     assert waits.count(0) == 30
     assert all(0 < wait <= STEPS * SECONDS for wait in waits if wait)
     assert await doors[0].count("key-2", 30) == 0, "another key has its own"
+
+
+async def test_calls_counted_together_are_counted_all_or_none(engine: AsyncEngine) -> None:
+    quotas = StoredQuotas(engine)
+    assert [await quotas.count("k", 10, 4) for _ in range(2)] == [0, 0]
+    assert await quotas.count("k", 10, 3) > 0
+    assert await quotas.count("k", 10, 2) == 0 and await quotas.count("k", 10) > 0
+
+
+async def test_two_processes_that_count_ahead_share_one_quota(engine: AsyncEngine, server: str) -> None:
+    other = open_engine(f"{server}/fascia")
+    doors = [Leases(StoredQuotas(engine)), Leases(StoredQuotas(other))]
+    waits = await asyncio.gather(*(doors[number % 2].count("key-1", 300) for number in range(700)))
+    await other.dispose()
+    assert 290 <= waits.count(0) <= 300 and min(wait for wait in waits if wait) > 0
 
 
 async def test_a_call_counts_for_a_minute_and_no_longer(engine: AsyncEngine) -> None:

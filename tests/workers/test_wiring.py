@@ -146,6 +146,9 @@ async def test_a_requisition_through_the_door_is_kept_announced_and_started(
     assert (kept.state, kept.data, kept.trace != "") == ("routed", body.encode(), True)
     run = await parts.client.get_workflow_handle(requisition.case_id).describe()
     assert run.workflow_type == "ProcureToPay"
+    place = await door.get(answers[0].headers["location"])  # no worker runs: the case itself has not said a word
+    shown = (place.status_code, place.json()["status"]["case"], place.json()["status"]["business_state"])
+    assert shown == (200, requisition.case_id, "received")
     other = requisition.changed(note="other").model_dump_json(exclude_defaults=True)
     conflict = await door.post("/v1/requisitions", content=other, headers={"Idempotency-Key": "k2"})
     assert (conflict.status_code, conflict.json()["case"]) == (409, requisition.case_id)
