@@ -6,6 +6,7 @@ hl7.org/fhir/R5/http.html. What is done with a resource stands in ``fhir_door`` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -22,8 +23,9 @@ from formats import fhir
 from formats.fhir import Release
 from gateway import fhir_faults
 from gateway.fhir_bundles import http_moment, moment, take
-from gateway.fhir_door import FhirDoor, Stored, Wish
+from gateway.fhir_door import FhirDoor, Wish
 from gateway.fhir_faults import MEDIA_TYPE, Refused
+from gateway.fhir_shelf import Stored
 from gateway.fhir_statement import statement
 from gateway.rest import Doors, known
 
@@ -31,7 +33,7 @@ BASE: Final = "/fhir"
 JSON: Final = frozenset({MEDIA_TYPE, "application/json"})
 FORMATS: Final = JSON | {"json"}
 ANY: Final = frozenset({"*/*", "application/*"})
-VERSION: Final = "1"  # of each resource: none is ever changed
+VERSION: Final = re.compile(r"[1-9][0-9]{0,5}")
 PREFERENCES: Final = ("minimal", "representation", "OperationOutcome")
 LONGEST_KEY: Final = 200
 
@@ -50,6 +52,7 @@ def make_app(behind: Doors, door: FhirDoor) -> Starlette:
         ("/{release}/{type}", "POST", made.create),
         ("/{release}/{type}", "GET", made.search),
         ("/{release}/{type}/{id}", "GET", made.read),
+        ("/{release}/{type}/{id}", "PUT", made.update),
         ("/{release}/{type}/{id}/_history/{version}", "GET", made.read),
     ]
     paths = dict.fromkeys(path for path, _, _ in routes)
@@ -115,7 +118,7 @@ class _Endpoints:
     async def search(self, request: Request) -> Response:
         release, kind = _release(request), _type(request)
         sender = await self._sender(request)
-        found = await self._door.search(sender, release, kind, request.url.query)
+        found = await self._door.shelf.search(sender, release, kind, request.url.query)
         base = _base(request)
         bundle: fhir.Tree = {"resourceType": fhir.BUNDLE, "type": "searchset", "total": len(found)}
         if found:
@@ -128,12 +131,19 @@ class _Endpoints:
     async def read(self, request: Request) -> Response:
         release, kind = _release(request), _type(request)
         sender = await self._sender(request)
-        name, version = request.path_params["id"], request.path_params.get("version", VERSION)
-        asked = fhir.ID.fullmatch(name) and version == VERSION
-        found = await self._door.read(sender, release, kind, name) if asked else None
+        name, version = request.path_params["id"], request.path_params.get("version", "0")
+        asked = fhir.ID.fullmatch(name) and (version == "0" or VERSION.fullmatch(version))
+        found = await self._door.shelf.read(sender, release, kind, name, int(version)) if asked else None
         if found is None:
             raise Refused(404, "This sender has sent no such resource")
         return _answer(_shown(found), release, headers=_headers(found))
+
+    async def update(self, request: Request) -> Response:
+        release, kind = _release(request), _type(request)
+        sender = await self._sender(request)
+        name, if_match = request.path_params["id"], request.headers.get("if-match", "")
+        done = await self._door.update(sender, release, kind, name, await _body(request, release), if_match)
+        return _created(request, done)
 
     async def _sender(self, request: Request) -> Sender:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
@@ -203,7 +213,7 @@ def _idempotency_key(request: Request) -> str:
 def _created(request: Request, done: Stored) -> Response:
     release = done.resource.release
     status = 201 if done.created else 200
-    headers = {"Location": f"{_base(request)}/{done.place}/_history/{VERSION}", **_headers(done)}
+    headers = {"Location": f"{_base(request)}/{done.place}/_history/{done.version}", **_headers(done)}
     wishes = [one.strip() for one in request.headers.get("prefer", "").replace(";", ",").split(",")]
     wish = next((one for one in PREFERENCES if f"return={one}" in wishes), "representation")
     if wish == "minimal":
@@ -218,12 +228,12 @@ def _shown(one: Stored) -> fhir.Tree:
     """The resource as it was sent, with the id and version we gave it."""
     tree = {name: item for name, item in one.resource.tree.items() if name not in ("resourceType", "id", "meta")}
     sent = one.resource.tree.get("meta")
-    meta = {**(sent if isinstance(sent, dict) else {}), "versionId": VERSION, "lastUpdated": moment(one)}
+    meta = {**(sent if isinstance(sent, dict) else {}), "versionId": str(one.version), "lastUpdated": moment(one)}
     return {"resourceType": one.resource.type, "id": one.id, "meta": meta, **tree}
 
 
 def _headers(one: Stored) -> dict[str, str]:
-    return {"ETag": f'W/"{VERSION}"', "Last-Modified": http_moment(one)}
+    return {"ETag": f'W/"{one.version}"', "Last-Modified": http_moment(one)}
 
 
 def _base(request: Request) -> str:

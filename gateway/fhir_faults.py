@@ -27,6 +27,7 @@ CODES: Final = {  # FHIR's issue type of an HTTP status
     413: "too-long",
     415: "not-supported",
     422: "processing",
+    428: "required",
     429: "throttled",
     500: "exception",
     503: "transient",

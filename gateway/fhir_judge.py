@@ -77,8 +77,11 @@ def reason(status: int, issues: Sequence[Issue]) -> str:
 def subject(resource: Resource, name: str, secret: bytes) -> str:
     """What a resource is about, so that what is about one thing stays in order; no patient's identity is in it in clear.
 
-    A delivery is about the request it is based on, the use of a device about the patient; any other about itself.
+    A delivery is about the request it is based on, the use of a device about the patient, a request in a group about that; any
+    other about itself.
     """
+    if (group := resource.group) is not None:
+        return about_group(group)
     for one in resource.objects("basedOn"):
         kind, _, number = str(one.get("reference", "")).rpartition("/")
         if kind.endswith("SupplyRequest") and fhir.ID.fullmatch(number):
@@ -88,6 +91,11 @@ def subject(resource: Resource, name: str, secret: bytes) -> str:
         if who:
             return f"patient/{hmac.new(secret, who.encode(), hashlib.sha256).hexdigest()[:32]}"
     return f"{resource.type}/{name}"
+
+
+def about_group(group: Identifier) -> str:
+    """What the requests of a group are about, all of them."""
+    return f"requisition/{_digest(group.value)[:32]}"
 
 
 def occurred(resource: Resource) -> datetime | None:

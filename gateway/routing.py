@@ -30,8 +30,7 @@ from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
-BUNDLE: Final = f"/{fhir.BUNDLE}"
-
+ONE_BY_ONE: Final = "its messages are kept one by one"
 NOTHING_READS_IT: Final = "kept, nothing reads it"
 
 log = structlog.get_logger(__name__)
@@ -83,8 +82,8 @@ class Routing:
         """
         if message.reason.startswith(CONFLICT):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
-        if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
-            return Move(message=message.id, state="routed", reason="its messages are kept one by one")
+        if message.kind == BATCH:
+            return Move(message=message.id, state="routed", reason=ONE_BY_ONE)
         sender = await self.reader.sender(message.sender)
         if sender is None:
             return await self._dead(message, None, "its sender is not in the register")
@@ -124,7 +123,8 @@ class Routing:
                 numbers.append(str(getattr(noun, "number", "")))
         if wrong is not None:
             raise NotTaken(wrong, numbers)
-        reason = "" if nouns else "read: nothing in it is for us"
+        in_bundle = message.door == FHIR_DOOR and message.kind.endswith(fhir.BUNDLE)
+        reason = "" if nouns else ONE_BY_ONE if in_bundle else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 
     async def _not_taken(self, message: Kept, sender: Sender, some: NotTaken) -> Move:
