@@ -11,13 +11,27 @@ from formats.fhir_bundle import BATCH, MOST_ENTRIES, TRANSACTION, Entry, entries
 from formats.fhir_check import CODES, ID, check
 from formats.fhir_issues import Issue, Unreadable, outcome
 from formats.fhir_json import Exact, Tree, parse, same, write
-from formats.fhir_resource import BUNDLE, R4B, R5, RELEASES, Identifier, Release, Resource, of, read
+from formats.fhir_resource import (
+    BUNDLE,
+    FILLER,
+    IDENTIFIER_TYPES,
+    R4B,
+    R5,
+    RELEASES,
+    Identifier,
+    Release,
+    Resource,
+    of,
+    read,
+)
 
 __all__ = [
     "BATCH",
     "BUNDLE",
     "CODES",
+    "FILLER",
     "ID",
+    "IDENTIFIER_TYPES",
     "MOST_ENTRIES",
     "R4B",
     "R5",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from gateway.fhir_judge import DOOR, about_group, id_without, known_by, same_con
 from gateway.fhir_requisitions import PATH as REQUEST
 from gateway.fhir_requisitions import Part, groups
 from gateway.fhir_shelf import PENDING, Stored, pending
+from gateway.fhir_tasks import instant
 from gateway.keeping import NotKept
 from gateway.problems import trace_id
 
@@ -246,18 +247,13 @@ def _told(one: Stored) -> dict[str, Any]:
         "status": _status(201 if one.created else 200),
         "location": f"{one.place}/_history/{one.version}",
         "etag": f'W/"{one.version}"',
-        "lastModified": moment(one),
+        "lastModified": instant(one.kept.at),
     }
 
 
-def moment(one: Stored) -> str:
-    """Since when it is here, as FHIR writes an instant."""
-    return one.kept.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def http_moment(one: Stored) -> str:
-    """Since when it is here, as HTTP writes it."""
-    return format_datetime(one.kept.at, usegmt=True)
+def http_moment(moment: datetime) -> str:
+    """As HTTP writes it."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def _status(code: int) -> str:

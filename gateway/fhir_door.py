@@ -38,6 +38,7 @@ from gateway.fhir_judge import (
     subject,
 )
 from gateway.fhir_shelf import Keyed, Shelf, Stored, pending, version_key
+from gateway.fhir_tasks import Fulfilment, Messages, Nothing, Tasks
 from gateway.keeping import Keeper, Line
 from gateway.lookups import Caller
 from gateway.problems import trace_id
@@ -52,7 +53,7 @@ OTHERWISE: Final = (
 log = structlog.get_logger(__name__)
 
 
-class DoorJournal(Keeper, Keyed, Protocol):
+class DoorJournal(Keeper, Keyed, Messages, Protocol):
     """The journal as this door needs it."""
 
     async def mark_many(self, moves: Sequence[Move]) -> None: ...
@@ -75,6 +76,7 @@ class Wish:
 class FhirDoor:
     """Takes resources in and shows what was taken. ``patience``: seconds a message may wait to be kept.
 
+    ``fulfilment`` knows what became of requests;
     ``allowance`` counts what senders with a quota send by all doors; without it each door counts for itself.
     """
 
@@ -87,6 +89,7 @@ class FhirDoor:
         secret: bytes = b"",
         patience: float = 20.0,
         allowance: Allowance | None = None,
+        fulfilment: Fulfilment | None = None,
         reads: Reads = lambda kind, sender: registry.fhir_feed(kind, sender) is not None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -99,6 +102,7 @@ class FhirDoor:
         self._clock = clock
         self.checks = Checks()
         self.shelf = Shelf(journal, self.checks)
+        self.tasks = Tasks(self.shelf, journal, fulfilment or Nothing())
         self._looked = -SENDERS_EVERY
 
     async def close(self) -> None:
@@ -194,10 +198,10 @@ class FhirDoor:
         message = self.new(sender, resource, name, data, version=version)
         (result,) = await self.keep(sender, [message])
         if result.outcome == "conflict" and await self.as_before(result) is None:  # another change took the number
-            no = Refused(412, [Issue("conflict", "It was changed at the same time: read it again")])
-            why = reason(412, no.issues)
+            late = Refused(412, [Issue("conflict", "It was changed at the same time: read it again")])
+            why = reason(412, late.issues)
             await self.journal.mark_many([Move(message=result.message.id, state="refused", reason=why)])
-            raise no
+            raise late
         kept = result.first if result.outcome == "conflict" and result.first else result.message
         return Stored(name, resource, kept, created=False, version=version)
 

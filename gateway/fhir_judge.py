@@ -14,7 +14,7 @@ from typing import Final
 
 from canonical.senders import Sender
 from formats import fhir
-from formats.fhir import Identifier, Issue, Release, Resource
+from formats.fhir import Identifier, Issue, Release, Resource, Tree
 
 DOOR: Final = "fhir"
 ABOUT_WHOM: Final = ("patient", "subject")  # whose device it is: R5, R4B
@@ -22,6 +22,7 @@ MOMENTS: Final = ("authoredOn", "dateAsserted", "recordedOn", "occurrenceDateTim
 UNREADABLE: Final = frozenset({"structure", "required", "value", "not-supported", "duplicate"})
 LONGEST_REASON: Final = 2000
 NOT_CONTENT: Final = ("id", "meta")  # what a server gives, not who asks
+ORDERS: Final = "urn:fascia:purchase-order"  # the system of an order's number
 
 Reads = Callable[[str, str], bool]  # whether any feed reads this kind from this sender
 
@@ -116,8 +117,19 @@ def same_content(one: bytes, other: bytes) -> bool:
         trees = [fhir.parse(data) for data in (one, other)]
     except fhir.Unreadable:
         return False
-    first, second = ({name: item for name, item in tree.items() if name not in NOT_CONTENT} for tree in trees)
+    first, second = (_content(tree) for tree in trees)
     return fhir.same(first, second)
+
+
+def _content(tree: Tree) -> Tree:
+    """What a sender says by a resource: no id, no version, nor the numbers we put on it when it was read."""
+    content = {name: item for name, item in tree.items() if name not in NOT_CONTENT}
+    known = content.get("identifier")
+    if isinstance(known, list):
+        content["identifier"] = [one for one in known if not (isinstance(one, dict) and one.get("system") == ORDERS)]
+        if not content["identifier"]:
+            del content["identifier"]
+    return content
 
 
 def _digest(text: str) -> str:

@@ -49,6 +49,7 @@ from store.channels import StoredChannels
 from store.database import open_engine
 from store.drift import StoredDrift
 from store.foreseen import StoredForesight
+from store.fulfilment import StoredFulfilment
 from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
@@ -63,7 +64,7 @@ from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.acknowledged import credit
-from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
@@ -294,7 +295,10 @@ class Wiring:
 
     def _fhir_door(self) -> FhirDoor:
         listing, allowance = StoredUnmatched(self.database), StoredQuotas(self.database)
-        return FhirDoor(self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance)
+        became = FulfilmentOfRequests(StoredFulfilment(self.database, self.cases))
+        return FhirDoor(
+            self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance, fulfilment=became
+        )
 
     async def _store_ready(self) -> None:
         await migrate.check_head(self.database)

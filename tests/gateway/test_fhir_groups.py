@@ -58,7 +58,7 @@ def test_requests_of_one_group_are_the_lines_of_one_requisition(release: Release
 
 
 def test_a_requisition_is_as_urgent_and_as_early_as_its_lines_and_each_goes_to_its_own_place() -> None:
-    plain = {"priority": "routine", "occurrencePeriod": None, "parameter": None}
+    plain: dict[str, Any] = {"priority": "routine", "occurrencePeriod": None, "parameter": None}
     first = line("L-1", **plain, occurrenceDateTime="2026-12-05")
     second = line(
         "L-2",
