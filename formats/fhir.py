@@ -10,7 +10,7 @@ from __future__ import annotations
 from formats.fhir_bundle import BATCH, MOST_ENTRIES, TRANSACTION, Entry, entries, resolved
 from formats.fhir_check import CODES, ID, check
 from formats.fhir_issues import Issue, Unreadable, outcome
-from formats.fhir_json import Exact, Tree, parse, same, write
+from formats.fhir_json import Exact, Tree, Written, parse, same, write
 from formats.fhir_resource import (
     BUNDLE,
     FILLER,
@@ -45,6 +45,7 @@ __all__ = [
     "Resource",
     "Tree",
     "Unreadable",
+    "Written",
     "check",
     "entries",
     "of",

@@ -67,7 +67,7 @@ def _modelled(tree: Tree, name: str, release: Release) -> list[Issue]:
 
 @lru_cache(maxsize=64)
 def _model(name: str, release: Release) -> type[FHIRAbstractModel] | None:
-    find = r4b_model if release is R4B else r5_model
+    find = r4b_model if release == R4B else r5_model
     try:
         return find(name)
     except ValueError:  # no resource of this release is called so

@@ -26,6 +26,7 @@ from gateway import fhir_faults
 from gateway.fhir_bundles import http_moment, take
 from gateway.fhir_door import FhirDoor, Wish
 from gateway.fhir_faults import MEDIA_TYPE, Refused
+from gateway.fhir_looks import view
 from gateway.fhir_request import (
     BASE,
     acceptable,
@@ -158,14 +159,17 @@ class _Endpoints:
         )
         became = await self._door.tasks.of(sender, found) if kind == REQUEST else [Became(one) for one in found]
         base = base_of(request)
-        entries = [
-            {"fullUrl": f"{base}/{one.stored.place}", "resource": shown(one), "search": {"mode": "match"}}
+        entries: list[dict[str, Any]] = [
+            {
+                "fullUrl": f"{base}/{one.stored.place}",
+                "resource": fhir.Written((await self._shown(one)).decode()),
+                "search": {"mode": "match"},
+            }
             for one in became
         ]
         if included:
             entries += [_listed(base, one, "include") for one in became]
-        size = sum(one.kept.size for one in found)
-        return await self._found(request, _searchset(request, said, entries, len(found)), size)
+        return _answer(fhir.write(_searchset(request, said, entries, len(found))), release)
 
     async def read(self, request: Request) -> Response:
         parameters(request)
@@ -233,18 +237,16 @@ class _Endpoints:
             text = "Kept" if done.stored.created or request.method == "PUT" else "It was here already"
             said = Issue("informational", text, severity="information")
             return _answer(fhir.write(fhir.outcome([said])), release, status, headers)
-        data = await self._door.checks.run(done.stored.kept.size, lambda: fhir.write(shown(done)))
-        return _answer(data, release, status, headers)
+        return _answer(await self._shown(done), release, status, headers)
 
     async def _one(self, request: Request, became: Became) -> Response:
         headers = _headers(became)
         if _has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        data = await self._door.checks.run(became.stored.kept.size, lambda: fhir.write(shown(became)))
-        return _answer(data, became.stored.resource.release, headers=headers)
+        return _answer(await self._shown(became), became.stored.resource.release, headers=headers)
 
-    async def _found(self, request: Request, tree: fhir.Tree, size: int) -> Response:
-        return _answer(await self._door.checks.run(size, lambda: fhir.write(tree)), release_of(request))
+    async def _shown(self, became: Became) -> bytes:
+        return await self._door.beside.run(len(became.stored.kept.data), view, *shown(became))
 
     async def _sender(self, request: Request) -> Sender:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -22,8 +21,8 @@ from formats.fhir import Entry, Issue, Release, Resource, Tree
 from gateway.fhir_door import OTHERWISE, FhirDoor, Wish
 from gateway.fhir_faults import Refused, refusal
 from gateway.fhir_judge import DOOR, about_group, id_without, known_by, same_content
+from gateway.fhir_looks import Cut, addressed, cut
 from gateway.fhir_requisitions import PATH as REQUEST
-from gateway.fhir_requisitions import Part, groups
 from gateway.fhir_shelf import PENDING, Stored, pending
 from gateway.fhir_tasks import instant
 from gateway.keeping import NotKept
@@ -58,54 +57,22 @@ async def take(door: FhirDoor, sender: Sender, release: Release, data: bytes) ->
     """
     kind = release.kind(fhir.BUNDLE)
     try:
-        bundle, found = await door.checks.run(len(data), lambda: _cut(door, sender, release, data))
-        if bundle.tree["type"] == fhir.BATCH:
+        found = await door.beside.run(len(data), cut, data, release, sender, door.read_of(sender, release))
+        if found.type == fhir.BATCH:
             return await _batch(door, sender, release, data, found)
-        plans = await _planned(door, sender, release, found, len(data) // max(1, len(found)))
+        plans = await _planned(door, sender, release, found)
     except (Refused, fhir.Unreadable) as no:
         raise await door.refused(sender, kind, data, refusal(no)) from None
-    whole = _whole(sender, release, data, PENDING, groups(bundle))
+    whole = _whole(sender, release, data, PENDING, found.groups)
     return _answer("transaction-response", [_told(one) for one in await _kept(door, sender, whole, plans)])
 
 
-def _cut(door: FhirDoor, sender: Sender, release: Release, data: bytes) -> tuple[Resource, tuple[Entry, ...]]:
-    """A Bundle and its entries; of a transaction each of them may be taken."""
-    bundle = fhir.read(data, release)
-    if len(bundle.objects("entry")) > fhir.MOST_ENTRIES:
-        text = f"A Bundle has at most {fhir.MOST_ENTRIES} entries"
-        raise Refused(413, [Issue("too-costly", text, "Bundle.entry")])
-    found = fhir.entries(bundle)
-    if bundle.tree["type"] == fhir.TRANSACTION:
-        _all_may_be_taken(door, sender, found)
-    return bundle, found
-
-
-def _all_may_be_taken(door: FhirDoor, sender: Sender, found: Sequence[Entry]) -> None:
-    """Everything that is wrong with any entry is said at once."""
-    statuses: list[int] = []
-    issues: list[Issue] = []
-    for entry in found:
-        issues += entry.issues
-        statuses += [422 if entry.unsupported else 400] if entry.issues else []
-        if entry.resource is not None:
-            try:
-                door.judge(entry.resource, sender)
-            except Refused as no:
-                statuses.append(no.status)
-                issues += [issue.within(f"{entry.path}.resource") for issue in no.issues]
-    if issues:
-        raise Refused(400 if 400 in statuses else statuses[0], issues)
-
-
-async def _planned(
-    door: FhirDoor, sender: Sender, release: Release, found: Sequence[Entry], size: int
-) -> list[Planned]:
-    """Every entry by its id, with addresses where entries named each other; nothing is kept yet. ``size``: of an entry, in bytes."""
+async def _planned(door: FhirDoor, sender: Sender, release: Release, found: Cut) -> list[Planned]:
+    """Every entry by its id, with addresses where entries named each other; nothing is kept yet."""
     plans: list[Planned] = []
-    for entry in found:
+    for entry, data in found.entries:
         assert entry.resource is not None  # or it would have been refused
-        name, data = await door.checks.run(size, partial(_name, door, entry, tuple(plans)))
-        plan = Planned(entry, name, entry.resource, data)
+        plan = Planned(entry, _name(door, entry, data, plans), entry.resource, data)
         if any(plan.name == one.name and plan.resource.type == one.resource.type for one in plans):
             raise Refused(
                 422, [Issue("duplicate", "Two entries have this identifier", f"{entry.path}.resource.identifier")]
@@ -115,39 +82,37 @@ async def _planned(
             plan = replace(plan, there=there)
         plans.append(plan)
     addresses = {one.entry.full_url: one.place for one in plans if one.entry.full_url}
-    return [one if one.there else await _resolved(door, sender, one, addresses) for one in plans]
+    new = [one for one in plans if not one.there]
+    given = [(one.entry.path, one.data) for one in new]
+    done = await door.beside.run(sum(len(data) for _, data in given), addressed, given, release, addresses)
+    resolved = {
+        one.entry.path: replace(one, resource=fhir.resolved(one.resource, addresses), data=data)
+        for one, data in zip(new, done, strict=True)
+    }
+    return [one if one.there else await _compared(door, sender, resolved[one.entry.path]) for one in plans]
 
 
-async def _resolved(door: FhirDoor, sender: Sender, plan: Planned, addresses: dict[str, str]) -> Planned:
-    resource, data = await door.checks.run(len(plan.data), lambda: _addressed(plan, addresses))
-    there = await door.shelf.read(sender, resource.release, resource.type, plan.name, version=1)
+async def _compared(door: FhirDoor, sender: Sender, plan: Planned) -> Planned:
+    """Beside what is here under its id already."""
+    there = await door.shelf.read(sender, plan.resource.release, plan.resource.type, plan.name, version=1)
     if there is None:
-        return replace(plan, resource=resource, data=data)
-    if not await door.checks.run(len(data) + there.kept.size, lambda: same_content(there.kept.data, data)):
+        return plan
+    if not await door.beside.run(len(plan.data) + len(there.kept.data), same_content, there.kept.data, plan.data):
         raise _conflict(plan)
-    return replace(plan, resource=resource, there=replace(there, created=True))
+    return replace(plan, there=replace(there, created=True))
 
 
-def _addressed(plan: Planned, addresses: dict[str, str]) -> tuple[Resource, bytes]:
-    try:
-        resource = fhir.resolved(plan.resource, addresses)
-    except fhir.Unreadable as no:
-        raise Refused(400, [issue.within(f"{plan.entry.path}.resource") for issue in no.issues]) from None
-    return resource, fhir.write(resource.tree)
-
-
-def _name(door: FhirDoor, entry: Entry, before: Sequence[Planned]) -> tuple[str, bytes]:
-    """The id of an entry's resource, and the resource as it stands in the Bundle."""
+def _name(door: FhirDoor, entry: Entry, data: bytes, before: Sequence[Planned]) -> str:
+    """The id of an entry's resource."""
     assert entry.resource is not None
-    data = fhir.write(entry.resource.tree)
     if entry.full_url.startswith(TOLD_APART):
-        return door.name(entry.resource, data, entry.full_url), data
+        return door.name(entry.resource, data, entry.full_url)
     name = door.name(entry.resource, data)
     if entry.resource.identifier is None and (
         again := sum(1 for one in before if one.resource.identifier is None and one.data == data)
     ):
-        return id_without(data, str(again)), data  # the same thing twice in one Bundle is two things
-    return name, data
+        return id_without(data, str(again))  # the same thing twice in one Bundle is two things
+    return name
 
 
 def _conflict(plan: Planned) -> Refused:
@@ -198,11 +163,11 @@ def _taken(kept: Kept, plan: Planned) -> Move | None:
 
 
 def _whole(
-    sender: Sender, release: Release, data: bytes, refused: str = "", lines: Sequence[Sequence[Part]] = ()
+    sender: Sender, release: Release, data: bytes, refused: str = "", named: Sequence[fhir.Identifier] = ()
 ) -> NewMessage:
     """The Bundle as it came, beside its entries; in the stream of what it asks for, where that is one requisition."""
     digest = hashlib.sha256(data).hexdigest()
-    group = lines[0][0][1].group if len(lines) == 1 else None
+    group = named[0] if len(named) == 1 else None
     return NewMessage(
         door=DOOR,
         data=data,
@@ -216,12 +181,12 @@ def _whole(
     )
 
 
-async def _batch(door: FhirDoor, sender: Sender, release: Release, data: bytes, found: Sequence[Entry]) -> Tree:
+async def _batch(door: FhirDoor, sender: Sender, release: Release, data: bytes, found: Cut) -> Tree:
     await door.keep(sender, [_whole(sender, release, data)])
     told = []
-    for entry in found:
+    for entry, part in found.entries:
         try:
-            told.append(_told(await _alone(door, sender, release, entry)))
+            told.append(_told(await _alone(door, sender, release, entry, part)))
         except (Refused, fhir.Unreadable, NotKept) as no:
             why = refusal(no)
             issues = [
@@ -232,14 +197,13 @@ async def _batch(door: FhirDoor, sender: Sender, release: Release, data: bytes, 
     return _answer("batch-response", told)
 
 
-async def _alone(door: FhirDoor, sender: Sender, release: Release, entry: Entry) -> Stored:
+async def _alone(door: FhirDoor, sender: Sender, release: Release, entry: Entry, data: bytes) -> Stored:
     """One entry of a batch, as if it had come by itself."""
     if entry.issues or entry.resource is None:
         raise Refused(405 if entry.unsupported else 400, entry.issues)
-    resource = fhir.resolved(entry.resource, {})
+    (resolved,) = await door.beside.run(len(data), addressed, [(entry.path, data)], release, {})
     key = entry.full_url if entry.full_url.startswith(TOLD_APART) else ""
-    wish = Wish(entry.if_none_exist, key)
-    return await door.create(sender, release, resource.type, fhir.write(resource.tree), wish)
+    return await door.create(sender, release, entry.resource.type, resolved, Wish(entry.if_none_exist, key))
 
 
 def _told(one: Stored) -> dict[str, Any]:

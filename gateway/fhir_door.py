@@ -22,13 +22,12 @@ from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Issue, Release, Resource
 from gateway import registry
-from gateway.checking import Checks
+from gateway.beside import Beside
 from gateway.directory import Directory
 from gateway.fhir_faults import Refused, refusal
 from gateway.fhir_judge import (
     DOOR,
     Reads,
-    faults,
     id_of,
     id_without,
     known_by,
@@ -37,6 +36,7 @@ from gateway.fhir_judge import (
     same_content,
     subject,
 )
+from gateway.fhir_looks import look
 from gateway.fhir_shelf import Keyed, Shelf, Stored, pending, version_key
 from gateway.fhir_tasks import Fulfilment, Messages, Nothing, Tasks
 from gateway.keeping import Keeper, Line
@@ -100,15 +100,15 @@ class FhirDoor:
         self.line = Line(journal, patience=patience, allowance=allowance)
         self._reads = reads
         self._clock = clock
-        self.checks = Checks()
-        self.shelf = Shelf(journal, self.checks)
+        self.beside = Beside()
+        self.shelf = Shelf(journal, self.beside)
         self.tasks = Tasks(self.shelf, journal, fulfilment or Nothing())
         self._looked = -SENDERS_EVERY
 
     async def close(self) -> None:
         """End what is under way."""
         await self.line.close()
-        self.checks.close()
+        await self.beside.close()
 
     async def sender(self, who: Caller, host: str) -> Sender:
         """Whose row of the register the caller's key goes with.
@@ -148,7 +148,7 @@ class FhirDoor:
             NotKept: our database or the sender's quota made it wait too long; nothing is kept.
         """
         try:
-            resource = await self.checks.run(len(data), lambda: self._sound(sender, release, resource_type, data))
+            resource = await self._looked_at(sender, release, resource_type, data)
             if wish.if_none_exist and (
                 there := await self.shelf.there(sender, release, resource_type, wish.if_none_exist)
             ):
@@ -159,12 +159,18 @@ class FhirDoor:
         (result,) = await self.keep(sender, [self.new(sender, resource, name, data)])
         return await self.stored(sender, resource, name, result, wished=bool(wish.if_none_exist))
 
-    def _sound(self, sender: Sender, release: Release, resource_type: str, data: bytes) -> Resource:
-        resource = fhir.read(data, release)
-        if resource.type != resource_type:
-            raise Refused(400, [Issue("value", "The address is of another type of resource", "resourceType")])
-        self.judge(resource, sender)
-        return resource
+    async def _looked_at(self, sender: Sender, release: Release, resource_type: str, data: bytes) -> Resource:
+        read = self.read_of(sender, release)
+        looked = await self.beside.run(len(data), look, data, release, sender, read, resource_type)
+        if looked.tolerated:
+            log.warning(
+                "resource taken with faults", sender=sender.code, kind=looked.resource.kind, faults=looked.tolerated
+            )
+        return looked.resource
+
+    def read_of(self, sender: Sender, release: Release) -> dict[str, bool]:
+        """By kind, whether anybody reads it from this sender."""
+        return {kind: self._reads(kind, sender.code) for kind in map(release.kind, release.types)}
 
     async def update(
         self, sender: Sender, release: Release, resource_type: str, name: str, data: bytes, if_match: str
@@ -176,7 +182,7 @@ class FhirDoor:
             NotKept: our database or the sender's quota made it wait too long; nothing is kept.
         """
         try:
-            resource = await self.checks.run(len(data), lambda: self._sound(sender, release, resource_type, data))
+            resource = await self._looked_at(sender, release, resource_type, data)
             if resource.tree.get("id") != name:
                 raise Refused(400, [Issue("value", "This is not the id of the address", f"{resource_type}.id")])
             now = await self.shelf.read(sender, release, resource_type, name)
@@ -185,8 +191,7 @@ class FhirDoor:
             if resource.identifier != now.resource.identifier or resource.group != now.resource.group:
                 text = "An update does not change what a resource is known by"
                 raise Refused(422, [Issue("business-rule", text, f"{resource_type}.identifier")])
-            size = len(data) + now.kept.size
-            if await self.checks.run(size, lambda: same_content(now.kept.data, data)):
+            if await self.beside.run(len(data) + len(now.kept.data), same_content, now.kept.data, data):
                 return now
             if not if_match:
                 raise Refused(428, "Say which version you change: If-Match with the ETag you read")
@@ -204,18 +209,6 @@ class FhirDoor:
             raise late
         kept = result.first if result.outcome == "conflict" and result.first else result.message
         return Stored(name, resource, kept, created=False, version=version)
-
-    def judge(self, resource: Resource, sender: Sender) -> None:
-        """Nothing, for what may be taken.
-
-        Raises:
-            Refused: it may not.
-        """
-        status, issues = faults(resource, sender, self._reads)
-        if status:
-            raise Refused(status, issues)
-        if issues:
-            log.warning("resource taken with faults", sender=sender.code, kind=resource.kind, faults=len(issues))
 
     def name(self, resource: Resource, data: bytes, otherwise: str = "") -> str:
         """The id of a resource; ``otherwise`` is what it is known by where it has no identifier, else its bytes."""
@@ -265,8 +258,7 @@ class FhirDoor:
             if first is None:
                 raise await self.conflict(sender, result)
             await self._taken_by_itself(first)
-            before = await self.checks.run(first.size, lambda: fhir.read(first.data, resource.release))
-            return Stored(name, before, first, created=not wished)
+            return Stored(name, resource, first, created=not wished)
         if result.outcome == "duplicate":
             await self._taken_by_itself(result.message)
             return Stored(name, resource, result.message, created=not wished)
@@ -282,7 +274,7 @@ class FhirDoor:
         first, again = result.first, result.message
         if first is None or not first.data:
             return None
-        if not await self.checks.run(first.size + again.size, lambda: same_content(first.data, again.data)):
+        if not await self.beside.run(len(first.data) + len(again.data), same_content, first.data, again.data):
             return None
         if again.state != "routed":
             why = f"the same content as message {first.id}"

@@ -44,6 +44,9 @@ class Refused(Exception):
         self.headers = dict(headers or {})
         super().__init__(self.issues[0].text)
 
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, Sequence[Issue], Mapping[str, str]]]:
+        return Refused, (self.status, self.issues, self.headers)
+
 
 def refusal(failure: Exception) -> Refused:
     """Any failure as the caller hears it."""

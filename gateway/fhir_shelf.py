@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 
 from canonical.messages import Kept
 from canonical.senders import Sender
-from formats import fhir
 from formats.fhir import Identifier, Issue, Release, Resource
-from gateway.checking import Checks
+from gateway.beside import Beside
 from gateway.fhir_faults import Refused
 from gateway.fhir_judge import id_of, known_by, starts
+from gateway.fhir_looks import reread
 
 PENDING: Final = "its transaction is not whole"
 SEARCHED: Final = "identifier"  # the one search parameter there is
@@ -30,7 +30,10 @@ class Keyed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A resource as it is kept: under which ``id`` and ``version``, since when, and whether this request ``created`` it."""
+    """A resource as it is kept: under which ``id`` and ``version``, since when, and whether this request ``created`` it.
+
+    ``resource`` has what a door looks at, ``kept`` the bytes of all of it.
+    """
 
     id: str
     resource: Resource
@@ -47,9 +50,9 @@ class Stored:
 class Shelf:
     """Reads back what senders sent; a large one is read beside the loop."""
 
-    def __init__(self, journal: Keyed, checks: Checks) -> None:
+    def __init__(self, journal: Keyed, beside: Beside) -> None:
         self._journal = journal
-        self._checks = checks
+        self._beside = beside
 
     async def read(
         self, sender: Sender, release: Release, resource_type: str, name: str, version: int = 0
@@ -91,7 +94,7 @@ class Shelf:
         return found
 
     async def _found(self, release: Release, name: str, version: int, kept: Kept) -> Stored:
-        resource = await self._checks.run(kept.size, lambda: fhir.read(kept.data, release))
+        resource = await self._beside.run(len(kept.data), reread, kept.data, release)
         return Stored(name, resource, kept, created=False, version=version)
 
 

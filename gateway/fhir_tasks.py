@@ -173,7 +173,7 @@ def task(became: Became) -> Tree:
     tree["status"] = status
     if reason:
         told = {"text": reason}
-        tree["statusReason"] = {"concept": told} if resource.release is fhir.R5 else told
+        tree["statusReason"] = {"concept": told} if resource.release == fhir.R5 else told
     tree |= {
         "businessStatus": {"text": business},
         "intent": "order",
