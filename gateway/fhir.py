@@ -25,7 +25,7 @@ from formats.fhir import Issue, Release
 from gateway import fhir_faults
 from gateway.fhir_bundles import http_moment, take
 from gateway.fhir_door import FhirDoor, Wish
-from gateway.fhir_faults import MEDIA_TYPE, Refused
+from gateway.fhir_faults import Refused
 from gateway.fhir_looks import view
 from gateway.fhir_request import (
     BASE,
@@ -34,6 +34,7 @@ from gateway.fhir_request import (
     body_of,
     echoed,
     idempotency_key,
+    media_type,
     parameters,
     preference,
     release_of,
@@ -291,5 +292,4 @@ def _has(request: Request, tag: str) -> bool:
 
 
 def _answer(data: bytes, release: Release, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    kind = f"{MEDIA_TYPE}; fhirVersion={release.version.rpartition('.')[0]}"
-    return Response(data, status, headers=headers, media_type=kind)
+    return Response(data, status, headers=headers, media_type=media_type(release))

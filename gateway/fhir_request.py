@@ -66,6 +66,11 @@ def base_of(request: Request) -> str:
     return f"{str(request.base_url).rstrip('/').removesuffix(BASE)}{BASE}/{request.path_params['release']}"
 
 
+def media_type(release: Release) -> str:
+    """How what we write of a release is called."""
+    return f"{MEDIA_TYPE}; fhirVersion={release.version.rpartition('.')[0]}"
+
+
 def acceptable(request: Request) -> None:
     """JSON is what we write, in the release of the address.
 

@@ -130,6 +130,11 @@ class Tasks:
         stored = await self._shelf.read(sender, release, REQUEST, name)
         return (await self.of(sender, [stored]))[0] if stored else None
 
+    async def about(self, sender: Sender, release: Release, message: str) -> list[Became]:
+        """What became of the requests in a message of this sender."""
+        found = [await self.read(sender, release, name) for name in await self._names(sender, release, message)]
+        return [one for one in found if one is not None]
+
     async def since(
         self, sender: Sender, release: Release, moment: datetime, *, after: bool, limit: int
     ) -> tuple[list[Became], datetime | None]:

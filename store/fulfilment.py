@@ -9,7 +9,7 @@ from sqlalchemy import func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import CaseStatus
-from store.case_tables import cases, unmatched
+from store.case_tables import cases, deliveries, unmatched
 from store.cases import StoredCases
 from store.database import transaction
 from store.ids import lowest_id
@@ -41,6 +41,17 @@ class StoredFulfilment:
             if status is not None:
                 found[row.case] = (status, row.changed_at, row.sender)
         return found
+
+    async def asked_by(self, case: str) -> str:
+        """The message that asked for a case; empty where nobody knows."""
+        async with transaction(self._engine) as connection:
+            return await connection.scalar(select(claims.c.message).where(claims.c.case == case)) or ""
+
+    async def number(self, subscriber: str, delivery: int) -> int:
+        """How many events a subscriber is told of up to this one, and with it."""
+        asked = select(func.count()).where(deliveries.c.subscriber == subscriber, deliveries.c.id <= delivery)
+        async with transaction(self._engine) as connection:
+            return int(await connection.scalar(asked) or 0)
 
     async def ended(self, names: Sequence[str]) -> Mapping[str, datetime]:
         """Since when messages wait for a person."""

@@ -30,9 +30,12 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.beside import Beside
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
+from gateway.fhir_shelf import Shelf
+from gateway.fhir_tasks import Tasks
 from gateway.files import FilesDoor
 from gateway.folders import FolderDoor
 from gateway.hl7_refusals import Refusals
@@ -68,6 +71,7 @@ from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, 
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.notifications import Notifier
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
@@ -292,6 +296,12 @@ class Wiring:
             version=version("fascia"),
             fhir=self._fhir_door(),
         )
+
+    def notifier(self) -> Notifier:
+        """Writes what subscribers are sent."""
+        stored = StoredFulfilment(self.database, self.cases)
+        tasks = Tasks(Shelf(self.journal, Beside()), self.journal, FulfilmentOfRequests(stored))
+        return Notifier(self.directory, tasks, stored, self.settings.api_url)
 
     def _fhir_door(self) -> FhirDoor:
         listing, allowance = StoredUnmatched(self.database), StoredQuotas(self.database)
