@@ -8,7 +8,7 @@ cuts a Bundle, ``outcome`` says what is wrong. Specification: hl7.org/fhir/R4B (
 from __future__ import annotations
 
 from formats.fhir_bundle import BATCH, MOST_ENTRIES, TRANSACTION, Entry, entries, resolved
-from formats.fhir_check import CODES, ID, check
+from formats.fhir_check import CODES, ID, check, modifiers
 from formats.fhir_issues import Issue, Unreadable, outcome
 from formats.fhir_json import Exact, Tree, Written, parse, same, write
 from formats.fhir_resource import (
@@ -48,6 +48,7 @@ __all__ = [
     "Written",
     "check",
     "entries",
+    "modifiers",
     "of",
     "outcome",
     "parse",

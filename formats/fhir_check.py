@@ -155,12 +155,18 @@ def _ids(resource: Resource) -> list[Issue]:
     return [Issue("value", "An id has 1 to 64 letters, digits, hyphens and dots", f"{resource.type}.id")]
 
 
+def modifiers(resource: Resource) -> str | None:
+    """Where something stands that changes the meaning of all the rest and is not understood here; None where nothing does."""
+    places = (
+        f"{path}.{name}"
+        for path, one in elements(resource.tree, resource.type)
+        for name in ("modifierExtension", "implicitRules")
+        if name in one
+    )
+    return next(places, None)
+
+
 def _modifiers(resource: Resource) -> list[Issue]:
-    """What changes the meaning of all the rest, and is not understood here, must not be passed over."""
-    found = []
-    for path, one in elements(resource.tree, resource.type):
-        for name in ("modifierExtension", "implicitRules"):
-            if name in one and resource.type != BUNDLE:
-                text = f"{name} changes what the rest means, and is not understood here"
-                found.append(Issue("extension", text, f"{path}.{name}"))
-    return found
+    """It must not be passed over."""
+    place = modifiers(resource) if resource.type != BUNDLE else None
+    return [Issue("extension", "It changes what the rest means, and is not understood here", place)] if place else []

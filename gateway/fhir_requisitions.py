@@ -144,6 +144,8 @@ def _at(part: Part, work: Callable[[Resource], T]) -> T:
 
 def _status(resource: Resource, tongue: Tongue) -> str:
     """As it is sent: ``active``, or ``draft``."""
+    if (unknown := fhir.modifiers(resource)) is not None:  # whatever its door was told to tolerate
+        raise Malformed(f"{unknown}: it changes what the rest means, and is not understood here", path=unknown)
     number, status = number_of(resource), resource.text("status")
     if status not in ("active", "draft"):
         _not_automatic(status, number, tongue)
