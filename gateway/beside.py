@@ -37,6 +37,7 @@ class Beside:
         self._patience = patience
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
+        self._closed = False
 
     async def run(self, size: int, work: Callable[..., R], *given: object) -> R:
         """What ``work`` (a function of a module) gives for ``given``, which is of that many bytes.
@@ -71,11 +72,17 @@ class Beside:
         return result
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is at; nothing more is taken."""
+        self._closed = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
         async with self._turn:
             await self._end()
 
     async def _asked(self, message: bytes) -> tuple[bool, Any]:
+        if self._closed:
+            raise Unavailable("the door closes", system="door")
         process = self._process or await self._start()
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(len(message).to_bytes(_LENGTH) + message)
@@ -105,12 +112,21 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     while len(head := asked.read(_LENGTH)) == _LENGTH:
         work, given = pickle.loads(asked.read(int.from_bytes(head)))  # noqa: S301 of our own door
         try:
-            told: object = (True, work(*given))
+            data = pickle.dumps((True, work(*given)))
         except Exception as failure:  # whoever asked decides what follows
-            told = (False, failure)
-        data = pickle.dumps(told)
+            data = _failed(failure)
         answers.write(len(data).to_bytes(_LENGTH) + data)
         answers.flush()
+
+
+def _failed(failure: Exception) -> bytes:
+    """What was raised, or that something was, where it does not go through a pipe."""
+    try:
+        data = pickle.dumps((False, failure))
+        pickle.loads(data)  # noqa: S301 just written
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(failure).__name__} beside the door")))
+    return data
 
 
 def _main() -> None:

@@ -111,6 +111,11 @@ class Wiring:
         return key.get_secret_value().encode() if key else b""
 
     @cached_property
+    def beside(self) -> Beside:
+        """Where this process has large resources read, but for its door."""
+        return Beside()
+
+    @cached_property
     def journal(self) -> TracedJournal:
         return TracedJournal(self.database)
 
@@ -300,7 +305,7 @@ class Wiring:
     def notifier(self) -> Notifier:
         """Writes what subscribers are sent."""
         stored = StoredFulfilment(self.database, self.cases)
-        tasks = Tasks(Shelf(self.journal, Beside()), self.journal, FulfilmentOfRequests(stored))
+        tasks = Tasks(Shelf(self.journal, self.beside), self.journal, FulfilmentOfRequests(stored))
         return Notifier(self.directory, tasks, stored, self.settings.api_url)
 
     def _fhir_door(self) -> FhirDoor:
@@ -319,6 +324,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Give every connection back."""
+        await self.beside.close()
         for mailbox in self._mailboxes.values():
             await mailbox.close()
         for folder in self._folders.values():

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -56,6 +57,38 @@ async def test_what_is_raised_there_is_raised_here(beside: Beside) -> None:
     with pytest.raises(fhir.Unreadable) as wrong:
         await beside.run(LARGE, fhir.parse, b"{")
     assert wrong.value.issues[0].code == "structure"
+
+
+class Unheard(Exception):
+    """One that cannot be told as it is."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(one)
+
+
+def unheard() -> None:
+    raise Unheard(1, 2)
+
+
+async def test_a_failure_that_cannot_be_told_as_it_is_is_told_all_the_same(beside: Beside) -> None:
+    with pytest.raises(RuntimeError, match="Unheard"):
+        await beside.run(LARGE, unheard)
+    with pytest.raises(TypeError):
+        await beside.run(LARGE, threading.Lock)  # an answer that goes through no pipe
+    assert await beside.run(LARGE, abs, -4) == 4
+
+
+async def test_a_door_that_closes_waits_for_nothing_that_is_looked_at(beside: Beside) -> None:
+    await beside.run(LARGE, os.getpid)
+    waiting = asyncio.create_task(beside.run(LARGE, time.sleep, 30))
+    await asyncio.sleep(0.1)
+    began = time.perf_counter()
+    await beside.close()
+    with pytest.raises(Unavailable):
+        await waiting
+    assert time.perf_counter() - began < 10
+    with pytest.raises(Unavailable):
+        await beside.run(LARGE, os.getpid)
 
 
 async def test_the_loop_goes_on_meanwhile(beside: Beside) -> None:
