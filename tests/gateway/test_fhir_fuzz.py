@@ -99,7 +99,9 @@ async def knocked(house: House, chance: random.Random, count: int, seen: Counter
     for _ in range(count):
         name = chance.choice([*ALL, "r5_Group"])
         base, _, kind = name.partition("_")
-        data = mutated(GROUPED if kind == "Group" else sample(name), chance)
+        whole = GROUPED if kind == "Group" else sample(name)
+        whole = whole.replace(b"W-2026-0117", b"W-%d" % chance.randrange(20))
+        data = whole if chance.random() < 0.3 else mutated(whole, chance)
         if places and chance.random() < 0.25:
             place = chance.choice(places)
             data = data.replace(b"as-the-ward-calls-it", place.rpartition("/")[2].encode())
@@ -117,10 +119,12 @@ async def knocked(house: House, chance: random.Random, count: int, seen: Counter
         assert unchanged or any(one.data == data for one in house.messages), data
     assert all(one.reason for one in house.messages if one.state == "refused")
     before = {one.id for one in house.messages if one.state in ("refused", "routed")}
-    while await house.journal.next_to_route(0, 1):
+    for _ in range(8):
         await house.router().once()
     assert not [one.reason for one in house.messages if "unexpected" in one.reason]
-    assert {one.state for one in house.messages} <= {"routed", "refused", "dead"}
+    waiting = [one for one in house.messages if one.state not in ("routed", "refused", "dead")]
+    # Behind a dead letter of its stream, or for the word of a case that nobody runs here.
+    assert all(one.stream in house.journal.parked or house.engine.started for one in waiting)
     seen.update(f"then {one.state}" for one in house.messages if one.id not in before)
     for place in places:
         for path in (place, place.replace("SupplyRequest", "Task")):
@@ -141,7 +145,7 @@ async def test_a_spoilt_sample_is_taken_or_refused_with_a_reason_and_kept(seed: 
 @pytest.mark.timeout(3600)
 async def test_tens_of_thousands_of_spoilt_samples_at_the_door_break_nothing(quiet: None) -> None:
     began, seen, tried = datetime.now(UTC), Counter[str](), 0
-    for seed in range(200):
+    for seed in range(100):
         house = House()
         await knocked(house, random.Random(20261121 + seed), 200, seen)
         tried += 200
