@@ -103,12 +103,12 @@ async def test_an_event_or_a_facility_nobody_knows_is_refused(wiring: Wiring, en
 async def test_only_a_sender_we_know_is_told_of_its_own_and_by_fhir_only_who_asks_by_it(
     wiring: Wiring, engine: AsyncEngine
 ) -> None:
-    with pytest.raises(Stop, match="no sender WARD") as refused:
-        await add(wiring, sender="WARD", form="fhir/r5")
-    assert refused.value.code == "not-found"
     desk = WARD.changed(code="DESK", dialect="rest")
     for sender in (WARD, desk):
-        await put(engine, "sender", "NGH", sender.code, sender)
+        await put(engine, "sender", "", sender.code, sender)
+    with pytest.raises(Stop, match="no sender NOBODY") as refused:
+        await add(wiring, sender="NOBODY", form="fhir/r5")
+    assert refused.value.code == "not-found"
     with pytest.raises(Stop, match="does not ask by FHIR"):
         await add(wiring, sender="DESK", form="fhir/r5")
     added = await add(wiring, sender="WARD", form="fhir/r5")
