@@ -20,7 +20,7 @@ from formats import fhir
 from formats.fhir import Entry, Issue, Release, Resource, Tree
 from gateway.fhir_door import OTHERWISE, FhirDoor, Wish
 from gateway.fhir_faults import Refused, refusal
-from gateway.fhir_judge import DOOR, about_group, id_without, known_by, same_content
+from gateway.fhir_judge import DOOR, ENTRIES_KEPT, READ_TOGETHER, about_group, id_without, known_by, same_content
 from gateway.fhir_looks import Cut, addressed, cut
 from gateway.fhir_requisitions import PATH as REQUEST
 from gateway.fhir_shelf import PENDING, Stored, pending
@@ -29,8 +29,6 @@ from gateway.keeping import NotKept
 from gateway.problems import trace_id
 
 TOLD_APART = "urn:"
-ENTRIES_KEPT = "its entries are kept one by one"
-READ_TOGETHER = "read with the transaction it came in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ MOMENTS: Final = ("authoredOn", "dateAsserted", "recordedOn", "occurrenceDateTim
 UNREADABLE: Final = frozenset({"structure", "required", "value", "not-supported", "duplicate"})
 LONGEST_REASON: Final = 2000
 NOT_CONTENT: Final = ("id", "meta")  # what a server gives, not who asks
+ENTRIES_KEPT: Final = "its entries are kept one by one"  # why a Bundle is routed that asks for nothing as a whole
+READ_TOGETHER: Final = "read with the transaction it came in"  # why a line of a group is
 ORDERS: Final = "urn:fascia:purchase-order"  # the system of an order's number
 
 Reads = Callable[[str, str], bool]  # whether any feed reads this kind from this sender

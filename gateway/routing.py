@@ -23,6 +23,7 @@ from formats.hl7_faults import DATA_TYPE, INTERNAL_ERROR, Fault
 from gateway import acknowledgements, registry
 from gateway.directory import Directory
 from gateway.fhir_judge import DOOR as FHIR_DOOR
+from gateway.fhir_judge import ENTRIES_KEPT
 from gateway.hl7_door import BATCH
 from gateway.hl7_refusals import fault_of
 from gateway.intake import Conflict, Ended, Intake
@@ -124,7 +125,7 @@ class Routing:
         if wrong is not None:
             raise NotTaken(wrong, numbers)
         in_bundle = message.door == FHIR_DOOR and message.kind.endswith(fhir.BUNDLE)
-        reason = "" if nouns else ONE_BY_ONE if in_bundle else "read: nothing in it is for us"
+        reason = "" if nouns else ENTRIES_KEPT if in_bundle else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 
     async def _not_taken(self, message: Kept, sender: Sender, some: NotTaken) -> Move:

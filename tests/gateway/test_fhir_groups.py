@@ -15,6 +15,7 @@ from canonical.senders import Mappings
 from formats import fhir
 from formats.fhir import R4B, R5, Release, Resource
 from gateway.registry import fhir_feed, read_fhir
+from gateway.replay_rules import refusal
 from gateway.simulate import simulate
 from tests.formats.fhir_files import tree
 from tests.gateway.fhir_house import WARD, House, bundle, entry, outcome
@@ -184,3 +185,16 @@ def test_the_number_of_a_group_is_not_the_name_of_a_line() -> None:
     assert own.identifier is not None and own.group is not None
     assert (own.identifier.value, own.group.value) == ("L-1", "G-7")
     assert Resource(R4B, tree("r4b_SupplyRequest")).group is None
+
+
+async def test_a_dead_group_is_replayed_by_its_transaction_and_not_line_by_line(house: House) -> None:
+    bad = line("L-2", quantity={"value": 1, "code": "odd unit"})
+    await house.post(bundle(entry(line("L-1")), entry(bad)), "r5")
+    await house.post(bundle(entry(tree("r5_SupplyDelivery"))), "r5")
+    await house.router().once()
+    group, first, _, apart, _ = house.messages
+    assert group.state == "dead" and "Bundle.entry[1].resource.quantity.code" in group.reason
+    assert refusal(group, [], readable=True) is None
+    for one, said in ((first, "its transaction"), (apart, "one by one")):
+        no = refusal(one, [], readable=True)
+        assert no is not None and said in no.message
