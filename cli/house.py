@@ -81,12 +81,15 @@ class KeyRequest(Canonical):
 
 
 class SubscriberRequest(Canonical):
-    """Who is to hear of what: a webhook, event types (``order.*`` takes all of them), facilities (none: all of them)."""
+    """Who is to hear of what: a webhook, event types (``order.*`` takes all of them), facilities (none: all of them);
+    ``sender``: only of what that sender asked for; ``form``: in which words, empty for our own."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")  # it names the file of its secret too
     url: str = Field(pattern=r"^https?://[^\s@]+$", max_length=500)  # a user and password in it would be shown in lists
     types: tuple[str, ...] = ("*",)
     facilities: tuple[FacilityCode, ...] = ()
+    sender: str = Field(default="", max_length=40)
+    form: str = Field(default="", pattern=r"^(fhir/(r4b|r5))?$")
     per_second: int = Field(default=0, ge=0, le=100_000)
 
 

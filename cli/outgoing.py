@@ -46,6 +46,14 @@ async def subscribe(
     for facility in request.facilities:
         if facility not in known:
             raise not_found("facility", facility, f"the register has {', '.join(known) or 'none'}")
+    if request.sender:
+        rows = {one.code: one for one in await wiring.register.senders()}
+        if request.sender not in rows:
+            raise not_found("sender", request.sender, f"the register has {', '.join(rows) or 'none'}")
+        if request.form and rows[request.sender].dialect != "fhir":
+            raise wrong_usage(
+                f"{request.sender} does not ask by FHIR", f"it is a sender of {rows[request.sender].dialect}"
+            )
     store = StoredSubscriptions(wiring.database)
     path = _secret_file(wiring, request.name)
     held = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
@@ -107,7 +115,9 @@ async def acts(wiring: Wiring, about: str, limit: int) -> Sequence[ActView]:
 def _terms(request: SubscriberRequest) -> str:
     where = " ".join(request.facilities) or "every facility"
     rate = f", {request.per_second} a second" if request.per_second else ""
-    return f"{request.url}: {' '.join(request.types)} at {where}{rate}"
+    whose = f", of what {request.sender} asked for" if request.sender else ""
+    how = f", as {request.form}" if request.form else ""
+    return f"{request.url}: {' '.join(request.types)} at {where}{whose}{how}{rate}"
 
 
 def _secret_file(wiring: Wiring, name: str) -> Path:

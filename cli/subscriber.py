@@ -57,6 +57,12 @@ async def add(
     facility: Annotated[
         list[str] | None, typer.Option("--facility", "-f", help="Of this facility only; may be repeated.")
     ] = None,
+    sender: Annotated[
+        str, typer.Option("--sender", help="Only of what this sender of ours asked for; its code in the register.")
+    ] = "",
+    fhir: Annotated[
+        str, typer.Option("--fhir", help="As FHIR notifications of this release, r4b or r5; needs --sender.")
+    ] = "",
     per_second: Annotated[int, typer.Option("--per-second", min=0, help="Call it no more often; 0: no limit.")] = 0,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help=f"Read its secret from stdin (or set {SECRET}).")
@@ -67,6 +73,9 @@ async def add(
 ) -> None:
     """Let a system hear of what happens from now on. A secret we make is printed this once; the same again changes nothing."""
     told = {"name": name, "url": url, "types": event or ["*"], "facilities": facility or [], "per_second": per_second}
+    if fhir and not sender:
+        raise wrong_usage("--fhir tells a sender of its own requests: name it by --sender")
+    told |= {"sender": sender, "form": f"fhir/{fhir}" if fhir else ""}
     request = read_strictly(SubscriberRequest, as_json(told))
     secret = _secret(secret_stdin)
     if secret and new_secret:

@@ -206,6 +206,8 @@ class SubscriberRow(Canonical):
     url: str
     types: tuple[str, ...] = ("*",)
     facilities: tuple[str, ...] = ()
+    sender: str = ""
+    form: str = ""
     per_second: int = 0
     active: bool = True
 

@@ -7,20 +7,36 @@ cuts a Bundle, ``outcome`` says what is wrong. Specification: hl7.org/fhir/R4B (
 
 from __future__ import annotations
 
-from formats.fhir_bundle import MOST_ENTRIES, Entry, entries, resolved
-from formats.fhir_check import CODES, ID, check
+from formats.fhir_bundle import BATCH, MOST_ENTRIES, TRANSACTION, Entry, entries, resolved
+from formats.fhir_check import CODES, ID, check, modifiers
 from formats.fhir_issues import Issue, Unreadable, outcome
-from formats.fhir_json import Exact, Tree, parse, same, write
-from formats.fhir_resource import BUNDLE, R4B, R5, RELEASES, Identifier, Release, Resource, of, read
+from formats.fhir_json import Exact, Tree, Written, parse, same, write
+from formats.fhir_resource import (
+    BUNDLE,
+    FILLER,
+    IDENTIFIER_TYPES,
+    R4B,
+    R5,
+    RELEASES,
+    Identifier,
+    Release,
+    Resource,
+    of,
+    read,
+)
 
 __all__ = [
+    "BATCH",
     "BUNDLE",
     "CODES",
+    "FILLER",
     "ID",
+    "IDENTIFIER_TYPES",
     "MOST_ENTRIES",
     "R4B",
     "R5",
     "RELEASES",
+    "TRANSACTION",
     "Entry",
     "Exact",
     "Identifier",
@@ -29,8 +45,10 @@ __all__ = [
     "Resource",
     "Tree",
     "Unreadable",
+    "Written",
     "check",
     "entries",
+    "modifiers",
     "of",
     "outcome",
     "parse",

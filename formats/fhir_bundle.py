@@ -17,7 +17,9 @@ from formats.fhir_json import Tree
 from formats.fhir_resource import BUNDLE, Resource, elements, of
 
 MOST_ENTRIES: Final = 200
-TYPES: Final = ("transaction", "batch")
+TRANSACTION: Final = "transaction"
+BATCH: Final = "batch"
+TYPES: Final = (TRANSACTION, BATCH)
 URN: Final = re.compile(r"urn:(uuid:[0-9a-fA-F-]{36}|oid:[0-9.]+)")
 _CONDITIONAL: Final = re.compile(r"[A-Za-z]+\?")
 VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})

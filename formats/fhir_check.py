@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from fhir.resources import get_fhir_model_class as r5_model
 from fhir.resources.R4B import get_fhir_model_class as r4b_model
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
+from fhir_core.types import Integer64
 from pydantic import ValidationError
 
 from formats.fhir_issues import Issue
@@ -67,7 +68,7 @@ def _modelled(tree: Tree, name: str, release: Release) -> list[Issue]:
 
 @lru_cache(maxsize=64)
 def _model(name: str, release: Release) -> type[FHIRAbstractModel] | None:
-    find = r4b_model if release is R4B else r5_model
+    find = r4b_model if release == R4B else r5_model
     try:
         return find(name)
     except ValueError:  # no resource of this release is called so
@@ -100,7 +101,7 @@ def _place(name: str, steps: tuple[int | str, ...]) -> str:
 
 def _mistyped(tree: Tree, made: FHIRAbstractModel, path: str) -> list[Issue]:
     """What was taken for something it is not: text for a number or a boolean, a number for text."""
-    fields = _by_name(type(made))
+    fields, long = _by_name(type(made)), _long(type(made))
     found: list[Issue] = []
     for name, value in tree.items():
         if name == "resourceType" or name.startswith("_"):
@@ -111,7 +112,7 @@ def _mistyped(tree: Tree, made: FHIRAbstractModel, path: str) -> list[Issue]:
             place = f"{path}.{name}" + (f"[{number}]" if pairs is not None else "")
             if isinstance(sent, dict) and isinstance(read, FHIRAbstractModel):
                 found += _mistyped(sent, read, place)
-            elif sent is not None and not _is(sent, read):
+            elif sent is not None and not (isinstance(sent, str) if name in long else _is(sent, read)):
                 found.append(Issue("value", "This is not of the element's JSON type", place))
     return found
 
@@ -129,6 +130,16 @@ def _by_name(model: type[FHIRAbstractModel]) -> dict[str, str]:
     return {field.alias or name: name for name, field in model.model_fields.items()}
 
 
+@cache
+def _long(model: type[FHIRAbstractModel]) -> frozenset[str]:
+    """Elements of type integer64, which JSON has as text: not every reader counts so far."""
+    return frozenset(
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if any(isinstance(mark, Integer64) for one in get_args(field.annotation) for mark in get_args(one))
+    )
+
+
 def _codes(resource: Resource) -> list[Issue]:
     return [
         Issue("code-invalid", f"One of {', '.join(sorted(codes))}", f"{resource.type}.{name}")
@@ -144,12 +155,18 @@ def _ids(resource: Resource) -> list[Issue]:
     return [Issue("value", "An id has 1 to 64 letters, digits, hyphens and dots", f"{resource.type}.id")]
 
 
+def modifiers(resource: Resource) -> str | None:
+    """Where something stands that changes the meaning of all the rest and is not understood here; None where nothing does."""
+    places = (
+        f"{path}.{name}"
+        for path, one in elements(resource.tree, resource.type)
+        for name in ("modifierExtension", "implicitRules")
+        if name in one
+    )
+    return next(places, None)
+
+
 def _modifiers(resource: Resource) -> list[Issue]:
-    """What changes the meaning of all the rest, and is not understood here, must not be passed over."""
-    found = []
-    for path, one in elements(resource.tree, resource.type):
-        for name in ("modifierExtension", "implicitRules"):
-            if name in one and resource.type != BUNDLE:
-                text = f"{name} changes what the rest means, and is not understood here"
-                found.append(Issue("extension", text, f"{path}.{name}"))
-    return found
+    """It must not be passed over."""
+    place = modifiers(resource) if resource.type != BUNDLE else None
+    return [Issue("extension", "It changes what the rest means, and is not understood here", place)] if place else []

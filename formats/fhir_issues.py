@@ -32,6 +32,9 @@ class Unreadable(Malformed):
         super().__init__(first.text, path=first.expression, code="data-invalid")
         self.issues = issues
 
+    def __reduce__(self) -> tuple[type[Unreadable], tuple[Issue, ...]]:
+        return Unreadable, self.issues
+
 
 def outcome(issues: Sequence[Issue]) -> dict[str, Any]:
     """The OperationOutcome of what is wrong, at most 50 issues long."""

@@ -35,6 +35,15 @@ class Exact(Decimal):
         made.text = text
         return made
 
+    def __reduce__(self) -> tuple[type[Exact], tuple[str]]:
+        return Exact, (self.text,)
+
+
+class Written(str):
+    """JSON that was written before: it goes into what is written as it is."""
+
+    __slots__ = ()
+
 
 def parse(data: bytes) -> Tree:
     """The one JSON object of a document.
@@ -96,6 +105,8 @@ def _write(value: Any, parts: list[str]) -> None:
         parts.append("]")
     elif isinstance(value, Exact):
         parts.append(value.text)
+    elif isinstance(value, Written):
+        parts.append(value)
     else:
         parts.append(_LONE(value))
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
-from urllib.parse import parse_qsl
 
 import structlog
 
@@ -21,24 +20,26 @@ from canonical.messages import KeepResult, Kept, Move, NewMessage
 from canonical.ports import Unmatched
 from canonical.senders import Sender
 from formats import fhir
-from formats.fhir import Identifier, Issue, Release, Resource
+from formats.fhir import Issue, Release, Resource
 from gateway import registry
+from gateway.beside import Beside
 from gateway.conflicts import taken_as_new, untold
 from gateway.directory import Directory
 from gateway.fhir_faults import Refused, refusal
 from gateway.fhir_judge import (
     DOOR,
     Reads,
-    faults,
     id_of,
     id_without,
     known_by,
     occurred,
     reason,
     same_content,
-    starts,
     subject,
 )
+from gateway.fhir_looks import look
+from gateway.fhir_shelf import Keyed, Shelf, Stored, pending, version_key
+from gateway.fhir_tasks import Fulfilment, Messages, Nothing, Tasks
 from gateway.keeping import Keeper, Line
 from gateway.lookups import Caller
 from gateway.problems import trace_id
@@ -46,16 +47,16 @@ from gateway.quota import Allowance
 
 SCOPE: Final = "fhir"
 SENDERS_EVERY: Final = 5.0  # seconds until a changed row of the register counts
-PENDING: Final = "its transaction is not whole"
-SEARCHED: Final = "identifier"  # the one search parameter there is
+OTHERWISE: Final = (
+    "This was sent before with other content: a person looks at it. What changes a resource is a PUT with If-Match"
+)
 
 log = structlog.get_logger(__name__)
 
 
-class DoorJournal(Keeper, Protocol):
+class DoorJournal(Keeper, Keyed, Messages, Protocol):
     """The journal as this door needs it."""
 
-    async def kept_under(self, prefix: str) -> Sequence[Kept]: ...
     async def mark_many(self, moves: Sequence[Move]) -> None: ...
 
 
@@ -63,21 +64,6 @@ class Listing(Protocol):
     """The list of what a person must look at."""
 
     async def put_unmatched(self, document: Unmatched) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A resource as it is kept: under which ``id``, since when, and whether this request ``created`` it."""
-
-    id: str
-    resource: Resource
-    kept: Kept
-    created: bool = True
-
-    @property
-    def place(self) -> str:
-        """Its address, relative to the base."""
-        return f"{self.resource.type}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +77,7 @@ class Wish:
 class FhirDoor:
     """Takes resources in and shows what was taken. ``patience``: seconds a message may wait to be kept.
 
+    ``fulfilment`` knows what became of requests;
     ``allowance`` counts what senders with a quota send by all doors; without it each door counts for itself.
     """
 
@@ -103,6 +90,7 @@ class FhirDoor:
         secret: bytes = b"",
         patience: float = 20.0,
         allowance: Allowance | None = None,
+        fulfilment: Fulfilment | None = None,
         reads: Reads = lambda kind, sender: registry.fhir_feed(kind, sender) is not None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -113,11 +101,15 @@ class FhirDoor:
         self.line = Line(journal, patience=patience, allowance=allowance)
         self._reads = reads
         self._clock = clock
+        self.beside = Beside()
+        self.shelf = Shelf(journal, self.beside)
+        self.tasks = Tasks(self.shelf, journal, fulfilment or Nothing())
         self._looked = -SENDERS_EVERY
 
     async def close(self) -> None:
         """End what is under way."""
         await self.line.close()
+        await self.beside.close()
 
     async def sender(self, who: Caller, host: str) -> Sender:
         """Whose row of the register the caller's key goes with.
@@ -157,11 +149,10 @@ class FhirDoor:
             NotKept: our database or the sender's quota made it wait too long; nothing is kept.
         """
         try:
-            resource = fhir.read(data, release)
-            if resource.type != resource_type:
-                raise Refused(400, [Issue("value", "The address is of another type of resource", "resourceType")])
-            self.judge(resource, sender)
-            if wish.if_none_exist and (there := await self.there(sender, release, resource_type, wish.if_none_exist)):
+            resource = await self._looked_at(sender, release, resource_type, data)
+            if wish.if_none_exist and (
+                there := await self.shelf.there(sender, release, resource_type, wish.if_none_exist)
+            ):
                 return there
         except (Refused, fhir.Unreadable) as no:
             raise await self.refused(sender, release.kind(resource_type), data, refusal(no)) from None
@@ -169,17 +160,56 @@ class FhirDoor:
         (result,) = await self.keep(sender, [self.new(sender, resource, name, data)])
         return await self.stored(sender, resource, name, result, wished=bool(wish.if_none_exist))
 
-    def judge(self, resource: Resource, sender: Sender) -> None:
-        """Nothing, for what may be taken.
+    async def _looked_at(self, sender: Sender, release: Release, resource_type: str, data: bytes) -> Resource:
+        read = self.read_of(sender, release)
+        looked = await self.beside.run(len(data), look, data, release, sender, read, resource_type)
+        if looked.tolerated:
+            log.warning(
+                "resource taken with faults", sender=sender.code, kind=looked.resource.kind, faults=looked.tolerated
+            )
+        return looked.resource
+
+    def read_of(self, sender: Sender, release: Release) -> dict[str, bool]:
+        """By kind, whether anybody reads it from this sender."""
+        return {kind: self._reads(kind, sender.code) for kind in map(release.kind, release.types)}
+
+    async def update(
+        self, sender: Sender, release: Release, resource_type: str, name: str, data: bytes, if_match: str
+    ) -> Stored:
+        """Keep a new version of a resource; the same as it is now makes none. What follows of it is read and routed like any other.
 
         Raises:
-            Refused: it may not.
+            Refused: it may not be taken, there is no such resource, or the sender changes a version that is not the newest.
+            NotKept: our database or the sender's quota made it wait too long; nothing is kept.
         """
-        status, issues = faults(resource, sender, self._reads)
-        if status:
-            raise Refused(status, issues)
-        if issues:
-            log.warning("resource taken with faults", sender=sender.code, kind=resource.kind, faults=len(issues))
+        try:
+            resource = await self._looked_at(sender, release, resource_type, data)
+            if resource.tree.get("id") != name:
+                raise Refused(400, [Issue("value", "This is not the id of the address", f"{resource_type}.id")])
+            now = await self.shelf.read(sender, release, resource_type, name)
+            if now is None:
+                raise Refused(405, "There is no such resource to change: it is created by POST")
+            if resource.identifier != now.resource.identifier or resource.group != now.resource.group:
+                text = "An update does not change what a resource is known by"
+                raise Refused(422, [Issue("business-rule", text, f"{resource_type}.identifier")])
+            if await self.beside.run(len(data) + len(now.kept.data), same_content, now.kept.data, data):
+                return now
+            if not if_match:
+                raise Refused(428, "Say which version you change: If-Match with the ETag you read")
+            if not matches(if_match, now.version):
+                raise Refused(412, [Issue("conflict", "It was changed since: read it again")])
+        except (Refused, fhir.Unreadable) as no:
+            raise await self.refused(sender, release.kind(resource_type), data, refusal(no)) from None
+        version = now.version + 1
+        message = self.new(sender, resource, name, data, version=version)
+        (result,) = await self.keep(sender, [message])
+        if result.outcome == "conflict" and await self.as_before(result) is None:  # another change took the number
+            late = Refused(412, [Issue("conflict", "It was changed at the same time: read it again")])
+            why = reason(412, late.issues)
+            await self.journal.mark_many([Move(message=result.message.id, state="refused", reason=why)])
+            raise late
+        kept = result.first if result.outcome == "conflict" and result.first else result.message
+        return Stored(name, resource, kept, created=False, version=version)
 
     def name(self, resource: Resource, data: bytes, otherwise: str = "") -> str:
         """The id of a resource; ``otherwise`` is what it is known by where it has no identifier, else its bytes."""
@@ -187,8 +217,10 @@ class FhirDoor:
             return id_of(identifier)
         return id_without("key", otherwise) if otherwise else id_without(data)
 
-    def new(self, sender: Sender, resource: Resource, name: str, data: bytes, refused: str = "") -> NewMessage:
-        """A resource as a message to keep. Its id names it for as long as it is kept."""
+    def new(
+        self, sender: Sender, resource: Resource, name: str, data: bytes, refused: str = "", *, version: int = 1
+    ) -> NewMessage:
+        """A version of a resource as a message to keep. Its id names it for as long as it is kept."""
         identifier = resource.identifier
         return NewMessage(
             door=DOOR,
@@ -196,7 +228,7 @@ class FhirDoor:
             sender=sender.code,
             kind=resource.kind,
             control_number=identifier.value[:200] if identifier else "",
-            key=known_by(sender, resource.release, resource.type, name),
+            key=version_key(known_by(sender, resource.release, resource.type, name), version),
             stream=f"{DOOR}/{sender.code}/{subject(resource, name, self._secret)}",
             priority=sender.priority_of(resource.kind),
             occurred=occurred(resource),
@@ -229,7 +261,7 @@ class FhirDoor:
             if first is None:
                 raise await self.conflict(sender, result)
             await self._taken_by_itself(first)
-            return self._found(resource.release, first, created=not wished)
+            return Stored(name, resource, first, created=not wished)
         if result.outcome == "duplicate":
             await self._taken_by_itself(result.message)
             return Stored(name, resource, result.message, created=not wished)
@@ -243,7 +275,9 @@ class FhirDoor:
     async def as_before(self, result: KeepResult) -> Kept | None:
         """The first message, where the new one says the same in other bytes; None where it says something else."""
         first, again = result.first, result.message
-        if first is None or not first.data or not same_content(first.data, again.data):
+        if first is None or not first.data:
+            return None
+        if not await self.beside.run(len(first.data) + len(again.data), same_content, first.data, again.data):
             return None
         if untold(again):
             why = f"the same content as message {first.id}"
@@ -252,7 +286,7 @@ class FhirDoor:
 
     async def conflict(self, sender: Sender, result: KeepResult) -> Refused:
         """Other content under a known identifier: refused, and listed for a person once."""
-        refused = Refused(409, "This was sent before with other content: a person looks at it")
+        refused = Refused(409, OTHERWISE)
         first = result.first.id if result.first else ""
         why = f"{reason(409, refused.issues)} (message {first})"
         if untold(result.message):
@@ -298,77 +332,8 @@ class FhirDoor:
         except FasciaError as away:  # it is kept and refused with its reason: the list is a help
             log.warning("not listed", message=kept.id, problem=away.message)
 
-    # ---- out ----------------------------------------------------------------------------------------------------------
 
-    async def read(self, sender: Sender, release: Release, resource_type: str, name: str) -> Stored | None:
-        """The resource of an id that this sender sent, or None."""
-        key = known_by(sender, release, resource_type, name)
-        found = [one for one in await self.journal.kept_under(key) if one.key == key and not pending(one)]
-        return self._found(release, found[0], created=False) if found else None
-
-    async def search(self, sender: Sender, release: Release, resource_type: str, said: str) -> list[Stored]:
-        """What this sender sent that has the identifier a search (``identifier=system|value``) names.
-
-        Raises:
-            Refused: it searches for anything else.
-        """
-        found: dict[str, Kept] = {}
-        for ids in wanted(said):
-            prefix = known_by(sender, release, resource_type, ids)
-            found |= {one.id: one for one in await self.journal.kept_under(prefix) if not pending(one)}
-        return [self._found(release, one, created=False) for one in found.values()]
-
-    async def there(self, sender: Sender, release: Release, resource_type: str, said: str) -> Stored | None:
-        """The one that a conditional create asks for, None where there is none.
-
-        Raises:
-            Refused: there are several, or the search is none we do.
-        """
-        found = await self.search(sender, release, resource_type, said)
-        if len(found) > 1:
-            raise Refused(412, "Several resources have the identifier of If-None-Exist: name its system too")
-        return found[0] if found else None
-
-    def _found(self, release: Release, kept: Kept, *, created: bool) -> Stored:
-        return Stored(kept.key.rpartition("/")[2], fhir.read(kept.data, release), kept, created)
-
-
-def wanted(said: str) -> list[str]:
-    """How the ids begin that a search asks for.
-
-    Raises:
-        Refused: it is no search by identifier.
-    """
-    asked = [(name, value) for name, value in parse_qsl(said.lstrip("?"), keep_blank_values=True) if name[:1] != "_"]
-    if len(asked) != 1 or asked[0][0] != SEARCHED:
-        raise Refused(400, [Issue("not-supported", f"Search by {SEARCHED}=system|value, and by nothing else")])
-    return [_wanted(token) for token in _cut(asked[0][1], ",")]
-
-
-def _wanted(token: str) -> str:
-    parts = [part.strip() for part in _cut(token, "|")]
-    if len(parts) > 2 or not parts[-1]:
-        raise Refused(400, [Issue("value", f"{SEARCHED} is system|value or value")])
-    return id_of(Identifier(*parts)) if len(parts) == 2 else starts(parts[0])
-
-
-def _cut(text: str, sign: str) -> list[str]:
-    """Cut where a sign stands that is not escaped, and take the escapes of what was cut by the last sign (|)."""
-    parts, part, escaped = [], "", False
-    for letter in text:
-        if escaped:
-            part += letter if sign == "|" else f"\\{letter}"
-            escaped = False
-        elif letter == "\\":
-            escaped = True
-        elif letter == sign:
-            parts.append(part)
-            part = ""
-        else:
-            part += letter
-    return [*parts, part]
-
-
-def pending(kept: Kept) -> bool:
-    """Whether it was kept with a transaction that was never whole: as good as not sent."""
-    return kept.state == "refused" and kept.reason == PENDING
+def matches(if_match: str, version: int) -> bool:
+    """Whether an If-Match names this version of its sender's; what we add to a version (``1.2``) is no change of the sender's."""
+    tags = [one.strip().removeprefix("W/").strip('"') for one in if_match.split(",")]
+    return "*" in tags or any(tag.partition(".")[0] == str(version) for tag in tags)

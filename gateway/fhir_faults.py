@@ -27,6 +27,7 @@ CODES: Final = {  # FHIR's issue type of an HTTP status
     413: "too-long",
     415: "not-supported",
     422: "processing",
+    428: "required",
     429: "throttled",
     500: "exception",
     503: "transient",
@@ -42,6 +43,9 @@ class Refused(Exception):
         self.issues = (Issue(CODES[status], issues),) if isinstance(issues, str) else tuple(issues)
         self.headers = dict(headers or {})
         super().__init__(self.issues[0].text)
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, Sequence[Issue], Mapping[str, str]]]:
+        return Refused, (self.status, self.issues, self.headers)
 
 
 def refusal(failure: Exception) -> Refused:

@@ -14,7 +14,7 @@ from typing import Final
 
 from canonical.senders import Sender
 from formats import fhir
-from formats.fhir import Identifier, Issue, Release, Resource
+from formats.fhir import Identifier, Issue, Release, Resource, Tree
 
 DOOR: Final = "fhir"
 ABOUT_WHOM: Final = ("patient", "subject")  # whose device it is: R5, R4B
@@ -22,6 +22,9 @@ MOMENTS: Final = ("authoredOn", "dateAsserted", "recordedOn", "occurrenceDateTim
 UNREADABLE: Final = frozenset({"structure", "required", "value", "not-supported", "duplicate"})
 LONGEST_REASON: Final = 2000
 NOT_CONTENT: Final = ("id", "meta")  # what a server gives, not who asks
+ENTRIES_KEPT: Final = "its entries are kept one by one"  # why a Bundle is routed that asks for nothing as a whole
+READ_TOGETHER: Final = "read with the transaction it came in"  # why a line of a group is
+ORDERS: Final = "urn:fascia:purchase-order"  # the system of an order's number
 
 Reads = Callable[[str, str], bool]  # whether any feed reads this kind from this sender
 
@@ -77,8 +80,11 @@ def reason(status: int, issues: Sequence[Issue]) -> str:
 def subject(resource: Resource, name: str, secret: bytes) -> str:
     """What a resource is about, so that what is about one thing stays in order; no patient's identity is in it in clear.
 
-    A delivery is about the request it is based on, the use of a device about the patient; any other about itself.
+    A delivery is about the request it is based on, the use of a device about the patient, a request in a group about that; any
+    other about itself.
     """
+    if (group := resource.group) is not None:
+        return about_group(group)
     for one in resource.objects("basedOn"):
         kind, _, number = str(one.get("reference", "")).rpartition("/")
         if kind.endswith("SupplyRequest") and fhir.ID.fullmatch(number):
@@ -88,6 +94,11 @@ def subject(resource: Resource, name: str, secret: bytes) -> str:
         if who:
             return f"patient/{hmac.new(secret, who.encode(), hashlib.sha256).hexdigest()[:32]}"
     return f"{resource.type}/{name}"
+
+
+def about_group(group: Identifier) -> str:
+    """What the requests of a group are about, all of them."""
+    return f"requisition/{_digest(group.value)[:32]}"
 
 
 def occurred(resource: Resource) -> datetime | None:
@@ -108,8 +119,19 @@ def same_content(one: bytes, other: bytes) -> bool:
         trees = [fhir.parse(data) for data in (one, other)]
     except fhir.Unreadable:
         return False
-    first, second = ({name: item for name, item in tree.items() if name not in NOT_CONTENT} for tree in trees)
+    first, second = (_content(tree) for tree in trees)
     return fhir.same(first, second)
+
+
+def _content(tree: Tree) -> Tree:
+    """What a sender says by a resource: no id, no version, nor the numbers we put on it when it was read."""
+    content = {name: item for name, item in tree.items() if name not in NOT_CONTENT}
+    known = content.get("identifier")
+    if isinstance(known, list):
+        content["identifier"] = [one for one in known if not (isinstance(one, dict) and one.get("system") == ORDERS)]
+        if not content["identifier"]:
+            del content["identifier"]
+    return content
 
 
 def _digest(text: str) -> str:

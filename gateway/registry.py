@@ -24,6 +24,7 @@ from gateway.feeds import (
     csv_catalogue,
     csv_requisitions,
     fhir_supply_request,
+    fhir_transaction,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
@@ -69,7 +70,9 @@ HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 # What reads a FHIR resource; its kind is the release and the type, as in its address.
 FhirFeed = Callable[[Resource, Sender, Mappings], tuple[Canonical, ...]]
 FHIR_FEEDS: dict[tuple[str, str], FhirFeed] = {
+    ("fhir", "r4b/Bundle"): fhir_transaction.read,
     ("fhir", "r4b/SupplyRequest"): fhir_supply_request.read,
+    ("fhir", "r5/Bundle"): fhir_transaction.read,
     ("fhir", "r5/SupplyRequest"): fhir_supply_request.read,
 }
 FHIR_OVERRIDES: dict[tuple[str, str, str], FhirFeed] = {}

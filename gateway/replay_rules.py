@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from canonical.errors import FasciaError, Rejected
 from canonical.messages import APART, Kept
 from gateway.fhir_judge import DOOR as FHIR_DOOR
+from gateway.fhir_judge import ENTRIES_KEPT, READ_TOGETHER
 from gateway.files import FILE
 from gateway.folders import SPOILT
 from gateway.hl7_door import BATCH
@@ -47,7 +48,9 @@ def _never(kept: Kept) -> NotReplayed | None:
     if kept.door == FHIR_DOOR and kept.state == "refused":
         hint = "a refused resource takes no identifier, so sending it again is no conflict"
         return NotReplayed("its sender heard no, and sends it again when it is mended", hint=hint)
-    if kept.kind in (FILE, BATCH) or (kept.door == FHIR_DOOR and kept.kind.endswith("/Bundle")):
+    if kept.door == FHIR_DOOR and kept.reason == READ_TOGETHER:
+        return NotReplayed("it is a line of a requisition: replay its transaction", hint="see `fascia journal list`")
+    if kept.kind in (FILE, BATCH) or (kept.door == FHIR_DOOR and kept.reason == ENTRIES_KEPT):
         return NotReplayed("what is in it is kept one by one: replay those", hint="see `fascia journal list`")
     if kept.state == "corrected":
         return NotReplayed(f"{kept.id} was corrected: replay its correction", hint=kept.reason)

@@ -23,6 +23,7 @@ from formats.hl7_faults import DATA_TYPE, INTERNAL_ERROR, Fault
 from gateway import acknowledgements, registry
 from gateway.directory import Directory
 from gateway.fhir_judge import DOOR as FHIR_DOOR
+from gateway.fhir_judge import ENTRIES_KEPT
 from gateway.hl7_door import BATCH
 from gateway.hl7_refusals import fault_of
 from gateway.intake import Conflict, Ended, Intake
@@ -30,8 +31,7 @@ from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
-BUNDLE: Final = f"/{fhir.BUNDLE}"
-
+ONE_BY_ONE: Final = "its messages are kept one by one"
 NOTHING_READS_IT: Final = "kept, nothing reads it"
 
 log = structlog.get_logger(__name__)
@@ -83,8 +83,8 @@ class Routing:
         """
         if message.reason.startswith(APART):  # its door ended before it could say so
             return Move(message=message.id, state="refused", reason=message.reason)
-        if message.kind == BATCH or (message.door == FHIR_DOOR and message.kind.endswith(BUNDLE)):
-            return Move(message=message.id, state="routed", reason="its messages are kept one by one")
+        if message.kind == BATCH:
+            return Move(message=message.id, state="routed", reason=ONE_BY_ONE)
         sender = await self.reader.sender(message.sender)
         if sender is None:
             return await self._dead(message, None, "its sender is not in the register")
@@ -124,7 +124,8 @@ class Routing:
                 numbers.append(str(getattr(noun, "number", "")))
         if wrong is not None:
             raise NotTaken(wrong, numbers)
-        reason = "" if nouns else "read: nothing in it is for us"
+        in_bundle = message.door == FHIR_DOOR and message.kind.endswith(fhir.BUNDLE)
+        reason = "" if nouns else ENTRIES_KEPT if in_bundle else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
 
     async def _not_taken(self, message: Kept, sender: Sender, some: NotTaken) -> Move:

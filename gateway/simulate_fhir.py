@@ -8,6 +8,7 @@ from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Issue, Release, Resource, Tree
 from gateway.fhir_judge import DOOR, faults
+from gateway.fhir_requisitions import PATH, groups
 from gateway.mapping import in_force
 from gateway.registry import fhir_feed, read_fhir
 from gateway.simulate import Book, Problem, Simulated, code_of
@@ -26,7 +27,8 @@ def simulate(data: bytes, book: Book, *, sender: str, facility: str, release: st
     releases = (
         [fhir.RELEASES[release]] if release else sorted(fhir.RELEASES.values(), key=lambda one: -float(one.version[:3]))
     )
-    tried = [[_one(part, one, said, known, book) for part in _parts(tree, one)] for one in releases]
+    bundled = tree.get("resourceType") == fhir.BUNDLE  # lines of a group are read with their Bundle
+    tried = [[_one(part, one, said, known, book, bundled=bundled) for part in _parts(tree, one)] for one in releases]
     return min(tried, key=lambda found: sum(len(one.problems) for one in found))
 
 
@@ -36,13 +38,20 @@ def _parts(tree: Tree, release: Release) -> list[tuple[Resource | None, tuple[Is
         whole = fhir.of(tree, release)
         if whole.type != fhir.BUNDLE:
             return [(whole, ())]
-        return [(one.resource, one.issues) for one in fhir.entries(whole)]
+        parts = [(one.resource, one.issues) for one in fhir.entries(whole)]
+        return [(whole, ()), *parts] if groups(whole) else parts
     except fhir.Unreadable as no:
         return [(None, no.issues)]
 
 
 def _one(
-    part: tuple[Resource | None, tuple[Issue, ...]], release: Release, sender: Sender, known: bool, book: Book
+    part: tuple[Resource | None, tuple[Issue, ...]],
+    release: Release,
+    sender: Sender,
+    known: bool,
+    book: Book,
+    *,
+    bundled: bool,
 ) -> Simulated:
     resource, wrong = part
     about = Simulated(kind=release.kind(fhir.BUNDLE), sender=sender.code, facility=sender.facility, known=known)
@@ -50,10 +59,12 @@ def _one(
     if resource is None:
         return about.model_copy(update={"problems": tuple(problems)})
     feed = fhir_feed(resource.kind, sender.code)
-    status, issues = faults(resource, sender, lambda kind, code: fhir_feed(kind, code) is not None)
-    problems += [_problem(issue, refuses=status != 0) for issue in issues]
+    status = 0
+    if resource.type != fhir.BUNDLE:  # of which each entry is looked at
+        status, found = faults(resource, sender, lambda kind, code: fhir_feed(kind, code) is not None)
+        problems += [_problem(issue, refuses=status != 0) for issue in found]
     nouns: tuple[Canonical, ...] = ()
-    if feed is not None and not status:
+    if feed is not None and not status and not (bundled and resource.type == PATH and resource.group):
         try:
             nouns = read_fhir(feed, resource, sender, in_force(book.mappings, sender.code, book.as_of))
         except Malformed as no:

@@ -202,6 +202,8 @@ subscribers = Table(
     words("secret_file"),
     words("types"),
     words("facilities"),
+    words("sender"),
+    words("form"),
     Column("per_second", Integer, nullable=False, server_default=text("0")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     moment("at"),

@@ -17,23 +17,27 @@ from store.case_tables import deliveries, events, subscribers
 from store.database import transaction
 from store.ids import now
 from store.replies import due_in
+from store.tables import claims, messages
 
 
 class Subscriber(Canonical):
     """Who wants to hear of what: a webhook, the file its secret is in, event types (``order.*`` takes all of them), and
-    facilities (none: all of them). ``per_second``: the most it is called, 0 for no limit."""
+    facilities (none: all of them). ``sender``: it hears only of what that sender of ours asked for. ``form``: empty for our own
+    JSON, ``fhir/r4b`` or ``fhir/r5`` for FHIR notifications. ``per_second``: the most it is called, 0 for no limit."""
 
     name: str = Field(min_length=1, max_length=80)
     url: str = Field(pattern=r"^https?://")
     secret_file: str = ""
     types: tuple[str, ...] = ("*",)
     facilities: tuple[str, ...] = ()
+    sender: str = ""
+    form: str = Field(default="", pattern=r"^(fhir/(r4b|r5))?$")
     per_second: int = Field(default=0, ge=0)
     active: bool = True
 
-    def wants(self, event_type: str, facility: str) -> bool:
-        """Whether it hears of events of this type at this facility."""
-        here = not self.facilities or facility in self.facilities
+    def wants(self, event_type: str, facility: str, asked_by: str = "") -> bool:
+        """Whether it hears of events of this type at this facility, of a case that this sender asked for."""
+        here = (not self.facilities or facility in self.facilities) and self.sender in ("", asked_by)
         return self.active and here and any(fnmatchcase(event_type, pattern) for pattern in self.types)
 
     def row(self) -> dict[str, object]:
@@ -73,12 +77,19 @@ async def put_events(connection: AsyncConnection, what: Sequence[BusinessEvent])
         new = await connection.scalar(upsert(events).values(row).on_conflict_do_nothing().returning(events.c.id))
         if new is not None:
             await due_in(connection, int(new), event)
-        to = [subscriber.name for subscriber in listening if subscriber.wants(event.type, event.facility)]
+        asked_by = await _asked_by(connection, event.case) if any(one.sender for one in listening) else ""
+        to = [one.name for one in listening if one.wants(event.type, event.facility, asked_by)]
         if new is None or not to:
             continue
         at = now()
         rows = [{"event": new, "subscriber": name, "state": "waiting", "next_at": at, "changed_at": at} for name in to]
         await connection.execute(insert(deliveries), rows)
+
+
+async def _asked_by(connection: AsyncConnection, case: str) -> str:
+    """The sender whose message asked for a case; empty where it was none of a sender's."""
+    asked = select(messages.c.sender).join(claims, claims.c.message == messages.c.id).where(claims.c.case == case)
+    return await connection.scalar(asked) or ""
 
 
 async def _subscribers(connection: AsyncConnection) -> list[Subscriber]:

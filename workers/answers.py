@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from canonical.base import case_id, case_parts
 from canonical.cases import CaseStatus, State
 from canonical.parties import Supplier
 from canonical.ports import Cases
 from canonical.supply import Item
+from gateway.fhir_tasks import Standing
 from gateway.lookups import (
     Caller,
     CasePage,
@@ -21,6 +23,7 @@ from gateway.lookups import (
     SupplierRow,
 )
 from gateway.signatures import Signer
+from store.fulfilment import StoredFulfilment
 from store.keys import StoredKeys
 from store.queries import StoredQueries
 from store.query_models import CaseQuery
@@ -120,6 +123,26 @@ def _received(case: str) -> CaseStatus:
     return CaseStatus(
         case=case, process=process, state=State.RECEIVED, business_state="received", next_action="its case starts"
     )
+
+
+class FulfilmentOfRequests:
+    """What became of what was asked by FHIR, as our store has it."""
+
+    def __init__(self, stored: StoredFulfilment) -> None:
+        self._stored = stored
+
+    async def standings(self, cases: Sequence[str]) -> Mapping[str, Standing]:
+        found = await self._stored.standings(cases)
+        return {
+            case: Standing(status=status, changed_at=at, asked_by=sender)
+            for case, (status, at, sender) in found.items()
+        }
+
+    async def ended(self, messages: Sequence[str]) -> Mapping[str, datetime]:
+        return await self._stored.ended(messages)
+
+    async def changed(self, sender: str, since: datetime, *, after: bool, limit: int) -> Sequence[tuple[str, datetime]]:
+        return await self._stored.changed(sender, since, after=after, limit=limit)
 
 
 def _supplier(supplier: Supplier) -> SupplierRow:

@@ -30,10 +30,13 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
+from gateway.fhir_shelf import Shelf
+from gateway.fhir_tasks import Tasks
 from gateway.files import FilesDoor
 from gateway.folders import FolderDoor
 from gateway.hl7_refusals import Refusals
@@ -52,6 +55,7 @@ from store.database import open_engine
 from store.drift import StoredDrift
 from store.file_work import StoredFileWork
 from store.foreseen import StoredForesight
+from store.fulfilment import StoredFulfilment
 from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
@@ -66,10 +70,11 @@ from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.acknowledged import credit
-from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
@@ -108,6 +113,11 @@ class Wiring:
     def seal_key(self) -> bytes:
         key = self.settings.seal_key
         return key.get_secret_value().encode() if key else b""
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Where this process has large resources read, but for its door."""
+        return Beside()
 
     @cached_property
     def journal(self) -> TracedJournal:
@@ -294,9 +304,18 @@ class Wiring:
             fhir=self._fhir_door(),
         )
 
+    def notifier(self) -> Notifier:
+        """Writes what subscribers are sent."""
+        stored = StoredFulfilment(self.database, self.cases)
+        tasks = Tasks(Shelf(self.journal, self.beside), self.journal, FulfilmentOfRequests(stored))
+        return Notifier(self.directory, tasks, stored, self.settings.api_url)
+
     def _fhir_door(self) -> FhirDoor:
         listing, allowance = StoredUnmatched(self.database), StoredQuotas(self.database)
-        return FhirDoor(self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance)
+        became = FulfilmentOfRequests(StoredFulfilment(self.database, self.cases))
+        return FhirDoor(
+            self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance, fulfilment=became
+        )
 
     async def _store_ready(self) -> None:
         await migrate.check_head(self.database)
@@ -307,6 +326,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Give every connection back."""
+        await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
         for erp in self._erps.values():

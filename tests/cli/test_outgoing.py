@@ -26,6 +26,12 @@ def test_a_subscriber_is_added_with_its_scope_and_our_secret_is_shown_once(fasci
     assert "whsec_made" not in fascia("subscriber", "list").out + fascia("subscriber", "list", "--json").out
 
 
+def test_a_sender_is_told_of_its_own_requests_by_fhir(fascia: Fascia, house: FakeHouse) -> None:
+    assert fascia("subscriber", "add", "ward", "--url", URL, "--sender", "WARD", "--fhir", "r5").code == 0
+    request, *_ = house.asked_for[0]
+    assert (request.sender, request.form) == ("WARD", "fhir/r5")
+
+
 def test_a_secret_comes_from_stdin_or_the_environment_and_is_not_said_again(
     fascia: Fascia, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +54,8 @@ def test_a_secret_comes_from_stdin_or_the_environment_and_is_not_said_again(
         ["stock", "--url", "ftp://stock.test"],
         ["stock", "--url", "https://user:password@stock.test"],
         ["stock", "--url", URL, "--facility", "no code"],
+        ["stock", "--url", URL, "--fhir", "r5"],
+        ["stock", "--url", URL, "--sender", "WARD", "--fhir", "r6"],
         ["stock"],
     ],
 )

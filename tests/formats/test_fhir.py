@@ -132,6 +132,15 @@ def test_what_is_wrong_is_said_with_its_place(changes: dict[str, Any], expected:
     assert expected in issues(changed("r5_SupplyRequest", **changes))
 
 
+def test_a_long_whole_number_is_text_as_json_of_r5_has_it() -> None:
+    def sized(size: Any) -> bytes:
+        held = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"size": size}}]}
+        return changed("r5_SupplyRequest", contained=[held])
+
+    assert issues(sized("9007199254740993")) == []
+    assert issues(sized(5)) == [("value", "SupplyRequest.contained[0].content[0].attachment.size")]
+
+
 def test_no_value_that_was_sent_is_in_what_is_said() -> None:
     for name, value in tree("r5_SupplyRequest").items():
         for secret in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from canonical.senders import Sender
 from formats import fhir
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
+from gateway.fhir_tasks import Standing
 from gateway.intake import Intake
 from gateway.lookups import Caller
 from gateway.rest import Doors, make_app
@@ -46,6 +49,38 @@ CALLERS = {
 FHIR = "application/fhir+json"
 
 
+class FakeFulfilment:
+    """What became of requests, as the house's own cases and lists have it."""
+
+    def __init__(self, cases: FakeCases, journal: Journal) -> None:
+        self._cases = cases
+        self._journal = journal
+
+    async def standings(self, cases: Sequence[str]) -> Mapping[str, Standing]:
+        found = {}
+        for case in cases:
+            if (status := await self._cases.status(case)) is not None:
+                asked = self._journal.messages.get(self._cases.claim_messages.get(case, ""))
+                at = self._cases.current[case].changed_at
+                found[case] = Standing(status=status, changed_at=at, asked_by=asked.sender if asked else "")
+        return found
+
+    async def ended(self, messages: Sequence[str]) -> Mapping[str, datetime]:
+        return {one.message: one.at for one in self._cases.unmatched.values() if one.message in messages and one.at}
+
+    async def changed(self, sender: str, since: datetime, *, after: bool, limit: int) -> Sequence[tuple[str, datetime]]:
+        news = {one.id: one.at for one in self._journal.messages.values() if one.sender == sender}
+        for case, message in self._cases.claim_messages.items():
+            if message in news and case in self._cases.current:
+                news[message] = max(news[message], self._cases.current[case].changed_at)
+        for row in self._cases.unmatched.values():
+            if row.message in news and row.at:
+                news[row.message] = max(news[row.message], row.at)
+        found = sorted((at, name) for name, at in news.items() if (at > since if after else at >= since))
+        last = found[limit - 1][0] if len(found) >= limit else None
+        return [(name, at) for at, name in found if last is None or at <= last]
+
+
 class House:
     """Everything behind the door."""
 
@@ -55,7 +90,10 @@ class House:
         self.engine = FakeEngine()
         self.register = Senders(*(senders or (WARD, OTHER)))
         self.directory = Directory(self.register)
-        self.door = FhirDoor(self.journal, self.directory, self.cases, secret=b"secret", patience=patience)
+        fulfilment = FakeFulfilment(self.cases, self.journal)
+        self.door = FhirDoor(
+            self.journal, self.directory, self.cases, secret=b"secret", patience=patience, fulfilment=fulfilment
+        )
         self.intake = Intake(self.journal, self.cases, self.engine)
         self.takers: dict[type[Canonical], Taker] = {Requisition: requisitions(self.intake)}
         self.behind = Doors(
@@ -79,6 +117,10 @@ class House:
     async def post(self, data: bytes, to: str = "r5/SupplyRequest", by: str = "ward", **headers: str) -> httpx.Response:
         given = {"Content-Type": FHIR} | {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.ask("POST", to, by, content=data, headers=given)
+
+    async def put(self, data: bytes, to: str, if_match: str = "", by: str = "ward") -> httpx.Response:
+        given = {"Content-Type": FHIR} | ({"If-Match": if_match} if if_match else {})
+        return await self.ask("PUT", to, by, content=data, headers=given)
 
     async def get(self, path: str, by: str = "ward", **headers: str) -> httpx.Response:
         return await self.ask(

@@ -265,7 +265,7 @@ async def test_a_bug_of_ours_is_said_as_ours(house: House, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise ZeroDivisionError("Anna")
 
-    monkeypatch.setattr(house.door, "judge", broken)
+    monkeypatch.setattr(house.door, "name", broken)
     outcome(await house.post(REQUEST), 500, "exception")
 
 

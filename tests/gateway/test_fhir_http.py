@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from formats import fhir
@@ -35,42 +36,80 @@ async def stated(house: House, base: str) -> dict[str, Any]:
 async def test_what_is_stated_is_what_is_done_and_nothing_else(house: House, base: str) -> None:
     said = await stated(house, base)
     assert said["fhirVersion"] == fhir.RELEASES[base].version
-    rest = said["rest"][0]
-    assert {one["type"] for one in rest["resource"]} == set(fhir.RELEASES[base].types)
-    for resource in rest["resource"]:
-        kind = resource["type"]
+    resources = {one["type"]: one for one in said["rest"][0]["resource"]}
+    assert {*resources} == {*fhir.RELEASES[base].types, "Task"}
+    task = resources.pop("Task")
+    for kind, resource in resources.items():
         data = sample(f"{base}_{kind}")
         created = await house.post(data, f"{base}/{kind}")
         place = created.headers["location"].partition("/_history")[0]
+        changed = fhir.write({**fhir.parse(data), "id": place.rpartition("/")[2], "language": "en"})
         asked = {
             "create": created,
             "read": await house.get(place),
             "vread": await house.get(created.headers["location"]),
             "search-type": await house.ask("GET", f"{base}/{kind}", params={"identifier": "x"}),
-            "update": await house.ask("PUT", place, content=data),
-            "patch": await house.ask("PATCH", place, content=data),
-            "delete": await house.ask("DELETE", place),
-            "history-instance": await house.get(f"{place}/_history"),
-            "history-type": await house.get(f"{base}/{kind}/_history"),
-        }
-        assert {one["code"] for one in resource["interaction"]} == {
-            name for name, answer in asked.items() if answer.status_code < 400
-        }
-        assert all(outcome(answer, answer.status_code) for answer in asked.values() if answer.status_code >= 400)
-        searches = [one["name"] for one in resource["searchParam"]]
-        for name in ("identifier", "status", "patient", "date"):
-            answer = await house.ask("GET", f"{base}/{kind}", params={name: "x"})
-            assert (answer.status_code == 200) == (name in searches)
+            "update": await house.put(changed, place, 'W/"1"'),
+        } | await others(house, base, kind, place)
+        held_by_answers(resource, asked)
+        assert resource["readHistory"] == ((await house.get(created.headers["location"])).status_code == 200)
+        assert resource["updateCreate"] == ((await house.put(changed, f"{base}/{kind}/new", "*")).status_code < 400)
+        no_version = await house.put(changed.replace(b'"en"', b'"de"'), place)
+        assert (resource["versioning"] == "versioned-update") == (no_version.status_code == 428)
+        await names_its_searches(house, f"{base}/{kind}", resource)
         again = await house.post(data, f"{base}/{kind}", If_None_Exist=f"identifier={value(data)}")
         assert resource["conditionalCreate"] == (again.status_code == 200)
         conditional = await house.ask("PUT", f"{base}/{kind}", params={"identifier": "x"}, content=data)
         assert resource["conditionalUpdate"] == (conditional.status_code < 400)
+        held = await house.get(place, If_None_Match=(await house.get(place)).headers["etag"])
+        assert (resource["conditionalRead"] == "not-match") == (held.status_code == 304)
+        for name in ("Task:focus", "SupplyDelivery:based-on"):
+            found = await house.ask("GET", f"{base}/{kind}", params={"identifier": "x", "_revinclude": name})
+            assert (name in resource.get("searchRevInclude", [])) == (found.status_code == 200)
+    made = f"{base}/Task/{(await house.post(sample(f'{base}_SupplyRequest'), f'{base}/SupplyRequest')).json()['id']}"
+    asked = {
+        "create": await house.post(b"{}", f"{base}/Task"),
+        "read": await house.get(made),
+        "vread": await house.get(f"{made}/_history/1"),
+        "search-type": await house.ask("GET", f"{base}/Task", params={"focus": "x"}),
+        "update": await house.put(b"{}", made, "*"),
+    } | await others(house, base, "Task", made)
+    held_by_answers(task, asked)
+    await names_its_searches(house, f"{base}/Task", task)
+    held = await house.get(made, If_None_Match=asked["read"].headers["etag"])
+    assert (task["conditionalRead"], held.status_code) == ("not-match", 304)
 
 
 def value(data: bytes) -> str:
     named = fhir.read(data, fhir.R5).identifier
     assert named is not None
     return named.value
+
+
+async def others(house: House, base: str, kind: str, place: str) -> dict[str, httpx.Response]:
+    """What else FHIR has, asked for."""
+    return {
+        "patch": await house.ask("PATCH", place, content=b"{}"),
+        "delete": await house.ask("DELETE", place),
+        "history-instance": await house.get(f"{place}/_history"),
+        "history-type": await house.get(f"{base}/{kind}/_history"),
+    }
+
+
+def held_by_answers(resource: dict[str, Any], asked: dict[str, httpx.Response]) -> None:
+    done = {name for name, answer in asked.items() if answer.status_code < 400}
+    assert {one["code"] for one in resource["interaction"]} == done
+    assert all(outcome(answer, answer.status_code) for answer in asked.values() if answer.status_code >= 400)
+
+
+async def names_its_searches(house: House, path: str, resource: dict[str, Any]) -> None:
+    """Every parameter that finds something is named, and no other is taken."""
+    searches = {one["name"]: one["type"] for one in resource["searchParam"]}
+    assert searches
+    for name in ("identifier", "focus", "_lastUpdated", "status", "patient", "date", "_id", "_summary"):
+        asked = "gt2026-01-01" if searches.get(name) == "date" else "x"
+        answer = await house.ask("GET", path, params={name: asked})
+        assert (answer.status_code == 200) == (name in searches), name
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -98,7 +137,12 @@ async def test_bundles_are_taken_as_stated(house: House, base: str) -> None:
         ("GET", "r5/SupplyRequest/", 404),
         ("POST", "r5/SupplyRequest/_search", 405),
         ("DELETE", "r5/SupplyRequest/1", 405),
-        ("PUT", "r5/SupplyRequest/1", 405),
+        ("PATCH", "r5/SupplyRequest/1", 405),
+        ("PUT", "r5/SupplyRequest/1/_history/1", 405),
+        ("PUT", "r5/Task/1", 405),
+        ("POST", "r5/Task", 405),
+        ("GET", "r5/Task/nothing", 404),
+        ("GET", "r6/Task", 404),
         ("OPTIONS", "r5/SupplyRequest", 405),
         ("BREW", "r5/SupplyRequest", 405),
         ("POST", "r5/metadata", 405),
@@ -112,7 +156,7 @@ async def test_what_is_not_here_is_said_so(house: House, verb: str, path: str, s
     outcome(answer, status)
     if status == 405:
         allowed = answer.headers["allow"].split(", ")
-        assert "GET" in allowed and {*allowed} <= {"GET", "HEAD", "POST"} and verb not in allowed
+        assert "GET" in allowed and {*allowed} <= {"GET", "HEAD", "POST", "PUT"} and verb not in allowed
     assert house.messages == []
 
 
@@ -124,6 +168,7 @@ async def test_what_is_not_here_is_said_so(house: House, verb: str, path: str, s
         {"Content-Type": ""},
         {"Content-Type": f"{FHIR}; charset=latin-1"},
         {"Content-Type": f"{FHIR}; fhirVersion=4.0"},
+        {"Content-Type": f"{FHIR}; fhirVersion=4.3"},
         {"Content-Type": FHIR, "Content-Encoding": "gzip"},
     ],
 )
@@ -139,6 +184,8 @@ async def test_what_is_no_json_of_this_release_is_not_read(house: House, headers
         ("application/json;q=0.5, text/html", True),
         ("*/*", True),
         ("application/fhir+json; fhirVersion=5.0", True),
+        ("application/fhir+json; charset=utf-8; fhirVersion=5.0", True),
+        ("application/fhir+json; charset=latin-1", False),
         ("application/fhir+json; fhirVersion=4.3", False),
         ("application/fhir+xml", False),
         ("application/fhir+json;q=0", False),
@@ -158,6 +205,46 @@ async def test_a_format_in_the_address_counts_for_the_header(house: House) -> No
     assert (await house.get("r5/metadata?_format=json", Accept="application/xml")).status_code == 200
     assert (await house.get("r5/metadata?_format=application/fhir+json")).status_code == 200
     outcome(await house.get("r5/metadata?_format=xml"), 406)
+
+
+async def test_head_says_what_get_would_and_sends_nothing(house: House) -> None:
+    place = (await house.post(REQUEST)).headers["location"]
+    for path in (place, "r5/metadata", "r5/SupplyRequest?identifier=x"):
+        asked, shown = await house.ask("HEAD", path), await house.get(path)
+        assert (asked.status_code, asked.content, shown.status_code) == (200, b"", 200)
+        assert {**asked.headers, "x-trace-id": ""} == {**shown.headers, "x-trace-id": ""}
+    assert (await house.ask("HEAD", "r5/SupplyRequest/nothing")).status_code == 404
+
+
+async def test_a_parameter_nobody_reads_is_refused_unless_its_sender_says_it_may_be_passed_over(house: House) -> None:
+    place = (await house.post(REQUEST)).headers["location"].partition("/_history")[0]
+    for path in (
+        "r5/SupplyRequest?identifier=W-2026-0117&status=active",
+        f"{place}?_summary=true",
+        "r5/metadata?mode=full",
+    ):
+        for strict in ({}, {"Prefer": "handling=strict"}):
+            outcome(await house.get(path, **strict), 400, "not-supported")
+        assert (await house.get(path, Prefer="handling=lenient, return=minimal")).status_code == 200
+    found = await house.get("r5/SupplyRequest?status=draft&identifier=W-2026-0117", Prefer="handling=lenient")
+    assert found.json()["total"] == 1
+    assert found.json()["link"] == [
+        {"relation": "self", "url": "http://door/fhir/r5/SupplyRequest?identifier=W-2026-0117"}
+    ]
+    outcome(await house.get("r5/SupplyRequest?status=draft", Prefer="handling=lenient"), 400)
+    answer = await house.ask("POST", "r5/SupplyRequest?x=1", content=REQUEST, headers={"Content-Type": FHIR})
+    outcome(answer, 400, "not-supported")
+
+
+async def test_a_callers_own_name_of_a_request_comes_back(house: House) -> None:
+    for path, status in (("r5/metadata", 200), ("r5/Patient", 404), ("r5/SupplyRequest/x/y/z", 404)):
+        answer = await house.get(path, X_Request_Id="abc-1", X_Correlation_Id="zyx/2")
+        assert answer.status_code == status
+        told = status == 200 or path.endswith("Patient")
+        assert (answer.headers.get("x-request-id") == "abc-1") == told
+        assert (answer.headers.get("x-correlation-id") == "zyx/2") == told
+    odd = await house.get("r5/metadata", X_Request_Id="a b", X_Correlation_Id="x" * 201)
+    assert "x-request-id" not in odd.headers and "x-correlation-id" not in odd.headers
 
 
 async def test_too_large_a_body_is_an_outcome_too(house: House) -> None:

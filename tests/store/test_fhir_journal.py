@@ -40,11 +40,11 @@ async def waiting(journal: StoredJournal) -> list[str]:
 
 async def test_what_was_kept_is_found_by_its_id_and_its_identifier(door: FhirDoor, journal: StoredJournal) -> None:
     made = await door.create(WARD, R5, KIND, REQUEST, Wish())
-    found = await door.read(WARD, R5, KIND, made.id)
+    found = await door.shelf.read(WARD, R5, KIND, made.id)
     assert found is not None and found.kept.data == REQUEST and found.kept.at == made.kept.at
-    assert [one.id for one in await door.search(WARD, R5, KIND, "identifier=W-2026-0117")] == [made.id]
-    assert await door.read(OTHER, R5, KIND, made.id) is None
-    assert await door.read(WARD, R5, KIND, made.id[:-1]) is None
+    assert [one.id for one in await door.shelf.search(WARD, R5, KIND, "identifier=W-2026-0117")] == [made.id]
+    assert await door.shelf.read(OTHER, R5, KIND, made.id) is None
+    assert await door.shelf.read(WARD, R5, KIND, made.id[:-1]) is None
     assert await waiting(journal) == ["r5/SupplyRequest"]
 
 

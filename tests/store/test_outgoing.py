@@ -19,6 +19,7 @@ from cli.house import DeliveryFilter, SubscriberRequest
 from cli.views import SubscriberAdded
 from store.cases import StoredCases
 from store.outbox import StoredOutbox
+from tests.gateway.fhir_house import WARD
 from tests.store.build import NOW, SEAL_KEY, change, put
 from workers.settings import Settings
 from workers.wiring import Wiring
@@ -97,6 +98,24 @@ async def test_an_event_or_a_facility_nobody_knows_is_refused(wiring: Wiring, en
         await add(wiring, facilities=("NGH", "SGH"))
     assert refused.value.code == "not-found"
     assert await outgoing.subscribers(wiring, True, 10) == [] and await deeds(wiring) == []
+
+
+async def test_only_a_sender_we_know_is_told_of_its_own_and_by_fhir_only_who_asks_by_it(
+    wiring: Wiring, engine: AsyncEngine
+) -> None:
+    desk = WARD.changed(code="DESK", dialect="rest")
+    for sender in (WARD, desk):
+        await put(engine, "sender", "", sender.code, sender)
+    with pytest.raises(Stop, match="no sender NOBODY") as refused:
+        await add(wiring, sender="NOBODY", form="fhir/r5")
+    assert refused.value.code == "not-found"
+    with pytest.raises(Stop, match="does not ask by FHIR"):
+        await add(wiring, sender="DESK", form="fhir/r5")
+    added = await add(wiring, sender="WARD", form="fhir/r5")
+    assert (added.outcome, added.sender, added.form) == ("added", "WARD", "fhir/r5")
+    (row,) = await outgoing.subscribers(wiring, True, 10)
+    assert (row.sender, row.form) == ("WARD", "fhir/r5")
+    assert await StoredOutbox(engine).subscribers() != []
 
 
 async def test_a_subscriber_of_one_facility_hears_of_no_other(

@@ -23,6 +23,7 @@ import httpx
 import structlog
 
 from adapters.http import retry_after
+from canonical.errors import FasciaError
 from store.channel_keeping import WEBHOOK
 from store.ids import now
 from store.outbox import Delivery, Subscriber
@@ -74,6 +75,14 @@ class _Answer:
     silent: bool = False  # no answer, or an error of its own
 
 
+Write = Callable[[Delivery], Awaitable[tuple[bytes, str]]]
+"""The body of a delivery and its media type. Raises as a port does where it cannot be written."""
+
+
+async def _as_it_is(delivery: Delivery) -> tuple[bytes, str]:
+    return delivery.event.model_dump_json().encode(), "application/json"
+
+
 def signature(secret: bytes, body: bytes, at: datetime) -> str:
     """What proves to a subscriber that an event is ours, and when we sent it."""
     stamp = str(int(at.timestamp()))
@@ -84,7 +93,7 @@ class OutboxSender:
     """Sends what is due; subscribers side by side, each from one worker, one event at a time in the order they happened.
 
     A subscriber is never called more often than its row says, nor before the time its last 429 or 503 asked for; one that fails
-    again and again is left in peace by its breaker. ``holder`` names this process.
+    again and again is left in peace by its breaker. ``holder`` names this process; ``write`` says it in the subscriber's words.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class OutboxSender:
         secrets: Path,
         holder: str,
         *,
+        write: Write | None = None,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] = time.monotonic,
@@ -104,6 +114,7 @@ class OutboxSender:
         self._client = client
         self._secrets = secrets
         self._holder = holder
+        self._write = write or _as_it_is
         self._clock = clock
         self._sleep = sleep
         self._telling: dict[str, asyncio.Task[None]] = {}  # by subscriber
@@ -191,10 +202,13 @@ class OutboxSender:
 
     async def _send(self, delivery: Delivery) -> _Answer:
         """Send one event."""
-        body = delivery.event.model_dump_json().encode()
+        try:
+            body, kind = await self._write(delivery)
+        except FasciaError as no:
+            return _Answer(f"it cannot be written: {no.message}")
         try:
             headers = {
-                "Content-Type": "application/json",
+                "Content-Type": kind,
                 "Fascia-Event": quote(delivery.event.key, safe="/:"),
                 "Fascia-Event-Type": delivery.event.type,
                 **self._signed(delivery.subscriber, delivery.event.key, body),

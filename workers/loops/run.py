@@ -61,7 +61,8 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         asyncio.TaskGroup() as group,
     ):
         standings = StoredStandings(parts.database)
-        outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, channels.own_name())
+        name, write = channels.own_name(), parts.notifier()
+        outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, name, write=write)
         group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
         group.create_task(forever("watched folders", given.poll_interval, parts.folder_watch(turn).once, stop))
         group.create_task(forever("routing sweep", min(given.sweep_interval, 15.0), sweep.once, stop, turn))
