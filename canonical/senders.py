@@ -69,7 +69,8 @@ class Sender(Canonical):
     (MSH-3) and ``facilities`` (MSH-4): every one that is given must fit; a FHIR sender by keys made for its code. ``kinds`` are
     patterns (``OMS^O05``, ``ADT^*``, ``r5/SupplyRequest``); a kind in scope that no feed reads is answered ``unrouted``, and so
     is a structure its version has no table of. ``check``: what is wrong with a message's structure refuses it, is only noted, or
-    is not looked for; ``later_version`` tolerates what a version later than MSH-12 would allow. ``per_minute`` 0 is no quota;
+    is not looked for; ``processing``: which MSH-11 it may send (P production, T training, D debugging: a test system's order would
+    else be a real one); ``later_version`` tolerates what a version later than MSH-12 would allow. ``per_minute`` 0 is no quota;
     ``priority`` 0 urgent to 9 bulk, shifted by what kind a message is (``KIND_SHIFTS``) unless ``priorities`` names that kind's
     own (pattern to priority); ``duplicates_for`` and ``keep_for`` in days; ``on_dead``: a dead letter parks its own stream, or
     the stream goes on. ``batch``: one answer to a batch, or one to each message. ``source``, ``department``, ``cost_centre``,
@@ -90,6 +91,7 @@ class Sender(Canonical):
     kinds: tuple[KindPattern, ...] = ("*",)
     unrouted: Literal["AA", "AR"] = "AA"
     check: Literal["refuse", "warn", "off"] = "refuse"
+    processing: tuple[Literal["P", "T", "D"], ...] = ("P",)
     z_segments: bool = True
     later_version: bool = False
     character_set: str = Field(default="", max_length=40)

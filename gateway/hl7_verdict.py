@@ -17,7 +17,7 @@ from functools import lru_cache
 from canonical.senders import Sender
 from formats import hl7
 from formats.hl7 import Fault, Header, Message, Unreadable
-from formats.hl7_faults import UNSUPPORTED_EVENT, UNSUPPORTED_TYPE
+from formats.hl7_faults import UNSUPPORTED_EVENT, UNSUPPORTED_PROCESSING, UNSUPPORTED_TYPE
 from formats.hl7_values import moment
 from gateway import acknowledgements
 
@@ -150,6 +150,10 @@ def _out_of_scope(kind: str, head: Header, sender: Sender, reads: Reads) -> Faul
     code = UNSUPPORTED_EVENT if head.event else UNSUPPORTED_TYPE
     if kind == UNKNOWN_KIND or not sender.takes(kind):
         return Fault(code, "out-of-scope", "This sender may not send messages of this kind", "MSH", 1, 9)
+    sent_as = head.processing.strip()
+    if sent_as and sent_as not in sender.processing:  # an empty one is for the structure's check to judge
+        text = f"Messages of this processing id are not taken from this sender: {' or '.join(sender.processing)} is"
+        return Fault(UNSUPPORTED_PROCESSING, "processing-id", text, "MSH", 1, 11)
     if sender.unrouted == "AR" and not reads(kind, sender.code):
         return Fault(code, "unrouted", "Nobody here reads messages of this kind", "MSH", 1, 9)
     return None

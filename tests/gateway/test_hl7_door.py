@@ -80,6 +80,18 @@ async def test_a_repeat_of_what_was_taken_is_not_refused_by_rules_that_came_late
     assert (await at.answer(order("W-2"))).code == "AR"
 
 
+async def test_a_test_systems_order_is_no_real_one_unless_its_row_says_so() -> None:
+    at = await house()
+    trial = order().replace(b"|P|2.5.1", b"|T^A|2.5.1")
+    said = await at.answers(trial)
+    assert hl7.read_acknowledgement(said[0]).code == "AR" and b"MSH^1^11" in said[0] and b"|202^" in said[0]
+    assert at.journal.kept().state == "refused" and "processing id" in at.journal.kept().reason
+    at.register.rows = [WARD.changed(processing=("P", "T"))]
+    await at.directory.refresh()
+    assert (await at.answer(trial)).code == "AA"
+    assert (await at.answer(order("W-2").replace(b"|P|2.5.1", b"|D|2.5.1"))).code == "AR"
+
+
 async def test_what_was_refused_is_taken_when_it_comes_again_after_its_senders_row_was_mended() -> None:
     at = await house(WARD.changed(kinds=("ADT^*",)))
     assert (await at.answer(order())).code == "AR"
