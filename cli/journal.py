@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 
 from cli.command import DryRun, Limit, Yes, command, noun
-from cli.exits import Stop, not_found, wrong_usage
+from cli.exits import Exit, Stop, not_found, wrong_usage
 from cli.house import MessageFilter, first, open_house
 from cli.moments import moment
 from cli.output import Output, table, when
@@ -139,7 +139,9 @@ async def replay(
             )
             previewed(out, *first(found, shown), diff=diff or bool(message))
         elif message:
-            replayed(out, await house.replays.one(message, reason, dry_run))
+            done = await house.replays.one(message, reason, dry_run)
+            replayed(out, done)
+            _ends(done.state, dry_run)
         else:
             if not reason.strip():
                 raise wrong_usage("a replay of many needs its reason", "--reason 'the table of units is mended'")
@@ -167,6 +169,13 @@ async def correct(
     async with open_house() as house:
         done = await house.replays.correct(message, data, reason, preview or dry_run)
     out.data(done, lambda: corrected(done))
+    _ends(done.state, done.dry_run)
+
+
+def _ends(state: str, dry_run: bool) -> None:
+    """What is no better than before is a failure to whoever asked."""
+    if state in ("dead", "refused") and not dry_run:
+        raise typer.Exit(Exit.FAILED)
 
 
 @command(app, "accept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -12,6 +13,7 @@ from gateway.csv_rows import RowFault
 
 COLUMNS = ("row", "outcome", "column", "reason")
 ENDING = ".result.csv"
+LONGEST_NAME = 200  # bytes: with what is put before and behind it a name still fits any file system (255)
 
 
 class TakenRequisition(Canonical):
@@ -52,8 +54,12 @@ class FileResult(Canonical):
 
 
 def result_name(name: str) -> str:
-    """What the result of a file is called."""
-    return f"{name.removesuffix('.csv')}{ENDING}"
+    """What the result of a file is called; of a name that would be too long its beginning, and a hash of it all."""
+    stem = name.removesuffix(".csv")
+    if len(stem.encode(errors="surrogateescape")) > LONGEST_NAME:
+        told = hashlib.sha256(stem.encode(errors="surrogateescape")).hexdigest()[:12]
+        stem = f"{stem.encode(errors='ignore')[: LONGEST_NAME - 13].decode(errors='ignore')}-{told}"
+    return f"{stem}{ENDING}"
 
 
 def faults_of(parts: Sequence[Part]) -> tuple[RowFault, ...]:

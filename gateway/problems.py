@@ -103,7 +103,8 @@ def problem_of(failure: FasciaError) -> Problem:
         return Problem(409, failure.code, f"{failure.message}; the case is {failure.case}", case=failure.case)
     if isinstance(failure, Malformed):
         unread = failure.path == "" and "JSON" in failure.message
-        wrongs = [(failure.path, failure.message), *((path, f"{path}: {text}") for path, text in failure.also)]
+        first = re.sub(r" \(and \d+ more\)$", "", failure.message) if failure.also else failure.message
+        wrongs = [(failure.path, first), *((path, f"{path}: {text}") for path, text in failure.also)]
         errors = [Wrong(detail=said, path=json_path(at), pointer=pointer(at)).model_dump() for at, said in wrongs]
         return Problem(400 if unread else 422, failure.code, failure.message, errors=errors)
     if isinstance(failure, Rejected):

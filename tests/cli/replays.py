@@ -30,6 +30,9 @@ def foretold(name: str = "m-1", outcome: Outcome = NEW) -> Preview:
     )  # fmt: skip
 
 
+STILL_UNREADABLE = "m-13"
+
+
 class FakeReplays:
     """What is asked is noted by the house."""
 
@@ -51,7 +54,7 @@ class FakeReplays:
     async def one(self, message: str, why: str, dry_run: bool) -> Replayed:
         self._house.fail()
         self._house.handed.append((message, "", "dry" if dry_run else why))
-        state = "dead" if dry_run else "routed"
+        state = "dead" if dry_run or message == STILL_UNREADABLE else "routed"
         return Replayed(id=message, kind="x12", before="dead", state=state, case=CASE, outcome=NEW, dry_run=dry_run)
 
     async def begin(self, which: MessageFilter, why: str, at_most: int | None = None) -> ReplayRow:

@@ -12,6 +12,7 @@ from cli.house import MessageFilter
 from cli.moments import moment
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
+from tests.cli.replays import STILL_UNREADABLE
 
 FILTER = ("--kind", "OMS^O05", "--sender", "WARD", "--state", "dead", "--since", "2026-11-20")
 
@@ -89,6 +90,12 @@ def test_what_stands_still_is_one_list_with_what_to_press(fascia: Fascia) -> Non
     assert shown.code == 0 and "parked stream" in shown.out and "then journal replay, correct or skip" in shown.out
     rows = fascia("attention", "list", "--json").json["items"]
     assert [(row["what"], row["count"], row["owner"]) for row in rows][1] == ("dead letter", 7, "Ward integration")
+
+
+def test_a_replay_that_ends_as_it_began_is_a_failure_to_whoever_asked(fascia: Fascia) -> None:
+    again = fascia("journal", "replay", STILL_UNREADABLE)
+    assert again.code == 1 and "is now dead" in again.out
+    assert fascia("journal", "replay", STILL_UNREADABLE, "--dry-run").code == 0
 
 
 def test_a_dead_letter_is_passed_over_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:

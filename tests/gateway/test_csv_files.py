@@ -13,6 +13,7 @@ from canonical.errors import Rejected, Unavailable
 from canonical.senders import Mapping
 from canonical.steps import ClaimRequest
 from gateway.csv_files import MOST_BAD
+from gateway.csv_results import result_name
 from tests.gateway.csv_house import CATALOGUE, NOW, REQUISITIONS, SUPPLIER, WARD, House
 
 
@@ -324,3 +325,9 @@ async def test_journal_failures_name_no_row_twice_and_unknown_senders_rows_are_r
         await house.files.opened(CATALOGUE, "csv_nothing", SUPPLIER)
     with pytest.raises(Unavailable):
         await house.files._route(apart.model_copy(update={"id": "gone"}))
+
+
+def test_a_file_of_a_very_long_name_has_a_result_of_a_name_that_fits() -> None:
+    names = [result_name("ä" * 126 + ending) for ending in ("1.csv", "2.csv")]
+    assert names[0] != names[1] and all(len(name.encode()) < 255 - 40 for name in names)
+    assert result_name("stock.csv") == "stock.result.csv"

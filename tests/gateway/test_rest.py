@@ -151,6 +151,7 @@ async def test_all_that_is_wrong_is_told_at_once_each_with_its_path(house: House
     line = {"id": "1", "item": "ITM-1", "quantity": {"value": "x"}, "colour": "blue"}
     told = problem(await house.post(wire(cost_centre="", lines=[line])), 422, "data-invalid")
     paths = [one["path"] for one in told["errors"]]  # type: ignore[attr-defined]
+    assert "more)" in str(told["detail"]) and not any("more)" in one["detail"] for one in told["errors"])  # type: ignore[attr-defined]
     assert paths == ["$.cost_centre", "$.lines[0].quantity.value", "$.lines[0].colour"]
 
 

@@ -103,3 +103,17 @@ async def test_few_messages_let_more_come_together_and_many_are_gone_on_with_at_
     await journal.keep(NewMessage(door="mllp", data=b"y", stream="one"))
     await router(journal, routes, pauses).once()
     assert pauses == [GATHER] and "one" in routes.streams
+
+
+async def test_a_mistake_of_ours_at_one_message_keeps_its_own_stream_waiting_and_no_other() -> None:
+    class Fails(Routes):
+        async def route(self, message: Kept) -> Move:
+            if message.stream == "WARD/1":
+                raise KeyError("a bug")
+            return await super().route(message)
+
+    journal, routes = Asked(), Fails()
+    await keep(journal, 4)
+    await router(journal, routes, []).once()
+    assert sorted(routes.streams) == ["WARD/0", "WARD/2", "WARD/3"]
+    assert sorted(one.state for one in journal.messages.values()) == ["received", "routed", "routed", "routed"]

@@ -114,6 +114,13 @@ class Router:
                         "stream waits", message=message.id, kind=message.kind, tries=tries, problem=away.message
                     )
                 return
+            except (
+                Exception
+            ):  # a mistake of ours: its stream waits for the next version, and keeps no other from going on
+                tries = self._waits.get(stream, (0.0, 0))[1] + 1
+                self._waits[stream] = (self._clock() + PAUSE_LONGEST, tries)
+                log.exception("message could not be routed", alert=tries == 1, message=message.id, kind=message.kind)
+                return
             moves.append(move)
             self._waits.pop(stream, None)
             if move.state != "routed":  # its stream may be parked now: what is behind it is asked for again
