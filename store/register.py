@@ -7,11 +7,10 @@ from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.base import Canonical, content_hash, in_words
+from canonical.base import Canonical, in_words
 from canonical.calendar import BusinessCalendar
 from canonical.erp_steps import CostCentreActual
 from canonical.errors import Malformed, Rejected
@@ -24,9 +23,9 @@ from canonical.supply import ContractPrice, Item
 from store.acts import Act, note_in, of_a_load
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
-from store.ids import now
-from store.register_reading import RegisterReading, all_current, current, other_names
-from store.tables import register, register_keys
+from store.register_reading import RegisterReading, all_current, current
+from store.register_writing import alone, write
+from store.tables import register
 
 PERSONS_WORD = {
     "bank_changed_by",
@@ -112,7 +111,7 @@ class StoredRegister(RegisterReading):
             raise Rejected(f"the register knows no {kind} from {source}", code="unknown-code", system="store")
         outcomes = []
         async with transaction(self._engine) as connection:
-            await _alone(connection, kind)
+            await alone(connection, kind)
             load = _Load(connection, kind, source, facility, self._today(), by)
             await load.prepare()
             for position, record in enumerate(records, start=1):
@@ -160,7 +159,7 @@ class StoredRegister(RegisterReading):
             Rejected: no such supplier, its bank details have changed again since, or this person changed them.
         """
         async with transaction(self._engine) as connection:
-            await _alone(connection, "supplier")
+            await alone(connection, "supplier")
             held = await current(connection, Supplier, "supplier", OF_ALL, supplier, self._today())
             if held is None:
                 raise Rejected(f"no supplier {supplier} in the register", code="not-found", system="store")
@@ -173,7 +172,7 @@ class StoredRegister(RegisterReading):
                     raise Rejected(why, code="not-allowed", system="store")
                 said = {"bank_confirmed_fingerprint": fingerprint, "bank_confirmed_by": by.id, "bank_confirmed_at": at}
                 confirmed = held.model_copy(update=said)
-                await _write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
+                await write(connection, "supplier", OF_ALL, supplier, self._today(), confirmed, HOSPITAL)
         return confirmed
 
 
@@ -232,7 +231,7 @@ class _Load:
         if held == record:
             return LoadedRecord(row=row, code=code, outcome="unchanged")
         since = valid_from or (ALWAYS if held is None else self._today)
-        await _write(self._connection, self._name, facility, code, since, record, self._source)
+        await write(self._connection, self._name, facility, code, since, record, self._source)
         if isinstance(record, Employee) and record.os_user:
             self._logins[record.os_user] = record.id
         return LoadedRecord(row=row, code=code, outcome="loaded")
@@ -345,11 +344,6 @@ class _Load:
             raise _Refused("os_user", f"this login is {self._logins[person.os_user]}'s")
 
 
-async def _alone(connection: AsyncConnection, kind: str) -> None:
-    """Who writes records of a kind writes them whole, from what it read before: another's word must not come in between."""
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"fascia/register/{kind}", 0))))
-
-
 def _called(content: Canonical | Mapping[str, Any]) -> str:
     """What a record calls itself before it is read, so that one that is refused can be found in its file."""
     if isinstance(content, Canonical):
@@ -381,26 +375,3 @@ def _same(one: Any, other: Any) -> bool:
 
 def _told(value: Any) -> str:
     return str(value)[:200] if isinstance(value, str | int | bool | Canonical) and value != "" else "otherwise"
-
-
-async def _write(
-    connection: AsyncConnection, kind: str, facility: str, code: str, since: date, record: Canonical, source: str
-) -> None:
-    row = {
-        "kind": kind,
-        "facility": facility,
-        "code": code,
-        "valid_from": since,
-        "document": record.model_dump_json(),
-        "source": source,
-        "hash": content_hash(record),
-        "loaded_at": now(),
-    }
-    asked = upsert(register).values(row)
-    await connection.execute(
-        asked.on_conflict_do_update(index_elements=["kind", "facility", "code", "valid_from"], set_=row)
-    )
-    about = {"kind": kind, "facility": facility, "code": code}
-    names = [about | {"key": key} for key in sorted(other_names(record))]
-    if names:
-        await connection.execute(upsert(register_keys).values(names).on_conflict_do_nothing())
