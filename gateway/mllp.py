@@ -174,7 +174,11 @@ class MllpDoor:
         while True:
             await asyncio.sleep(tick)
             for one in list(self._flow.connections):
-                one.check(loop.time())
+                try:
+                    one.check(loop.time())
+                except Exception:  # of one connection; the others must be looked at all the same
+                    log.exception("connection could not be looked at", listener=self._name)
+                    one.abort()
             refused = self._flow.counts.refused - self._refused_told
             if refused:
                 self._refused_told += refused

@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Protocol
 
+import structlog
+
 from canonical.base import Canonical, content_hash, read_strictly
 from canonical.catalogue import CatalogueEntry, MasterFile
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
@@ -30,6 +32,8 @@ from gateway.preview_files import FilePreview, Foretold, Register, foretell
 from gateway.reading import Reader
 from gateway.registry import CSV_KINDS, CSV_PARTS, read_x12
 from gateway.replay_rules import conflicts, refusal
+
+log = structlog.get_logger(__name__)
 
 
 class Held(Protocol):
@@ -157,6 +161,7 @@ class Previewer:
         except (Malformed, Rejected) as wrong:
             return _Read(message, wrong=wrong.message)
         except Exception as bug:
+            log.exception("message could not be previewed", message=message.id, kind=message.kind)
             return _Read(message, wrong=f"unexpected {type(bug).__name__} while reading")
         return _Read(message, said=[(NEW, "its door takes it once more; what is there already is found by its key")])
 
@@ -258,6 +263,7 @@ class Previewer:
         except (Unavailable, Throttled):
             raise
         except Exception as bug:
+            log.exception("message could not be previewed", message=one.message.id, kind=one.message.kind)
             one.wrong = f"unexpected {type(bug).__name__} while looking at it"
 
     async def _judge(self, one: _Read, noun: Canonical, held: Mapping[str, Held]) -> None:

@@ -24,7 +24,7 @@ from canonical.supply import ContractPrice, Item
 from store.acts import Act, note_in
 from store.authority import HOSPITAL, KINDS, OF_ALL
 from store.database import transaction
-from store.drift_rules import Compared, begins, of_entry, of_location
+from store.drift_rules import Compared, begins, of_entry, of_location, told
 from store.feed_tables import drift
 from store.ids import now
 from store.register import StoredRegister
@@ -117,7 +117,8 @@ class StoredDrift:
         """Take their word into the register, where the hospital is its authority.
 
         Raises:
-            Rejected: there is none of that name, it is settled already, the ERP is the authority, or the register refuses it.
+            Rejected: there is none of that name, it is settled already, the ERP is the authority, the register refuses it, or its
+                contract was changed since they were compared.
         """
         row, record = await self._open(name)
         if KINDS[row.kind].owner(row.field.partition(".")[0]) != HOSPITAL:
@@ -127,12 +128,29 @@ class StoredDrift:
             reason = f"no contract of ours prices {row.code} at {row.source}: load a contract_price for it"
             raise Rejected(reason, code="not-found", system="store")
         price = ContractPrice.model_validate_json(record)
+        if not await self._still(price, row):
+            reason = f"our contract for {row.code} is another since this was compared: the next file compares it anew"
+            raise Rejected(reason, code="changed", system="store")
         where = price.facility or OF_ALL
         report = await self._register.load(row.kind, [price], HOSPITAL, where, dry_run=dry_run, by=by.id)
         if report.refused:
             _, path, reason = report.refused[0]
             raise Rejected(f"the register refuses it: {path} {reason}".strip(), code="business-rule", system="store")
         return await self._decide(row, "accepted", by, why, dry_run=dry_run)
+
+    async def _still(self, price: ContractPrice, row: DriftRow) -> bool:
+        """Whether the contract is, but for its price, as it was when it was compared; and its price too, where both name one unit."""
+        async with transaction(self._engine) as connection:
+            places = [price.facility or row.facility, OF_ALL]
+            held = await all_current(connection, ContractPrice, row.kind, places, price.valid_from)
+        about = (price.contract, price.supplier, price.item, price.unit, price.facility)
+        for one in held:
+            if (one.contract, one.supplier, one.item, one.unit, one.facility) != about:
+                continue
+            until = max(one.valid_to, price.valid_from) if one.valid_to else None
+            same_unit = row.ours.endswith(f" per {one.unit}")
+            return until == price.valid_to and (not same_unit or row.ours == told(one.price, one.unit))
+        return False
 
     async def dismiss(self, name: str, by: Actor, why: str = "", *, dry_run: bool = False) -> DriftRow:
         """Leave the register as it is; the same word again opens nothing.

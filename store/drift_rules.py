@@ -119,17 +119,17 @@ def _price(
     entry: CatalogueEntry, item: Item, price: CataloguePrice, contract: ContractPrice | None, day: date, as_of: date
 ) -> Compared:
     field = f"price.{price.unit}" + (f" from {day}" if day > as_of else "")
-    said = _told(price.price, price.unit)
+    said = told(price.price, price.unit)
     if contract is None:
         return Compared("contract_price", item.code, field, "", said, day, entry.path)
     try:
         ours = item.price_in(contract.price, contract.unit, price.unit, entry.supplier)
         new = item.price_in(price.price, price.unit, contract.unit, entry.supplier)
     except Malformed:
-        return Compared("contract_price", item.code, field, _told(contract.price, contract.unit), said, day, entry.path)
+        return Compared("contract_price", item.code, field, told(contract.price, contract.unit), said, day, entry.path)
     until = max(contract.valid_to, day) if contract.valid_to else None
     record = contract.changed(price=new, valid_from=day, valid_to=until)
-    shown = _told(ours, price.unit)
+    shown = told(ours, price.unit)
     return Compared("contract_price", item.code, field, shown, said, day, entry.path, record.model_dump_json())
 
 
@@ -140,7 +140,7 @@ def _base_units(item: Item, unit: str, supplier: str) -> str:
         return ""
 
 
-def _told(price: Money, unit: str) -> str:
+def told(price: Money, unit: str) -> str:
     """An exact price as both sides are told it: ``18.75 USD per BX``, without trailing zeros."""
     return f"{price.amount.normalize():f} {price.currency} per {unit}"
 

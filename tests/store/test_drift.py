@@ -192,6 +192,19 @@ async def test_accepting_a_price_makes_the_contracts_next_version_from_its_day(
         await drift.accept(row.id, BUYER)
 
 
+async def test_a_price_of_a_contract_that_was_changed_since_is_not_written_over_it(
+    drift: StoredDrift, register: StoredRegister
+) -> None:
+    (row,) = (await drift.compare(catalogue(price("19.10")), "m-1", TODAY)).differ
+    (held,) = await register.contract_prices("NGH", "ITM-1001", TODAY)
+    await register.load("contract_price", [held.changed(price=Money(amount=Decimal("17.10")))], "hospital", "NGH")
+    with pytest.raises(Rejected, match="another since") as refused:
+        await drift.accept(row.id, BUYER, "as agreed")
+    assert refused.value.code == "changed" and [one.state for one in await drift.rows()] == ["open"]
+    (now,) = await register.contract_prices("NGH", "ITM-1001", TODAY)
+    assert str(now.price) == "17.10 USD"
+
+
 async def test_what_the_erp_has_the_say_over_is_changed_there(drift: StoredDrift, register: StoredRegister) -> None:
     (row,) = (await drift.compare(catalogue(packagings=(Packaging(unit="BX", base_units=90),)), "m-1", TODAY)).differ
     with pytest.raises(Rejected, match="ERP is the authority for item ITM-1001") as refused:
