@@ -25,6 +25,7 @@ from canonical.ports import Journal, Numbering
 from canonical.purchasing import FunctionalAcknowledgement, OrderAcknowledgement, ShipNotice
 from canonical.steps import SupplierDocument
 from formats import x12
+from gateway.checking import Checks
 from gateway.conflicts import LISTED, accepted, untold
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
@@ -71,6 +72,7 @@ class FilesDoor:
         self._numbering = numbering
         self._partners = partners
         self._mailbox_for = mailbox_for
+        self._checks = Checks()  # a file may have 20 MB: seconds in which this process would do nothing else
         intake.add_route(X12, self._route)
 
     async def accept(self, partner: Partner, name: str, data: bytes, trace: str = "") -> None:
@@ -81,7 +83,7 @@ class FilesDoor:
         """
         about = {"partner": partner.code, "sender": partner.id, "trace": trace}
         try:
-            interchanges = x12.read(data)
+            interchanges = await self._checks.run(len(data), lambda: x12.read(data))
         except Malformed as broken:
             await self._dead(data, broken.message, partner, trace)
             return
@@ -94,10 +96,10 @@ class FilesDoor:
         for interchange in interchanges:
             await self._interchange(interchange, data if len(interchanges) == 1 else interchange.raw, about)
 
-    def is_whole(self, data: bytes) -> bool:
+    async def is_whole(self, data: bytes) -> bool:
         """Whether it can be read to its end; what cannot may still be on its way."""
         try:
-            found = x12.read(data)
+            found = await self._checks.run(len(data), lambda: x12.read(data))
         except Exception:  # whatever it is, accepting it will say so
             return False
         return all(one.trailer is not None and (one.ended or one.trailer[2].strip() == one.control) for one in found)
@@ -177,8 +179,9 @@ class FilesDoor:
         if whole is None:
             raise Unavailable(f"message {message.id} is not in the journal", system="store")
         partner = await self._partner(whole)
-        interchange = x12.read(whole.data)[0]
-        report, kind = self._judge(interchange, partner, whole), LISTED if untold(whole) else "interchange"
+        size, kind = len(whole.data), LISTED if untold(whole) else "interchange"
+        interchange = (await self._checks.run(size, lambda: x12.read(whole.data)))[0]
+        report = await self._checks.run(size, lambda: self._judge(interchange, partner, whole))
         if not whole.answer:
             await self._answer(whole, report, partner)
         refused = "; ".join(report.refused)[:LONGEST_REASON]

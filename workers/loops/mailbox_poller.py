@@ -143,7 +143,7 @@ class MailboxPoller:
             data = await mailbox.read(file.name)
             digest = hashlib.sha256(data).hexdigest()
             if trouble.accepted != digest:
-                if trouble.seen != digest and not self._door.is_whole(data):
+                if trouble.seen != digest and not await self._door.is_whole(data):
                     trouble.seen, trouble.again = digest, self._clock() + SETTLES
                     raise Unavailable("a file may still be on its way", code=UNFINISHED, system="supplier")
                 await self._accepted(partner, file.name, data, trace)
