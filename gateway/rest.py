@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 from starlette.routing import Route
@@ -232,9 +233,10 @@ class _Traced:
         carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in OF_A_TRACE}
         started = time.perf_counter()
         status = 0
+        # Nothing of the task it runs in: on a kept connection that is the request before.
         with trace.get_tracer("fascia").start_as_current_span(
             f"{scope['method']} {_template(scope['path'])}",
-            context=propagate.extract(carrier) if carrier else None,
+            context=propagate.extract(carrier, Context()) if carrier else Context(),
             kind=trace.SpanKind.SERVER,
             record_exception=False,
             set_status_on_exception=False,

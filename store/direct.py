@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.database import named
+from store.database import driven
 
 
 async def fetch(engine: AsyncEngine, sql: str, given: Sequence[Any]) -> Sequence[Sequence[Any]]:
@@ -19,17 +17,5 @@ async def fetch(engine: AsyncEngine, sql: str, given: Sequence[Any]) -> Sequence
     Raises:
         Unavailable: as :func:`store.database.transaction`.
     """
-    async with named():
-        pooled = await engine.raw_connection()
-        try:
-            rows: Sequence[Sequence[Any]] = await pooled.driver_connection.fetch(sql, *given)  # type: ignore[union-attr]
-        except asyncpg.PostgresError as failed:
-            raise DBAPIError(sql, None, failed) from failed
-        except asyncpg.InterfaceError as failed:
-            kind = (
-                DBAPIError if isinstance(failed, ValueError) else InterfaceError
-            )  # a value no column takes, or no answer
-            raise kind(sql, None, failed) from failed
-        finally:
-            pooled.close()
-    return rows
+    async with driven(engine) as driver:
+        return await driver.fetch(sql, *given)

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from opentelemetry import trace
 
 from gateway.rest import MOST_BYTES
 from gateway.rest_requisitions import EXAMPLE
@@ -68,11 +69,19 @@ async def test_a_mistake_of_ours_is_a_problem_with_a_trace_and_without_its_text(
     assert "Miller" not in answer.text
 
 
+async def test_a_request_is_in_no_trace_of_the_task_it_runs_in(house: House) -> None:
+    """On a kept connection the server runs it in what the request before has left."""
+    before = trace.SpanContext(0x1234, 0x56, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(before)):
+        answer = await house.post(wire())
+    assert answer.status_code == 202 and answer.headers["x-trace-id"] != f"{0x1234:032x}"
+
+
 async def test_a_callers_trace_goes_on_through_the_door(house: House) -> None:
-    trace = "0af7651916cd43dd8448eb211c80319c"
-    answer = await house.post(wire(), traceparent=f"00-{trace}-b7ad6b7169203331-01")
-    assert answer.headers["x-trace-id"] == trace
-    assert house.messages[0].trace == trace
+    theirs = "0af7651916cd43dd8448eb211c80319c"
+    answer = await house.post(wire(), traceparent=f"00-{theirs}-b7ad6b7169203331-01")
+    assert answer.headers["x-trace-id"] == theirs
+    assert house.messages[0].trace == theirs
 
 
 # ---- look-ups ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from stack import doctor, questions
 from stack.doctor import Finding
 from workers.settings import Settings
 
-PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels", "folders"}
+PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels"}
+PARTS |= {"senders", "folders", "attention"}
 
 
 @pytest.fixture

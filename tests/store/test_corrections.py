@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import FasciaError
 from canonical.messages import Kept
-from canonical.replays import NEW
+from canonical.replays import NEW, UNREADABLE
 from tests.formats.x12_files import sample
 from tests.store.build import put
 from tests.store.requisition_desk import Desk, asked
@@ -109,8 +109,9 @@ ROWS = b"number,line,item,quantity,unit\nR-1,1,ITM-1001,%s,BX\n"
 async def test_a_row_that_was_set_apart_is_corrected_and_taken_with_its_file(desk: Desk) -> None:
     assert (await desk.upload(ROWS % b"many", "k-1")).status_code == 202
     apart = await only(desk, "dead")
-    with pytest.raises(FasciaError, match="row 2 quantity"):
-        await desk.replays.correct(apart.id, ROWS % b"several", "x", False)
+    assert (await desk.replays.correct(apart.id, ROWS % b"several", "", True)).outcome == UNREADABLE
+    with pytest.raises(FasciaError, match="first line"):
+        await desk.replays.correct(apart.id, b"other," + ROWS % b"4", "x", False)
     assert (await desk.replays.correct(apart.id, ROWS % b"4", "", True)).outcome == NEW
     done = await desk.replays.correct(apart.id, ROWS % b"4", "four, they say", False)
     assert (done.state, done.case) == ("routed", f"{CASE}R-1")
