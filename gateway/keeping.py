@@ -20,7 +20,7 @@ from gateway.gates import forget_idle
 from gateway.quota import Allowance, Gate
 
 MOST_AT_ONCE, MOST_BYTES = 500, 8 * 2**20  # of messages in one commit; what is larger goes alone
-FEW, GATHER = 16, 0.002  # while several senders are busy, fewer than that wait so many seconds for more
+FEW, GATHER = 8, 0.001  # while several senders are busy, fewer than that wait so many seconds for more
 BUSY: Final = 0.02  # seconds after a commit that several had part in, or had to wait for
 LET_GO: Final = 256  # places
 STRANGER: Final = "?"  # begins the name of who is nobody's sender: an address, which each process counts for itself
