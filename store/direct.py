@@ -18,4 +18,5 @@ async def fetch(engine: AsyncEngine, sql: str, given: Sequence[Any]) -> Sequence
         Unavailable: as :func:`store.database.transaction`.
     """
     async with driven(engine) as driver:
-        return await driver.fetch(sql, *given)
+        rows: list[Any] = await driver.fetch(sql, *given)
+    return rows
