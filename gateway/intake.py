@@ -73,6 +73,13 @@ class _Asking:
         return await self._cases.keep_asking([one for one in messages if isinstance(one, Asking)])
 
 
+def reason_of(why: FasciaError) -> str:
+    """Why a message is refused, as the journal keeps it: code, place and words."""
+    path = getattr(why, "path", "")
+    where = f" at {path}" if path and path not in why.message else ""
+    return f"{why.code}{where}: {why.message}"
+
+
 class Intake:
     """The corridor. Doors bring the message; this decides where it goes and writes down what became of it."""
 
@@ -132,11 +139,7 @@ class Intake:
         """Its sender is told; it goes no further. A message in a stream is settled by its router alone, see :meth:`_routed`."""
         if message.stream:
             return
-        path = getattr(why, "path", "")
-        reason = (
-            f"{why.code}: {why.message}" if not path or path in why.message else f"{why.code} at {path}: {why.message}"
-        )
-        await self.journal.mark(message.id, "refused", reason=reason, case=case)
+        await self.journal.mark(message.id, "refused", reason=reason_of(why), case=case)
 
     async def dead(self, message: Kept, reason: str, *, facility: str = "") -> None:
         """Nobody could be told: a dead letter, listed for a person, and an alert."""

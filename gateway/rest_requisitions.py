@@ -16,7 +16,7 @@ from canonical.messages import Asking, KeepResult, Kept, NewMessage
 from canonical.purchasing import Requisition
 from gateway.conflicts import BY_A_PERSON, REUSED, first_refusal, refuse_reused, taken_as_new
 from gateway.corrections import allowed
-from gateway.intake import REQUISITION, Conflict, Ended, Started
+from gateway.intake import REQUISITION, Conflict, Ended, Started, reason_of
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails, trace_id
 from gateway.rest import Behind, Doors, Who, body_of, known, may
@@ -156,8 +156,9 @@ async def accept(behind: Doors, who: Caller, key: str, body: bytes, door: str = 
     try:
         requisition = allowed(body, who.facility, who.sources)
     except (Malformed, Rejected) as wrong:
-        message = await _agreed(behind, who, await behind.intake.journal.keep(new), door)
-        if message.state in ("received", "validated"):
+        refused = new.model_copy(update={"refused": reason_of(wrong)})
+        message = await _agreed(behind, who, await behind.intake.journal.keep(refused), door)
+        if message.state in ("received", "validated"):  # taken before, by rules that were others
             await behind.intake.refused(message, wrong)
         raise
     case = requisition.case_id

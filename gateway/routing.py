@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from canonical.base import Canonical
-from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.messages import APART, Kept, Move
 from canonical.ports import Journal
 from canonical.purchasing import Requisition
@@ -26,7 +26,7 @@ from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.fhir_judge import ENTRIES_KEPT
 from gateway.hl7_door import BATCH
 from gateway.hl7_refusals import fault_of
-from gateway.intake import Conflict, Ended, Intake
+from gateway.intake import Conflict, Ended, Intake, reason_of
 from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
@@ -104,7 +104,7 @@ class Routing:
             try:
                 return await acknowledgements.credited(message, sender, self._credit)
             except Malformed as unreadable:  # nobody waits to be told of it
-                return await self._dead(message, sender, _told(unreadable))
+                return await self._dead(message, sender, reason_of(unreadable))
         feed = self.reader.feed(message, sender)
         if feed is None:
             return Move(message=message.id, state="routed", reason=NOTHING_READS_IT)
@@ -134,7 +134,7 @@ class Routing:
             await self._tell(message, sender, fault_of(why, DATA_TYPE, why.message), some.numbers)
             await self._wait_behind(message, sender, why.message)
             return Move(message=message.id, state="refused", reason=why.message, case=why.case, owner=sender.owner)
-        reason = why.message if isinstance(why, Ended) else _told(why)
+        reason = why.message if isinstance(why, Ended) else reason_of(why)
         return await self._dead(message, sender, reason, fault_of(why, DATA_TYPE, why.message), some.numbers)
 
     async def _dead(
@@ -181,9 +181,3 @@ def requisitions(intake: Intake) -> Taker:
         return started.case
 
     return take
-
-
-def _told(wrong: FasciaError) -> str:
-    path = getattr(wrong, "path", "")
-    where = f" at {path}" if path and path not in wrong.message else ""
-    return f"{wrong.code}{where}: {wrong.message}"

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.base import case_parts
 from canonical.messages import Asking, KeepResult
 from canonical.ports import Announcement
-from store.database import at_once, transaction
-from store.direct import fetch
+from store.database import at_once, driven, transaction
 from store.ids import now
 from store.keep import keep_many
 from store.kept import kept_new, row_of, slot_of
@@ -136,8 +135,10 @@ class StoredAnnouncements:
         """
         rows = [_row(one) for one in asking]
         plain = _firsts(rows)
-        done = await fetch(self._engine, _KEEP, _arrays(plain)) if plain else ()
-        written: dict[str, str] = dict(done)  # type: ignore[arg-type]
+        written: dict[str, str] = {}
+        if plain:
+            async with driven(self._engine) as driver:
+                written = {row["id"]: row["state"] for row in await driver.fetch(_KEEP, *_arrays(plain))}
         known = [one for one, row in zip(asking, rows, strict=True) if row["id"] not in written]
         others = iter(await keep_many(self._engine, known) if known else ())
         return [

@@ -99,13 +99,13 @@ async def test_of_several_who_come_to_a_file_one_works_on_it_and_says_how_far_it
     assert house.drifts.rows == ["2", "3", "4"] and await house.files.standing(message.id) is None
 
 
-async def test_who_lost_a_file_goes_no_further_with_it() -> None:
+async def test_who_lost_a_file_goes_no_further_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     work = OwnWork()
 
     async def lost(message: str, standing: FileStanding) -> bool:
         return False
 
-    work.going = lost  # type: ignore[method-assign]
+    monkeypatch.setattr(work, "going", lost)
     with pytest.raises(Unavailable, match="another process"):
         async with working(work, "m-1") as ours:
             await ours.step(rows=3)
@@ -120,7 +120,7 @@ async def test_signs_of_life_come_while_one_step_takes_long(monkeypatch: pytest.
         signs.append(standing)
         return True
 
-    work.going = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(work, "going", noted)
     async with working(work, "m-1"):
         await asyncio.sleep(0.1)
     assert len(signs) > 2

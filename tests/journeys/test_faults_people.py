@@ -78,7 +78,7 @@ async def test_what_was_refused_at_the_door_is_kept_listed_with_its_reason_and_n
     for wrong in (WRONGS[0], next(wrong for wrong in WRONGS if wrong.name == "no JSON: no text")):
         kept = by_trace[answers[wrong.name].json()["trace"]]
         shown = (await fascia(hospital, "journal", "show", kept["id"], "--json")).json
-        assert [entry["state"] for entry in shown["history"]] == ["received", "refused"]
+        assert [entry["state"] for entry in shown["history"]] == ["refused"]
         data = shown["data"]
         came = base64.b64decode(data) if shown["encoding"] == "base64" else data.encode()
         assert came == wrong.data(f"K-{run}")
