@@ -18,6 +18,7 @@ from gateway.csv_files import CsvFiles
 from gateway.csv_reading import CsvFile
 from gateway.csv_results import FileResult, TakenRequisition
 from gateway.csv_rows import RowFault
+from gateway.intake import reason_of
 from gateway.lookups import SOURCE, Caller
 from gateway.problems import Problem, ProblemDetails, problem_of, trace_id
 from gateway.registry import CSV_KINDS, csv_feed
@@ -203,7 +204,7 @@ async def _kept(
     wrong: Malformed | Rejected | None,
 ) -> Kept:
     """Keep it, refused from the start where it cannot be read: by one commit."""
-    reason = f"{wrong.code}: {wrong.message}" if wrong is not None else ""
+    reason = reason_of(wrong) if wrong is not None else ""
     new = NewMessage(
         door=DOOR,
         data=body,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,14 @@ async def test_a_field_given_twice_is_refused_with_its_path_and_starts_nothing(h
     body = json.dumps(wire()).replace('"facility":', '"facility": "WEST", "facility":', 1).encode()
     assert problem(await house.post(body), 422, "data-invalid")["errors"][0]["path"] == "$.facility"  # type: ignore[index]
     assert house.engine.started == []
+
+
+@pytest.mark.parametrize("wrong", [{"facility": "WEST"}, {"lines": []}], ids=["another's facility", "no lines"])
+async def test_what_is_refused_is_so_from_the_commit_that_keeps_it(house: House, wrong: dict[str, Any]) -> None:
+    """Killed after it, the door leaves nothing the sweep would route, which knows no key's facility."""
+    assert (await house.post(wire(**wrong))).status_code in (403, 422)
+    (moves,) = house.journal.moves.values()
+    assert [state for state, _, _ in moves] == ["refused"]
 
 
 async def test_without_an_idempotency_key_nothing_is_kept(house: House) -> None:
