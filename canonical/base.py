@@ -170,7 +170,7 @@ def _plain(value: Any) -> Any:
 WRITTEN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\s*")
 
 
-def _exact(value: Any, what: str) -> Any:
+def exact(value: Any, what: str) -> Any:
     """A decimal as it was written, in text or as an integer; what is neither is left for the model to refuse."""
     if isinstance(value, float | bool):
         raise ValueError(f"{what} is a decimal in text or an integer, never a float")
@@ -193,7 +193,7 @@ class Money(Canonical):
     @field_validator("amount", mode="before")
     @classmethod
     def _no_float(cls, value: Any) -> Any:
-        return _exact(value, "an amount")
+        return exact(value, "an amount")
 
     def _same(self, other: Money) -> None:
         if other.currency != self.currency:
@@ -261,7 +261,7 @@ class Quantity(Canonical):
     @field_validator("value", mode="before")
     @classmethod
     def _no_float(cls, value: Any) -> Any:
-        return _exact(value, "a quantity")
+        return exact(value, "a quantity")
 
     def __str__(self) -> str:
         return f"{self.value.normalize():f} {self.unit}"

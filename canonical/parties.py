@@ -22,16 +22,36 @@ from canonical.base import (
 )
 from canonical.calendar import BusinessCalendar
 
-ROLES = ("requester", "buyer", "manager", "director", "vp", "cfo", "finance", "capital_committee", "support", "admin")
+ROLES = (
+    "requester",
+    "buyer",
+    "manager",
+    "director",
+    "vp",
+    "cfo",
+    "finance",
+    "capital_committee",
+    "support",
+    "admin",
+    "materials",
+)
 
 
 class Location(Canonical):
-    """A place goods are delivered to or kept at."""
+    """A place goods are delivered to or kept at.
+
+    ``cost_centre`` and ``service_line``: whose use it is where an event names none; ``moved_to``: the location that keeps its
+    stock since, and answers what still comes under the old code.
+    """
 
     code: LocationCode
     facility: FacilityCode
     name: Text = ""
     erp_code: str = ""
+    cost_centre: CostCentreCode | None = None
+    service_line: str = Field(default="", max_length=40)
+    moved_to: LocationCode | None = None
+    active: bool = True
 
 
 class Department(Canonical):

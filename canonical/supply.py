@@ -42,7 +42,12 @@ class SupplierItem(Canonical):
 
 
 class Item(Canonical):
-    """Something a department can ask for. ``base_unit`` is what stock is counted in."""
+    """Something a department can ask for. ``base_unit`` is what stock is counted in.
+
+    ``devices``: the device identifiers it is known by on barcodes, beside the ``gtin`` of its packagings
+    (:attr:`canonical.udi.Udi.device`); ``charge_code`` and ``procedure_code``: what a use is billed as (FT1-7, FT1-25), and
+    ``chargeable`` whether it is billed at all.
+    """
 
     code: ItemCode
     description: Text = ""
@@ -53,6 +58,10 @@ class Item(Canonical):
     bulk: bool = False
     stocked_at_par: bool = False
     capital: bool = False
+    devices: tuple[str, ...] = ()
+    charge_code: str = Field(default="", max_length=40)
+    procedure_code: str = Field(default="", max_length=40)
+    chargeable: bool = False
     active: bool = True
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, catalogue, folders, invoicing, parties, purchasing, senders, supply
+from canonical import calendar, cases, catalogue, folders, invoicing, parties, purchasing, senders, stock, supply, usage
 from canonical.events import EVENTS
 from cli.compatibility import Break, breaks
 
@@ -54,6 +54,10 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("file_source", 1, folders.FileSource),
     ("mapping", 1, senders.Mapping),
     ("master_file", 1, catalogue.MasterFile),
+    ("usage_event", 1, usage.UsageEvent),
+    ("usage_policy", 1, usage.UsagePolicy),
+    ("stock_level", 1, stock.StockLevel),
+    ("stock_count", 1, stock.StockCount),
     ("decision", 1, cases.Decision),
     ("answer", 1, cases.Answer),
     ("case_change", 1, cases.CaseChange),

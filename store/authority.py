@@ -3,10 +3,11 @@
 | kind | made by | the hospital's own fields in it |
 | --- | --- | --- |
 | facility, department, calendar, partner, policy, contract_price, sender, channel, mapping, file_source | hospital | all |
-| item | ERP | tracking, bulk, stocked_at_par, capital |
+| stock_level, usage_policy | hospital | all |
+| item | ERP | tracking, bulk, stocked_at_par, capital, devices, charge_code, procedure_code, chargeable |
 | supplier | ERP | status_reason |
 | cost_centre | ERP | budget, period_from, period_to |
-| location | ERP | none |
+| location | ERP | cost_centre, service_line, moved_to, active |
 | employee | ERP or hospital | all but active |
 
 A word from who is not the authority is refused with its field, unless it says the same. Where the ERP has a value of a field
@@ -24,7 +25,9 @@ from canonical.calendar import BusinessCalendar
 from canonical.folders import FileSource
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.senders import Channel, Mapping, Sender
+from canonical.stock import StockLevel
 from canonical.supply import ContractPrice, Item
+from canonical.usage import UsagePolicy
 
 ERP, HOSPITAL = "erp", "hospital"
 SOURCES = (ERP, HOSPITAL)
@@ -52,18 +55,22 @@ def _contract_code(price: ContractPrice) -> str:
 
 
 _FROM_ERP = frozenset({ERP})
+_OF_PLACES = frozenset({"cost_centre", "service_line", "moved_to", "active"})
+_OF_ITEMS = frozenset(
+    {"tracking", "bulk", "stocked_at_par", "capital", "devices", "charge_code", "procedure_code", "chargeable"}
+)
 _PERSON = frozenset(Employee.model_fields) - {"active", "id", "facility"}
 
 KINDS: dict[str, Kind] = {
     "calendar": Kind(BusinessCalendar, lambda calendar: calendar.code, of_all=True),
     "facility": Kind(Facility, lambda facility: facility.code),
-    "location": Kind(Location, lambda location: location.code, _FROM_ERP, frozenset()),
+    "location": Kind(Location, lambda location: location.code, _FROM_ERP, _OF_PLACES),
     "cost_centre": Kind(
         CostCentre, lambda centre: centre.code, _FROM_ERP, frozenset({"budget", "period_from", "period_to"})
     ),
     "department": Kind(Department, lambda department: department.code),
     "supplier": Kind(Supplier, lambda supplier: supplier.code, _FROM_ERP, frozenset({"status_reason"}), of_all=True),
-    "item": Kind(Item, lambda item: item.code, _FROM_ERP, frozenset({"tracking", "bulk", "stocked_at_par", "capital"})),
+    "item": Kind(Item, lambda item: item.code, _FROM_ERP, _OF_ITEMS),
     "contract_price": Kind(ContractPrice, _contract_code, dated=True),
     "employee": Kind(Employee, lambda person: person.id, frozenset(SOURCES), _PERSON),
     "partner": Kind(Partner, lambda partner: partner.supplier or partner.code, of_all=True),
@@ -72,5 +79,7 @@ KINDS: dict[str, Kind] = {
     "channel": Kind(Channel, lambda channel: channel.code, of_all=True),
     "mapping": Kind(Mapping, lambda mapping: mapping.code, of_all=True, dated=True),
     "file_source": Kind(FileSource, lambda source: source.code, of_all=True),
+    "stock_level": Kind(StockLevel, lambda level: level.code),
+    "usage_policy": Kind(UsagePolicy, lambda policy: policy.facility, dated=True),
 }
 """Every kind, in the order a folder of files is loaded: what others name comes first."""

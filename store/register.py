@@ -19,6 +19,7 @@ from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Po
 from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
+from canonical.stock import StockLevel
 from canonical.supply import ContractPrice, Item
 from store.acts import Act, note_in, of_a_load
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
@@ -44,6 +45,7 @@ _NAMES = {
     "channel": ("facility",),
     "mapping": ("sender",),
     "file_source": ("sender",),
+    "stock_level": ("item", "location"),
 }
 
 
@@ -315,10 +317,10 @@ class _Load:
         _check_words(record)
         if isinstance(record, Employee):
             self._check_person(record)
+        elif isinstance(record, StockLevel):
+            self._named(("item", record.item), ("location", record.location), ("location", record.warehouse))
         elif isinstance(record, ContractPrice):
-            for kind, code in (("item", record.item), ("supplier", record.supplier)):
-                if code not in self._known[kind]:
-                    raise _Refused(kind, f"no {kind} {code} in the register")
+            self._named(("item", record.item), ("supplier", record.supplier))
             if record.price.amount <= 0:
                 raise _Refused("price", "a price is above zero")
         elif isinstance(record, Facility | Partner) and not record.calendar.hours:
@@ -333,6 +335,11 @@ class _Load:
             raise _Refused("sender", f"no sender {record.sender} in the register")
         if isinstance(record, ContractPrice | Policy) and record.valid_to and record.valid_to < record.valid_from:
             raise _Refused("valid_to", "it ends before it begins")
+
+    def _named(self, *names: tuple[str, str | None]) -> None:
+        for kind, code in names:
+            if code is not None and code not in self._known[kind]:
+                raise _Refused(kind, f"no {kind} {code} in the register")
 
     def _check_person(self, person: Employee) -> None:
         unknown = [role for role in person.roles if role not in ROLES]

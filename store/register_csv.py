@@ -36,6 +36,8 @@ FILES = {
     "channels": "channel",
     "mappings": "mapping",
     "file_sources": "file_source",
+    "stock_levels": "stock_level",
+    "usage_policies": "usage_policy",
 }
 _NESTED = {"packaging": "packagings", "supplier_item": "suppliers"}  # part of an item, a row each
 ORDER = [*KINDS]
@@ -43,11 +45,11 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 LISTS = {
     *("roles", "cost_centres", "unverified_verbs"),
-    *("applications", "facilities", "addresses", "certificates", "kinds"),
+    *("applications", "facilities", "addresses", "certificates", "kinds", "devices"),
 }
 BOOLEANS = {
     *("active", "bulk", "stocked_at_par", "capital", "preferred", "line_break", "allow_unknown"),
-    *("z_segments", "later_version", "tls", "enhanced"),
+    *("z_segments", "later_version", "tls", "enhanced", "chargeable"),
 }
 MONEY = {"budget", "actual", "price"}
 TERMS = {"net_days", "discount_percent", "discount_days", "net_seconds", "discount_seconds"}

@@ -15,7 +15,9 @@ from canonical.calendar import BusinessCalendar
 from canonical.folders import FileSource
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.senders import Channel, Mapping, Sender
+from canonical.stock import StockLevel
 from canonical.supply import ContractPrice, Item
+from canonical.usage import UsagePolicy
 from store.database import transaction
 from store.tables import commitments, order_numbers, register, register_keys
 
@@ -76,7 +78,9 @@ async def all_codes(connection: AsyncConnection, kind: str, as_of: date) -> list
 def other_names(record: Canonical) -> set[str]:
     """The other names a record is looked up by."""
     if isinstance(record, Item):
-        return {f"catalogue:{sold.supplier}/{sold.catalogue_number}" for sold in record.suppliers}
+        sold = {f"catalogue:{sold.supplier}/{sold.catalogue_number}" for sold in record.suppliers}
+        packed = {one.gtin for one in (*record.packagings, *(p for s in record.suppliers for p in s.packagings))}
+        return sold | {f"device:{one}" for one in {*record.devices, *packed} if one}
     if isinstance(record, Employee):
         login = {f"os_user:{record.os_user}"} if record.os_user else set()
         return login | {f"role:{role}" for role in record.roles}
@@ -134,6 +138,25 @@ class RegisterReading:
         async with transaction(self._engine) as connection:
             found = await all_current(connection, Item, "item", [facility], self._today(), key=key)
         return next((item for item in found if key in other_names(item)), None)
+
+    async def item_by_device(self, facility: str, device: str) -> Item | None:
+        """An item by the device identifier of its barcode (a GTIN of 14 digits, a HIBCC or ICCBBA identifier)."""
+        key = f"device:{device}"
+        async with transaction(self._engine) as connection:
+            found = await all_current(connection, Item, "item", [facility], self._today(), key=key)
+        return next((item for item in found if key in other_names(item)), None)
+
+    async def stock_level(self, facility: str, location: str, item: str) -> StockLevel | None:
+        """How an item is kept at a location."""
+        return await self._one(StockLevel, "stock_level", facility, f"{location}/{item}")
+
+    async def usage_policy(self, facility: str, as_of: date) -> UsagePolicy:
+        """The rules of a facility for what is used, in force on a day; the platform's own where it has none."""
+        async with transaction(self._engine) as connection:
+            found = await current(connection, UsagePolicy, "usage_policy", facility, facility, as_of)
+        if found is None or (found.valid_to is not None and as_of > found.valid_to):
+            return UsagePolicy(facility=facility)
+        return found
 
     async def items(self, facility: str) -> Sequence[Item]:
         """Every item of a facility."""

@@ -1,0 +1,88 @@
+"""The verbs of stock: what a location's case asks of our store, and what it asks of the ERP.
+
+Every call may be made twice and then has one effect. Raised everywhere: Unavailable, Throttled, Rejected, Malformed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import Field
+
+from canonical.base import Canonical
+from canonical.stock import (
+    NeedStarted,
+    OnHand,
+    Recorded,
+    RoundKey,
+    RoundRefusal,
+    StockPosted,
+    StockPosting,
+    TakenRound,
+)
+from canonical.usage import UsageEvent
+
+
+class StockErp(Protocol):
+    """The stock side of an ERP."""
+
+    async def post_stock(self, posting: StockPosting) -> StockPosted:
+        """Book one document under ``posting.key``, once; a line the ERP refuses is left out and named.
+
+        Raises:
+            Rejected: nothing of it can be booked (an unknown location, a closed period); repeating changes nothing.
+        """
+        ...
+
+    async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
+        """What the ERP's books say is at a location, by item and lot, those at zero left out."""
+        ...
+
+
+class UsageKept(Canonical):
+    """What became of one event: new, same (known with this content) or conflict (known with another; listed for a person)."""
+
+    id: str
+    outcome: str = Field(pattern="^(new|same|conflict)$")
+    state: str = ""
+
+
+class UsageInbox(Protocol):
+    """Where what was read is kept: each event once under its name, with a state and an owner."""
+
+    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
+        """Keep the events of one message, all or none; ``encounter`` is not kept, ``procedure`` is.
+
+        One of a location the register does not have is parked at once, with the reason.
+        """
+        ...
+
+
+class UsageBook(Protocol):
+    """Usage events, balances and needs in our own store, as a location's case works with them."""
+
+    async def take(self, key: RoundKey, most: int = 200) -> TakenRound:
+        """The round of that number as it was taken before, else up to ``most`` waiting events, judged; answers the wake."""
+        ...
+
+    async def postings(self, key: RoundKey) -> Sequence[StockPosting]:
+        """What the ERP is to be told of the round, each under its own key: the uses, the transfers, the counts."""
+        ...
+
+    async def posted(self, key: RoundKey, posting: str, outcome: StockPosted) -> None:
+        """Keep what the ERP made of one posting of the round."""
+        ...
+
+    async def record(self, key: RoundKey) -> Recorded:
+        """Movements, balances, charges and needs of the round, in one transaction; once, when asked again the same."""
+        ...
+
+    async def refuse(self, refusal: RoundRefusal) -> None:
+        """Park every line of a round that the ERP refused as a whole."""
+        ...
+
+    async def started(self, started: NeedStarted) -> None:
+        """Note which case brings a need."""
+        ...
