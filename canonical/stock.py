@@ -184,11 +184,15 @@ class Need(Canonical):
 
 
 class Recorded(Canonical):
-    """What recording a round came to: ``needs`` that begin with it (those of a purchase have a requisition)."""
+    """What recording a round came to: ``needs`` that begin with it (those of a purchase have a requisition).
+
+    ``more``: another round finds something at once, a warehouse's transfer for one of the needs.
+    """
 
     round: int
     posted: int = 0
     needs: tuple[Need, ...] = ()
+    more: bool = False
 
 
 class RoundRefusal(Canonical):
