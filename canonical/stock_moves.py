@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
-from canonical.stock import StockPosted, StockPosting
+from canonical.stock import PickedLot, StockPosted, StockPosting
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,23 @@ def moves_of(posting: StockPosting, outcome: StockPosted) -> list[Move]:
     """The movements of what the ERP booked of a posting."""
     refused = {line.key for line in outcome.refused}
     document = " ".join(receipt.number for receipt in outcome.receipts)
-    return [move for move in _moves(posting, document) if move.key.removesuffix("/from") not in refused]
+    picked: dict[str, list[PickedLot]] = {}
+    for one in outcome.picked:
+        picked.setdefault(one.key, []).append(one)
+    moves = (move for move in _moves(posting, document) if move.key.removesuffix("/from") not in refused)
+    return [one for move in moves for one in _by_lot(move, picked.get(move.key.removesuffix("/from"), ()))]
+
+
+def _by_lot(move: Move, picked: Sequence[PickedLot]) -> Iterator[Move]:
+    """A line that named no lot, by the lots the ERP took for it; what it does not say of stays without."""
+    sign, left = (1 if move.quantity > 0 else -1), abs(move.quantity)
+    for one in picked if not (move.lot or move.serial) else ():
+        if (quantity := min(one.quantity, left)) > 0:
+            left -= quantity
+            key = f"{move.key}/lot/{quote(one.lot, safe='')}"
+            yield replace(move, key=key, quantity=sign * quantity, lot=one.lot, expires=one.expires)
+    if left or not picked:
+        yield replace(move, quantity=sign * left)
 
 
 def reserved_by(posting: StockPosting) -> list[Move]:

@@ -1,4 +1,4 @@
-"""What was used, and stock, in memory: the ports UsageInbox and UsageBook, judged by the same rules as our store."""
+"""What was used, and stock, in memory: the ports UsageInbox, UsageBook and UsagePlaces, judged by the same rules as our store."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from canonical.stock import (
     StockPosted,
     StockPosting,
     TakenRound,
+    WakeDue,
 )
-from canonical.stock_ports import UsageKept
+from canonical.stock_ports import PlaceStands, UsageKept
 from canonical.supplies import move_out
 from canonical.supply import Item
-from canonical.usage import FINDINGS, OWNER, LocationCase, UsageEvent, UsagePolicy
+from canonical.usage import FINDINGS, OWNER, UsageEvent, UsagePolicy
 from canonical.usage_kept import KeptUse, decided
 from canonical.usage_planning import Known, Outcome, Plan, UseName, WaitingUse, item_of, plan_round
 from canonical.usage_rules import Use
@@ -46,7 +47,7 @@ class FakeCharge:
 
 
 class FakeUsage(FakeBooks):
-    """Both ports over one memory. ``now`` is when events are kept, and so reported."""
+    """The ports over one memory. ``now`` is when events are kept, and so reported."""
 
     def __init__(self, register: FakeRegister, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(register)
@@ -54,7 +55,7 @@ class FakeUsage(FakeBooks):
         self.events: dict[str, KeptUse] = {}
         self.conflicts: list[tuple[str, UsageEvent]] = []
         self.charges: list[FakeCharge] = []
-        self.woken: set[tuple[str, str]] = set()
+        self.woken_at: dict[tuple[str, str], datetime] = {}
         self.last_round: dict[tuple[str, str], int] = defaultdict(int)
         self.last_take: dict[tuple[str, str], datetime] = {}
         self._hashes: dict[str, str] = {}
@@ -122,20 +123,29 @@ class FakeUsage(FakeBooks):
         self.events[one] = use
         return use
 
-    # -- wakes ---------------------------------------------------------------------------------------------------
+    # -- UsagePlaces ---------------------------------------------------------------------------------------------
 
-    async def to_wake(self, as_of: datetime, limit: int = 1000) -> Sequence[LocationCase]:
-        """Locations with something to do that have no unanswered wake."""
-        due = {(one.facility, one.location) for one in self.events.values() if one.state == "waiting"}
-        due |= {(need.facility, need.location) for need in self.needs.values() if is_due(need)}
-        return [
-            LocationCase(facility=facility, location=location, round=self.last_round[facility, location])
-            for facility, location in sorted(due - self.woken)[:limit]
+    async def stands(self, facility: str, location: str) -> PlaceStands:
+        open_ = [
+            place[2] for place, one in self.rounds.items() if one.state == "taken" and place[:2] == (facility, location)
         ]
+        here = [one for one in self.events.values() if (one.facility, one.location) == (facility, location)]
+        waiting = any(one.state == "waiting" for one in here)
+        return PlaceStands(round=min(open_) - 1 if open_ else self.last_round[facility, location], waiting=waiting)
 
-    async def woken_up(self, locations: Sequence[LocationCase], as_of: datetime) -> None:
-        """Their cases were signalled; the next round answers."""
-        self.woken |= {(one.facility, one.location) for one in locations}
+    async def due(self, at: datetime, repeat_before: datetime, most: int = 1000) -> Sequence[WakeDue]:
+        found = {(one.facility, one.location) for one in self.events.values() if one.state == "waiting"}
+        found |= {(need.facility, need.location) for need in self.needs.values() if is_due(need)}
+        found = {place for place in found if self.woken_at.get(place, repeat_before) <= repeat_before}
+        return [WakeDue(facility=facility, location=location) for facility, location in sorted(found)[:most]]
+
+    async def woken(self, places: Sequence[WakeDue], at: datetime) -> None:
+        self.woken_at |= {(place.facility, place.location): at for place in places}
+
+    async def not_woken(self, places: Sequence[WakeDue], at: datetime) -> None:
+        for place in places:
+            if self.woken_at.get((place.facility, place.location)) == at:
+                del self.woken_at[place.facility, place.location]
 
     # -- take ----------------------------------------------------------------------------------------------------
 
@@ -145,7 +155,7 @@ class FakeUsage(FakeBooks):
             return before.taken
         if key.round <= self.last_round[here]:
             raise Rejected(f"round {key.round} of {key.location} is over", code="wrong-state")
-        self.woken.discard(here)
+        self.woken_at.pop(here, None)
         location, policy = self._location(*here), self._policy(key)
         if location is not None and location.moved_to:
             self._move_events(key, location.moved_to)
@@ -281,7 +291,6 @@ class FakeUsage(FakeBooks):
             round=key.round,
             posted=len(stands),
             needs=tuple(needs),
-            more=any(is_due(need) for need in self.needs.values() if need.location == key.location),
         )
         return round_.recorded
 
