@@ -77,6 +77,34 @@ class RoundKey(Canonical):
         return f"{case_id('consumption_to_replenishment', self.facility, self.location)}/{self.round}"
 
 
+class LocationOpening(Canonical):
+    """A run of a location's case begins. ``case``: the name it runs under."""
+
+    case: str
+    facility: FacilityCode
+    location: LocationCode
+    as_of: datetime
+
+
+class LocationOpened(Canonical):
+    """Where the case of a location stands by our own store. ``round``: the last it closed; one that was only taken comes again.
+
+    ``known``: the register has the location, or something waits there. ``step_timeout``: seconds one try at the ERP may take.
+    """
+
+    known: bool
+    name: Text = ""
+    round: int = Field(default=0, ge=0)
+    step_timeout: int = Field(default=30, gt=0)
+
+
+class WakeDue(Canonical):
+    """A location that has something to do and was not woken for it."""
+
+    facility: str
+    location: str
+
+
 class TakenRound(Canonical):
     """What a round holds once taken and judged; the lines themselves stay in our store.
 

@@ -71,6 +71,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
+        group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
