@@ -38,7 +38,10 @@ class StockErp(Protocol):
         ...
 
     async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
-        """What the ERP's books say is at a location, by item and lot, those at zero left out."""
+        """What the ERP's books say is at a location at the end of that day (UTC), by item and lot, those at zero left out.
+
+        An empty ``location`` is the facility's store, where the ERP puts what was received.
+        """
         ...
 
 
