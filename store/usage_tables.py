@@ -186,6 +186,7 @@ stock_needs = Table(
     Column("round", BigInteger, nullable=True),
     Column("expected", Date, nullable=True),
     Column("requisition", JSONB, nullable=True),
+    Column("lots", JSONB, nullable=False, server_default=text("'[]'")),  # what came so far: lot, expires, quantity
     moment("at"),
     moment("changed_at"),
     Index(

@@ -249,6 +249,8 @@ class FakeErp(FakeStock):
     ) -> str:
         """Goods come and lie in the facility's store; ``lots``: by item, its lot and that one's date."""
         held, number, came = self.held[order], self._number(), []
+        if held.order.after_use:
+            raise LookupError(f"order {order} has nothing open")
         for one in held.lines.values():
             asked = one.quantity - one.received if lines is None else Decimal(lines.get(one.line.item, 0))
             if asked:

@@ -204,6 +204,7 @@ def upgrade() -> None:
         sa.Column("round", sa.BigInteger(), nullable=True),
         sa.Column("expected", sa.Date(), nullable=True),
         sa.Column("requisition", postgresql.JSONB(), nullable=True),
+        sa.Column("lots", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_needs")),
