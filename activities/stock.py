@@ -49,7 +49,7 @@ class StockActivities:
             step_timeout=policy.step_timeout,
         )
 
-    @activity.defn
+    @activity.defn(name="take_round")
     async def take(self, key: RoundKey) -> TakenRound:
         """Take what waits into a round, and judge it."""
         return await self._book.take(key)
@@ -58,32 +58,29 @@ class StockActivities:
     async def post_round(self, key: RoundKey) -> RoundPosted:
         """Tell the ERP what the round moved, document by document; what it said of one is kept before the next.
 
-        Raises:
-            Rejected: it takes no document of the round.
+        One it refuses as a whole is kept as that: each of its lines is refused, the round's other documents stand.
         """
         erp, told = self._erp_for(key.facility), RoundPosted()
         for posting in await self._book.postings(key):
             try:
                 outcome = await erp.post_stock(posting)
             except Rejected as no:
-                if not told.posted:
-                    raise
-                outcome = _refused(posting, no)  # the others of this round stand in its books
+                outcome = _refused(posting, no)
             await self._book.posted(key, posting.key, outcome)
             told = _with(told, posting, outcome)
         return told
 
-    @activity.defn
+    @activity.defn(name="record_round")
     async def record(self, key: RoundKey) -> Recorded:
         """Write down what the round moved, what is charged for it and what is to be brought."""
         return await self._book.record(key)
 
-    @activity.defn
+    @activity.defn(name="refuse_round")
     async def refuse(self, refusal: RoundRefusal) -> None:
         """Put the round aside for a person."""
         await self._book.refuse(refusal)
 
-    @activity.defn
+    @activity.defn(name="need_started")
     async def started(self, started: NeedStarted) -> None:
         """Note which case brings something."""
         await self._book.started(started)

@@ -13,8 +13,8 @@ from canonical.stock import WakeDue
 from canonical.stock_ports import PlaceStands
 from store.database import at_once
 
-# Events by location: one step of the index for each location, however many wait there. A location that said it is busy comes by
-# itself (workflows.consumption_to_replenishment), so it is woken only when it is long overdue.
+# Events by location: one step of the index for each location, however many wait there. A location whose last look was a round with more
+# than one event a second comes by itself (workflows.consumption_to_replenishment), so it is woken only when it is overdue.
 _DUE: Final = text("""
 WITH RECURSIVE waiting AS (
     (SELECT facility, location FROM usage_events WHERE state = 'waiting' ORDER BY facility, location LIMIT 1)
@@ -36,7 +36,9 @@ SELECT due.facility, due.location FROM due
 LEFT JOIN usage_locations AS l USING (facility, location)
 LEFT JOIN usage_rounds AS r ON (r.facility, r.location, r.round) = (l.facility, l.location, l.round)
 WHERE (l.woken_at IS NULL OR l.woken_at < :repeat_before)
-  AND NOT coalesce((r.taken ->> 'per_second')::float > 1 AND l.answered_at > :repeat_before, false)
+  AND NOT coalesce(
+    (r.taken ->> 'per_second')::float > 1 AND l.answered_at <= r.at
+    AND r.at > :at - make_interval(secs => (r.taken ->> 'fuller_after')::float + 20), false)
 ORDER BY due.facility, due.location LIMIT :most
 """)
 _WOKEN: Final = text("""

@@ -52,7 +52,7 @@ class ConsumptionToReplenishment(Rounds):
             seen, as_of = self._stirred, workflow.now()
             taken = await self._take()
             await self._show_how_busy(taken)
-            again = await self._done(taken, as_of) if not taken.empty else self._nothing(taken)
+            again = not taken.empty and await self._done(taken, as_of)
             if taken.moved_to and taken.empty and self._stirred == seen:
                 return await self._moved(taken)
             if self._long_enough():
@@ -60,10 +60,6 @@ class ConsumptionToReplenishment(Rounds):
             if not again:
                 await self._rest(taken, as_of, seen)
         return self._status()
-
-    def _nothing(self, taken: TakenRound) -> bool:
-        self.place = self.place.model_copy(update={"round": taken.round})
-        return False
 
     # -- whose case it is ----------------------------------------------------------------------------------------
 

@@ -101,7 +101,7 @@ async def test_a_step_cut_short_between_two_documents_goes_on_with_the_second(er
             raise Unavailable("the worker was killed")
         return await post(one)
 
-    erp.post_stock = dies_at_the_second  # type: ignore[method-assign]
+    erp.post_stock = dies_at_the_second  # type: ignore[method-assign,assignment]
     with pytest.raises(Unavailable):
         await steps(book, erp).post_round(KEY)
     await steps(book, erp).post_round(KEY)
@@ -118,9 +118,21 @@ async def test_an_answer_that_was_lost_posts_nothing_twice(erp: FakeStock) -> No
     assert erp.stock("OR-1")["A", ""] == 9
 
 
-async def test_a_round_the_erp_takes_nothing_of_is_refused_as_a_whole(erp: FakeStock) -> None:
+async def test_a_document_the_erp_refuses_as_a_whole_leaves_the_rounds_others_standing(erp: FakeStock) -> None:
     book = Book(posting("consume", "A"), posting("transfer", "B"))
-    erp.refuse["post_stock"] = "the period is closed"
-    with pytest.raises(Rejected, match="closed"):
-        await steps(book, erp).post_round(KEY)
-    assert book.outcomes == {}
+    erp.closed_until = date(2026, 11, 22)
+    told = await steps(book, erp).post_round(KEY)
+    assert (told.posted, told.refused) == (0, 2)
+    erp.closed_until, post = None, erp.post_stock
+
+    async def no_transfers(one: StockPosting) -> StockPosted:
+        if one.kind == "transfer":
+            raise Rejected("no transfers today", code="business-rule", system="erp")
+        return await post(one)
+
+    erp.post_stock = no_transfers  # type: ignore[method-assign,assignment]
+    book.outcomes.clear()
+    told = await steps(book, erp).post_round(KEY)
+    assert (told.posted, told.refused, erp.stock("OR-1")["A", ""]) == (1, 1, 9)
+    (line,) = book.outcomes[f"{KEY.key}/transfer"].refused
+    assert (line.reason, line.code) == ("no transfers today", "business-rule")
