@@ -98,16 +98,24 @@ async def test_a_wake_is_answered_once_and_repeated_when_nobody_answers(
     assert await due(places) == ["OR-1"]
 
 
-async def test_a_busy_location_comes_by_itself_and_is_woken_only_when_it_is_long_overdue(
+async def test_a_busy_location_comes_by_itself_and_is_woken_only_when_it_is_overdue(
     engine: AsyncEngine, places: StoredUsagePlaces
 ) -> None:
     await put(engine, usage_events, event(1))
     await put(engine, usage_rounds, a_round(7, "recorded", per_second=3.0))
-    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW - timedelta(seconds=9)))
-    assert await due(places) == []
-    async with engine.begin() as connection:
-        await connection.execute(update(usage_locations).values(answered_at=NOW - timedelta(minutes=11)))
-    assert await due(places) == ["OR-1"]
+    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW))
+    soon, overdue = NOW + timedelta(seconds=29), NOW + timedelta(seconds=31)
+    assert await places.due(soon, BEFORE) == []
+    assert len(await places.due(overdue, BEFORE)) == 1
+
+
+async def test_a_busy_location_that_found_nothing_at_its_last_look_waits_to_be_woken(
+    engine: AsyncEngine, places: StoredUsagePlaces
+) -> None:
+    await put(engine, usage_events, event(1))
+    await put(engine, usage_rounds, a_round(7, "recorded", per_second=3.0))
+    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW + timedelta(seconds=10)))
+    assert len(await places.due(NOW + timedelta(seconds=11), BEFORE)) == 1
 
 
 async def test_a_round_that_was_taken_and_not_closed_is_given_again(
