@@ -28,7 +28,7 @@ WITH RECURSIVE waiting AS (
     SELECT facility, location FROM waiting
     UNION
     SELECT facility, location FROM stock_needs
-    WHERE received > put_away OR (supply = 'warehouse' AND state = 'open')
+    WHERE state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))
     UNION
     SELECT facility, location FROM usage_locations WHERE count_due <= :at
 )

@@ -73,9 +73,10 @@ async def test_whoever_has_waiting_events_goods_that_came_a_transfer_or_a_count_
         need(1, "W-1", received=4),
         need(2, "W-2"),
         need(3, "W-3", received=4, put_away=4),
-        need(4, "W-4", supply="warehouse", state="open"),
+        need(4, "W-4", supply="warehouse", warehouse="STORE", state="open"),
         need(5, "W-5", state="open"),
         need(6, "W-6", state="received", received=10, put_away=4),
+        need(7, "W-7", state="refused", received=10, put_away=4),
     )
     later = NOW + timedelta(hours=1)
     await put(engine, usage_locations, place("C-1", count_due=NOW), place("C-2", count_due=later))
