@@ -86,7 +86,7 @@ class Uses:
         self._stand = stand
         self._inbox = StoredUsage(stand.database)
         self._numbers = itertools.count(1)
-        self._random = random.Random(5)  # noqa: S311 which location uses what, the same each time
+        self._random = random.Random(5)
 
     def some(self, mark: str, many: int, place: str = "") -> list[UsageEvent]:
         """So many uses, at any location or at this one."""

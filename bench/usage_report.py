@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.cpu import together
-from bench.figures import NOT_OURS, Found, Life, Spread, Movement
+from bench.figures import NOT_OURS, Found, Life, Movement, Spread
 
 RATE, SLOWEST = 300.0, {"idle": 2.0, "full rate": 15.0}
 REPLAY = 1.0
