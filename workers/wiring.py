@@ -289,12 +289,7 @@ class Wiring:
     def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
         """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
         places = StoredUsagePlaces(self.database)
-        return StockActivities(self.usage_book, places, self.register, erp_for or self._stock_erp_for)
-
-    def _stock_erp_for(self, facility: FacilityCode) -> StockErp:
-        stock: Any = self.erp_for(facility)
-        erp: StockErp = stock
-        return erp
+        return StockActivities(self.usage_book, places, self.register, erp_for or self.erp_for)
 
     @cached_property
     def waker(self) -> TemporalWaker:
