@@ -84,7 +84,8 @@ class UsageTaker:
         Raises:
             Unavailable: our store is away: nothing of it was kept.
         """
-        kept = await self._inbox.keep([self._procedures.opaque(one) for one in events], message.id, sender.code)
+        opaque = [self._procedures.opaque(one) for one in events]
+        kept = await self._inbox.keep(opaque, message.id, sender.code, message.version_of)
         for event, one in zip(events, kept, strict=True):
             if one.outcome == "conflict":
                 owner = f" [owner: {sender.owner}]" if sender.owner else ""

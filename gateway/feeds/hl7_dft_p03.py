@@ -38,13 +38,18 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[UsageEve
         parts = [Part([*parts[0], *before])]
     charged = Counter(_own(part) for part in parts if part.segments[0].value(6, 1).strip() == "CG")
     credited: set[str] = set()
+    last: dict[str, int] = {}  # the use a credit behind it takes back
     events: list[UsageEvent] = []
     for part in parts:
-        again = charged[_own(part)] > 1 or _own(part) in credited  # billed anew behind its credit is another use
-        event = _event(about, part, again)
+        own = _own(part)
+        again = charged[own] > 1 or own in credited  # billed anew behind its credit is another use
+        event = _event(about, part, again, last.get(own, 1))
         if event is not None:
             events.append(event)
-            credited |= {_own(part)} if event.kind == "void" else set()
+            if event.kind == "void":
+                credited.add(own)
+            else:
+                last[own] = event.sequence
     return tuple(events)
 
 
@@ -52,7 +57,7 @@ def _own(part: Part) -> str:
     return part.segments[0].value(2).strip()
 
 
-def _event(about: usage.Occasion, part: Part, again: bool) -> UsageEvent | None:
+def _event(about: usage.Occasion, part: Part, again: bool, before: int) -> UsageEvent | None:
     ft1, tongue = part.segments[0], about.tongue
     if _is_money(ft1):
         return None
@@ -69,7 +74,7 @@ def _event(about: usage.Occasion, part: Part, again: bool) -> UsageEvent | None:
     by_ndc = where == usage.at(ft1, 29) and ft1.number(43) is not None
     field = 43 if by_ndc else 10
     kind = _kind(ft1, field)
-    number, sequence = _name(ft1, about.message, again, kind)
+    number, sequence = _name(ft1, about.message, again, before, kind)
     used_at = about.at(ft1, 4)
     if used_at is None:
         ft1.required(4)
@@ -124,17 +129,18 @@ def _kind(ft1: Segment, field: int) -> str:
     raise Malformed(f"{path}: {usage.shown(sent, 10)} is no transaction we take: {text}", path=path, code=code)
 
 
-def _name(ft1: Segment, message: Message, again: bool, kind: str) -> tuple[str, int]:
+def _name(ft1: Segment, message: Message, again: bool, before: int, kind: str) -> tuple[str, int]:
     """The sender's number: FT1-2; else its filler order number (FT1-23), else MSH-10, each with FT1-1.
 
-    Charges of one message under one FT1-2, and one that follows its own credit, are told apart by FT1-1.
+    Charges of one message under one FT1-2, and one that follows its own credit, are told apart by FT1-1; a credit is of the last
+    before it.
 
     Raises:
         Malformed: what takes a use back does not say which.
     """
     own, place = ft1.value(2).strip(), ft1.whole(1) or ft1.sequence
     if own:
-        return own, place if again and kind == "use" else 1
+        return own, before if kind == "void" else place if again else 1
     if order := ft1.value(23, 1).strip():
         return order, place
     if kind == "void" and not ft1.value(31).strip():

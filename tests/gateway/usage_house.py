@@ -10,7 +10,7 @@ from canonical.errors import Unavailable
 from canonical.senders import Sender
 from canonical.stock_ports import UsageKept
 from canonical.usage import UsageEvent
-from gateway.preview_uses import HeldUse, UseName, name_of
+from gateway.preview_uses import MENDED, HeldUse, UseName, name_of
 from gateway.registry import HL7_FEEDS
 from gateway.usage import Procedures, UsageTaker
 from store.foreseen import HeldUse as StoredUse
@@ -47,24 +47,35 @@ def ft1(number: str, item: str = "ITM-1001", amount: str = "4", kind: str = "CG"
 
 @dataclass
 class Inbox:
-    """Uses by their names. ``away``: our database does not answer; ``calls`` has the numbers of each call."""
+    """Uses by their names. ``away``: our database does not answer; ``calls`` has the numbers of each call; ``unknown``: items that
+    are in no register, whose uses are parked."""
 
     kept: dict[UseName, StoredUse] = field(default_factory=dict)
     calls: list[list[str]] = field(default_factory=list)
     away: bool = False
+    unknown: tuple[str, ...] = ("NEW-9",)
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
         if self.away:
             raise Unavailable("our own database does not answer", system="store")
         assert not any(event.encounter for event in events), "an encounter went further than the door's process"
         self.calls.append([event.number for event in events])
-        return [self._keep(event, message) for event in events]
+        met: set[UseName] = set()
+        return [self._keep(event, message, corrects, met) for event in events]
 
-    def _keep(self, event: UsageEvent, message: str) -> UsageKept:
-        name, content = name_of(event), content_hash(event)
-        held = self.kept.setdefault(name, StoredUse(hash=content, state="waiting", message=message, event=event))
-        outcome = "new" if held.message == message else "same"
-        return UsageKept(id="/".join(map(str, name)), outcome=outcome if held.hash == content else "conflict")
+    def _keep(self, event: UsageEvent, message: str, corrects: str, met: set[UseName]) -> UsageKept:
+        name, new = name_of(event), StoredUse(hash=content_hash(event), message=message, event=event)
+        new = new.model_copy(update={"state": "parked" if event.item in self.unknown else "waiting"})
+        held, outcome = self.kept.get(name), "new"
+        if held is not None:
+            by_it = held.message in (message, corrects) and held.state in MENDED and name not in met
+            outcome = "same" if held.hash == new.hash else "new" if by_it else "conflict"
+        if outcome == "new":
+            self.kept[name] = new
+        met.add(name)
+        return UsageKept(id="/".join(map(str, name)), outcome=outcome, state=self.kept[name].state)
 
     async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]:
         return {name: self.kept[name] for name in names if name in self.kept}

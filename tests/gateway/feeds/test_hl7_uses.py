@@ -140,8 +140,9 @@ def test_a_charge_behind_its_own_credit_is_another_use_and_one_before_it_is_the_
     void, anew = uses(ft1(f6="CD"), ft1(f1=2, f10=3))
     assert (void.voids_number, void.voids_sequence) == ("T-1", 1)
     assert (anew.kind, anew.number, anew.sequence, anew.amount) == ("use", "T-1", 2, Decimal(3))
-    first, _, back = uses(ft1(f1=1), ft1(f1=2, f2="T-2"), ft1(f1=3, f6="CD"))
-    assert (back.voids_number, back.voids_sequence) == (first.number, first.sequence)
+    _, second, back, anew = uses(ft1(f2="T-0"), ft1(f1=2), ft1(f1=3, f6="CD"), ft1(f1=4, f10=5))
+    assert (back.voids_number, back.voids_sequence) == (second.number, second.sequence) == ("T-1", 2)
+    assert (anew.number, anew.sequence) == ("T-1", 4)
 
 
 def test_a_credit_takes_back_the_charge_of_its_number_or_the_one_it_refers_to() -> None:
