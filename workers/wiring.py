@@ -32,6 +32,7 @@ from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from canonical.stock_ports import StockErp
+from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
@@ -48,7 +49,8 @@ from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
-from gateway.routing import Routing, Taker, requisitions
+from gateway.routing import Routing, Taker, TakerOfAll, requisitions
+from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
@@ -72,6 +74,7 @@ from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
 from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
+from store.usage import StoredUsage
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
@@ -176,6 +179,16 @@ class Wiring:
         return StoredDrift(self.database, self.register)
 
     @cached_property
+    def usage_taker(self) -> UsageTaker:
+        """Where uses go, whichever door they came by."""
+        return UsageTaker(StoredUsage(self.database), self.intake, self.procedures)
+
+    @cached_property
+    def procedures(self) -> Procedures:
+        """What encounters are kept by."""
+        return Procedures(self.seal_key)
+
+    @cached_property
     def master_files(self) -> MasterFiles:
         """Where catalogues and location files go."""
         return MasterFiles(self.intake, self.drift)
@@ -190,7 +203,8 @@ class Wiring:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
         work = StoredFileWork(self.database)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work)
+        uses = self.usage_taker
+        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, uses=uses)
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -219,8 +233,13 @@ class Wiring:
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
         }
-        refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
+        return Routing(
+            *(self.journal, self.intake, self.directory, takers),
+            refuser=Refusals(self.register, self.channels),
+            credit=credit(self.channels),
+            takers_of_all=of_all,
+        )
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""
@@ -231,6 +250,7 @@ class Wiring:
             self.register.partner,
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
+            procedures=self.procedures,
         )
 
     def replayer(self) -> Replayer:
