@@ -51,6 +51,7 @@ from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
+from store.charges import StoredCharges
 from store.database import open_engine
 from store.drift import StoredDrift
 from store.file_work import StoredFileWork
@@ -71,6 +72,7 @@ from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
@@ -274,6 +276,10 @@ class Wiring:
     def reply_writer(self) -> ReplyWriter:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
+
+    def charge_writer(self) -> ChargeWriter:
+        """Writes what billing is to hear of what was used."""
+        return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
 
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
