@@ -17,7 +17,7 @@ from formats import fhir
 from formats.fhir import Exact, Tree
 from gateway.charge_subjects import Known, Subject
 from gateway.fhir_tasks import instant
-from gateway.hl7_charges import NOBODY
+from gateway.hl7_charges import NOBODY, barcode
 from gateway.hl7_replies import control_of
 
 CHARGE_ITEM: Final = "ChargeItem"
@@ -89,7 +89,7 @@ def _numbered(kind: str, system: str, value: str) -> Tree:
 
 def _device(charge: Charge, item: Item) -> Tree:
     """The very thing that was used; empty where nothing tells it from others."""
-    udi = charge.event.device
+    udi = barcode(charge)
     if not (udi or charge.lot or charge.serial):
         return {}
     tree: dict[str, Any] = {"resourceType": "Device", "id": DEVICE}

@@ -15,6 +15,7 @@ from canonical.errors import Malformed
 from canonical.messages import NewMessage
 from canonical.senders import Channel, Sender
 from canonical.supply import Item
+from canonical.udi import Udi
 from formats.hl7 import STANDARD, Header, Marks, Null, header_segment, segment, write
 from formats.hl7_text import DEFAULT_SET, codec_of
 from formats.hl7_write import Field
@@ -55,7 +56,7 @@ def dft(charge: Charge, item: Item, subject: Subject, sender: Sender | None, cha
         _pv1(subject, marks),
         segment("FT1", _ft1(charge, item), marks),
     ]
-    if channel.version >= WITH_DEVICES and _device(charge):
+    if channel.version >= WITH_DEVICES and (barcode(charge) or charge.lot or charge.serial):
         texts.append(segment("PRT", _prt(charge), marks))
     if not (subject.pid or subject.patient or subject.visit):
         texts.append(segment("NTE", {1: 1, 3: NOBODY}, marks))
@@ -132,12 +133,16 @@ def _ft1(charge: Charge, item: Item) -> dict[int, Field]:
     }
 
 
-def _device(charge: Charge) -> bool:
-    return bool(charge.event.device or charge.lot or charge.serial)
+def barcode(charge: Charge) -> Udi | None:
+    """What was scanned, unless a person said since that it was another lot or serial."""
+    device = charge.event.device
+    if device is None or device.lot not in ("", charge.lot) or device.serial not in ("", charge.serial):
+        return None
+    return device
 
 
 def _prt(charge: Charge) -> dict[int, Field]:
-    device = charge.event.device
+    device = barcode(charge)
     return {
         2: "AD",  # table 0287: added
         4: ("EQUIP", "Equipment", "HL70912"),
@@ -151,7 +156,7 @@ def _prt(charge: Charge) -> dict[int, Field]:
 
 def _observations(charge: Charge) -> list[dict[int, Field]]:
     """What is known of the very thing that was used."""
-    device = charge.event.device
+    device = barcode(charge)
     said: list[tuple[str, Field, Field]] = []
     if device and device.raw:
         said.append(("ST", UDI, device.raw))

@@ -74,6 +74,11 @@ def test_the_lot_the_serial_and_the_barcode_go_with_it() -> None:
     assert message.value("OBX-3.1") == "74711-3" and message.values("OBX-2") == ["ST", "ST", "ST", "DT"]
 
 
+def test_a_barcode_that_a_person_corrected_is_not_handed_on() -> None:
+    _, message = told(charge(serial="S-2"))
+    assert BARCODE not in message.values("OBX-5") and "S-2" in message.values("OBX-5")
+
+
 def test_a_version_with_device_fields_has_them_in_its_participation() -> None:
     _, message = told(charge(), channel=BILLING.changed(version="2.8.2"))
     assert [message.value(f"PRT-{field}") for field in (18, 19, 20)] == ["20260131", "A213B1", "S-1"]
