@@ -111,6 +111,22 @@ class MovementFilter(Canonical):
     before: str = Field(default="", max_length=1000)
 
 
+class ConflictRow(Canonical):
+    """A use that came again under a known number with other content. ``event`` stands; ``differs``: what the other says instead."""
+
+    id: str
+    event: str
+    facility: str
+    location: str = ""
+    source: str = ""
+    number: str = ""
+    sequence: int = 1
+    state: str
+    message: str = ""
+    differs: tuple[str, ...] = ()
+    at: datetime
+
+
 class ConsumedRow(Canonical):
     """What was consumed of one group; what the report is not by is empty.
 
