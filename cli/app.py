@@ -31,9 +31,11 @@ from cli import (
     resume,
     schema,
     stack,
+    stock,
     subscriber,
     udi,
     unmatched,
+    usage,
 )
 from cli.command import leave_quietly
 from cli.exits import Exit, Stop
@@ -61,6 +63,8 @@ for noun in (
     subscriber,
     outbox,
     channel,
+    usage,
+    stock,
     audit,
     udi,
     attention,

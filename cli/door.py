@@ -18,6 +18,7 @@ from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.replay_views import Replays
+from cli.usage_views import StockDesk, UsageDesk
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -232,6 +233,14 @@ class DoorHouse:
 
     @property
     def replays(self) -> Replays:
+        self._elsewhere()
+
+    @property
+    def usage(self) -> UsageDesk:
+        self._elsewhere()
+
+    @property
+    def stock(self) -> StockDesk:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

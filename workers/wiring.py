@@ -55,6 +55,7 @@ from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
+from store.charges import StoredCharges
 from store.database import open_engine
 from store.drift import StoredDrift
 from store.file_work import StoredFileWork
@@ -72,12 +73,13 @@ from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
+from store.usage import StoredUsage
 from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
-from store.usage import StoredUsage
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
@@ -319,6 +321,10 @@ class Wiring:
     def usage_wakes(self) -> UsageWakes:
         """Wakes the locations that have something to do."""
         return UsageWakes(StoredUsagePlaces(self.database), self.waker)
+
+    def charge_writer(self) -> ChargeWriter:
+        """Writes what billing is to hear of what was used."""
+        return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
 
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
