@@ -47,6 +47,7 @@ from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
+from gateway.scan_door import ScanDoor
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
@@ -67,6 +68,7 @@ from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
 from workers import telemetry, temporal
 from workers.acknowledged import credit
@@ -302,7 +304,12 @@ class Wiring:
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
             fhir=self._fhir_door(),
+            scans=self._scan_door(),
         )
+
+    def _scan_door(self) -> ScanDoor:
+        allowance = StoredQuotas(self.database)
+        return ScanDoor(self.intake, self.journal, self.directory, StoredScans(self.database), allowance=allowance)
 
     def notifier(self) -> Notifier:
         """Writes what subscribers are sent."""
