@@ -246,6 +246,8 @@ class FakeErp:
         unordered: Mapping[str, Decimal | int] | None = None,
     ) -> str:
         held, number, came = self.held[order], self._number(), []
+        if held.order.after_use:
+            raise LookupError(f"order {order} has nothing open")
         for one in held.lines.values():
             asked = one.quantity - one.received if lines is None else Decimal(lines.get(one.line.item, 0))
             if asked:

@@ -13,6 +13,7 @@ from canonical.errors import FasciaError
 from store.database import open_engine
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
+from store.replenishment import StoredReplenishment
 from store.retention import StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
@@ -26,6 +27,7 @@ from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
 from workers.loops.replay_jobs import ReplayJobs
+from workers.loops.replenishment import Replenishment
 from workers.loops.router import Routers
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
@@ -71,6 +73,8 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
+        needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
+        group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
