@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from canonical.base import Canonical
 from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.usage import LocationCase
+from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
 
@@ -37,6 +39,13 @@ PROCESSES = {
             PurchaseOrder,
             ("decide", "document", "cancel_order", "look_again"),
             "procure_to_pay",
+        ),
+        Process(
+            "consumption_to_replenishment",
+            ConsumptionToReplenishment,
+            LocationCase,
+            ("wake", "look_again"),
+            "usage wakes",
         ),
     )
 }

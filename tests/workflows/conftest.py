@@ -15,20 +15,24 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
+from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
 from canonical.events import EVENTS
+from canonical.parties import Location
 from stack.supervisor import Stack, running
 from tests import build, proof
+from tests.fakes.erp import FakeErp
 from tests.fakes.register import FakeRegister
+from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
 from tests.workflows.case import Case
 from tests.workflows.outside import Outside
+from tests.workflows.place import ITEM, Place
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
-from workflows.procure_to_pay import ProcureToPay
-from workflows.purchase_order import PurchaseOrderCase
+from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent
 # How many runs the workers remember. With none, every step of a process is replayed; but the SDK then has room for one run at a
@@ -114,6 +118,7 @@ class Workers:
     def __init__(self, server: Stack, client: Client) -> None:
         self._server, self._client = server, client
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
+        self.book, self.stock = Stand(), Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -121,14 +126,15 @@ class Workers:
         if self._cached == cached:
             return
         await self.stop()
+        used = StockActivities(self.book, self.book, self.register, lambda _: self.stock)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)]),
-            "erp": steps_of([ErpActivities(lambda _: self.outside)]),
+            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register), used]),
+            "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
         self._serving, self._cached = AsyncExitStack(), cached
-        workflows = [ProcureToPay, PurchaseOrderCase]
+        workflows = [process.workflow for process in PROCESSES.values()]
         interceptors = [Failures(self._trouble)]
         await self._serving.enter_async_context(
             serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)
@@ -169,3 +175,18 @@ async def case(server: Stack, workers: Workers, policy: dict[str, Any], cached: 
     await case.stop()
     for event in cases.events.values():  # what is told is what is published, whatever a test was about
         read_strictly(EVENTS[event.type], json.dumps(event.data))
+
+
+@pytest.fixture
+async def place(server: Stack, workers: Workers, policy: dict[str, Any], cached: int) -> AsyncIterator[Place]:
+    """A location of its own for each test, with plenty on its shelf in the ERP."""
+    register = FakeRegister(*build.hospital(**policy))
+    cases, outside = OwnNumbers(register=register, seal_key=build.SEAL_KEY), Outside()
+    workers.cases.behind, workers.register.behind, workers.outside.behind = cases, register, outside
+    workers.book.behind, workers.stock.behind = book, erp = FakeRounds(), FakeErp()
+    await workers.serve(cached)
+    place = Place(await connect(server.settings), server.settings, cases, register, book, erp)
+    register.put(Location(code=place.location, facility=build.FACILITY, name="Theatre"))
+    erp.put_in(place.location, ITEM, 1_000_000)
+    yield place
+    await place.stop()
