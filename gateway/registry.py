@@ -24,14 +24,18 @@ from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
     csv_requisitions,
+    csv_usage,
     fhir_device_usage,
     fhir_supply_delivery,
     fhir_supply_request,
     fhir_transaction,
+    hl7_dft_p03,
+    hl7_inu_u05,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
     hl7_oms_o05,
+    hl7_rds_o13,
     rest_counts,
     rest_usage,
     x12_810,
@@ -69,6 +73,10 @@ HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
     ("hl7", "OMN^O07"): hl7_omn_o07.read,
     ("hl7", "MFN^M05"): hl7_mfn_m05.read,
     ("hl7", "MFN^M16"): hl7_mfn_m16.read,
+    ("hl7", "DFT^P03"): hl7_dft_p03.read,
+    ("hl7", "RDS^O13"): hl7_rds_o13.read,
+    ("hl7", "RDS^O01"): hl7_rds_o13.read,
+    ("hl7", "INU^U05"): hl7_inu_u05.read,
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
@@ -107,6 +115,7 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
         csv_requisitions.read,
         group=csv_requisitions.GROUP,
     ),
+    ("csv", "usage"): CsvFeed("csv_usage", csv_usage.COLUMNS, csv_usage.REQUIRED, csv_usage.TOTAL, csv_usage.read),
 }
 CSV_OVERRIDES: dict[tuple[str, str, str], CsvFeed] = {}
 CSV_KINDS: dict[str, str] = {feed.kind: name for (_, name), feed in CSV_FEEDS.items()}

@@ -49,6 +49,7 @@ from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, requisitions
 from gateway.scan_door import ScanDoor
+from gateway.usage import Procedures
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
@@ -176,6 +177,11 @@ class Wiring:
         return StoredDrift(self.database, self.register)
 
     @cached_property
+    def procedures(self) -> Procedures:
+        """What encounters are kept by."""
+        return Procedures(self.seal_key)
+
+    @cached_property
     def master_files(self) -> MasterFiles:
         """Where catalogues and location files go."""
         return MasterFiles(self.intake, self.drift)
@@ -231,6 +237,7 @@ class Wiring:
             self.register.partner,
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
+            procedures=self.procedures,
         )
 
     def replayer(self) -> Replayer:
