@@ -113,6 +113,7 @@ usage_locations = Table(
     Column("round", BigInteger, nullable=False, server_default=text("0")),
     moment("woken_at", nullable=True),
     moment("answered_at", nullable=True),
+    moment("taken_at", nullable=True),
     moment("count_due", nullable=True),
     moment("counted_at", nullable=True),
     PrimaryKeyConstraint("facility", "location"),

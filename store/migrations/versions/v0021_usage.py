@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("round", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("count_due", sa.DateTime(timezone=True), nullable=True),
         sa.Column("counted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("facility", "location", name=op.f("pk_usage_locations")),
