@@ -42,6 +42,7 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "*/DeviceUsage": -3,
     "*/DeviceUseStatement": -3,
     "*/SupplyDelivery": -3,
+    "usage": -3,  # scanned
     "ACK*": -2,  # what became of a message of ours
     "INU^*": 2,  # counts of what lies there
     "PMU^*": 3,

@@ -50,6 +50,7 @@ from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, TakerOfAll, requisitions
+from gateway.scan_door import ScanDoor
 from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
@@ -72,6 +73,7 @@ from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
 from store.usage import StoredUsage
 from store.usage_rounds import StoredUsageBook
@@ -353,7 +355,12 @@ class Wiring:
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
             fhir=self._fhir_door(),
+            scans=self._scan_door(),
         )
+
+    def _scan_door(self) -> ScanDoor:
+        allowance = StoredQuotas(self.database)
+        return ScanDoor(self.intake, self.journal, self.directory, StoredScans(self.database), allowance=allowance)
 
     def notifier(self) -> Notifier:
         """Writes what subscribers are sent."""
