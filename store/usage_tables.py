@@ -222,3 +222,23 @@ charges = Table(
     Index("ix_charges_due", "again_at", postgresql_where=text("state = 'due'")),
     Index("ix_charges_dead", "id", postgresql_where=text("state = 'dead'")),
 )
+
+# What recalls in force forbid: lots or serials of an item from one to another, in the order of their characters; both empty: all of
+# them. ``facility`` empty: everywhere.
+recall_blocks = Table(
+    "recall_blocks",
+    metadata,
+    Column("id", Words, primary_key=True),
+    words("recall"),
+    words("facility"),
+    words("item"),
+    words("lot_from"),
+    words("lot_to"),
+    words("serial_from"),
+    words("serial_to"),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    moment("at"),
+    moment("changed_at"),
+    Index("ix_recall_blocks_item", "item", postgresql_where=text("active")),
+    Index("ix_recall_blocks_recall", "recall"),
+)

@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
@@ -63,6 +64,7 @@ from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
+from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
@@ -76,6 +78,7 @@ from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workflows.registry import PROCESSES
@@ -155,6 +158,15 @@ class Wiring:
     @cached_property
     def engine(self) -> temporal.TemporalEngine:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
+
+    @cached_property
+    def recalls(self) -> StoredRecalls:
+        return StoredRecalls(self.database, self.cases.person)
+
+    @cached_property
+    def recall_engine(self) -> RecallEngine:
+        """The cases of recalls in Temporal."""
+        return RecallEngine(self.client, self.settings)
 
     @cached_property
     def intake(self) -> Intake:
@@ -337,7 +349,11 @@ class Wiring:
         """The steps each task queue serves."""
         return {
             temporal.PROCESSES: temporal.steps_of(
-                [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                ]
             ),
             temporal.ERP: temporal.steps_of([ErpActivities(self.erp_for)]),
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from canonical.base import Canonical
 from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.recall import RecallStart
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
+from workflows.recall import RecallCase
 
 
 @dataclass(frozen=True)
@@ -38,5 +40,6 @@ PROCESSES = {
             ("decide", "document", "cancel_order", "look_again"),
             "procure_to_pay",
         ),
+        Process("recall", RecallCase, RecallStart, ("answer", "look_again"), "loop"),
     )
 }

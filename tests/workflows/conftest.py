@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from canonical.base import read_strictly
@@ -29,6 +30,7 @@ from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
+from workflows.recall import RecallCase
 
 HERE = Path(__file__).parent
 # How many runs the workers remember. With none, every step of a process is replayed; but the SDK then has room for one run at a
@@ -114,6 +116,7 @@ class Workers:
     def __init__(self, server: Stack, client: Client) -> None:
         self._server, self._client = server, client
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
+        self.recalls = Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -122,13 +125,19 @@ class Workers:
             return
         await self.stop()
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)]),
+            "fascia": steps_of(
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                ]
+            ),
             "erp": steps_of([ErpActivities(lambda _: self.outside)]),
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
         self._serving, self._cached = AsyncExitStack(), cached
-        workflows = [ProcureToPay, PurchaseOrderCase]
+        workflows = [ProcureToPay, PurchaseOrderCase, RecallCase]
         interceptors = [Failures(self._trouble)]
         await self._serving.enter_async_context(
             serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)

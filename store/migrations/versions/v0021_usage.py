@@ -248,3 +248,22 @@ def upgrade() -> None:
     )
     op.create_index("ix_charges_dead", "charges", ["id"], unique=False, postgresql_where=sa.text("state = 'dead'"))
     op.create_index("ix_charges_due", "charges", ["again_at"], unique=False, postgresql_where=sa.text("state = 'due'"))
+    op.create_table(
+        "recall_blocks",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("recall", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("item", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("lot_from", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("lot_to", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("serial_from", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("serial_to", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recall_blocks")),
+    )
+    op.create_index(
+        "ix_recall_blocks_item", "recall_blocks", ["item"], unique=False, postgresql_where=sa.text("active")
+    )
+    op.create_index("ix_recall_blocks_recall", "recall_blocks", ["recall"], unique=False)
