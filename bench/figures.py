@@ -184,6 +184,17 @@ class Idle(Measured):
     by_part: Mapping[str, float]
 
 
+class Recalled(Measured):
+    """A recall over so many uses: seconds until each place has its task, and of the next look, which finds nothing new."""
+
+    what: str
+    uses: int
+    matches: int
+    tasks: int
+    seconds: Sequence[float]
+    again: Sequence[float]
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -192,6 +203,7 @@ class Found(Kept):
     usual: Sequence[Usual] = ()
     starts: Sequence[Start] = ()
     previews: Sequence[Previewed] = ()
+    recalls: Sequence[Recalled] = ()
     paced: Sequence[Paced] = ()
     against: Sequence[Against] = ()
     steps: Sequence[Steps] = ()
@@ -214,6 +226,7 @@ _KINDS: Mapping[str, type[Measured]] = {
     "usual": Usual,
     "starts": Start,
     "previews": Previewed,
+    "recalls": Recalled,
     "paced": Paced,
     "against": Against,
     "steps": Steps,
