@@ -7,7 +7,7 @@ from datetime import date
 
 from temporalio import activity
 
-from activities.register import over_budget
+from activities.register import NOT_USED, over_budget
 from canonical.base import Money, case_parts, total
 from canonical.calendar import BusinessCalendar
 from canonical.cases import CaseChange, CheckedDecision, DecisionToCheck
@@ -76,6 +76,8 @@ class CaseActivities:
     @activity.defn
     async def split_orders(self, request: OrdersRequest) -> Orders:
         """Split approved lines by supplier, ship-to and contract, number the orders and reserve their budget."""
+        if request.requisition.after_use and not await self._cases.was_used(request.requisition):
+            return Orders(problem=NOT_USED)
         groups: dict[str, list[EnrichedLine]] = defaultdict(list)
         for line in request.lines:
             groups[f"{line.supplier}|{line.ship_to}|{line.contract or ''}"].append(line)
@@ -111,6 +113,7 @@ class CaseActivities:
             ordered_on=request.dated,
             needed_by=requisition.needed_by,
             emergency=requisition.emergency,
+            after_use=requisition.after_use,
             net_days=supplier.terms.net_days,
             lines=tuple(numbered),
         )

@@ -17,6 +17,12 @@ from canonical.steps import ApprovalStep, Approver, Enriched, EnrichedLine, Enri
 from canonical.supply import ContractPrice, Item, SupplierItem
 
 FIX = ("correct", "retry", "reject", "cancel")
+NOT_USED = Attention(
+    kind="business-rule",
+    reason="an order after use, and no such use is known here: nothing is paid unreceived on somebody's word",
+    path="after_use",
+    verbs=FIX,
+)
 
 
 def _problem(kind: str, reason: str, path: str, line: LineId | None = None) -> Attention:
@@ -217,6 +223,9 @@ def _order_line(
         contract=contract.contract if contract else None,
         tracking=item.tracking,
         bulk=item.bulk,
+        lot=asked.lot,
+        serial=asked.serial,
+        procedure=asked.procedure,
     )
 
 

@@ -21,6 +21,7 @@ NEW_ORDER, RUSH_ORDER = "NE", "RO"
 END_LINE, CHANGE_LINE = "DI", "CA"
 ASSIGNED_BY_BUYER = "92"
 LONGEST_REFERENCE = 30
+LOT, SERIAL, CASE = "LT", "SE", "CR"  # data element 128: lot number, serial number, customer reference number
 
 
 def order_850(order: PurchaseOrder, partner: Partner, *, again: bool = False) -> Sequence[Segment]:
@@ -65,6 +66,9 @@ def _order_line(line: OrderLine, partner: Partner) -> list[Segment]:
         body.append(segment("PID", "F", "", "", "", described))
     if line.contract:
         body.append(segment("REF", "CT", line.contract))
+    for qualifier, value in ((LOT, line.lot), (SERIAL, line.serial), (CASE, line.procedure)):
+        if value:
+            body.append(segment("REF", qualifier, free_text(value, marks, LONGEST_REFERENCE)))
     return body
 
 

@@ -192,6 +192,8 @@ class LineState(Canonical):
     received: Decimal = Decimal(0)
     invoiced: Decimal = Decimal(0)
     unit: str = "EA"
+    base_units: int = Field(default=0, ge=0)  # in one ``unit`` when it was ordered; 0 where nobody said
+    ended: bool = False  # no more of it is expected, though less than was ordered may have come
 
 
 class DocumentRef(Canonical):

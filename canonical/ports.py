@@ -19,7 +19,7 @@ from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpRecei
 from canonical.invoicing import InvoicePosting, PaymentOrder, Remittance
 from canonical.messages import Asking, KeepResult, Kept, Move, NewMessage
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
-from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
+from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder, Requisition
 from canonical.steps import (
     BudgetMove,
     CheckedDocuments,
@@ -272,6 +272,10 @@ class Cases(Protocol):
         Of two requisitions that ask for the last money at once one gets it; the other hears what is left, and nothing is
         numbered or reserved.
         """
+        ...
+
+    async def was_used(self, requisition: Requisition) -> bool:
+        """Whether a use in our own store asked for exactly this order after use."""
         ...
 
     async def record(self, change: CaseChange) -> None:

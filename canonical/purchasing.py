@@ -39,7 +39,10 @@ def _unique(ids: list[str], what: str) -> None:
 
 
 class RequisitionLine(Canonical):
-    """One thing a department asks for. ``id`` is the department's own line id and survives everything that follows."""
+    """One thing a department asks for. ``id`` is the department's own line id and survives everything that follows.
+
+    ``lot``, ``serial`` and ``procedure`` (opaque) say of an order after use which one was used, and in which procedure.
+    """
 
     id: LineId
     item: ItemCode | None = None
@@ -49,6 +52,9 @@ class RequisitionLine(Canonical):
     supplier_item: str = Field(default="", max_length=48)
     unit_price: Money | None = None
     deliver_to: LocationCode | None = None
+    lot: str = Field(default="", max_length=40)
+    serial: str = Field(default="", max_length=40)
+    procedure: str = Field(default="", max_length=80)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> RequisitionLine:
@@ -62,7 +68,11 @@ class RequisitionLine(Canonical):
 
 
 class Requisition(Canonical):
-    """What a department asks for, as its ordering system sends it."""
+    """What a department asks for, as its ordering system sends it.
+
+    ``after_use``: what it asks for was used already (consigned, or brought by the supplier): nothing is to be received, and the
+    use stands in the receipt's place. Only a use in our own store makes that true.
+    """
 
     facility: FacilityCode
     source: SourceSystem
@@ -73,6 +83,7 @@ class Requisition(Canonical):
     deliver_to: LocationCode
     needed_by: date | None = None
     emergency: bool = False
+    after_use: bool = False
     note: Text = ""
     lines: tuple[RequisitionLine, ...] = Field(min_length=1, max_length=500)
 
@@ -109,6 +120,9 @@ class OrderLine(Canonical):
     tracking: str = "none"
     bulk: bool = False
     expected: date | None = None
+    lot: str = Field(default="", max_length=40)
+    serial: str = Field(default="", max_length=40)
+    procedure: str = Field(default="", max_length=80)
 
     @property
     def amount(self) -> Money:
@@ -117,7 +131,7 @@ class OrderLine(Canonical):
 
 
 class PurchaseOrder(Canonical):
-    """What a facility asks one supplier to deliver to one place."""
+    """What a facility asks one supplier to deliver to one place; ``after_use``: to bill, what it brought was used already."""
 
     facility: FacilityCode
     number: OrderNumber
@@ -132,6 +146,7 @@ class PurchaseOrder(Canonical):
     ordered_on: date
     needed_by: date | None = None
     emergency: bool = False
+    after_use: bool = False
     net_days: int = 30
     lines: tuple[OrderLine, ...] = Field(min_length=1)
 

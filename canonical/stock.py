@@ -77,6 +77,34 @@ class RoundKey(Canonical):
         return f"{case_id('consumption_to_replenishment', self.facility, self.location)}/{self.round}"
 
 
+class LocationOpening(Canonical):
+    """A run of a location's case begins. ``case``: the name it runs under."""
+
+    case: str
+    facility: FacilityCode
+    location: LocationCode
+    as_of: datetime
+
+
+class LocationOpened(Canonical):
+    """Where the case of a location stands by our own store. ``round``: the last it closed; one that was only taken comes again.
+
+    ``known``: the register has the location, or something waits there. ``step_timeout``: seconds one try at the ERP may take.
+    """
+
+    known: bool
+    name: Text = ""
+    round: int = Field(default=0, ge=0)
+    step_timeout: int = Field(default=30, gt=0)
+
+
+class WakeDue(Canonical):
+    """A location that has something to do and was not woken for it."""
+
+    facility: str
+    location: str
+
+
 class TakenRound(Canonical):
     """What a round holds once taken and judged; the lines themselves stay in our store.
 
@@ -104,7 +132,8 @@ class TakenRound(Canonical):
 class StockLine(Canonical):
     """One movement of one item, lot or serial. ``key`` is ours and its line's alone; ``quantity`` in base units, above zero.
 
-    ``back``: the counter movement of a use taken back. ``procedure``: opaque, for implants.
+    ``back``: the other way, as the counter movement of a use taken back is. ``procedure``: opaque, for implants. An ERP that counts by
+    lot alone holds a serial as a lot of its own.
     """
 
     key: str
@@ -122,8 +151,9 @@ class StockPosting(Canonical):
     """One ERP document with many lines. ``key``: ours, one document each, however often it is posted.
 
     ``kind``: consume (location to used, and ``back`` lines the other way), transfer (``from_location`` to ``location``; empty
-    ``from_location`` is the facility's store where the ERP puts what was received), adjust (a count: lines are found or lost by
-    ``back``), consign (goods of a supplier come to be ours at ``location``, just before they are used).
+    ``from_location`` is the facility's store where the ERP puts what was received), adjust (a count: lines are lost, or found
+    with ``back``), consign (goods of a supplier come to be ours at ``location``, just before they are used). A line that names no
+    lot is taken from the lots that are there, first expired first.
     """
 
     facility: FacilityCode
@@ -144,15 +174,25 @@ class RefusedLine(Canonical):
     code: str = "rejected"
 
 
+class PickedLot(Canonical):
+    """A lot (or serial) the ERP took for a line that named none; a line may be made up of several."""
+
+    key: str
+    lot: str
+    quantity: int = Field(gt=0)
+    expires: date | None = None
+
+
 class StockPosted(Canonical):
-    """What the ERP made of a posting: its documents (out and back), and the lines it refused."""
+    """What the ERP made of a posting: its documents (out and back), the lines it refused, and the lots it chose itself."""
 
     receipts: tuple[ErpReceipt, ...] = ()
     refused: tuple[RefusedLine, ...] = ()
+    picked: tuple[PickedLot, ...] = ()
 
 
 class OnHand(Canonical):
-    """What the ERP says is at a location: one item and lot. Base units; may be below zero."""
+    """What the ERP says is at a location: one item and lot (or serial). Base units; may be below zero."""
 
     item: ItemCode
     lot: str = ""

@@ -21,6 +21,7 @@ from canonical.stock import (
     StockPosted,
     StockPosting,
     TakenRound,
+    WakeDue,
 )
 from canonical.usage import UsageEvent
 
@@ -37,7 +38,10 @@ class StockErp(Protocol):
         ...
 
     async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
-        """What the ERP's books say is at a location, by item and lot, those at zero left out."""
+        """What the ERP's books say is at a location at the end of that day (UTC), by item and lot, those at zero left out.
+
+        An empty ``location`` is the facility's store, where the ERP puts what was received.
+        """
         ...
 
 
@@ -85,4 +89,31 @@ class UsageBook(Protocol):
 
     async def started(self, started: NeedStarted) -> None:
         """Note which case brings a need."""
+        ...
+
+
+class PlaceStands(Canonical):
+    """Where a location's rounds stand: the last that was closed, and whether anything waits there."""
+
+    round: int = Field(default=0, ge=0)
+    waiting: bool = False
+
+
+class UsagePlaces(Protocol):
+    """The locations whose cases work through what was used there."""
+
+    async def stands(self, facility: str, location: str) -> PlaceStands:
+        """The last round closed: one that was taken and neither recorded nor refused is not, and is given again."""
+        ...
+
+    async def due(self, at: datetime, repeat_before: datetime, most: int = 1000) -> Sequence[WakeDue]:
+        """Locations with something to do whose case was not woken for it, or was before ``repeat_before`` and never came."""
+        ...
+
+    async def woken(self, places: Sequence[WakeDue], at: datetime) -> None:
+        """Note, before it is done, that these are woken at this moment: ``take`` answers it."""
+        ...
+
+    async def not_woken(self, places: Sequence[WakeDue], at: datetime) -> None:
+        """These were not reached after all: they are due again, unless they have answered meanwhile."""
         ...

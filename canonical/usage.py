@@ -12,6 +12,8 @@ from canonical.base import (
     SAFE,
     Canonical,
     CostCentreCode,
+    DepartmentCode,
+    EmployeeId,
     FacilityCode,
     ItemCode,
     LocationCode,
@@ -132,14 +134,16 @@ FINDINGS: Final[dict[str, str]] = {
     "too-old": "it was used longer ago than late reports are taken",
     "refused-by-erp": "the ERP refused it",
     "no-cost-centre": "nobody knows whose cost centre it is charged to",
+    "by-rule": "a rule of the facility wants a person's word on it",
 }
 
 # What happens where no rule of the facility fits: what harms nobody is posted with its finding noted.
 DEFAULT_ROUTES: Final[dict[str, Literal["post", "review", "park"]]] = {
+    **dict.fromkeys(FINDINGS, "park"),
+    "inactive-item": "post",
     "beyond-balance": "review",
     "too-old": "review",
-    "expired": "park",
-    "recalled": "park",
+    "by-rule": "review",
 }
 
 
@@ -149,7 +153,7 @@ class UsagePolicy(Canonical):
     ``late_days``: how late a use may be reported before a person says yes; ``ahead_minutes``: how far the clocks of sources may
     go ahead of ours; ``warn_days`` before expiry; ``recall_hours``: until when each task of a recall must be answered, by
     class (21 CFR 7.3(m)); ``bill_to``: the channel charges leave by; ``fuller_after``: seconds a busy location waits for a
-    fuller round.
+    fuller round. ``department`` and ``requester`` stand on the requisitions that refill its locations.
     """
 
     facility: FacilityCode
@@ -162,3 +166,5 @@ class UsagePolicy(Canonical):
     recall_hours: dict[str, int] = Field(default_factory=lambda: {"I": 24, "II": 72, "III": 168})
     bill_to: str = Field(default="", max_length=40)
     fuller_after: int = Field(default=10, ge=0, le=60)
+    department: DepartmentCode | None = None
+    requester: EmployeeId | None = None

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
 from canonical.cases import Attention, CaseChange, CaseStatus, LineState, Trouble
+from canonical.purchasing import Requisition
 from canonical.steps import OrderEnded
 from store.case_tables import STOPPED, case_attention, case_changes, case_lines, case_troubles, cases
 from store.claim_rules import ends_without_orders
@@ -25,6 +26,7 @@ from store.open_cases import StoredOpenCases
 from store.order_starts import StoredOrderStarts
 from store.record import write
 from store.register_reading import utc_today
+from store.replenishment import used_for
 from store.tables import claims, control_numbers, order_numbers, orders
 from store.unmatched import StoredUnmatched
 
@@ -52,6 +54,10 @@ class StoredCases(StoredClaims, StoredDecisions, StoredMoney, StoredOpenCases, S
         async with transaction(self._engine) as connection:
             if await write(connection, change) and ends_without_orders(change):
                 await release(connection, change.case, change.changed_at)
+
+    async def was_used(self, requisition: Requisition) -> bool:
+        """Whether a use in our own store asked for exactly this order after use."""
+        return await used_for(self._engine, requisition)
 
     async def status(self, case: str) -> CaseStatus | None:
         """The case as the read model has it."""

@@ -58,9 +58,11 @@ _USED: Final = "e.kind = 'use' AND e.voided_by = '' AND e.state NOT IN ('voided'
 _OF_ITEM: Final = f"""{_AT}
     JOIN usage_events e ON e.facility = s.facility AND e.item = b.item AND {covered("e", "b")} AND {_USED}
     WHERE b.active AND (b.recall = :recall OR :recall = '')"""
-# A use whose item nobody knows yet may have the very barcode that is recalled.
+# A use whose item nobody knows yet may have the very barcode that is recalled; such wait, each kind of waiting has its index.
 _OF_DEVICE: Final = f"""FROM recall_scopes c JOIN recalls r ON r.number = c.recall AND r.blocked
-    JOIN usage_events e ON e.state IN ('waiting', 'taken', 'review', 'parked') AND e.content -> 'device' ->> 'device' = c.device
+    JOIN (SELECT * FROM usage_events WHERE state = 'waiting'
+            UNION ALL SELECT * FROM usage_events WHERE state IN ('review', 'parked', 'taken')) e
+        ON e.content -> 'device' ->> 'device' = c.device
         AND (c.facility = '' OR c.facility = e.facility) AND {covered("e", "c")} AND {_USED}
     WHERE c.device <> '' AND (c.lot_from <> '' OR c.serial_from <> '' OR c.everything)
         AND (c.recall = :recall OR :recall = '')"""
@@ -108,13 +110,12 @@ _NEWS: Final = text(f"""WITH RECURSIVE {_sites("usage_events")}, {_sites("stock_
 # A place: its location, or its procedure wherever that was. Where its last task is answered it gets another.
 _PLACE: Final = """m.kind, m.facility, CASE WHEN m.kind = 'procedure' THEN '' ELSE m.location END AS location,
     CASE WHEN m.kind = 'procedure' THEN m.procedure ELSE '' END AS procedure"""
-_SAME_PLACE: Final = (
-    "(t.recall, t.kind, t.facility, t.location, t.procedure) = (:recall, p.kind, p.facility, p.location, p.procedure)"
-)
 _TASKS: Final = _dated(f"""WITH p AS (SELECT DISTINCT {_PLACE} FROM recall_matches m WHERE m.recall = :recall AND m.task = ''
             AND (m.event <> '' OR m.quantity > 0)),
-        n AS (SELECT p.*, 1 + (SELECT count(*) FROM recall_tasks t WHERE {_SAME_PLACE}) AS sequence FROM p
-            WHERE NOT EXISTS (SELECT 1 FROM recall_tasks t WHERE {_SAME_PLACE} AND t.state = 'open'))
+        t AS (SELECT kind, facility, location, procedure, count(*) AS many, bool_or(state = 'open') AS open FROM recall_tasks
+            WHERE recall = :recall GROUP BY kind, facility, location, procedure),
+        n AS (SELECT p.*, 1 + coalesce(t.many, 0) AS sequence FROM p LEFT JOIN t USING (kind, facility, location, procedure)
+            WHERE t.open IS NOT TRUE)
     INSERT INTO recall_tasks (id, recall, kind, facility, location, procedure, sequence, state, due, opened_at)
     SELECT left(encode(sha256(convert_to(concat_ws(chr(31), :recall, kind, facility, location, procedure, sequence), 'UTF8')),
             'hex'), 16), :recall, kind, facility, location, procedure, sequence, 'open',
@@ -124,7 +125,9 @@ _TASKS: Final = _dated(f"""WITH p AS (SELECT DISTINCT {_PLACE} FROM recall_match
 )
 _PUT: Final = text(f"""UPDATE recall_matches x SET task = t.id FROM (SELECT m.id, {_PLACE} FROM recall_matches m
         WHERE m.recall = :recall AND m.task = '' AND (m.event <> '' OR m.quantity > 0)) p
-    JOIN recall_tasks t ON {_SAME_PLACE} AND t.state = 'open' WHERE x.id = p.id""")
+    JOIN recall_tasks t ON t.recall = :recall AND t.state = 'open'
+        AND (t.kind, t.facility, t.location, t.procedure) = (p.kind, p.facility, p.location, p.procedure)
+    WHERE x.id = p.id""")
 _EXPECTED: Final = text("""UPDATE recall_tasks t SET expected = s.many FROM (SELECT task, sum(quantity) AS many FROM recall_matches
     WHERE recall = :recall AND task <> '' GROUP BY task) s WHERE t.id = s.task AND t.state = 'open' AND t.expected <> s.many""")
 
@@ -157,9 +160,12 @@ async def match(connection: AsyncConnection, recall: str, classification: str, a
     sites, hours = await _clocks(connection, classification, at)
     default = hours_of(UsagePolicy(facility="any"), classification)
     clocks = {"sites": sites, "hours": hours, "else_hours": default}
+    # These rows are new, so the planner believes there are hardly any; row by row they would be compared each with each.
+    await connection.execute(text("SET LOCAL enable_nestloop = off"))
     opened = (await connection.execute(_TASKS, given | clocks)).rowcount
     await connection.execute(_PUT, {"recall": recall})
     await connection.execute(_EXPECTED, {"recall": recall})
+    await connection.execute(text("SET LOCAL enable_nestloop = on"))
     return opened
 
 

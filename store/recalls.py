@@ -122,11 +122,11 @@ class RecallDesk:
         async with transaction(self._engine) as connection:
             return await stands(connection, number, as_of)
 
-    async def wake(self, at: datetime) -> Sequence[str]:
-        """Mark the recalls that have met something new, and give all whose cases are to look: new ones, these, and those whose
-        run was stopped outside."""
+    async def wake(self, at: datetime, *, look: bool = True) -> Sequence[str]:
+        """Mark the recalls that have met something new (``look``: first find which), and give all whose cases are to look: new
+        ones, these, and those whose run was stopped outside."""
         async with transaction(self._engine) as connection:
-            fresh = await news(connection)
+            fresh = await news(connection) if look else []
             unwoken = and_(recalls.c.number.in_(fresh), recalls.c.woken_at.is_(None))
             await connection.execute(update(recalls).where(unwoken).values(woken_at=at))
             stopped = select(cases.c.case).where(cases.c.process == "recall", ~cases.c.closed, cases.c.stopped != "")

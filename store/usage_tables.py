@@ -45,6 +45,7 @@ usage_events = Table(
     words("owner"),
     words("finding"),
     words("reason"),
+    Column("findings", JSONB, nullable=False, server_default=text("'[]'")),  # all of them
     Column("allowed", JSONB, nullable=False, server_default=text("'[]'")),  # findings a person said yes to
     words("location"),
     words("item"),
@@ -58,9 +59,11 @@ usage_events = Table(
     words("procedure_code"),
     Column("chargeable", Boolean, nullable=False, server_default=text("false")),
     words("voids"),  # the id of the use it takes back
+    words("voids_number"),  # and its number at its source
     words("voided_by"),
     Column("round", BigInteger, nullable=True),
     Column("content", JSONB, nullable=False),
+    Column("corrected", JSONB, nullable=True),  # what a person said instead, beside what came
     moment("used_at"),
     moment("at"),
     moment("changed_at"),
@@ -75,6 +78,13 @@ usage_events = Table(
     Index("ix_usage_events_serial", "facility", "item", "serial", postgresql_where=text("serial <> ''")),
     Index("ix_usage_events_procedure", "facility", "procedure", postgresql_where=text("procedure <> ''")),
     Index("ix_usage_events_voids", "voids", postgresql_where=text("voids <> ''")),
+    Index(
+        "ix_usage_events_voids_early",
+        "facility",
+        "source",
+        "voids_number",
+        postgresql_where=text("state = 'parked' AND finding = 'unknown-use'"),
+    ),
     Index("ix_usage_events_used", "facility", "used_at"),
     Index("ix_usage_events_message", "message"),
 )
@@ -103,12 +113,13 @@ usage_locations = Table(
     Column("round", BigInteger, nullable=False, server_default=text("0")),
     moment("woken_at", nullable=True),
     moment("answered_at", nullable=True),
+    moment("taken_at", nullable=True),
     moment("count_due", nullable=True),
     moment("counted_at", nullable=True),
     PrimaryKeyConstraint("facility", "location"),
 )
 
-# A round: what it took, what the ERP was told and said. ``postings`` in JSON, each under its key, with its outcome once known.
+# A round: what it took, what the ERP was told and said. ``postings`` in JSON, in their order; ``outcomes`` by posting key, once known.
 usage_rounds = Table(
     "usage_rounds",
     metadata,
@@ -118,6 +129,7 @@ usage_rounds = Table(
     words("state"),  # taken, recorded, refused, empty
     Column("taken", JSONB, nullable=False),
     Column("postings", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("outcomes", JSONB, nullable=False, server_default=text("'{}'")),
     Column("recorded", JSONB, nullable=True),
     words("reason"),
     moment("at"),
@@ -126,6 +138,7 @@ usage_rounds = Table(
     Index("ix_usage_rounds_open", "at", postgresql_where=text("state = 'taken'")),
 )
 
+# ``reserved``: taken by rounds that are not recorded yet, of this location or of one it supplies.
 stock_balances = Table(
     "stock_balances",
     metadata,
@@ -135,6 +148,7 @@ stock_balances = Table(
     words("lot"),
     words("serial"),
     whole("on_hand"),
+    whole("reserved"),
     Column("expires", Date, nullable=True),
     moment("changed_at"),
     PrimaryKeyConstraint("facility", "location", "item", "lot", "serial"),
@@ -164,6 +178,7 @@ stock_movements = Table(
     moment("at"),
     Index(None, "facility", "location", "item", "at"),
     Index("ix_stock_movements_event", "event", postgresql_where=text("event <> ''")),
+    Index("ix_stock_movements_need", "need", postgresql_where=text("need <> ''")),
 )
 
 # What is to be brought to a location. One open need of an item at a time, by the index; after-use orders have one per event.
@@ -176,6 +191,8 @@ stock_needs = Table(
     words("item"),
     words("supply"),
     words("event"),  # of an order after use
+    words("warehouse"),
+    Column("package", BigInteger, nullable=False, server_default=text("1")),
     words("state"),  # open, ordered, back-ordered, received, cancelled, refused
     whole("quantity"),
     whole("received"),
@@ -186,6 +203,7 @@ stock_needs = Table(
     Column("round", BigInteger, nullable=True),
     Column("expected", Date, nullable=True),
     Column("requisition", JSONB, nullable=True),
+    Column("lots", JSONB, nullable=False, server_default=text("'[]'")),  # what came so far: lot, expires, quantity
     moment("at"),
     moment("changed_at"),
     Index(
@@ -198,7 +216,40 @@ stock_needs = Table(
     ),
     Index("uq_stock_needs_event", "event", unique=True, postgresql_where=text("event <> ''")),
     Index("ix_stock_needs_unfinished", "at", postgresql_where=text("state IN ('open', 'ordered', 'back-ordered')")),
+    Index(
+        "ix_stock_needs_due",
+        "facility",
+        "location",
+        postgresql_where=text("state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))"),
+    ),
+    Index(
+        "ix_stock_needs_warehouse",
+        "facility",
+        "warehouse",
+        "item",
+        postgresql_where=text("warehouse <> '' AND state = 'back-ordered'"),
+    ),
     Index("ix_stock_needs_case", "case", postgresql_where=text("\"case\" <> ''")),
+)
+
+# What recalls in force forbid: lots or serials of an item from one to another, in the order of their characters; both empty: all of
+# them. ``facility`` empty: everywhere.
+recall_blocks = Table(
+    "recall_blocks",
+    metadata,
+    Column("id", Words, primary_key=True),
+    words("recall"),
+    words("facility"),
+    words("item"),
+    words("lot_from"),
+    words("lot_to"),
+    words("serial_from"),
+    words("serial_to"),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    moment("at"),
+    moment("changed_at"),
+    Index("ix_recall_blocks_item", "item", postgresql_where=text("active")),
+    Index("ix_recall_blocks_recall", "recall"),
 )
 
 # What billing is told of a use, in order of ``id``: a charge, or the credit that takes it back.
@@ -221,24 +272,4 @@ charges = Table(
     CheckConstraint("kind IN ('charge', 'credit')", name="ck_charges_kind"),
     Index("ix_charges_due", "again_at", postgresql_where=text("state = 'due'")),
     Index("ix_charges_dead", "id", postgresql_where=text("state = 'dead'")),
-)
-
-# What recalls in force forbid: lots or serials of an item from one to another, in the order of their characters; both empty: all of
-# them. ``facility`` empty: everywhere.
-recall_blocks = Table(
-    "recall_blocks",
-    metadata,
-    Column("id", Words, primary_key=True),
-    words("recall"),
-    words("facility"),
-    words("item"),
-    words("lot_from"),
-    words("lot_to"),
-    words("serial_from"),
-    words("serial_to"),
-    Column("active", Boolean, nullable=False, server_default=text("true")),
-    moment("at"),
-    moment("changed_at"),
-    Index("ix_recall_blocks_item", "item", postgresql_where=text("active")),
-    Index("ix_recall_blocks_recall", "recall"),
 )

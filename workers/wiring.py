@@ -19,6 +19,7 @@ from activities.cases import CaseActivities
 from activities.erp import ErpActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
+from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
@@ -70,17 +71,20 @@ from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
+from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
 from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
+from workers.usage_waker import TemporalWaker
 from workflows.registry import PROCESSES
 
 
@@ -287,6 +291,20 @@ class Wiring:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
 
+    def stock_activities(self) -> StockActivities:
+        """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
+        places = StoredUsagePlaces(self.database)
+        return StockActivities(self.usage_book, places, self.register, self.erp_for)
+
+    @cached_property
+    def waker(self) -> TemporalWaker:
+        """Wakes the cases of locations, and starts them."""
+        return TemporalWaker(self.client, self.settings)
+
+    def usage_wakes(self) -> UsageWakes:
+        """Wakes the locations that have something to do."""
+        return UsageWakes(StoredUsagePlaces(self.database), self.waker)
+
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
         return [row.code for row in (await self.queries.records("facility", limit=1000)).records]
@@ -347,15 +365,17 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
+        stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(
                 [
                     CaseActivities(self.cases, self.register),
                     RegisterActivities(self.register),
                     RecallActivities(self.recalls, self.cases),
+                    stock,
                 ]
             ),
-            temporal.ERP: temporal.steps_of([ErpActivities(self.erp_for)]),
+            temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 

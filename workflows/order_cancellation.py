@@ -8,6 +8,7 @@
 | no answer, or it was refused     | ever being posted by a call still on its way                                    |
 | invoice not yet asked            | refused                                                                         |
 | goods received                   | returned: a goods return in the ERP, for what is still here                     |
+| goods used before the order      | stay used: the supplier is asked not to bill them                               |
 | 850 sent                         | 860 (BCH01 01, cancel); the 865 is waited for: taken, go on; refused or none    |
 |                                  | within the partner's time: a person says retry (send again) or accept (go on);  |
 |                                  | goods and invoices that came meanwhile are undone as above                      |
@@ -29,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.erp import ErpActivities
     from canonical.cases import Attention, DocumentRef, State
     from workflows.order_documents import CHANGE_TAKEN, Documents
-    from workflows.order_state import InvoiceProgress, PendingChange
+    from workflows.order_state import InvoiceProgress, LineProgress, PendingChange
     from workflows.policies import ask_erp
 
 
@@ -74,14 +75,16 @@ class Cancellation(Documents):
         """Whether goods are here, or an invoice is not settled, that came after the last was undone."""
         paid = ("paid", "reconciled")
         bills = any(not i.final or (i.state in paid and not i.claimed_back) for i in self.progress.invoices)
-        return bills or any(line.kept > 0 for line in self.progress.lines)
+        used = self.progress.order.after_use
+        return bills or (not used and any(line.kept > 0 for line in self.progress.lines))
 
     async def _undo_what_came(self) -> None:
         """Invoices first, newest first: goods that are billed are not returned before the bill is taken back."""
         for held in reversed(list(self.progress.invoices)):
             await self._undo_invoice(held)
-        here = {line.line.id: line.kept for line in self.progress.lines}
-        await self._return_goods(here, self.progress.cancelling, back=True)
+        if not self.progress.order.after_use:  # what was used does not go back
+            here = {line.line.id: line.kept for line in self.progress.lines}
+            await self._return_goods(here, self.progress.cancelling, back=True)
         self.progress.to_return = []
 
     async def _undo_invoice(self, held: InvoiceProgress) -> None:
@@ -109,7 +112,14 @@ class Cancellation(Documents):
     def _supplier_must_know(self) -> bool:
         progress = self.progress
         sent = bool(progress.sends or progress.sending)
-        return sent and not (progress.rejected or progress.supplier_free) and any(line.open for line in progress.lines)
+        return sent and not (progress.rejected or progress.supplier_free) and bool(self._standing_lines())
+
+    def _standing_lines(self) -> list[LineProgress]:
+        """What the supplier still does something about: goods to ship, or a bill to write of what was used."""
+        progress = self.progress
+        if progress.order.after_use:
+            return [line for line in progress.lines if not line.ended and line.invoiced < line.kept]
+        return [line for line in progress.lines if line.open]
 
     async def _cancel_at_supplier(self) -> None:
         """860 and its 865, until the supplier takes it or a person says to go on."""
@@ -117,8 +127,7 @@ class Cancellation(Documents):
         while True:
             if progress.pending is None or not progress.pending.cancel:
                 progress.pending = None
-                open_lines = [line for line in progress.lines if line.open]
-                change = self._change(open_lines, cancel=True, reason=progress.cancelling)
+                change = self._change(self._standing_lines(), cancel=True, reason=progress.cancelling)
                 if not await self._send_change(change, back=True):
                     return  # told by hand
             pending = progress.pending

@@ -68,6 +68,13 @@ class LineProgress(Held):
         return self.received - self.returned
 
 
+def begun(line: OrderLine, *, used: bool) -> LineProgress:
+    """A line as its order begins; of one after use everything is here, and gone."""
+    if not used:
+        return LineProgress(line=line)
+    return LineProgress(line=line, state="used", received=line.quantity.value)
+
+
 class InvoiceProgress(Held):
     """One invoice. ``state``: new, matching, held, to_post, posted, unreceived, blocked, paid, reconciled, refusing, refused,
     cancelled.
@@ -271,6 +278,8 @@ class OrderProgress(Held):
                 received=line.kept,
                 invoiced=line.invoiced,
                 unit=line.line.quantity.unit,
+                base_units=line.line.base_units,
+                ended=bool(line.ended),
             )
             for line in self.lines
         ]

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.order_outlook import Outlook
     from workflows.order_starts import read_order
-    from workflows.order_state import LineProgress, OrderProgress
+    from workflows.order_state import LineProgress, OrderProgress, begun
     from workflows.policies import ask_erp, own_store
 
 
@@ -38,7 +38,7 @@ class PurchaseOrderCase(Outlook):
         self.parent = order.requisition or start.parent_case
         self.headline = f"order {order.number} to {order.supplier}: {len(order.lines)} line(s), {order.amount}"
         self.progress = OrderProgress(
-            order=order, parent_case=self.parent, lines=[LineProgress(line=line) for line in order.lines]
+            order=order, parent_case=self.parent, lines=[begun(line, used=order.after_use) for line in order.lines]
         )
 
     @workflow.run
@@ -122,6 +122,8 @@ class PurchaseOrderCase(Outlook):
             order = progress.order
             needed = order.needed_by.isoformat() if order.needed_by else ""
             self._tell("order.issued", order.number, ship_to=order.ship_to, needed_by=needed)
+            if order.after_use:  # nothing is to come but the bill
+                self._after_receipt()
 
     async def _created(self) -> bool:
         progress = self.progress

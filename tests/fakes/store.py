@@ -18,6 +18,7 @@ from canonical.cases import (
     seal_is_valid,
 )
 from canonical.parties import Employee, Facility
+from canonical.purchasing import Requisition
 from canonical.seals import document_seal_is_valid
 from canonical.steps import (
     BudgetMove,
@@ -59,6 +60,10 @@ class FakeCases(FakeClaims):
         self.refused: list[tuple[str, str]] = []  # of it, what was read as a decision
         self.in_trouble: dict[tuple[str, str, str], Trouble] = {}
         self.invoices: dict[str, InvoiceCheck] = {}
+        self.used: list[Requisition] = []  # orders after use that a use stands behind
+
+    async def was_used(self, requisition: Requisition) -> bool:
+        return requisition in self.used
 
     async def record(self, change: CaseChange) -> None:
         before = self.current.get(change.case)

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio import workflow
 
-from canonical.base import read_strictly
 from canonical.cases import Actor
-from canonical.events import EVENTS
 from canonical.recall import RecallScope, RecallWord
-from stack.supervisor import Stack
 from tests import build
-from tests.fakes.recalls import FakeRecalls
-from tests.fakes.register import FakeRegister
-from tests.fakes.store import FakeCases
-from tests.workflows.conftest import Workers
+from tests.workflows import recall_stories
 from tests.workflows.recall_house import Recall
-from workers.temporal import connect
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-async def recall(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Recall]:
-    register = FakeRegister(*build.hospital(), build.employee("E-MAT", "materials"))
-    cases, recalls = FakeCases(register=register, seal_key=build.SEAL_KEY), FakeRecalls()
-    workers.cases.behind, workers.recalls.behind = cases, recalls
-    await workers.serve(cached)
-    recall = Recall(await connect(server.settings), recalls, cases)
-    yield recall
-    await recall.stop()
-    for event in cases.events.values():
-        read_strictly(EVENTS[event.type], json.dumps(event.data))
 
 
 async def test_a_recall_waits_until_each_place_has_answered_and_a_person_closes_it(recall: Recall) -> None:
@@ -161,22 +138,7 @@ async def test_thousands_of_tasks_stay_out_of_the_history(recall: Recall) -> Non
 
 
 async def test_a_run_that_became_long_goes_on_in_a_new_one_with_its_reminders(recall: Recall) -> None:
-    await recall.opened(("location", "OR-1", 3), ("location", "OR-2", 1), classification="III", skipping=True)
-    await recall.until("2 of 2 tasks open")
-    await recall.skip(timedelta(hours=90))
-    await recall.attends("tasks", reminded=1)
-    first = recall.change()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            workflow.Info, "is_continue_as_new_suggested", lambda info: info.get_current_history_length() > 25
-        )
-        await recall.give("answer", task="t1", outcome="none-found")
-        second = await recall.run_after(first)
-    assert [(one.document, one.reminded, one.since) for one in second.attention] == [
-        (one.document, one.reminded, one.since) for one in (first.attention if first else ())
-    ]
-    await recall.give("answer", task="t2", outcome="none-found")
-    await recall.until("answered")
+    await recall_stories.a_recall_open_for_long(recall)
 
 
 async def test_a_number_nobody_keeps_ends_at_once(recall: Recall) -> None:

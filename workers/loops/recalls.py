@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from canonical.errors import FasciaError
 
-EVERY = 5.0
+EVERY = 5.0  # seconds until a new notice has its case
+LOOK_EVERY = timedelta(seconds=30)  # at what recalls have met since: their lots are stopped meanwhile in any case
 
 log = structlog.get_logger(__name__)
 
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 class Wakeable(Protocol):
     """Recalls whose cases are to look."""
 
-    async def wake(self, at: datetime) -> Sequence[str]: ...
+    async def wake(self, at: datetime, *, look: bool = True) -> Sequence[str]: ...
 
 
 class RecallRuns(Protocol):
@@ -34,10 +35,15 @@ class RecallWakes:
         self, recalls: Wakeable, runs: RecallRuns, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._recalls, self._runs, self._clock = recalls, runs, clock
+        self._looked: datetime | None = None
 
     async def once(self) -> None:
         """Wake whoever is to look."""
-        for number in await self._recalls.wake(self._clock()):
+        now = self._clock()
+        look = self._looked is None or now - self._looked >= LOOK_EVERY
+        woken = await self._recalls.wake(now, look=look)
+        self._looked = now if look else self._looked
+        for number in woken:
             try:
                 await self._runs.wake(number)
             except FasciaError as away:

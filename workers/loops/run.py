@@ -14,6 +14,7 @@ from store.database import open_engine
 from store.expiry import StoredExpiry
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
+from store.replenishment import StoredReplenishment
 from store.retention import StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
@@ -29,6 +30,7 @@ from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
 from workers.loops.replay_jobs import ReplayJobs
+from workers.loops.replenishment import Replenishment
 from workers.loops.router import Routers
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
@@ -74,6 +76,9 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
+        group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
+        needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
+        group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         wakes = recalls.RecallWakes(parts.recalls, parts.recall_engine)

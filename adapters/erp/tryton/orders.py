@@ -42,7 +42,23 @@ class Orders:
             state = await self._press(purchase, "confirm", LIVE)
         if state == "confirmed":
             await self._press(purchase, "process", ("processing", "done"))
+        if order.after_use:
+            await self._await_nothing(purchase["id"])
         return await self._receipt(purchase["id"], key, already=already and purchase["state"] in LIVE)
+
+    async def _await_nothing(self, purchase: int) -> None:
+        """An order after use brings no goods: what Tryton planned to receive of it is given up, and not planned again."""
+        planned = [["origin.purchase", "=", purchase, "purchase.line"], ["shipment", "=", None]]
+        if drafts := await self._rpc.search("stock.move", [*planned, ["state", "=", "draft"]], []):
+            await self._rpc.press("stock.move", "cancel", [row["id"] for row in drafts])
+        if (await self._rpc.read(PURCHASE, purchase, ["shipment_state"]))["shipment_state"] != "exception":
+            return
+        given_up = [
+            row["id"] for row in await self._rpc.search("stock.move", [*planned, ["state", "=", "cancelled"]], [])
+        ]
+        answer = {"recreate_moves": [], "ignore_moves": given_up, "domain_moves": given_up}
+        steps = ({}, "ask"), ({"ask": answer}, "handle")
+        await self._rpc.wizard("purchase.handle.shipment.exception", PURCHASE, [purchase], *steps)
 
     async def change(self, change: OrderChange) -> ErpReceipt:
         """Change quantity, price or expected date of lines, or end a line's open rest."""

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("finding", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("findings", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("allowed", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("location", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("item", sa.Text(), server_default=sa.text("''"), nullable=False),
@@ -41,9 +42,11 @@ def upgrade() -> None:
         sa.Column("procedure_code", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("chargeable", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("voids", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("voids_number", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("voided_by", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("round", sa.BigInteger(), nullable=True),
         sa.Column("content", postgresql.JSONB(), nullable=False),
+        sa.Column("corrected", postgresql.JSONB(), nullable=True),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -85,6 +88,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("serial <> ''"),
     )
+    op.create_index(
+        "ix_usage_events_voids_early",
+        "usage_events",
+        ["facility", "source", "voids_number"],
+        unique=False,
+        postgresql_where=sa.text("state = 'parked' AND finding = 'unknown-use'"),
+    )
     op.create_index("ix_usage_events_used", "usage_events", ["facility", "used_at"], unique=False)
     op.create_index(
         "ix_usage_events_voids", "usage_events", ["voids"], unique=False, postgresql_where=sa.text("voids <> ''")
@@ -118,6 +128,7 @@ def upgrade() -> None:
         sa.Column("round", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("count_due", sa.DateTime(timezone=True), nullable=True),
         sa.Column("counted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("facility", "location", name=op.f("pk_usage_locations")),
@@ -130,6 +141,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("taken", postgresql.JSONB(), nullable=False),
         sa.Column("postings", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("outcomes", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("recorded", postgresql.JSONB(), nullable=True),
         sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -147,6 +159,7 @@ def upgrade() -> None:
         sa.Column("lot", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("serial", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("on_hand", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reserved", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("expires", sa.Date(), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("facility", "location", "item", "lot", "serial", name=op.f("pk_stock_balances")),
@@ -181,6 +194,9 @@ def upgrade() -> None:
         "ix_stock_movements_event", "stock_movements", ["event"], unique=False, postgresql_where=sa.text("event <> ''")
     )
     op.create_index(
+        "ix_stock_movements_need", "stock_movements", ["need"], unique=False, postgresql_where=sa.text("need <> ''")
+    )
+    op.create_index(
         op.f("ix_stock_movements_facility_location_item_at"),
         "stock_movements",
         ["facility", "location", "item", "at"],
@@ -194,6 +210,8 @@ def upgrade() -> None:
         sa.Column("item", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("supply", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("event", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("warehouse", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("package", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("quantity", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("received", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -204,9 +222,26 @@ def upgrade() -> None:
         sa.Column("round", sa.BigInteger(), nullable=True),
         sa.Column("expected", sa.Date(), nullable=True),
         sa.Column("requisition", postgresql.JSONB(), nullable=True),
+        sa.Column("lots", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_needs")),
+    )
+    op.create_index(
+        "ix_stock_needs_due",
+        "stock_needs",
+        ["facility", "location"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))"
+        ),
+    )
+    op.create_index(
+        "ix_stock_needs_warehouse",
+        "stock_needs",
+        ["facility", "warehouse", "item"],
+        unique=False,
+        postgresql_where=sa.text("warehouse <> '' AND state = 'back-ordered'"),
     )
     op.create_index(
         "ix_stock_needs_case", "stock_needs", ["case"], unique=False, postgresql_where=sa.text("\"case\" <> ''")
@@ -229,6 +264,25 @@ def upgrade() -> None:
         postgresql_where=sa.text("event = '' AND state IN ('open', 'ordered', 'back-ordered')"),
     )
     op.create_table(
+        "recall_blocks",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("recall", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("item", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("lot_from", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("lot_to", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("serial_from", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("serial_to", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recall_blocks")),
+    )
+    op.create_index(
+        "ix_recall_blocks_item", "recall_blocks", ["item"], unique=False, postgresql_where=sa.text("active")
+    )
+    op.create_index("ix_recall_blocks_recall", "recall_blocks", ["recall"], unique=False)
+    op.create_table(
         "charges",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
@@ -248,22 +302,3 @@ def upgrade() -> None:
     )
     op.create_index("ix_charges_dead", "charges", ["id"], unique=False, postgresql_where=sa.text("state = 'dead'"))
     op.create_index("ix_charges_due", "charges", ["again_at"], unique=False, postgresql_where=sa.text("state = 'due'"))
-    op.create_table(
-        "recall_blocks",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("recall", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("item", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("lot_from", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("lot_to", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("serial_from", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("serial_to", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_recall_blocks")),
-    )
-    op.create_index(
-        "ix_recall_blocks_item", "recall_blocks", ["item"], unique=False, postgresql_where=sa.text("active")
-    )
-    op.create_index("ix_recall_blocks_recall", "recall_blocks", ["recall"], unique=False)

@@ -48,6 +48,14 @@ class ErpContract(InvoiceContract):
         with pytest.raises(Rejected, match=next(iter(wrong.values()))):
             await erp.create_purchase_order(an_order(**wrong))
 
+    async def test_an_order_after_use_waits_for_no_goods_and_can_be_billed(self, erp: Erp, people: People) -> None:
+        order = an_order(after_use=True)
+        await erp.create_purchase_order(order)
+        assert (await erp.create_purchase_order(order)).already
+        with pytest.raises(LookupError, match="nothing open"):
+            people.receive(order.number, {"ITM-1001": 10})
+        assert (await erp.post_invoice(a_posting(order))).amount == usd("155.20")
+
     async def test_an_order_nobody_made_is_not_there(self, erp: Erp) -> None:
         assert (await erp.purchase_order(FACILITY, "PO-NEVER")).document is None
 

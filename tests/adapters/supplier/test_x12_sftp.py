@@ -104,6 +104,18 @@ class Desk:
         return ["*".join([one.name, *one.elements]) for one in self.only()[1].body]
 
 
+async def test_an_order_after_use_names_lot_serial_and_procedure_of_its_line() -> None:
+    desk, asked = Desk(), order()
+    used = asked.lines[0].model_copy(update={"lot": "L-77", "serial": "S*1", "procedure": "8Xk2"})
+    await desk.channel.send_order(asked.model_copy(update={"lines": (used,)}), desk.partner)
+    assert [line for line in desk.lines() if line.startswith("REF*")][2:] == [
+        "REF*CT*CT-77",
+        "REF*LT*L-77",
+        "REF*SE*S 1",
+        "REF*CR*8Xk2",
+    ]
+
+
 async def test_an_order_says_what_to_deliver_where_at_which_price() -> None:
     desk = Desk()
     sent = await desk.channel.send_order(order(), desk.partner)
