@@ -47,6 +47,10 @@ class Shelf:
         """What is there, by lot and serial, in order."""
         return [Parcel(free, *place, self.expires(place[0])) for place, free in sorted(self._free.items()) if free > 0]
 
+    def places(self) -> list[Place]:
+        """Lots and serials the books have, whatever is left of them."""
+        return sorted(self._free)
+
     def expires(self, lot: str) -> date | None:
         """The last day a lot may be used, where the books know it."""
         return self._expires.get(lot) if lot else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -67,6 +68,49 @@ async def all_current(
         )
         asked = asked.where(register.c.code.in_(named))
     return [model.model_validate_json(row.document) for row in await connection.execute(asked)]
+
+
+async def in_force(
+    connection: AsyncConnection, model: type[Record], kind: str, facility: str, codes: Collection[str], as_of: date
+) -> dict[str, Record]:
+    """The records of these codes as in force on a day, in one question; a document that was read before is not read again."""
+    if not codes:
+        return {}
+    found = await connection.execute(
+        _IN_FORCE, {"kind": kind, "facility": facility, "codes": sorted(codes), "as_of": as_of}
+    )
+    return {row.code: read_document(model, row.document) for row in found}
+
+
+async def items_in_force(
+    connection: AsyncConnection, facility: str, codes: Collection[str], devices: Collection[str], as_of: date
+) -> dict[str, Item]:
+    """Items by code, and by ``device:<identifier>`` for barcodes, as in force on a day."""
+    keys = {f"device:{device}" for device in devices}
+    known: dict[str, Item] = {}
+    if keys:
+        named = select(register_keys.c.key, register_keys.c.code).where(
+            register_keys.c.kind == "item", register_keys.c.facility == facility, register_keys.c.key.in_(sorted(keys))
+        )
+        rows = (await connection.execute(named)).all()
+        items = await in_force(connection, Item, "item", facility, {*codes, *(row.code for row in rows)}, as_of)
+        for row in rows:
+            if (item := items.get(row.code)) is not None and row.key in other_names(item):
+                known[row.key] = item
+        return known | items
+    return known | await in_force(connection, Item, "item", facility, codes, as_of)
+
+
+_IN_FORCE = text("""
+SELECT DISTINCT ON (code) code, document FROM register
+WHERE kind = :kind AND facility = :facility AND code = ANY(CAST(:codes AS text[])) AND valid_from <= :as_of
+ORDER BY code, valid_from DESC""")
+
+
+@lru_cache(maxsize=8192)
+def read_document(model: type[Record], document: str) -> Record:
+    """A record of the register, read once for each of its versions."""
+    return model.model_validate_json(document)
 
 
 async def all_codes(connection: AsyncConnection, kind: str, as_of: date) -> list[str]:

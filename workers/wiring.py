@@ -32,6 +32,7 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from canonical.stock_ports import StockErp
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
@@ -71,6 +72,7 @@ from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.unmatched import StoredUnmatched
+from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
@@ -291,10 +293,15 @@ class Wiring:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
 
-    def stock_activities(self) -> StockActivities:
+    @cached_property
+    def usage_book(self) -> StoredUsageBook:
+        """What was used, and what it did to stock, as locations' cases work with it."""
+        return StoredUsageBook(self.database)
+
+    def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
         """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
         places = StoredUsagePlaces(self.database)
-        return StockActivities(self.usage_book, places, self.register, self.erp_for)
+        return StockActivities(self.usage_book, places, self.register, erp_for or self.erp_for)
 
     @cached_property
     def waker(self) -> TemporalWaker:

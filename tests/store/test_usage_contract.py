@@ -1,17 +1,27 @@
-"""The suite of usage and stock, held by the fake."""
+"""The suite of usage and stock, held by our database and by the fake."""
 
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.store.contract_usage import KeepingContract, RoundContract, VoidContract
 from tests.store.usage_fake import FakeStock
 from tests.store.usage_house import House
+from tests.store.usage_stored import StoredStock
 
 
 class TestTheFake(KeepingContract, RoundContract, VoidContract):
     @pytest.fixture
     async def house(self) -> House:
         house = House(FakeStock())
+        await house.open()
+        return house
+
+
+class TestOurDatabase(KeepingContract, RoundContract, VoidContract):
+    @pytest.fixture
+    async def house(self, engine: AsyncEngine) -> House:
+        house = House(StoredStock(engine))
         await house.open()
         return house

@@ -100,7 +100,8 @@ async def test_whatever_a_wake_says_it_is_a_wake(place: Place, sent: str) -> Non
     await place.wake()
     await place.until(lambda: place.book.steps == ["take 1"], "looked")
     place.use()
-    arguments: list[object] = {"nothing": [], "two arguments": [1, {"x": 2}], "no JSON": [b"\x00\xff"]}[sent]
+    sendings: dict[str, list[object]] = {"nothing": [], "two arguments": [1, {"x": 2}], "no JSON": [b"\x00\xff"]}
+    arguments = sendings[sent]
     await place.handle.signal("wake", args=arguments)
     await place.posted(1)
     assert await place.failed_tasks() == 0

@@ -117,7 +117,7 @@ async def test_an_answer_of_the_erp_nobody_can_read_is_asked_for_again(place: Pl
             raise Malformed("no such field", system="erp")
         return done
 
-    place.erp.post_stock = in_other_words  # type: ignore[method-assign,assignment]
+    place.erp.post_stock = in_other_words  # type: ignore[method-assign]
     place.use(2)
     await place.wake()
     await place.posted(2)
