@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
@@ -69,6 +70,7 @@ from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
+from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
@@ -88,6 +90,7 @@ from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workers.usage_waker import TemporalWaker
@@ -168,6 +171,15 @@ class Wiring:
     @cached_property
     def engine(self) -> temporal.TemporalEngine:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
+
+    @cached_property
+    def recalls(self) -> StoredRecalls:
+        return StoredRecalls(self.database, self.cases.person)
+
+    @cached_property
+    def recall_engine(self) -> RecallEngine:
+        """The cases of recalls in Temporal."""
+        return RecallEngine(self.client, self.settings)
 
     @cached_property
     def intake(self) -> Intake:
@@ -396,7 +408,12 @@ class Wiring:
         stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(
-                [CaseActivities(self.cases, self.register), RegisterActivities(self.register), stock]
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                    stock,
+                ]
             ),
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
