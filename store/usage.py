@@ -30,24 +30,31 @@ EARLY: Final = "unknown-use"
 
 # A void is of the location its use is of; one whose use is not known waits for it, parked, and a use frees whom it finds waiting.
 # Two that are kept at the same moment do not see each other: the void looks once more, and so does who takes the use.
-_KEEP: Final = f"""
+_OF_ITS_USE: Final = """
+    LEFT JOIN usage_events AS u ON g.kind = 'void' AND u.kind <> 'void'
+        AND (u.facility, u.source, u.number, u.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
+    LEFT JOIN given AS o ON g.kind = 'void' AND o.kind <> 'void'
+        AND (o.facility, o.source, o.number, o.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)"""
+_NOTHING: Final = "(SELECT NULL::text AS id, NULL::text AS location)"
+_NO_USE: Final = f"CROSS JOIN {_NOTHING} AS u CROSS JOIN {_NOTHING} AS o"
+
+
+def _keeping(its_use: str) -> str:
+    return f"""
 WITH given AS (
-    SELECT g.*, u.id AS voids, u.location AS voids_at FROM unnest(
+    SELECT * FROM unnest(
         $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
         $12::text[], $13::text[], $14::date[], $15::text[], $16::text[], $17::text[], $18::text[], $19::int[], $20::text[],
         $21::timestamptz[], $22::timestamptz[]) AS g (id, facility, source, number, sequence, kind, hash, location, item,
         lot, serial, expires, service_line, procedure, procedure_code, voids_number, voids_sequence, content, used_at, at)
-    LEFT JOIN usage_events AS u ON g.kind = 'void' AND u.kind <> 'void'
-    AND (u.facility, u.source, u.number, u.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
 ), judged AS (
     SELECT g.*, CASE
-        WHEN g.kind = 'void' AND g.voids IS NULL AND o.id IS NULL THEN 'unknown-use'
+        WHEN g.kind = 'void' AND u.id IS NULL AND o.id IS NULL THEN 'unknown-use'
         WHEN g.kind = 'void' THEN ''
         WHEN EXISTS (SELECT FROM register AS r WHERE r.kind = 'location' AND r.facility = g.facility
             AND r.code = g.location AND r.valid_from <= $23) THEN ''
-        ELSE 'unknown-location' END AS finding, coalesce(g.voids, o.id, '') AS of, coalesce(g.voids_at, o.location) AS of_at
-    FROM given AS g LEFT JOIN given AS o ON g.kind = 'void' AND o.kind <> 'void'
-    AND (o.facility, o.source, o.number, o.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
+        ELSE 'unknown-location' END AS finding, coalesce(u.id, o.id, '') AS of, coalesce(u.location, o.location) AS of_at
+    FROM given AS g {its_use}
 ), written AS (
     INSERT INTO usage_events (id, facility, source, number, sequence, kind, hash, message, sender, state, owner, finding,
         findings, reason, location, item, lot, serial, expires, service_line, procedure, procedure_code, voids, voids_number,
@@ -72,6 +79,10 @@ WITH given AS (
     AND coalesce((v.content ->> 'voids_sequence')::int, 1) = g.sequence
 )
 SELECT id, state FROM written"""  # noqa: S608 our own words alone
+
+
+_KEEP: Final = _keeping(_OF_ITS_USE)
+_KEEP_USES: Final = _keeping(_NO_USE)  # where nothing is taken back, as nearly always
 
 _LOOK_AGAIN: Final = text("""
 UPDATE usage_events AS v SET state = 'waiting', owner = '', finding = '', findings = '[]', reason = '',
@@ -102,7 +113,8 @@ class StoredUsage:
             firsts.setdefault(_name(row), row)
         columns = zip(*(tuple(row.values()) for row in firsts.values()), strict=True)
         async with driven(self._engine) as driver:
-            found = await driver.fetch(_KEEP, message, sender, *(list(one) for one in columns), self._today())
+            asked = _KEEP if any(row["kind"] == "void" for row in rows) else _KEEP_USES
+            found = await driver.fetch(asked, message, sender, *(list(one) for one in columns), self._today())
         written = {row["id"]: row["state"] for row in found}
         early = [row["id"] for row in rows if row["kind"] == "void" and written.get(row["id"]) == "parked"]
         if early:
