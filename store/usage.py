@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -46,14 +46,13 @@ WITH given AS (
     SELECT * FROM unnest(
         $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
         $12::text[], $13::text[], $14::date[], $15::text[], $16::text[], $17::text[], $18::text[], $19::int[], $20::text[],
-        $21::timestamptz[], $22::timestamptz[]) AS g (id, facility, source, number, sequence, kind, hash, location, item,
-        lot, serial, expires, service_line, procedure, procedure_code, voids_number, voids_sequence, content, used_at, at)
+        $21::timestamptz[], $22::timestamptz[], $23::boolean[]) AS g (id, facility, source, number, sequence, kind, hash, location,
+        item, lot, serial, expires, service_line, procedure, procedure_code, voids_number, voids_sequence, content, used_at, at, known)
 ), judged AS (
     SELECT g.*, CASE
         WHEN g.kind = 'void' AND u.id IS NULL AND o.id IS NULL THEN 'unknown-use'
         WHEN g.kind = 'void' THEN ''
-        WHEN EXISTS (SELECT FROM register AS r WHERE r.kind = 'location' AND r.facility = g.facility
-            AND r.code = g.location AND r.valid_from <= $23) THEN ''
+        WHEN g.known THEN ''
         ELSE 'unknown-location' END AS finding, coalesce(u.id, o.id, '') AS of, coalesce(u.location, o.location) AS of_at
     FROM given AS g {its_use}
 ), written AS (
@@ -101,6 +100,7 @@ class StoredUsage:
         self._engine = engine
         self._today = today
         self._ids = IdsInOrder()
+        self._places: set[tuple[str, str]] = set()  # locations the register has
 
     # -- keep ----------------------------------------------------------------------------------------------------
 
@@ -110,6 +110,7 @@ class StoredUsage:
         """Keep the events of one message, in one statement; see the port."""
         if not events:
             return ()
+        await self._look_up({(event.facility, fit(event.location)) for event in events if event.kind != "void"})
         rows = [self._row(event) for event in events]
         firsts: dict[tuple[Any, ...], dict[str, Any]] = {}
         for row in rows:
@@ -117,7 +118,7 @@ class StoredUsage:
         columns = zip(*(tuple(row.values()) for row in firsts.values()), strict=True)
         async with driven(self._engine) as driver:
             asked = _KEEP if any(row["kind"] == "void" for row in rows) else _KEEP_USES
-            found = await driver.fetch(asked, message, sender, *(list(one) for one in columns), self._today())
+            found = await driver.fetch(asked, message, sender, *(list(one) for one in columns))
         written = {row["id"]: row["state"] for row in found}
         early = [row["id"] for row in rows if row["kind"] == "void" and written.get(row["id"]) == "parked"]
         if early:
@@ -163,7 +164,20 @@ class StoredUsage:
             "content": fit(event.model_dump_json(exclude_defaults=True).replace("\\u0000", "\ufffd")),
             "used_at": event.used_at,
             "at": at,
+            "known": (event.facility, fit(event.location)) in self._places,
         }
+
+    async def _look_up(self, places: set[tuple[str, str]]) -> None:
+        """Ask the register for locations not met before: what it has it does not lose, so each is asked for once."""
+        if not (new := places - self._places):
+            return
+        asked = select(register.c.facility, register.c.code).where(
+            register.c.kind == "location",
+            tuple_(register.c.facility, register.c.code).in_(sorted(new)),
+            register.c.valid_from <= self._today(),
+        )
+        async with at_once(self._engine) as connection:
+            self._places |= {(row.facility, row.code) for row in await connection.execute(asked)}
 
     # -- a person's word -----------------------------------------------------------------------------------------
 
