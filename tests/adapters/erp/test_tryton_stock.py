@@ -11,6 +11,7 @@ import pytest
 
 from adapters.erp.tryton.erp import TrytonErp
 from canonical.errors import Unavailable
+from canonical.purchasing import GoodsReturn, ReceivedLine
 from demo.erp import read_secret
 from demo.erp_acts import ErpPeople
 from demo.erp_rpc import ErpClient
@@ -166,7 +167,7 @@ async def test_what_is_tracked_comes_in_with_lots_and_serials_that_its_receipt_t
     await erp.create_purchase_order(order)
     running_erp.people.receive(order.number, lots={RELOAD: (order.number, expires)})
     (receipt,) = [one for one in (await erp.changes(FACILITY, LONG_AGO)).receipts if one.order == order.number]
-    told = {(line.item, line.lot): (line.quantity.value, line.expires) for line in receipt.lines}
+    told = {(line.item, line.lot): (int(line.quantity.value), line.expires) for line in receipt.lines}
     assert told.pop((RELOAD, order.number)) == (2, expires)
     assert [(item, quantity) for (item, _), (quantity, _) in told.items()] == [(STEM, 1)] * 3
     store = {row.lot: row.quantity for row in await erp.on_hand(FACILITY, STORE, LATER)}
@@ -174,6 +175,10 @@ async def test_what_is_tracked_comes_in_with_lots_and_serials_that_its_receipt_t
     put_away = [a_line(STEM, 1, serial=serial) for _, serial in told]
     assert (await erp.post_stock(a_posting(*put_away, kind="transfer"))).refused == ()
     assert (await erp.purchase_order(FACILITY, order.number)).received == {stems.id: 3, reloads.id: 2}
+    one_box = (ReceivedLine(line=reloads.id, item=RELOAD, quantity=each("1", "BX")),)
+    await erp.return_goods(GoodsReturn(order=order, lines=one_box, returned_on=today()))
+    left = {(row.item, row.lot): row.quantity for row in await erp.on_hand(FACILITY, STORE, LATER)}
+    assert (left[RELOAD, order.number], left.get((RELOAD, ""))) == (12, None)
 
 
 async def test_an_erp_that_is_down_is_unavailable_for_stock_too(running_erp: RunningErp, over: Connect) -> None:
