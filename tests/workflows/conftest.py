@@ -34,6 +34,7 @@ from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
+from workers.wiring import local_steps
 from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent
@@ -130,7 +131,8 @@ class Workers:
         await self.stop()
         used = StockActivities(self.book, self.book, self.register, self._stock)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register), used]),
+            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)])
+            + local_steps(used),
             "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
