@@ -202,7 +202,7 @@ class Movement(Measured):
     locations: int
     asked: float  # events a second put in
     events: int
-    rate: float  # events a second moved, from the first put in to the last moved
+    rate: float  # events a second moved while they were put in, from when every location had had a full round
     p50: float  # seconds from arrival to movement
     p95: float
     rounds: int

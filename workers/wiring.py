@@ -405,22 +405,25 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
+        own = [
+            CaseActivities(self.cases, self.register),
+            RegisterActivities(self.register),
+            RecallActivities(self.recalls, self.cases),
+        ]
         stock = self.stock_activities()
         return {
-            temporal.PROCESSES: temporal.steps_of(
-                [
-                    CaseActivities(self.cases, self.register),
-                    RegisterActivities(self.register),
-                    RecallActivities(self.recalls, self.cases),
-                    stock,
-                ]
-            ),
+            temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 
     def workflows(self) -> list[type]:
         return [process.workflow for process in PROCESSES.values()]
+
+
+def local_steps(stock: StockActivities) -> list[Callable[..., Any]]:
+    """Its steps on our own store."""
+    return [step for step in temporal.steps_of([stock]) if step != stock.post_round]
 
 
 @asynccontextmanager

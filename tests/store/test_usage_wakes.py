@@ -35,7 +35,14 @@ def event(number: int, location: str = "OR-1", state: str = "waiting") -> dict[s
 
 
 def need(number: int, location: str, **fields: Any) -> dict[str, Any]:
-    row = {"id": f"N-{number}", "facility": "NGH", "location": location, "item": "ITM-1", "supply": "purchase"}
+    row = {
+        "id": f"N-{number}",
+        "facility": "NGH",
+        "location": location,
+        "item": "ITM-1",
+        "supply": "purchase",
+        "warehouse": "",
+    }
     counts = {"state": "ordered", "quantity": 10, "received": 0, "put_away": 0, "at": NOW, "changed_at": NOW}
     return row | counts | fields
 

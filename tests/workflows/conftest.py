@@ -37,6 +37,7 @@ from tests.workflows.place import ITEM, Place
 from tests.workflows.recall_house import Recall
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
+from workers.wiring import local_steps
 from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent
@@ -139,9 +140,9 @@ class Workers:
                     CaseActivities(self.cases, self.register),
                     RegisterActivities(self.register),
                     RecallActivities(self.recalls, self.cases),
-                    used,
                 ]
-            ),
+            )
+            + local_steps(used),
             "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
