@@ -55,7 +55,8 @@ class StoredBook(StoredUsageBook):
     async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
         kept = await self._events.keep(events, message, sender)
         async with self._engine.begin() as connection:
-            await connection.execute(update(usage_events).where(usage_events.c.round.is_(None)).values(at=NOW))
+            new = [one.id for one in kept if one.outcome == "new"]
+            await connection.execute(update(usage_events).where(usage_events.c.id.in_(new)).values(at=NOW))
         return kept
 
     async def decide(
