@@ -26,12 +26,14 @@ from cli import (
     journal,
     key,
     outbox,
+    recall,
     register,
     replay,
     resume,
     schema,
     stack,
     stock,
+    stock_expiring,
     subscriber,
     udi,
     unmatched,
@@ -67,6 +69,7 @@ for noun in (
     stock,
     audit,
     udi,
+    recall,
     attention,
     schema,
     config,
@@ -75,7 +78,7 @@ for noun in (
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 
-VERBS_OF_OTHERS = (decide, resume, drift)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift, stock_expiring)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from store.usage import StoredUsage
-
 from canonical.cases import Actor
 from canonical.stock_reports import (
     ChargeRow,
@@ -27,6 +25,7 @@ from store.charges import StoredCharges
 from store.ids import lowest_id
 from store.register_reading import utc_today
 from store.stock_queries import StoredStock
+from store.usage import StoredUsage
 from store.usage_conflicts import StoredConflicts
 from store.usage_report import StoredUsageReport
 from workers.wiring import Wiring

@@ -28,6 +28,7 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_recalls import OurRecalls
 from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
 from cli.views import (
     ActView,
@@ -258,6 +259,10 @@ class OurHouse:
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         return await outgoing.acts(self._wiring, about, limit)
+
+    @property
+    def recalls(self) -> OurRecalls:
+        return OurRecalls(self._wiring, self._operator, self.whoami)
 
     @property
     def replays(self) -> OurReplays:

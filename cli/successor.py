@@ -31,6 +31,7 @@ from canonical.steps import OrderStart, SupplierDocument
 from cli.house import Resumed
 from store.case_tables import cases, unmatched
 from store.database import transaction
+from store.ids import now
 from store.tables import claims, messages, order_numbers
 from workers import namespace
 from workers.temporal import PROCESSES
@@ -49,7 +50,7 @@ async def start_successor(wiring: Wiring, case: str, reason: str) -> Resumed:
         Rejected: our own store does not know enough of it to go on.
         Unavailable: Temporal or our own store does not answer; repeating is harmless.
     """
-    start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
+    start = _ways(case)
     await start(wiring, case)  # nothing is ended that could not go on
     terminated = await _terminated(wiring, case)
     generation = await wiring.cases.raise_generation(case)
@@ -69,8 +70,7 @@ async def can_start(wiring: Wiring, case: str) -> bool:
         Rejected: our own store does not know enough of the case to go on.
         Unavailable: Temporal or our own store does not answer.
     """
-    start = _requisition if case_parts(case)[0] == "procure_to_pay" else _order
-    await start(wiring, case)
+    await _ways(case)(wiring, case)
     try:
         found = await wiring.client.get_workflow_handle(case).describe(rpc_timeout=RPC)
     except RPCError as refused:
@@ -80,6 +80,38 @@ async def can_start(wiring: Wiring, case: str) -> bool:
     except RuntimeError as away:
         raise _away(away) from away
     return found.status == WorkflowExecutionStatus.RUNNING
+
+
+def _ways(case: str) -> Callable[[Wiring, str], Awaitable[Begin]]:
+    """How a case of its process goes on."""
+    ways = {"procure_to_pay": _requisition, "consumption_to_replenishment": _location, "recall": _recall}
+    return ways.get(case_parts(case)[0], _order)
+
+
+async def _location(wiring: Wiring, case: str) -> Begin:
+    """A location's case finds in our own store where its rounds stand; it is woken, and looks what waits."""
+    try:
+        _, facility, location = case_parts(case)
+    except ValueError:
+        raise Rejected(f"{case} is not the case of a location", code="not-found", system="store") from None
+
+    async def begin() -> str:
+        return await wiring.waker.wake(facility, location)
+
+    return begin
+
+
+async def _recall(wiring: Wiring, case: str) -> Begin:
+    """A recall's case finds in our own store how it stands; it is woken, and looks again."""
+    number = case_parts(case)[-1]
+    if await wiring.recalls.view(number, now()) is None:
+        raise Rejected(f"our own store has no notice of {case}", code="not-found", system="store")
+
+    async def begin() -> str:
+        await wiring.recall_engine.wake(number)
+        return ""
+
+    return begin
 
 
 async def _attached_again(wiring: Wiring, case: str) -> None:

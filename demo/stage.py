@@ -39,7 +39,7 @@ A_MINUTE = 6000
 
 # Who calls the platform: departments' systems, and people who decide. No person here exists.
 SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
-PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002")
+PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002", "E-8101")
 
 Say = Callable[[str], None]
 

@@ -82,6 +82,10 @@ def contract(item_code: str, price: str, supplier: str = "ALPINE", unit: str = "
     )
 
 
+def location(code: str, **fields: Any) -> Location:
+    return Location(code=code, facility=FACILITY, **fields)
+
+
 def employee(person: str, *roles: str, **fields: Any) -> Employee:
     return Employee(id=person, facility=FACILITY, roles=roles, **fields)
 

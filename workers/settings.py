@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     poll_interval: float = Field(default=2.0, gt=0)
     sweep_interval: float = Field(default=20.0, gt=0)
     route_interval: float = Field(default=1.0, gt=0)
+    usage_interval: float = Field(default=0.5, gt=0)
 
     # Traces leave the house only when an address is set.
     otlp_endpoint: str = ""

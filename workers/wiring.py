@@ -17,7 +17,9 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
+from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
@@ -30,6 +32,8 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from canonical.stock_ports import StockErp
+from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
@@ -46,7 +50,9 @@ from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
-from gateway.routing import Routing, Taker, requisitions
+from gateway.routing import Routing, Taker, TakerOfAll, requisitions
+from gateway.scan_door import ScanDoor
+from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
@@ -64,11 +70,16 @@ from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
+from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
+from store.usage import StoredUsage
+from store.usage_rounds import StoredUsageBook
+from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
@@ -76,10 +87,13 @@ from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
+from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
+from workers.usage_waker import TemporalWaker
 from workflows.registry import PROCESSES
 
 
@@ -159,6 +173,15 @@ class Wiring:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
 
     @cached_property
+    def recalls(self) -> StoredRecalls:
+        return StoredRecalls(self.database, self.cases.person)
+
+    @cached_property
+    def recall_engine(self) -> RecallEngine:
+        """The cases of recalls in Temporal."""
+        return RecallEngine(self.client, self.settings)
+
+    @cached_property
     def intake(self) -> Intake:
         return Intake(self.journal, self.cases, self.engine)
 
@@ -170,6 +193,16 @@ class Wiring:
     @cached_property
     def drift(self) -> StoredDrift:
         return StoredDrift(self.database, self.register)
+
+    @cached_property
+    def usage_taker(self) -> UsageTaker:
+        """Where uses go, whichever door they came by."""
+        return UsageTaker(StoredUsage(self.database), self.intake, self.procedures)
+
+    @cached_property
+    def procedures(self) -> Procedures:
+        """What encounters are kept by."""
+        return Procedures(self.seal_key)
 
     @cached_property
     def master_files(self) -> MasterFiles:
@@ -186,7 +219,8 @@ class Wiring:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
         work = StoredFileWork(self.database)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work)
+        uses = self.usage_taker
+        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, uses=uses)
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -215,8 +249,13 @@ class Wiring:
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
         }
-        refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
+        return Routing(
+            *(self.journal, self.intake, self.directory, takers),
+            refuser=Refusals(self.register, self.channels),
+            credit=credit(self.channels),
+            takers_of_all=of_all,
+        )
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""
@@ -227,6 +266,7 @@ class Wiring:
             self.register.partner,
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
+            procedures=self.procedures,
         )
 
     def replayer(self) -> Replayer:
@@ -277,6 +317,25 @@ class Wiring:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
 
+    @cached_property
+    def usage_book(self) -> StoredUsageBook:
+        """What was used, and what it did to stock, as locations' cases work with it."""
+        return StoredUsageBook(self.database)
+
+    def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
+        """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
+        places = StoredUsagePlaces(self.database)
+        return StockActivities(self.usage_book, places, self.register, erp_for or self.erp_for)
+
+    @cached_property
+    def waker(self) -> TemporalWaker:
+        """Wakes the cases of locations, and starts them."""
+        return TemporalWaker(self.client, self.settings)
+
+    def usage_wakes(self) -> UsageWakes:
+        """Wakes the locations that have something to do."""
+        return UsageWakes(StoredUsagePlaces(self.database), self.waker)
+
     def charge_writer(self) -> ChargeWriter:
         """Writes what billing is to hear of what was used."""
         return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
@@ -308,7 +367,12 @@ class Wiring:
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
             fhir=self._fhir_door(),
+            scans=self._scan_door(),
         )
+
+    def _scan_door(self) -> ScanDoor:
+        allowance = StoredQuotas(self.database)
+        return ScanDoor(self.intake, self.journal, self.directory, StoredScans(self.database), allowance=allowance)
 
     def notifier(self) -> Notifier:
         """Writes what subscribers are sent."""
@@ -341,11 +405,17 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
+        stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(
-                [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                    stock,
+                ]
             ),
-            temporal.ERP: temporal.steps_of([ErpActivities(self.erp_for)]),
+            temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 

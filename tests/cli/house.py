@@ -43,6 +43,7 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
 from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
 
@@ -336,6 +337,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def recalls(self) -> FakeRecalls:
+        return FakeRecalls(self.asked_for)
 
     @property
     def replays(self) -> FakeReplays:

@@ -1,7 +1,7 @@
 """An ERP in memory, for tests that need no real one; it passes the same suite as the adapter to the real one.
 
-``refuse``, ``silent`` and ``lost`` hold, by step, a reason to say no, how often not to answer, and how often to do what was
-asked and lose the answer. The methods after the port are what people outside do in it.
+``refuse``, ``silent``, ``lost`` and ``down`` let it say no, not answer, lose its answer or be away (:mod:`tests.fakes.erp_stock`,
+its stock side). The methods after the port are what people outside do in it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from tests.fakes.erp_books import (
     memo_key,
     order_receipt,
 )
+from tests.fakes.erp_stock import STORE, SUPPLIER, FakeStock
 
 
-class FakeErp:
+class FakeErp(FakeStock):
     """One ERP; ``clock`` is its own, as a real one has."""
 
     def __init__(
         self, master: MasterData | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.refuse: dict[str, str] = {}
-        self.silent: dict[str, int] = {}
-        self.lost: dict[str, int] = {}
+        super().__init__(master)
         self.held: dict[str, HeldOrder] = {}
         self.bills: dict[str, HeldBill] = {}
         self.payments: dict[str, HeldPayment] = {}
@@ -106,7 +105,9 @@ class FakeErp:
                 if line is None or one.quantity.value > line.received - line.returned:
                     raise Rejected(f"so much of {one.item} has not come", code="business-rule", system="erp")
             for one in goods.lines:
-                held.lines[one.line or ""].returned += one.quantity.value
+                line = held.lines[one.line or ""]
+                line.returned += one.quantity.value
+                self._bring(SUPPLIER, STORE, one.item, -int(one.quantity.value * line.line.base_units), one.lot)
             self.returns[goods.key] = goods
         receipt = ErpReceipt(
             system="fake", kind="erp_return", id=goods.key, number=f"R{goods.sequence}", key=goods.key, state="done"
@@ -244,7 +245,9 @@ class FakeErp:
         *,
         delivery_note: str = "",
         unordered: Mapping[str, Decimal | int] | None = None,
+        lots: Mapping[str, tuple[str, date | None]] | None = None,
     ) -> str:
+        """Goods come and lie in the facility's store; ``lots``: by item, its lot and that one's date."""
         held, number, came = self.held[order], self._number(), []
         if held.order.after_use:
             raise LookupError(f"order {order} has nothing open")
@@ -253,7 +256,11 @@ class FakeErp:
             if asked:
                 one.received += asked
                 quantity = Quantity(value=asked, unit=one.line.quantity.unit)
-                came.append(ReceivedLine(line=one.line.id, item=one.line.item, quantity=quantity))
+                lot, expires = (lots or {}).get(one.line.item, ("", None))
+                came.append(
+                    ReceivedLine(line=one.line.id, item=one.line.item, quantity=quantity, lot=lot, expires=expires)
+                )
+                self._bring(SUPPLIER, STORE, one.line.item, int(asked * one.line.base_units), lot, expires)
         for item, extra in (unordered or {}).items():
             came.append(ReceivedLine(item=item, quantity=Quantity(value=Decimal(extra), unit="BX")))
         now = self._clock()
@@ -274,7 +281,10 @@ class FakeErp:
         receipt = self.receipts[number]
         for came in receipt.lines:
             if came.line:
-                self.held[receipt.order].lines[came.line].received -= came.quantity.value
+                line = self.held[receipt.order].lines[came.line]
+                line.received -= came.quantity.value
+                back = -int(came.quantity.value * line.line.base_units)
+                self._bring(SUPPLIER, STORE, came.item, back, came.lot)
         self.receipts[number] = receipt.changed(cancelled=True)
         self._changed[number] = self._clock()
         self._settle(self.held[receipt.order])
@@ -306,18 +316,6 @@ class FakeErp:
                     if key in self.bills and self.bills[key].state == "posted":
                         self.bills[key].state = "paid"
         return len(waiting)
-
-    def _asked(self, step: str) -> str:
-        """Say no, or nothing, when the test wants that; returns the step when its answer is to be lost."""
-        if self.silent.get(step, 0) > 0:
-            self.silent[step] -= 1
-            raise Unavailable("the ERP did not answer", system="erp")
-        if step in self.refuse:
-            raise Rejected(self.refuse[step], code="business-rule", system="erp")
-        if self.lost.get(step, 0) > 0:
-            self.lost[step] -= 1
-            return step
-        return ""
 
     @staticmethod
     def _answer(lost: str, receipt: ErpReceipt) -> ErpReceipt:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,29 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
+from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
+from canonical.errors import Rejected
 from canonical.events import EVENTS
+from canonical.parties import Location
 from stack.supervisor import Stack, running
 from tests import build, proof
+from tests.fakes.erp import FakeErp
+from tests.fakes.recalls import FakeRecalls
 from tests.fakes.register import FakeRegister
+from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
 from tests.workflows.case import Case
 from tests.workflows.outside import Outside
+from tests.workflows.place import ITEM, Place
+from tests.workflows.recall_house import Recall
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
-from workflows.procure_to_pay import ProcureToPay
-from workflows.purchase_order import PurchaseOrderCase
+from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent
 # How many runs the workers remember. With none, every step of a process is replayed; but the SDK then has room for one run at a
@@ -114,6 +123,8 @@ class Workers:
     def __init__(self, server: Stack, client: Client) -> None:
         self._server, self._client = server, client
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
+        self.book, self.stock, self.no_erp = Stand(), Stand(), ""
+        self.recalls = Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -121,18 +132,31 @@ class Workers:
         if self._cached == cached:
             return
         await self.stop()
+        used = StockActivities(self.book, self.book, self.register, self._stock)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)]),
-            "erp": steps_of([ErpActivities(lambda _: self.outside)]),
+            "fascia": steps_of(
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                    used,
+                ]
+            ),
+            "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
         self._serving, self._cached = AsyncExitStack(), cached
-        workflows = [ProcureToPay, PurchaseOrderCase]
+        workflows = [process.workflow for process in PROCESSES.values()]
         interceptors = [Failures(self._trouble)]
         await self._serving.enter_async_context(
             serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)
         )
+
+    def _stock(self, facility: str) -> Any:
+        if self.no_erp:
+            raise Rejected(self.no_erp, code="configuration", system="erp")
+        return self.stock
 
     async def _trouble(self, trouble: Trouble) -> None:
         await self.cases.trouble(trouble)
@@ -168,4 +192,34 @@ async def case(server: Stack, workers: Workers, policy: dict[str, Any], cached: 
     yield case
     await case.stop()
     for event in cases.events.values():  # what is told is what is published, whatever a test was about
+        read_strictly(EVENTS[event.type], json.dumps(event.data))
+
+
+@pytest.fixture
+async def place(server: Stack, workers: Workers, policy: dict[str, Any], cached: int) -> AsyncIterator[Place]:
+    """A location of its own for each test, with plenty on its shelf in the ERP."""
+    register = FakeRegister(*build.hospital(**policy))
+    cases, outside = OwnNumbers(register=register, seal_key=build.SEAL_KEY), Outside()
+    workers.cases.behind, workers.register.behind, workers.outside.behind = cases, register, outside
+    workers.book.behind, workers.stock.behind, workers.no_erp = book, erp, _ = FakeRounds(), FakeErp(), ""
+    await workers.serve(cached)
+    say_no = partial(setattr, workers, "no_erp")
+    place = Place(await connect(server.settings), server.settings, cases, register, book, erp, say_no)
+    register.put(Location(code=place.location, facility=build.FACILITY, name="Theatre"))
+    erp.put_in(place.location, ITEM, 1_000_000)
+    yield place
+    await place.stop()
+
+
+@pytest.fixture
+async def recall(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Recall]:
+    """A recall of its own for each test, and somebody of materials management who answers it."""
+    register = FakeRegister(*build.hospital(), build.employee("E-MAT", "materials"))
+    cases, recalls = FakeCases(register=register, seal_key=build.SEAL_KEY), FakeRecalls()
+    workers.cases.behind, workers.register.behind, workers.recalls.behind = cases, register, recalls
+    await workers.serve(cached)
+    recall = Recall(await connect(server.settings), recalls, cases)
+    yield recall
+    await recall.stop()
+    for event in cases.events.values():
         read_strictly(EVENTS[event.type], json.dumps(event.data))
