@@ -61,7 +61,6 @@ class UsageRow(Canonical):
     sequence: int = 1
     used_at: datetime
     at: datetime
-    changed_at: datetime
 
 
 class UsageView(UsageRow):

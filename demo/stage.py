@@ -196,12 +196,12 @@ async def _tell_log(stack: Stack, part: str, say: Say) -> None:
             say(last[:100])
 
 
-def _forget_another_hospital(stack: Stack) -> None:
-    """Suppliers who remember a hospital that was set aside would take its orders for repeats: their books go aside too."""
-    mark = stack.home.folder("temporal") / "suppliers"  # goes aside with the stack's own data
-    books = stack.home.path / "partners"
+def _forget_another_hospital(stack: Stack, name: str = "partners", known: str = "suppliers") -> None:
+    """Suppliers who remember a hospital that was set aside would take its orders for repeats: their books (``name``) go aside too."""
+    mark = stack.home.folder("temporal") / known  # goes aside with the stack's own data
+    books = stack.home.path / name
     if books.exists() and not mark.exists():
-        books.rename(stack.home.folder("old") / f"partners-{time.time_ns()}")
+        books.rename(stack.home.folder("old") / f"{name}-{time.time_ns()}")
     mark.touch()
 
 
@@ -238,6 +238,7 @@ async def _bring_departments(stack: Stack) -> None:
 
 async def _bring_billing(stack: Stack) -> None:
     port = stack.port(_listener(billing.CODE))
+    _forget_another_hospital(stack, "billing", "billing")
     billing.come_back(stack.home.path)  # an earlier story may have sent it away
     await stack.add_part(
         Part(

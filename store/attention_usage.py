@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.base import Canonical
+from canonical.base import Canonical, case_id
 from canonical.charges import OWNER as BILLING
 from canonical.usage import FINDINGS
 from canonical.usage import OWNER as MATERIALS
@@ -133,13 +133,13 @@ def _unanswered(before: datetime) -> Select[Any]:
 
 def _of_unanswered(row: RowMapping) -> StuckUse:
     name = f"{row['facility']}/{row['location']}"
-    case = f"consumption_to_replenishment/{name}"
+    case = case_id("consumption_to_replenishment", row["facility"], row["location"])
     if row["round"] is None:
         why = "its uses wait, and its case does not take them"
-        press = f"fascia doctor: do workers and loops run? the workflow {case} in Temporal's UI"
+        press = f"fascia doctor: do workers and loops run? fascia case show {case}"
     else:
         why = f"its uses wait behind round {row['round']}, which the ERP has not booked yet"
-        press = f"fascia doctor: does the ERP answer? it goes on by itself; the workflow {case} in Temporal's UI"
+        press = f"fascia doctor: does the ERP answer? it goes on by itself; fascia case show {case}"
     return _line(row, "location waits", name=name, why=why, press=press)
 
 

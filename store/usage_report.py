@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Boolean, ColumnElement, DateTime, Select, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Numeric,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.types import TypeEngine
 
 from canonical.base import MINOR_UNITS, Money
 from canonical.errors import Malformed
@@ -22,18 +38,28 @@ from store.stock_queries import items_of
 from store.tables import register
 from store.usage_tables import charges, usage_events, usage_locations
 
-MOST_PARTS: Final = 200_000  # of a report, before they are put together: more is a question for a data warehouse
+MOST_ROWS: Final = 200_000  # of a report: more is a question for a data warehouse
 
 
-@dataclass
-class _Sum:
-    uses: int = 0
-    quantity: int = 0
-    wasted: int = 0
-    charged: int = 0
-    unpriced: int = 0
-    values: dict[str, Decimal] = field(default_factory=dict)
-    units: set[str] = field(default_factory=set)
+class Priced(NamedTuple):
+    """What an item cost at a facility in a period of the report: ``amount`` for ``per`` base units."""
+
+    at_facility: str
+    of_item: str
+    in_period: int
+    amount: Decimal
+    per: int
+    priced_in: str
+
+
+COLUMNS: Final[Mapping[str, TypeEngine[Any]]] = {
+    "at_facility": Text(),
+    "of_item": Text(),
+    "in_period": Integer(),
+    "amount": Numeric(),
+    "per": BigInteger(),
+    "priced_in": Text(),
+}
 
 
 class StoredUsageReport:
@@ -46,7 +72,7 @@ class StoredUsageReport:
         """The rows of a report, by what they are grouped by.
 
         Raises:
-            Malformed: it is by something there is not, or has too many groups to be put together here.
+            Malformed: it is by something there is not, or has too many rows for a report.
         """
         if wrong := set(of.by) - set(DIMENSIONS):
             raise Malformed(f"by: a report is by {', '.join(DIMENSIONS)}, not by {sorted(wrong)[0]}", path="by")
@@ -54,44 +80,56 @@ class StoredUsageReport:
             facilities = [of.facility] if of.facility else await _facilities(connection)
             prices = await _prices(connection, facilities)
             edges = _edges(of, (one for found in prices.values() for one in found))
-            found = (await connection.execute(_asked(of, facilities, edges))).all()
-            if len(found) > MOST_PARTS:
-                told = f"it has more than {MOST_PARTS} groups: ask for less time, or by less"
+            priced = await _priced(connection, prices, facilities, edges)
+            found = (await connection.execute(_asked(of, facilities, edges), _columns(priced))).all()
+            if len(found) > MOST_ROWS:
+                told = f"it has more than {MOST_ROWS} rows: ask for less time, or by less"
                 raise Malformed(f"by: {told}", path="by", code="too-large")
-            items = await _items(connection, {(row.facility_, row.item_) for row in found})
-        sums: dict[tuple[Any, ...], _Sum] = {}
+            items = await _named(connection, facilities, {row.item for row in found}) if "item" in of.by else {}
+        groups: dict[tuple[Any, ...], list[Row[Any]]] = {}
         for row in found:
-            key = tuple(getattr(row, name) for name in of.by)
-            place = row.facility_, row.item_
-            price = _price(prices, items.get(place), place, edges[row.period - 1] if row.period else edges[0])
-            _add(sums.setdefault(key, _Sum()), row, items.get(place), price)
-        return [_row(of, key, one, items) for key, one in sorted(sums.items(), key=lambda pair: _order(pair[0]))]
+            groups.setdefault(tuple(getattr(row, name) for name in of.by), []).append(row)
+        return [_row(of, key, rows, items) for key, rows in sorted(groups.items(), key=lambda one: _order(one[0]))]
 
 
 def _asked(of: ReportOf, facilities: Sequence[str], edges: Sequence[date]) -> Select[Any]:
-    """Sums by group, item and the period in which its prices stay the same."""
+    """Sums by group and currency; the arrays of prices are given with it (:func:`_columns`)."""
     used = usage_events.c
     moments = [datetime.combine(day, time(), UTC) for day in edges]
-    period = func.width_bucket(used.used_at, cast(literal(moments), ARRAY(DateTime(timezone=True)))).label("period")
+    period: ColumnElement[Any] = literal(1)
+    if len(edges) > 1:
+        period = func.width_bucket(used.used_at, cast(literal(moments), ARRAY(DateTime(timezone=True))))
     wasted = cast(func.coalesce(used.content["wasted"].astext, "false"), Boolean)
     keys: list[ColumnElement[Any]] = [_dimension(name).label(name) for name in of.by]
-    own = [used.facility.label("facility_"), used.item.label("item_"), period]
+    given = [bindparam(name, type_=ARRAY(kind)) for name, kind in COLUMNS.items()]
+    price = (
+        func.unnest(*given)
+        .table_valued(*(column(name, kind) for name, kind in COLUMNS.items()), name="price")
+        .render_derived(with_types=False)
+    )
     asked = select(
         *keys,
-        *own,
+        price.c.priced_in.label("currency"),
         func.count().label("uses"),
         func.coalesce(func.sum(used.quantity), 0).label("quantity"),
         func.coalesce(func.sum(used.quantity).filter(wasted), 0).label("wasted"),
         func.coalesce(func.sum(used.quantity).filter(charges.c.id.is_not(None)), 0).label("charged"),
+        func.sum(used.quantity * price.c.amount / price.c.per).label("value"),
     )
     told = (charges.c.event == used.id) & (charges.c.kind == "charge") & (charges.c.state == "written")
-    asked = asked.outerjoin(charges, told)
+    same = (price.c.at_facility == used.facility) & (price.c.of_item == used.item) & (price.c.in_period == period)
+    asked = asked.select_from(usage_events.outerjoin(charges, told).outerjoin(price, same))
     asked = asked.where(used.facility.in_(facilities), used.used_at >= of.since, used.used_at < of.until)
     asked = asked.where(used.state == "posted", used.kind == "use", used.voided_by == "")
     for name in ("location", "item", "procedure", "service_line"):
         if value := getattr(of, name):
             asked = asked.where(used[name] == value)
-    return asked.group_by(*keys, *own).limit(MOST_PARTS + 1)
+    return asked.group_by(*keys, price.c.priced_in).limit(MOST_ROWS + 1)
+
+
+def _columns(priced: Sequence[Priced]) -> dict[str, list[Any]]:
+    """As the statement takes them."""
+    return {name: [getattr(one, name) for one in priced] for name in COLUMNS}
 
 
 def _dimension(name: str) -> ColumnElement[Any]:
@@ -129,27 +167,36 @@ def _edges(of: ReportOf, prices: Iterable[ContractPrice]) -> list[date]:
     return sorted(day for day in days if first <= day <= last)
 
 
-async def _items(connection: AsyncConnection, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Item]:
-    """The items of the report as they are today."""
-    codes: dict[str, set[str]] = {}
-    for facility, item in wanted:
-        codes.setdefault(facility, set()).add(item)
-    today = utc_today()
-    return {
-        (facility, code): one
-        for facility, own in codes.items()
-        for code, one in (await items_of(connection, facility, today, own)).items()
-    }
+async def _named(connection: AsyncConnection, facilities: Sequence[str], codes: set[str]) -> dict[str, Item]:
+    """The items of the report as they are today; where facilities differ on one, the first of them."""
+    found: dict[str, Item] = {}
+    for facility in facilities:
+        found = await items_of(connection, facility, utc_today(), codes - found.keys()) | found
+    return found
 
 
-def _price(
-    prices: Mapping[str, Sequence[ContractPrice]], item: Item | None, place: tuple[str, str], day: date
-) -> tuple[Money, int] | None:
+async def _priced(
+    connection: AsyncConnection,
+    prices: Mapping[str, Sequence[ContractPrice]],
+    facilities: Sequence[str],
+    edges: Sequence[date],
+) -> list[Priced]:
+    """What each item with a contract cost at each facility, in each period."""
+    found = []
+    for facility in facilities:
+        for code, item in (await items_of(connection, facility, utc_today(), set(prices))).items():
+            for period, day in enumerate(edges, start=1):
+                if price := _price(prices[code], item, facility, day):
+                    money, units = price
+                    found.append(Priced(facility, code, period, money.amount, units, money.currency))
+    return found
+
+
+def _price(prices: Sequence[ContractPrice], item: Item, facility: str, day: date) -> tuple[Money, int] | None:
     """What a package cost on a day, and how many base units it holds: of the preferred supplier, by the facility's own contract
     before one of all."""
-    facility, code = place
-    valid = [one for one in prices.get(code, ()) if one.holds(day) and one.facility in (None, facility)]
-    if item is None or not valid:
+    valid = [one for one in prices if one.holds(day) and one.facility in (None, facility)]
+    if not valid:
         return None
     sold = item.preferred_supplier(day)
     preferred = sold.supplier if sold else ""
@@ -160,37 +207,20 @@ def _price(
         return None
 
 
-def _add(to: _Sum, row: Any, item: Item | None, price: tuple[Money, int] | None) -> None:
-    quantity = int(row.quantity)
-    to.uses += int(row.uses)
-    to.quantity += quantity
-    to.wasted += int(row.wasted)
-    to.charged += int(row.charged)
-    if item is not None:
-        to.units.add(item.base_unit)
-    if price is None:
-        to.unpriced += quantity
-    else:
-        money, units = price
-        to.values[money.currency] = to.values.get(money.currency, Decimal(0)) + money.amount * quantity / units
-
-
-def _row(of: ReportOf, key: tuple[Any, ...], one: _Sum, items: Mapping[tuple[str, str], Item]) -> ConsumedRow:
+def _row(of: ReportOf, key: tuple[Any, ...], rows: Sequence[Row[Any]], items: Mapping[str, Item]) -> ConsumedRow:
     named = dict(zip(of.by, key, strict=True))
-    item = next((held for (_, code), held in items.items() if code == named.get("item")), None)
+    item = items.get(named.get("item", ""))
     row = ConsumedRow(
         **named,
         description=item.description if item else "",
-        uses=one.uses,
-        quantity=one.quantity,
-        unit=next(iter(one.units)) if len(one.units) == 1 else "",
-        wasted=one.wasted,
-        charged=one.charged,
-        unpriced=one.unpriced,
+        unit=item.base_unit if item else "",
+        **{name: sum(int(getattr(one, name)) for one in rows) for name in ("uses", "quantity", "wasted", "charged")},
+        unpriced=sum(int(one.quantity) for one in rows if one.currency is None),
     )
-    if len(one.values) != 1:  # of several currencies there is no sum: nobody knows the rate
-        return row.model_copy(update={"currency": " ".join(sorted(one.values))})
-    ((currency, amount),) = one.values.items()
+    values = {one.currency: one.value for one in rows if one.currency is not None}
+    if len(values) != 1:  # of several currencies there is no sum: nobody knows the rate
+        return row.model_copy(update={"currency": " ".join(sorted(values))})
+    ((currency, amount),) = values.items()
     step = Decimal(1).scaleb(-MINOR_UNITS.get(currency, 2))
     return row.model_copy(update={"currency": currency, "value": amount.quantize(step, rounding=ROUND_HALF_UP)})
 

@@ -46,7 +46,6 @@ PARKED = UsageView(
     number="T-1",
     used_at=NOON,
     at=NOON,
-    changed_at=NOON,
     message="m-1",
     movements=(
         MovementRow(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from canonical.senders import Channel
 from demo import billing
 from demo.billing import Books, Office, booked, come_back, go_down, net
 from demo.hl7_plain import Answer, frame, framed
+from demo.partner_script import SEED
 from gateway.charge_subjects import subject
 from gateway.hl7_charges import dft
 from tests.gateway.charge_house import BILLING, ITEM, NAME, SENDER, charge, credit, kept
@@ -100,3 +104,39 @@ async def test_while_it_is_away_nobody_listens_and_calls_are_hung_up(tmp_path: P
         assert await answered(port, text(charge())) == ["AA"]
         go_down(tmp_path, -1)
         assert not billing.is_down(tmp_path)
+
+
+async def test_the_program_serves_books_and_goes_down_and_ends_when_told(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = (sys.executable, "-m", "demo.billing", "serve", "--home", str(tmp_path), "--port", str(port))
+    process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert (await process.stdout.readline()).decode() == f"BILLING listens on mllp://127.0.0.1:{port}\n"
+        assert await answered(port, text(charge())) == ["AA"] and len(booked(tmp_path)) == 1
+        go_down(tmp_path, 60)
+        async with asyncio.timeout(5):
+            while await listens(port):
+                await asyncio.sleep(0.05)
+    finally:
+        process.terminate()
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def test_the_stage_knows_the_way_to_billing() -> None:
+    rows = {row["code"]: row for row in json.loads((SEED / "department_channels.json").read_text())}
+    row = {name: value for name, value in rows[billing.CODE].items() if name != "system"}
+    channel = Channel.model_validate(row)
+    assert rows[billing.CODE]["system"] == billing.CODE
+    assert (channel.receiving_application, channel.receiving_facility) == (billing.US.application, billing.US.facility)

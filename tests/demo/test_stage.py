@@ -33,6 +33,9 @@ def test_suppliers_of_a_hospital_that_was_set_aside_are_set_aside_with_it(tmp_pa
     stage._forget_another_hospital(stack)
     assert not book.exists()
     assert len(list((tmp_path / "old").glob("partners-*/.memory/ALPINE.json"))) == 1
+    (tmp_path / "billing").mkdir()
+    stage._forget_another_hospital(stack, "billing", "billing")
+    assert len(list((tmp_path / "old").glob("billing-*"))) == 1 and not (tmp_path / "billing").exists()
 
 
 def test_everybody_the_story_needs_has_a_key() -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.base import Money
 from canonical.errors import Malformed
 from canonical.stock_reports import ConsumedRow, ReportOf
 from store.usage_report import StoredUsageReport, _asked
@@ -62,6 +63,21 @@ async def test_a_price_that_has_ended_is_no_price(engine: AsyncEngine) -> None:
     await use(engine, "T-2", quantity=5, used_at=datetime(2026, 11, 11, 12, tzinfo=UTC))
     (row,) = await report(engine, "item")
     assert (row.value, row.unpriced) == (Decimal("2.00"), 5)
+
+
+async def test_a_group_of_several_items_has_one_value_and_says_what_it_leaves_out(engine: AsyncEngine) -> None:
+    euro: dict[str, Any] = {"price": Money(amount=Decimal("3.00"), currency="EUR")}
+    other = GLOVE.changed(code="ITM-2")
+    await known(engine, GLOVE, STEM, other, price("ITM-1001", "10.00", "BX"), price("IMP-310", "1250.00"))
+    await use(engine, "T-1", procedure="p1", quantity=3)
+    await use(engine, "T-2", procedure="p1", item="IMP-310")
+    await use(engine, "T-3", procedure="p1", item="ITM-9", quantity=4)
+    (row,) = await report(engine, "procedure")
+    assert (row.quantity, row.value, row.currency, row.unpriced) == (8, Decimal("1250.30"), "USD", 4)
+    await known(engine, price("ITM-2", "3.00", **euro))
+    await use(engine, "T-4", procedure="p1", item="ITM-2")
+    (row,) = await report(engine, "procedure")
+    assert (row.value, row.currency, row.uses) == (None, "EUR USD", 4)
 
 
 async def test_it_is_by_procedure_place_and_time_as_it_is_asked(engine: AsyncEngine) -> None:

@@ -30,7 +30,7 @@ STEM = Item(code="IMP-310", description="Hip stem", tracking="serial", chargeabl
 
 def price(item: str, amount: str, unit: str = "EA", since: date = date(2020, 1, 1), **more: Any) -> ContractPrice:
     given = {"contract": "K-1", "supplier": "ALPINE", "item": item, "unit": unit, "valid_from": since}
-    return ContractPrice.model_validate(given | {"price": Money(amount=Decimal(amount))} | more)
+    return ContractPrice.model_validate({"price": Money(amount=Decimal(amount))} | given | more)
 
 
 async def known(engine: AsyncEngine, *records: Canonical) -> None:
