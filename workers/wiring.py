@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
+from activities.counts import CountActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
@@ -31,8 +32,10 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from canonical.stock import StockCount
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
+from gateway.counts import CountTaker
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
@@ -54,8 +57,11 @@ from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
+from store.count_rounds import StoredCountRounds
+from store.counts import StoredCounts
 from store.database import open_engine
 from store.drift import StoredDrift
+from store.erp_counts import StoredErpCounts
 from store.file_work import StoredFileWork
 from store.foreseen import StoredForesight
 from store.fulfilment import StoredFulfilment
@@ -72,11 +78,13 @@ from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
+from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.folder_watch import FolderResults, FolderWatch
+from workers.loops.nightly_counts import NightlyCounts
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
@@ -196,7 +204,7 @@ class Wiring:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
         work = StoredFileWork(self.database)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work)
+        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, counts=self.counts)
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -224,6 +232,7 @@ class Wiring:
         takers: dict[type[Canonical], Taker] = {
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
+            StockCount: self.counts.take,
         }
         refuser = Refusals(self.register, self.channels)
         return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
@@ -287,6 +296,25 @@ class Wiring:
     def reply_writer(self) -> ReplyWriter:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
+
+    @cached_property
+    def usage_book(self) -> StoredUsageBook:
+        """Rounds of stock locations, the counts that wait for them among them."""
+        return StoredUsageBook(self.database, StoredCountRounds())
+
+    @cached_property
+    def counts(self) -> CountTaker:
+        """Where counts of stock go."""
+        return CountTaker(StoredCounts(self.database), self.intake)
+
+    def count_activities(self) -> CountActivities:
+        """The step that compares a location with the ERP's books."""
+        return CountActivities(StoredErpCounts(self.database), self.erp_for)
+
+    def nightly_counts(self) -> NightlyCounts:
+        """Lets locations be compared with the ERP's books each night."""
+        counts = StoredCounts(self.database)
+        return NightlyCounts(counts, self.facilities, self.register.facility, self.settings.count_at)
 
     def stock_activities(self) -> StockActivities:
         """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
@@ -372,7 +400,11 @@ class Wiring:
             temporal.PROCESSES: temporal.steps_of(
                 [CaseActivities(self.cases, self.register), RegisterActivities(self.register), stock]
             ),
-            temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
+            temporal.ERP: [
+                *temporal.steps_of([ErpActivities(self.erp_for)]),
+                stock.post_round,
+                self.count_activities().count_in_erp,
+            ],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 

@@ -34,6 +34,7 @@ from workers.settings import SECRETS
 from workers.wiring import Wiring
 
 REGISTER_EVERY = 60.0
+COUNTS_EVERY = 60.0  # seconds between two looks at which locations are to be compared
 SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
 NEW_FACILITIES_EVERY = 30.0
@@ -74,6 +75,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
         group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
+        group.create_task(forever("counts against the ERP", COUNTS_EVERY, parts.nightly_counts().once, stop, turn))
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
