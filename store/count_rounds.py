@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -276,7 +275,7 @@ async def _not_booked(
     rows = (await connection.execute(_NOT_BOOKED, dict(given))).all()
     events: list[tuple[Row[Any], UsageEvent]] = []
     for row in rows:
-        content = json.loads(row.content) | (json.loads(row.corrected) if row.corrected else {})
+        content = row.content | (row.corrected or {})
         events.append((row, UsageEvent.model_validate(content)))
     devices = {event.device.device for _, event in events if event.device and event.device.device}
     codes = {event.item for _, event in events if event.item}

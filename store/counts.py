@@ -28,7 +28,10 @@ _MARK: Final = text("""
 WITH due AS (
     SELECT DISTINCT facility, split_part(code, '/', 1) AS location FROM register
     WHERE kind = 'stock_level' AND facility = :facility AND valid_from <= :as_of
+    UNION SELECT facility, CAST(document AS jsonb) ->> 'warehouse' FROM register
+    WHERE kind = 'stock_level' AND facility = :facility AND valid_from <= :as_of
     UNION SELECT facility, location FROM usage_locations WHERE facility = :facility
+    UNION SELECT facility, location FROM stock_balances WHERE facility = :facility
 )
 INSERT INTO usage_locations AS l (facility, location, count_due)
 SELECT d.facility, d.location, :at FROM due AS d

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -42,7 +41,7 @@ WHERE facility = :facility AND location = :location ORDER BY facility, location,
 _UNDER_WAY: Final = text("""
 SELECT postings FROM usage_rounds WHERE facility = :facility AND location <> :location AND state = 'taken'""")
 _OPEN: Final = text("""
-SELECT id, facility, location, item, quantity, supply, requisition FROM stock_needs
+SELECT id, facility, location, item, quantity, supply, CAST(requisition AS text) AS requisition FROM stock_needs
 WHERE facility = :facility AND location = :location AND state = 'open' AND "case" = '' AND requisition IS NOT NULL ORDER BY id""")
 
 log = structlog.get_logger(__name__)
@@ -111,7 +110,7 @@ class StoredErpCounts:
 async def _under_way(connection: AsyncConnection, key: RoundKey) -> set[str]:
     found = set()
     for told in await connection.scalars(_UNDER_WAY, {"facility": key.facility, "location": key.location}):
-        for one in map(StockPosting.model_validate, json.loads(told)):
+        for one in map(StockPosting.model_validate, told):
             if key.location in (one.location, one.from_location):
                 found |= {line.item for line in one.lines}
     return found
@@ -161,14 +160,5 @@ def _move(key: RoundKey, count: str, one: Variance, *, first: bool) -> Move:
 async def _open(connection: AsyncConnection, key: RoundKey) -> list[Need]:
     """Needs whose requisition nobody has started yet; starting one again changes nothing."""
     where = {"facility": key.facility, "location": key.location}
-    return [
-        Need.model_validate(
-            dict(row)
-            | {
-                "requisition": row["requisition"]
-                if isinstance(row["requisition"], str)
-                else json.dumps(row["requisition"])
-            }
-        )
-        for row in (await connection.execute(_OPEN, where)).mappings()
-    ]
+    rows = (await connection.execute(_OPEN, where)).mappings()
+    return [Need.model_validate(dict(row)) for row in rows]
