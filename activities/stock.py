@@ -7,7 +7,7 @@ from collections.abc import Callable
 from temporalio import activity
 
 from canonical.base import FacilityCode
-from canonical.errors import Rejected
+from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.ports import Register
 from canonical.stock import (
     LocationOpened,
@@ -59,6 +59,9 @@ class StockActivities:
         """Tell the ERP what the round moved, document by document; what it said of one is kept before the next.
 
         One it refuses as a whole is kept as that: each of its lines is refused, the round's other documents stand.
+
+        Raises:
+            Rejected: there is nobody to tell.
         """
         erp, told = self._erp_for(key.facility), RoundPosted()
         for posting in await self._book.postings(key):
@@ -66,6 +69,10 @@ class StockActivities:
                 outcome = await erp.post_stock(posting)
             except Rejected as no:
                 outcome = _refused(posting, no)
+            except (
+                Malformed
+            ) as strange:  # it may stand in its books: asked again under its key until we can read the answer
+                raise Unavailable(f"cannot read the ERP's answer: {strange.message}", system="erp") from strange
             await self._book.posted(key, posting.key, outcome)
             told = _with(told, posting, outcome)
         return told

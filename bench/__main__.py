@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import gateway, machine, preview, probing, report, starts, tryton, usual
+from bench import gateway, machine, preview, probing, report, starts, tryton, usage, usual
 from bench.figures import Found, Measured
 from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "gateway", "tryton", "starts", "preview")
+PARTS = ("probe", "usual", "usage", "gateway", "tryton", "starts", "preview")
 
 
 def say(line: str) -> None:
@@ -36,6 +36,9 @@ async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool)
                 if "usual" in parts:
                     await stand.serve("usual", "fascia")
                     keep(await usual.measure(stand, rounds=rounds, many=8 if quick else 24, callers=8, say=say))
+        if "usage" in parts:
+            async with standing(Path(folder) / "used", say, parts=usage.PARTS) as stand:
+                await usage.measure(stand, keep, quick=quick, say=say)
         if "starts" in parts:
             keep(*await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say))
         if "preview" in parts:

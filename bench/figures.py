@@ -184,6 +184,33 @@ class Idle(Measured):
     by_part: Mapping[str, float]
 
 
+class Movement(Measured):
+    """Usage events from their arrival to the movement in the ERP, and our books, at so many a second (``what`` says at which)."""
+
+    what: str
+    locations: int
+    asked: float  # events a second put in
+    events: int
+    rate: float  # events a second moved while they were put in, from when every location had had a full round
+    p50: float  # seconds from arrival to movement
+    p95: float
+    rounds: int
+    cpu: Mapping[str, float]  # milliseconds for an event, by part
+
+
+class Life(Measured):
+    """The history of one location, as long as a run becomes, and what a year of it comes to."""
+
+    what: str
+    a_day: int  # uses a day, each a round of its own
+    rounds: int  # that were played
+    runs: int
+    per_round: float  # history events
+    longest: int  # history events of a run
+    bytes: int  # of the longest
+    replayed: Sequence[float]  # processor seconds for the longest, each time
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -197,6 +224,8 @@ class Found(Kept):
     steps: Sequence[Steps] = ()
     accept: Sequence[Accept] = ()
     idle: Sequence[Idle] = ()
+    used: Sequence[Movement] = ()
+    lives: Sequence[Life] = ()
 
     def with_parts(self, *parts: Measured) -> Found:
         """With these in the place of earlier ones of the same name."""
@@ -219,6 +248,8 @@ _KINDS: Mapping[str, type[Measured]] = {
     "steps": Steps,
     "accept": Accept,
     "idle": Idle,
+    "used": Movement,
+    "lives": Life,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import gateway_report
+from bench import gateway_report, usage_report
 from bench.figures import NOT_OURS, Found, Previewed, Probing, Ratio, Round, Spread, Start, Usual, spread
 
 RATE_TARGET, CPU_TARGET = 0.7, 1.5
@@ -49,6 +49,7 @@ def lines(found: Found) -> Iterator[str]:
         yield from _probing(found.probing)
     if found.usual:
         yield from _usual(found.usual)
+    yield from usage_report.lines(found)
     yield from gateway_report.lines(found)
     if found.starts:
         yield from _starts(found.starts)

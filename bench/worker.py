@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import text
@@ -22,9 +23,11 @@ from activities.supplier import SupplierActivities
 from bench.probe import BARE, BARE_ERP, TABLE, Bare, BareSteps, CallStep, Probe
 from canonical.erp_steps import ErpReceipt
 from canonical.purchasing import PurchaseOrder
+from canonical.stock import OnHand, StockPosted, StockPosting
 from tests.workflows.outside import Outside
-from workers import logs, settings, telemetry
+from workers import logs, settings, telemetry, temporal
 from workers.failures import Failures
+from workers.loops.pace import forever
 from workers.settings import Settings
 from workers.temporal import PASSED_THROUGH, runtime, serving, steps_of
 from workers.wiring import wired
@@ -93,6 +96,33 @@ async def usual(given: Settings) -> AsyncIterator[None]:
             yield
 
 
+class _Yes:
+    """An ERP that books whatever it is told."""
+
+    async def post_stock(self, posting: StockPosting) -> StockPosted:
+        system = {"system": "stub", "kind": "erp_stock", "state": "done"}
+        receipt = ErpReceipt(id=posting.key, number=posting.key, key=posting.key, **system)
+        return StockPosted(receipts=(receipt,))
+
+    async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
+        return ()
+
+
+@asynccontextmanager
+async def usage(given: Settings) -> AsyncIterator[None]:
+    """The cases of stock locations and the loop that wakes them, on the real store; an ERP in this very process that says yes."""
+    async with wired(given, lazy=False) as parts, asyncio.TaskGroup() as group:
+        stock, erp, stop = parts.stock_activities(lambda _: _Yes()), temporal.ERP, asyncio.Event()
+        steps = dict(parts.steps()) | {erp: [stock.post_round]}
+        failures = [Failures(parts.cases.trouble)]
+        async with serving(parts.client, given, workflows=parts.workflows(), steps=steps, interceptors=failures):
+            group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop))
+            try:
+                yield
+            finally:
+                stop.set()
+
+
 async def main(name: str) -> None:
     """Serve until told to stop."""
     given = settings.load()
@@ -104,7 +134,7 @@ async def main(name: str) -> None:
         await stop.wait()
 
 
-SERVED = {"probe": probe, "bare": bare, "usual": usual}
+SERVED = {"probe": probe, "bare": bare, "usual": usual, "usage": usage}
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1]))

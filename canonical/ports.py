@@ -35,6 +35,7 @@ from canonical.steps import (
     SupplierDocument,
     UnreadOrder,
 )
+from canonical.stock_ports import StockErp
 from canonical.supply import ContractPrice, Item
 
 
@@ -48,7 +49,7 @@ class MasterData(Canonical):
     employees: tuple[Employee, ...] = ()
 
 
-class Erp(Protocol):
+class Erp(StockErp, Protocol):
     """The facility's enterprise resource planning system. ``today``-like dates come as fields of the argument."""
 
     async def create_purchase_order(self, order: PurchaseOrder) -> ErpReceipt:

@@ -38,7 +38,8 @@ from demo.erp_environment import (
     run,
 )
 from demo.erp_rpc import ErpClient
-from demo.erp_seed import SEED, USERS, seed
+from demo.erp_seed import USERS, seed
+from demo.erp_seed_files import SEED
 
 READY_WITHIN = 60.0
 WORKERS, THREADS = 2, 8
@@ -156,8 +157,9 @@ def _template(postgres: Postgres, say: Say) -> Path:
 def _seeded(postgres: Postgres, say: Say) -> Path:
     """The dump of the hospital's database, filled."""
     today = datetime.now(UTC).date()
-    code = Path(__file__).with_name("erp_seed.py")
-    kept = cache_folder() / f"seeded-{content_key(SEED, code, also=f'{recipe_key()} {today.year}')}.dump"
+    code = sorted(Path(__file__).parent.glob("erp_seed*.py"))
+    # By the month, since lots that are soon to expire are not so for ever.
+    kept = cache_folder() / f"seeded-{content_key(SEED, *code, also=f'{recipe_key()} {today:%Y-%m}')}.dump"
     if kept.exists():
         return kept
     with one_at_a_time("database"):

@@ -10,12 +10,14 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from demo.erp import read_secret
 from demo.erp_rpc import ErpClient, ErpRefused
+from demo.erp_stock_acts import StockPeople, label
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class OrderDocuments:
         return {kind: sum(d.state not in ("cancelled", "failed") for d in getattr(self, kind)) for kind in kinds}
 
 
-class ErpPeople:
+class ErpPeople(StockPeople):
     """The people who work in the ERP at ``url``; their passwords lie in the state folder."""
 
     def __init__(self, url: str, database: str, home: Path) -> None:
@@ -84,8 +86,12 @@ class ErpPeople:
         *,
         delivery_note: str = "",
         unordered: Mapping[str, Decimal | int] | None = None,
+        lots: Mapping[str, tuple[str, date | None]] | None = None,
     ) -> str:
         """Take goods in: all that is open, or these quantities by item (less or more than open), and goods nobody ordered.
+
+        ``lots``: by item the lot on the label, and its date. What is tracked and not named there comes in a lot (or serials)
+        called after the order.
 
         Returns:
             The number of the receipt.
@@ -93,19 +99,19 @@ class ErpPeople:
         with self._as("storekeeper") as erp:
             purchase = _purchase(erp, order)
             wanted = None if lines is None else {item: Decimal(quantity) for item, quantity in lines.items()}
-            moves = []
+            moves, more = [], []
             for move in _open_moves(erp, purchase):
                 item = move["product."]["code"]
-                if wanted is None:
-                    moves.append(move["id"])
-                elif item in wanted:
+                if wanted is not None and item not in wanted:
+                    continue
+                if wanted is not None:
                     erp.write("stock.move", [move["id"]], quantity=float(wanted.pop(item)))
-                    moves.append(move["id"])
+                moves.append(move["id"])
+                more += label(erp, move["id"], order, (lots or {}).get(item))
             if wanted:
                 raise LookupError(f"order {order} has nothing open of {', '.join(wanted)}")
-            incoming: list[Any] = [["add", moves]]
-            if unordered:
-                incoming.append(["create", [_stray(erp, purchase, item, n) for item, n in unordered.items()]])
+            more += [_stray(erp, purchase, item, quantity) for item, quantity in (unordered or {}).items()]
+            incoming: list[Any] = [["add", moves], *([["create", more]] if more else [])]
             return self._take_in(erp, purchase, incoming, delivery_note)
 
     def _take_in(self, erp: ErpClient, purchase: dict[str, Any], incoming: list[Any], delivery_note: str) -> str:

@@ -5,16 +5,15 @@ Done over the ERP's remote calls as its administrator, from the files in ``demo/
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from demo.erp_rpc import ErpClient
+from demo.erp_seed_files import packagings, rows
+from demo.erp_seed_stock import opening_stock, stock_locations
 
-SEED = Path(__file__).with_name("seed")
 YEARS_BACK, YEARS_AHEAD = 1, 3  # open books, so that nothing stops working at a turn of the year
 
 # Each outside user may do its own work and nothing else.
@@ -52,17 +51,6 @@ ACCOUNTS = {
 }
 
 
-def rows(name: str) -> list[dict[str, str]]:
-    """The rows of one seed file."""
-    with (SEED / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def packagings(cell: str) -> list[tuple[str, int]]:
-    """``BX 100;CA 1000`` as pairs of unit and base units."""
-    return [(unit, int(count)) for unit, count in (level.split() for level in cell.split(";") if level)]
-
-
 def seed(erp: ErpClient, today: date) -> None:
     """Fill an empty database."""
     company, currency = _company(erp)
@@ -71,13 +59,14 @@ def seed(erp: ErpClient, today: date) -> None:
         _fiscal_year(erp, company, year)
     _payment_journal(erp, company, currency, accounts)
     erp.write("purchase.configuration", [1], purchase_invoice_method="manual")
-    _locations(erp)
+    stock_locations(erp)
     products = _items(erp, accounts, _units(erp))
     parties = _suppliers(erp, currency)
     _prices(erp, company, currency, products, parties)
     _cost_centres(erp, company)
     _employees(erp, company)
     _users(erp, company)
+    opening_stock(erp, products, today)
 
 
 def _company(erp: ErpClient) -> tuple[int, int]:
@@ -173,15 +162,6 @@ def _payment_journal(erp: ErpClient, company: int, currency: int, accounts: dict
     )
 
 
-def _locations(erp: ErpClient) -> None:
-    warehouse = erp.one("stock.location", ["code", "=", "WH"], fields=["storage_location"])
-    erp.write("stock.location", [warehouse["id"]], name="Northfield General Hospital", code="NGH")
-    for row in rows("locations"):
-        erp.create(
-            "stock.location", name=row["name"], code=row["code"], type="storage", parent=warehouse["storage_location"]
-        )
-
-
 def _units(erp: ErpClient) -> dict[str, dict[str, int]]:
     """One category of units for each way of packing, so that BX is 50 of one item and 100 of another, exactly."""
     made: dict[str, dict[str, int]] = {}
@@ -227,9 +207,13 @@ def _items(erp: ErpClient, accounts: dict[str, int], units: dict[str, dict[str, 
             purchase_uom=its_units[ordered_in[row["code"]]],
             list_price=_d(0),
             account_category=category,
+            shelf_life_state="none" if row["tracking"] == "none" else "optional",
             products=_new([{"suffix_code": row["code"]}]),
         )
-        made[row["code"]] = {"template": template} | {f"unit {unit}": id_ for unit, id_ in its_units.items()}
+        product = erp.one("product.product", ["template", "=", template])["id"]
+        made[row["code"]] = {"template": template, "product": product} | {
+            f"unit {unit}": id_ for unit, id_ in its_units.items()
+        }
     return made
 
 

@@ -13,8 +13,8 @@ from canonical.stock import WakeDue
 from canonical.stock_ports import PlaceStands
 from store.database import at_once
 
-# Events by location: one step of the index for each location, however many wait there. A location whose last look was a round with more
-# than one event a second comes by itself (workflows.consumption_to_replenishment), so it is woken only when it is overdue.
+# Events by location: one step of the index for each location, however many wait there. A location whose last look was a round
+# with more than one event a second comes by itself (workflows.consumption_to_replenishment): it is woken only when overdue.
 _DUE: Final = text("""
 WITH RECURSIVE waiting AS (
     (SELECT facility, location FROM usage_events WHERE state = 'waiting' ORDER BY facility, location LIMIT 1)
@@ -28,7 +28,7 @@ WITH RECURSIVE waiting AS (
     SELECT facility, location FROM waiting
     UNION
     SELECT facility, location FROM stock_needs
-    WHERE received > put_away OR (supply = 'warehouse' AND state = 'open')
+    WHERE state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))
     UNION
     SELECT facility, location FROM usage_locations WHERE count_due <= :at
     UNION

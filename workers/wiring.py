@@ -33,6 +33,7 @@ from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from canonical.stock import StockCount
+from canonical.stock_ports import StockErp
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.counts import CountTaker
@@ -316,10 +317,10 @@ class Wiring:
         counts = StoredCounts(self.database)
         return NightlyCounts(counts, self.facilities, self.register.facility, self.settings.count_at)
 
-    def stock_activities(self) -> StockActivities:
+    def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
         """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
         places = StoredUsagePlaces(self.database)
-        return StockActivities(self.usage_book, places, self.register, self.erp_for)
+        return StockActivities(self.usage_book, places, self.register, erp_for or self.erp_for)
 
     @cached_property
     def waker(self) -> TemporalWaker:
@@ -395,11 +396,10 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
+        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
         stock = self.stock_activities()
         return {
-            temporal.PROCESSES: temporal.steps_of(
-                [CaseActivities(self.cases, self.register), RegisterActivities(self.register), stock]
-            ),
+            temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),
             temporal.ERP: [
                 *temporal.steps_of([ErpActivities(self.erp_for)]),
                 stock.post_round,
@@ -410,6 +410,11 @@ class Wiring:
 
     def workflows(self) -> list[type]:
         return [process.workflow for process in PROCESSES.values()]
+
+
+def local_steps(stock: StockActivities) -> list[Callable[..., Any]]:
+    """Its steps on our own store."""
+    return [step for step in temporal.steps_of([stock]) if step != stock.post_round]
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.usage_rounds import Rounds
 
 BUSY = 1.0  # events a second
-MOST_EVENTS = 2000  # of a run's history, which a worker replays in a fraction of a second
+MOST_EVENTS = 800  # of a run's history: a worker that takes it over replays it in well under a second
 NOBODY_KNOWS = (
     "a run under the name of a stock location that the register does not have: see it in the Temporal UI, load the location,"
     " or dismiss this"

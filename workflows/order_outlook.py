@@ -211,7 +211,8 @@ class Outlook(Decisions):
         if "posted" in states:
             return "payment due", "finance", due, "paid at terms"
         if self.progress.unbilled():
-            return "received", "supplier", due, "the supplier sends its invoice"
+            here = "used" if self.progress.order.after_use else "received"
+            return here, "supplier", due, "the supplier sends its invoice"
         if "paid" in states:
             return "paid, waiting for bank", "bank", due, "the bank confirms the payment"
         return "received", "supplier", due, "the supplier sends its invoice"

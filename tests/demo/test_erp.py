@@ -11,7 +11,7 @@ import pytest
 from demo.erp import postgres_of, read_secret, secret_name
 from demo.erp_database import Postgres
 from demo.erp_environment import ErpStartError, content_key
-from demo.erp_seed import packagings, rows
+from demo.erp_seed_files import packagings, rows
 
 
 def test_a_changed_recipe_has_another_name(tmp_path: Path) -> None:

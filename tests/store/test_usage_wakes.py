@@ -35,7 +35,14 @@ def event(number: int, location: str = "OR-1", state: str = "waiting") -> dict[s
 
 
 def need(number: int, location: str, **fields: Any) -> dict[str, Any]:
-    row = {"id": f"N-{number}", "facility": "NGH", "location": location, "item": "ITM-1", "supply": "purchase"}
+    row = {
+        "id": f"N-{number}",
+        "facility": "NGH",
+        "location": location,
+        "item": "ITM-1",
+        "supply": "purchase",
+        "warehouse": "",
+    }
     counts = {"state": "ordered", "quantity": 10, "received": 0, "put_away": 0, "at": NOW, "changed_at": NOW}
     return row | counts | fields
 
@@ -73,9 +80,10 @@ async def test_whoever_has_waiting_events_goods_that_came_a_transfer_or_a_count_
         need(1, "W-1", received=4),
         need(2, "W-2"),
         need(3, "W-3", received=4, put_away=4),
-        need(4, "W-4", supply="warehouse", state="open"),
+        need(4, "W-4", supply="warehouse", warehouse="STORE", state="open"),
         need(5, "W-5", state="open"),
         need(6, "W-6", state="received", received=10, put_away=4),
+        need(7, "W-7", state="refused", received=10, put_away=4),
     )
     later = NOW + timedelta(hours=1)
     await put(engine, usage_locations, place("C-1", count_due=NOW), place("C-2", count_due=later))
@@ -98,16 +106,24 @@ async def test_a_wake_is_answered_once_and_repeated_when_nobody_answers(
     assert await due(places) == ["OR-1"]
 
 
-async def test_a_busy_location_comes_by_itself_and_is_woken_only_when_it_is_long_overdue(
+async def test_a_busy_location_comes_by_itself_and_is_woken_only_when_it_is_overdue(
     engine: AsyncEngine, places: StoredUsagePlaces
 ) -> None:
     await put(engine, usage_events, event(1))
     await put(engine, usage_rounds, a_round(7, "recorded", per_second=3.0))
-    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW - timedelta(seconds=9)))
-    assert await due(places) == []
-    async with engine.begin() as connection:
-        await connection.execute(update(usage_locations).values(answered_at=NOW - timedelta(minutes=11)))
-    assert await due(places) == ["OR-1"]
+    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW))
+    soon, overdue = NOW + timedelta(seconds=29), NOW + timedelta(seconds=31)
+    assert await places.due(soon, BEFORE) == []
+    assert len(await places.due(overdue, BEFORE)) == 1
+
+
+async def test_a_busy_location_that_found_nothing_at_its_last_look_waits_to_be_woken(
+    engine: AsyncEngine, places: StoredUsagePlaces
+) -> None:
+    await put(engine, usage_events, event(1))
+    await put(engine, usage_rounds, a_round(7, "recorded", per_second=3.0))
+    await put(engine, usage_locations, place("OR-1", round=7, answered_at=NOW + timedelta(seconds=10)))
+    assert len(await places.due(NOW + timedelta(seconds=11), BEFORE)) == 1
 
 
 async def test_a_round_that_was_taken_and_not_closed_is_given_again(

@@ -41,6 +41,7 @@ HOLDERS = (
     activities.cases.CaseActivities,
     activities.register.RegisterActivities,
     activities.erp.ErpActivities,
+    activities.stock.StockActivities,
     activities.supplier.SupplierActivities,
 )
 
@@ -63,7 +64,10 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
     ]
     assert sorted(served) == sorted(written)
     assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER}
-    assert {one.__name__ for one in parts.workflows()} == {"ProcureToPay", "PurchaseOrderCase"}
+    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment"}
+    assert {one.__name__ for one in parts.workflows()} == processes
+    told = [step.__qualname__ for step in parts.steps()[temporal.ERP] if "Stock" in step.__qualname__]
+    assert told == ["StockActivities.post_round"], "what asks the ERP waits in the ERP's own queue"
 
 
 async def test_a_door_without_a_key_to_seal_with_does_not_open(tmp_path: Path) -> None:

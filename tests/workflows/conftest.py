@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
+from canonical.errors import Rejected
 from canonical.events import EVENTS
 from canonical.parties import Location
 from stack.supervisor import Stack, running
@@ -32,6 +34,7 @@ from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
+from workers.wiring import local_steps
 from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent
@@ -118,7 +121,7 @@ class Workers:
     def __init__(self, server: Stack, client: Client) -> None:
         self._server, self._client = server, client
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
-        self.book, self.stock = Stand(), Stand()
+        self.book, self.stock, self.no_erp = Stand(), Stand(), ""
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -126,9 +129,10 @@ class Workers:
         if self._cached == cached:
             return
         await self.stop()
-        used = StockActivities(self.book, self.book, self.register, lambda _: self.stock)
+        used = StockActivities(self.book, self.book, self.register, self._stock)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register), used]),
+            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)])
+            + local_steps(used),
             "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
@@ -139,6 +143,11 @@ class Workers:
         await self._serving.enter_async_context(
             serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)
         )
+
+    def _stock(self, facility: str) -> Any:
+        if self.no_erp:
+            raise Rejected(self.no_erp, code="configuration", system="erp")
+        return self.stock
 
     async def _trouble(self, trouble: Trouble) -> None:
         await self.cases.trouble(trouble)
@@ -183,9 +192,10 @@ async def place(server: Stack, workers: Workers, policy: dict[str, Any], cached:
     register = FakeRegister(*build.hospital(**policy))
     cases, outside = OwnNumbers(register=register, seal_key=build.SEAL_KEY), Outside()
     workers.cases.behind, workers.register.behind, workers.outside.behind = cases, register, outside
-    workers.book.behind, workers.stock.behind = book, erp = FakeRounds(), FakeErp()
+    workers.book.behind, workers.stock.behind, workers.no_erp = book, erp, _ = FakeRounds(), FakeErp(), ""
     await workers.serve(cached)
-    place = Place(await connect(server.settings), server.settings, cases, register, book, erp)
+    say_no = partial(setattr, workers, "no_erp")
+    place = Place(await connect(server.settings), server.settings, cases, register, book, erp, say_no)
     register.put(Location(code=place.location, facility=build.FACILITY, name="Theatre"))
     erp.put_in(place.location, ITEM, 1_000_000)
     yield place

@@ -45,6 +45,11 @@ async def a_location_the_erp_refuses(place: Place) -> None:
     await place.wake()
     await place.until(lambda: len(place.book.parked) == 2, "put aside")
     del place.erp.refuse["post_stock"]
+    place.say_no("this facility has no ERP")
+    place.use()
+    await place.wake()
+    await place.until(lambda: len(place.book.refused) == 1, "put aside as a whole")
+    place.say_no("")
     place.use()
     await place.wake()
     await place.posted(1)
@@ -88,7 +93,10 @@ async def a_location_used_for_long(place: Place) -> None:
             number += 1
             await place.wake()
             await place.posted(number)
-    assert place.used() == number
+        place.use()
+        await place.wake()
+        await place.posted(number + 1)
+    assert place.used() == number + 1
 
 
 STORIES: tuple[Story, ...] = (

@@ -14,6 +14,8 @@ from canonical.parties import Partner
 from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
 from canonical.steps import SentDocument
+from canonical.stock import OnHand, StockPosted, StockPosting
+from tests.fakes.erp_stock import FakeStock
 
 
 class Outside:
@@ -27,6 +29,7 @@ class Outside:
         self.refuse: dict[str, str] = {}
         self.fail: dict[str, int] = {}
         self.unanswered: dict[str, asyncio.Event] = {}
+        self.stock = FakeStock()
 
     def _take(self, order: str, step: str, key: str, what: Any) -> bool:
         if self.fail.get(step, 0) > 0:
@@ -87,6 +90,12 @@ class Outside:
 
     async def master_data(self, facility: str) -> MasterData:
         return MasterData()
+
+    async def post_stock(self, posting: StockPosting) -> StockPosted:
+        return await self.stock.post_stock(posting)
+
+    async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
+        return await self.stock.on_hand(facility, location, as_of)
 
     async def send_order(self, order: PurchaseOrder, partner: Partner, attempt: int = 1) -> SentDocument:
         self._take(order.number, "850", str(attempt), order)

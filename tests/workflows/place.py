@@ -39,7 +39,9 @@ class Place:
         register: FakeRegister,
         book: FakeRounds,
         erp: FakeErp,
+        say_no: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.say_no = say_no  # why there is no ERP for anybody; empty: there is one
         self.client, self.cases, self.register, self.book, self.erp = client, cases, register, book, erp
         self.skipper = TimeSkipper(client)
         self.location = build.unique("OR-")

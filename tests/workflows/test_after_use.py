@@ -20,7 +20,7 @@ async def ordered(case: Case) -> PurchaseOrder:
     await case.start(requisition)
     await case.until("pending approval")
     await case.decide("approve", by="E-MGR")
-    return await case.order()
+    return await case.order(now="used")
 
 
 async def test_an_order_after_use_is_billed_and_paid_without_a_receipt(case: Case) -> None:
@@ -29,14 +29,14 @@ async def test_an_order_after_use_is_billed_and_paid_without_a_receipt(case: Cas
     await case.say(order, acknowledgement=build.answer(order))
     await case.pay(order, build.invoice(order))
     status = await case.result()
-    assert (status.business_state, [line.state for line in status.lines]) == ("closed", ["acknowledged"])
+    assert (status.business_state, [line.state for line in status.lines]) == ("closed", ["used"])
     assert case.outside.steps(order.number) == ["create", "850", "post", "pay", "820"]
 
 
 async def test_the_bill_of_an_order_after_use_is_awaited_from_the_order_on(case: Case) -> None:
     order = await ordered(case)
     await case.say(order, acknowledgement=build.answer(order))
-    await case.until("received", order.case_id)
+    await case.until("used", order.case_id)
     assert case.change(order.case_id).due is not None, "a bill that never comes is asked for"
 
 
@@ -66,7 +66,7 @@ async def test_an_order_after_use_that_is_cancelled_sends_nothing_back_and_asks_
     order = await ordered(case)
     if answered:
         await case.say(order, acknowledgement=build.answer(order))
-        await case.until("received", order.case_id)
+        await case.until("used", order.case_id)
     await case.decide("cancel", by="E-BUY", case=order.case_id, reason="the use was voided")
     await case.until("cancelling, waiting for the supplier", order.case_id)
     change = build.answer(order, "AT", to_change=True, change_sequence="1")

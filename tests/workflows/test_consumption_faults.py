@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from canonical.errors import Rejected, Unavailable
+from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.stock import RoundKey
 from tests.workflows.conftest import Workers
 from tests.workflows.place import Place
@@ -78,14 +77,12 @@ async def test_a_line_the_erp_refuses_is_parked_and_the_others_are_posted(place:
     assert set(place.book.parked.values()) == {"not in the ERP's stock"}
 
 
-async def test_a_round_the_erp_refuses_is_put_aside_and_the_next_one_goes_on(place: Place) -> None:
+async def test_what_the_erp_refuses_is_put_aside_and_the_next_round_goes_on(place: Place) -> None:
     place.erp.refuse["post_stock"] = "the period is closed"
     refused = place.use(3)
     await place.wake()
     await place.until(lambda: len(place.book.parked) == 3, "put aside")
-    (no,) = place.book.refused
-    assert (no.key.round, no.code, no.reason) == (1, "business-rule", "the period is closed")
-    assert set(place.book.parked) == set(refused) and place.shelf.rounds[1].state == "refused"
+    assert place.book.parked == dict.fromkeys(refused, "the period is closed") and place.used() == 0
     del place.erp.refuse["post_stock"]
     place.use(2)
     await place.wake()
@@ -93,7 +90,38 @@ async def test_a_round_the_erp_refuses_is_put_aside_and_the_next_one_goes_on(pla
     assert place.used() == 2
 
 
-Cut = Callable[[Place, Workers], Awaitable[None]]
+async def test_a_round_that_no_erp_is_there_for_is_put_aside_as_a_whole(place: Place) -> None:
+    place.say_no("this facility has no ERP")
+    place.use(3)
+    await place.wake()
+    await place.until(lambda: len(place.book.parked) == 3, "put aside")
+    (no,) = place.book.refused
+    assert (no.key.round, no.code, no.reason) == (1, "configuration", "this facility has no ERP")
+    assert place.shelf.rounds[1].state == "refused"
+    place.say_no("")
+    place.use(2)
+    await place.wake()
+    await place.posted(2)
+    assert place.used() == 2
+
+
+async def test_an_answer_of_the_erp_nobody_can_read_is_asked_for_again(place: Place) -> None:
+    """It may have done what it was asked."""
+    post, tries = place.erp.post_stock, 0
+
+    async def in_other_words(posting: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        done = await post(posting)
+        if tries == 1:
+            raise Malformed("no such field", system="erp")
+        return done
+
+    place.erp.post_stock = in_other_words  # type: ignore[method-assign]
+    place.use(2)
+    await place.wake()
+    await place.posted(2)
+    assert (place.used(), tries, place.book.parked) == (2, 2, {})
 
 
 async def fails_after(place: Place, step: str) -> None:
@@ -113,8 +141,7 @@ async def fails_after(place: Place, step: str) -> None:
 
 @pytest.mark.parametrize("step", ["take", "postings", "posted", "record", "refuse"])
 async def test_a_step_that_was_done_and_not_answered_is_done_once(place: Place, step: str) -> None:
-    if step == "refuse":
-        place.erp.refuse["post_stock"] = "no"
+    place.say_no("this facility has no ERP" if step == "refuse" else "")
     await fails_after(place, step)
     place.use(4)
     await place.wake()

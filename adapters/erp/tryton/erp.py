@@ -16,10 +16,12 @@ from adapters.erp.tryton.master import Master
 from adapters.erp.tryton.orders import Orders
 from adapters.erp.tryton.records import Records
 from adapters.erp.tryton.rpc import TrytonRpc
+from adapters.erp.tryton.stock import Stock
 from canonical.erp_steps import CostCentreActual, ErpChanges, ErpOrder, ErpReceipt
 from canonical.invoicing import InvoicePosting, PaymentOrder
 from canonical.ports import MasterData
 from canonical.purchasing import GoodsReturn, OrderChange, PurchaseOrder
+from canonical.stock import OnHand, StockPosted, StockPosting
 
 
 class TrytonErp:
@@ -33,6 +35,7 @@ class TrytonErp:
         self._bills = Bills(records)
         self._changes = Changes(records)
         self._master = Master(records)
+        self._stock = Stock(records)
 
     async def create_purchase_order(self, order: PurchaseOrder) -> ErpReceipt:
         return await self._orders.create(order)
@@ -70,6 +73,12 @@ class TrytonErp:
 
     async def master_data(self, facility: str) -> MasterData:
         return await self._master.read(facility)
+
+    async def post_stock(self, posting: StockPosting) -> StockPosted:
+        return await self._stock.post(posting)
+
+    async def on_hand(self, facility: str, location: str, as_of: datetime) -> Sequence[OnHand]:
+        return await self._stock.on_hand(facility, location, as_of)
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -57,7 +57,7 @@ class Orders:
             row["id"] for row in await self._rpc.search("stock.move", [*planned, ["state", "=", "cancelled"]], [])
         ]
         answer = {"recreate_moves": [], "ignore_moves": given_up, "domain_moves": given_up}
-        steps = ({}, "ask"), ({"ask": answer}, "handle")
+        steps: tuple[tuple[Record, str], ...] = ({}, "ask"), ({"ask": answer}, "handle")
         await self._rpc.wizard("purchase.handle.shipment.exception", PURCHASE, [purchase], *steps)
 
     async def change(self, change: OrderChange) -> ErpReceipt:

@@ -112,7 +112,8 @@ class Records:
 
     async def warehouse(self, facility: str) -> Record:
         """The warehouse of a facility; its code is ours."""
-        return await self.by_code("stock.location", facility, ["storage_location", "supplier_return_location"])
+        fields = ["storage_location", "supplier_return_location", "lost_found_location"]
+        return await self.by_code("stock.location", facility, fields)
 
     async def payment_term(self, net_days: int, supplier: Record) -> int | None:
         """The term with that many days, the supplier's own first."""

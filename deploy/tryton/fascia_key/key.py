@@ -47,8 +47,20 @@ class Invoice(Keyed, metaclass=PoolMeta):
     __name__ = "account.invoice"
 
 
+class Lot(Keyed, metaclass=PoolMeta):
+    __name__ = "stock.lot"
+
+
 class Move(Keyed, metaclass=PoolMeta):
     __name__ = "stock.move"
+
+    fascia_line = fields.Char(
+        "Fascia line", strip=False, help="The integration's line this is moved for; kept when the move is split."
+    )
+    fascia_cost_centre = fields.Char("Cost centre", help="Whose use it is, where goods were used.")
+    fascia_reference = fields.Char(
+        "Reference", strip=False, help="An opaque reference to what it was used for; says nothing of a person."
+    )
 
 
 class Party(Keyed, metaclass=PoolMeta):

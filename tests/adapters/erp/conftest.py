@@ -25,7 +25,7 @@ from demo.erp_acts import ErpPeople
 from demo.erp_database import Postgres
 from stack.postgres import programs
 
-for part in ("contract", "contract_common", "contract_invoices"):
+for part in ("contract", "contract_common", "contract_invoices", "contract_stock"):
     pytest.register_assert_rewrite(f"tests.adapters.erp.{part}")
 
 FIRST_START = 400.0  # a machine that has never run it installs the ERP and builds its database
@@ -37,6 +37,7 @@ class RunningErp:
 
     access: ErpAccess
     people: ErpPeople
+    home: Path
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +98,7 @@ def running_erp(folder: Path, postgres: Postgres) -> Iterator[RunningErp]:
         yield RunningErp(
             access=ErpAccess(server.url, server.database, "fascia", password),
             people=ErpPeople(server.url, server.database, folder),
+            home=folder,
         )
     finally:
         process.terminate()

@@ -244,6 +244,6 @@ class ErpContract(InvoiceContract):
         terms = suppliers["ALPINE"].terms
         assert (str(terms.discount_percent), terms.discount_days, terms.net_days) == ("2", 10, 30)
         assert suppliers["ALPINE"].bank_fingerprint not in ("", suppliers["BOREAL"].bank_fingerprint)
-        assert {centre.code for centre in data.cost_centres} == {"CC-4100", "CC-4200", "CC-4300"}
+        assert {centre.code for centre in data.cost_centres} == {"CC-4100", "CC-4200", "CC-4300", "CC-4900"}
         assert "NGH-OR" in {place.code for place in data.locations}
         assert next(item for item in data.items if item.code == "ITM-1025").capital

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import httpx
@@ -15,11 +16,14 @@ from adapters.erp.tryton.erp import TrytonErp
 from adapters.registry import ERPS, ErpAccess
 from canonical.errors import Rejected, Unavailable
 from canonical.purchasing import GoodsReturn, ReceivedLine
+from demo.erp import read_secret
 from demo.erp_acts import ErpPeople
+from demo.erp_rpc import ErpClient
 from tests.adapters.erp.build import DAY, FACILITY, a_change, a_payment, a_posting, an_order, line_change, posted_line
 from tests.adapters.erp.conftest import RunningErp
 from tests.adapters.erp.contract import ErpContract
 from tests.adapters.erp.contract_common import states, until_answered
+from tests.adapters.erp.contract_stock import StockContract, StockPeople
 from tests.build import each
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
@@ -94,7 +98,7 @@ async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
     await erp.close()
 
 
-class TestTrytonErp(ErpContract):
+class TestTrytonErp(ErpContract, StockContract):
     @pytest.fixture
     def erp(self, signed_in: TrytonErp) -> TrytonErp:
         return signed_in
@@ -102,6 +106,16 @@ class TestTrytonErp(ErpContract):
     @pytest.fixture
     def people(self, running_erp: RunningErp) -> ErpPeople:
         return running_erp.people
+
+    @pytest.fixture(autouse=True)
+    def _books(self, running_erp: RunningErp) -> None:
+        self.access, self.home = running_erp.access, running_erp.home
+
+    def close_period(self, people: StockPeople, until: date) -> None:
+        password = read_secret(self.home, "admin")
+        with ErpClient(self.access.url, self.access.database, "admin", password) as books:
+            period = books.create("stock.period", date=until)
+            books.press("stock.period", "close", period)
 
 
 @pytest.mark.parametrize("late", [None, 0.1], ids=["answer lost", "committed after our time-out"])
