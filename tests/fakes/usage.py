@@ -197,7 +197,7 @@ class FakeUsage(FakeBooks):
         before = self.last_take.get((key.facility, key.location), key.as_of - timedelta(minutes=1))
         self.last_take[key.facility, key.location] = key.as_of
         since = max(before, key.as_of - timedelta(minutes=1))
-        fresh = sum(one.at > since for one in mine) + left
+        fresh = sum(one.at >= since for one in mine) + left
         return fresh / max((key.as_of - since).total_seconds(), 1.0)
 
     def _known(self, key: RoundKey, location: Location | None, policy: UsagePolicy, mine: Sequence[KeptUse]) -> Known:

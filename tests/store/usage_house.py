@@ -137,6 +137,7 @@ class House:
         self.book = stock.book
         self.erp = ErpBooks()
         self.rounds: dict[str, int] = {}
+        self.refused: set[str] = set()  # lines
 
     async def open(self, *records: Canonical) -> None:
         await self.stock.put(FACILITY, POLICY, *LOCATIONS, *ITEMS, *records)
