@@ -10,6 +10,7 @@ from canonical.cases import Actor
 from canonical.catalogue import MasterFile
 from canonical.invoicing import Invoice
 from canonical.purchasing import OrderAcknowledgement, Requisition, ShipNotice
+from canonical.stock import StockCount
 from canonical.usage import UsageEvent
 from cli.views import DriftRow, Foreseen
 from gateway.preview_uses import name_of
@@ -32,6 +33,10 @@ async def foresee(wiring: Wiring, noun: Canonical, facility: str, as_of: date) -
         return await _case(wiring, noun)
     if isinstance(noun, UsageEvent):
         return await _use(wiring, noun)
+    if isinstance(noun, StockCount):
+        return Foreseen(
+            outcome="count", detail=f"{len(noun.lines)} lines would be held against {noun.location}'s balance"
+        )
     if isinstance(noun, MasterFile):
         file = noun if noun.facility or not facility else noun.model_copy(update={"facility": facility})
         report = await wiring.drift.compare(file, "", as_of, dry_run=True)

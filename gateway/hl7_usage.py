@@ -7,9 +7,10 @@ read but the number of the account or visit, which leaves this process as a keye
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal, localcontext
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 from canonical.errors import Malformed
 from canonical.senders import Sender
 from canonical.udi import Udi
-from canonical.usage import UsageEvent
+from canonical.usage import YEARS, UsageEvent
 from formats import udi
 from formats.hl7 import Message, Moment, Part, Segment, place
 from gateway.mapping import Tongue
@@ -85,14 +86,16 @@ class Occasion:
         """A time with its zone: its own, else that of MSH-7 (chapter 2.16.7: the zone of the message), else its sender's.
 
         Raises:
-            Malformed: there is no such time, or it is less exact than a day.
+            Malformed: there is no such time, it is less exact than a day, or in a year nobody means.
         """
         found = segment.moment(field, component)
         if found is None:
             return None
+        where = at(segment, field)
         if found.precision in ("year", "month"):
-            where = at(segment, field)
             raise Malformed(f"{where} is not exact to the day", path=where, code="data-invalid")
+        if found.at.year not in YEARS:  # a program's smallest or largest time
+            raise Malformed(f"{where} is in no year things are used", path=where, code="data-invalid")
         if found.at.tzinfo is not None:
             return found.at
         return found.at.replace(tzinfo=self._zone or ZoneInfo(self.tongue.sender.time_zone))
@@ -231,8 +234,7 @@ def last_day(found: Moment | None, where: str) -> date | None:
     if found.precision == "year":
         raise Malformed(f"{where} is not exact to the month", path=where, code="data-invalid")
     if found.precision == "month":
-        following = (found.at.replace(tzinfo=UTC) + timedelta(days=32)).replace(day=1)
-        return (following - timedelta(days=1)).date()
+        return found.day.replace(day=monthrange(found.day.year, found.day.month)[1])
     return found.day
 
 

@@ -22,6 +22,7 @@ from canonical.parties import Partner
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
 from canonical.senders import Sender
+from canonical.stock import StockCount
 from canonical.usage import UsageEvent
 from formats import x12
 from gateway.acknowledgements import is_ours
@@ -291,6 +292,8 @@ class Previewer:
             one.said.append(
                 (NEW, detail) if news else (DONE, f"{compared} things: the register's lists know all of it")
             )
+        elif isinstance(noun, StockCount):
+            one.said.append((NEW, f"{len(noun.lines)} lines would be held against the balance of {noun.location}"))
         else:
             one.said.append((NEW, f"a {type(noun).__name__}"))
 

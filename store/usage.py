@@ -22,6 +22,7 @@ from store.database import at_once, driven, transaction
 from store.ids import IdsInOrder, new_id
 from store.register_reading import utc_today
 from store.tables import fit, register
+from store.usage_mending import mended
 from store.usage_rows import COLUMNS, kept_use
 from store.usage_tables import usage_conflicts, usage_events
 
@@ -92,7 +93,9 @@ class StoredUsage:
 
     # -- keep ----------------------------------------------------------------------------------------------------
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
         """Keep the events of one message, in one statement; see the port."""
         if not events:
             return ()
@@ -112,7 +115,16 @@ class StoredUsage:
             return [UsageKept(id=row["id"], outcome="new", state=written[row["id"]]) for row in rows]
         async with transaction(self._engine) as connection:
             known = await _known(connection, [row for row in rows if row["id"] not in written])
-            return [await _told(connection, row, known.get(_name(row)), written, message) for row in rows]
+            told = []
+            for row in rows:
+                held = known.get(_name(row))
+                if held is not None and held.hash != row["hash"] and firsts[_name(row)] is row:
+                    state = await mended(connection, held.id, row, message, corrects, sender, self._today())
+                    if state is not None:
+                        told.append(UsageKept(id=held.id, outcome="new", state=state))
+                        continue
+                told.append(await _told(connection, row, held, written, message))
+            return told
 
     def _row(self, event: UsageEvent) -> dict[str, Any]:
         """In the order of the statement's arguments."""

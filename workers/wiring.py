@@ -34,6 +34,7 @@ from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from canonical.stock import StockCount
 from canonical.stock_ports import StockErp
+from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.counts import CountTaker
@@ -51,9 +52,9 @@ from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
-from gateway.routing import Routing, Taker, requisitions
+from gateway.routing import Routing, Taker, TakerOfAll, requisitions
 from gateway.scan_door import ScanDoor
-from gateway.usage import Procedures
+from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
@@ -79,6 +80,7 @@ from store.replies import StoredReplies
 from store.retention import KeepFor
 from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
+from store.usage import StoredUsage
 from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
@@ -186,6 +188,11 @@ class Wiring:
         return StoredDrift(self.database, self.register)
 
     @cached_property
+    def usage_taker(self) -> UsageTaker:
+        """Where uses go, whichever door they came by."""
+        return UsageTaker(StoredUsage(self.database), self.intake, self.procedures)
+
+    @cached_property
     def procedures(self) -> Procedures:
         """What encounters are kept by."""
         return Procedures(self.seal_key)
@@ -204,8 +211,12 @@ class Wiring:
     def csv_files(self) -> CsvFiles:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
-        work = StoredFileWork(self.database)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, counts=self.counts)
+        return CsvFiles(
+            *(self.intake, self.register, self.master_files, results, results),
+            work=StoredFileWork(self.database),
+            uses=self.usage_taker,
+            counts=self.counts,
+        )
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -235,8 +246,13 @@ class Wiring:
             MasterFile: self.master_files.take,
             StockCount: self.counts.take,
         }
-        refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
+        return Routing(
+            *(self.journal, self.intake, self.directory, takers),
+            refuser=Refusals(self.register, self.channels),
+            credit=credit(self.channels),
+            takers_of_all=of_all,
+        )
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""

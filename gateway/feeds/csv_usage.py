@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from canonical.errors import Malformed
 from canonical.senders import Sender
 from canonical.udi import Udi
-from canonical.usage import UsageEvent
+from canonical.usage import YEARS, UsageEvent
 from formats import udi
 from gateway.csv_rows import Row
 from gateway.mapping import Tongue
@@ -109,6 +109,8 @@ def _when(row: Row, sender: Sender) -> datetime:
         at = datetime.fromisoformat(f"{day_}T{clock}{(found[3] or '').replace(':', '')}")
     except (ValueError, Malformed):
         raise row.wrong("used_at", "this is no time like 2026-11-21T08:30 or 2026-11-21T08:30-05:00") from None
+    if at.year not in YEARS:
+        raise row.wrong("used_at", "this is in no year things are used")
     return at if at.tzinfo is not None else at.replace(tzinfo=zone)
 
 

@@ -34,6 +34,14 @@ def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> N
     assert "ITM-1001" in fascia("feed", "simulate", M16).out
 
 
+def test_charges_show_the_uses_they_would_become_and_whose_they_are_not(fascia: Fascia) -> None:
+    ended = fascia("feed", "simulate", str(SAMPLES / "dft_p03_theatre.hl7"), "--json")
+    (message,) = ended.json["messages"]
+    assert [effect["noun"] for effect in message["effects"]] == ["UsageEvent"] * 3
+    assert message["effects"][0]["content"]["lot"] == "A213B1"
+    assert not any(secret in ended.out for secret in ("V-77", "900001", "TEST", "A-3001"))
+
+
 def test_a_catalogue_says_first_how_much_of_it_would_be_taken_and_which_rows_would_stand_apart(
     fascia: Fascia, tmp_path: Path
 ) -> None:

@@ -134,10 +134,9 @@ async def test_a_file_of_uses_is_previewed_row_by_row() -> None:
     message = await house.file(USES)
     foresight = UseForesight(cast(Any, house), house.inbox)
     reader = Reader(Directory(house))
-    procedures = {"procedures": PROCEDURES}
 
     async def preview(data: bytes) -> Preview:
-        fresh = Previewer(reader, foresight, house.cases, nobody, house.intake.routes, **procedures)
+        fresh = Previewer(reader, foresight, house.cases, nobody, house.intake.routes, procedures=PROCEDURES)
         (told,) = await fresh.preview([message.model_copy(update={"data": data})])
         return told
 

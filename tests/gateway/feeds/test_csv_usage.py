@@ -90,6 +90,7 @@ def test_times_are_read_with_their_zone_or_in_the_senders(said: str, used_at: da
         ("C-1,,,A,,1,,,,,,,,", "used_at"),
         ("C-1,,,A,,1,,,,11/12/2026,,,,", "used_at"),
         ("C-1,,,A,,1,,,,2026-11-21T25:00,,,,", "used_at"),
+        ("C-1,,,A,,1,,,,0001-01-01T00:00+14:00,,,,", "used_at"),
         ("C-1,,,A,,1,,,soon,2026-11-21,,,,", "expires"),
         (f"C-1,,,,{BARCODE},1,,OTHER,,2026-11-21,,,,", "lot"),
         ("C-1,,,A,,1,,,,2026-11-21,used,,,", "kind"),
