@@ -14,6 +14,7 @@ import pytest
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
+from activities.counts import CountActivities
 from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
@@ -133,7 +134,11 @@ class Workers:
         steps: dict[str, Sequence[Callable[..., Any]]] = {
             "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)])
             + local_steps(used),
-            "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
+            "erp": [
+                *steps_of([ErpActivities(lambda _: self.outside)]),
+                used.post_round,
+                CountActivities(self.book, self._stock).count_in_erp,
+            ],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
