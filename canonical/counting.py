@@ -36,6 +36,8 @@ FAULTS: Final[dict[str, str]] = {
     "refused-by-erp": "the ERP refused it",
 }
 
+MOST_LINES: Final = 1000  # of one document
+
 LineState = Literal["matched", "adjusted", "explained", "parked"]
 
 
@@ -153,12 +155,16 @@ def _by_books(lines: Sequence[Counted], standing: Standing) -> Iterator[Variance
     left = dict(standing.expected)
     for line in lines:
         unknown = ("", line.lot) if standing.item.tracking == "serial" and line.lot else (line.lot, "")
-        places = sorted(standing.of(line.lot), key=lambda place: (not place[0], place)) or [unknown]
+        places = sorted((place for place in left if (place[1] or place[0]) == line.lot), key=_knows_most) or [unknown]
         for number, place in enumerate(places):
             counted = 0 if number else line.quantity
-            expected = left.pop(place, 0)
-            yield Variance(line.line, line.item, *place, counted, expected, "matched", expires=line.expires)
+            yield Variance(line.line, line.item, *place, counted, left.pop(place, 0), "matched", expires=line.expires)
     yield from _nowhere(left, standing)
+
+
+def _knows_most(place: tuple[str, str]) -> tuple[bool, bool, tuple[str, str]]:
+    lot, serial = place
+    return not (lot and serial), not serial, place
 
 
 def _nowhere(left: Mapping[tuple[str, str], int], standing: Standing) -> Iterator[Variance]:
@@ -204,11 +210,14 @@ def _caused(one: Variance, cause: str, standing: Standing, *, again: bool) -> Va
     return replace(one, state="adjusted", cause=cause, adjusted=one.variance)
 
 
-def posting(
+def postings(
     key: str, facility: str, location: str, day: date, reason: str, found: Sequence[Variance]
-) -> StockPosting | None:
-    """What the ERP is told of a count; None where nothing is to be booked. Of what is missing of no lot it chooses the lots."""
-    lines = tuple(
+) -> list[StockPosting]:
+    """What the ERP is told of a count, in as many documents as it takes; of what is missing of no lot it chooses the lots.
+
+    The first has ``key``, the next ``key/2``.
+    """
+    lines = [
         StockLine(
             key=f"{key}/{quote(one.item, safe='')}/{quote(one.serial or one.lot, safe='')}/{one.line}",
             item=one.item,
@@ -220,9 +229,16 @@ def posting(
         )
         for one in found
         if one.adjusted
-    )
-    if not lines:
-        return None
-    return StockPosting(
-        facility=facility, key=key, kind="adjust", location=location, posted_on=day, reason=reason, lines=lines
-    )
+    ]
+    return [
+        StockPosting(
+            facility=facility,
+            key=f"{key}/{number}" if number > 1 else key,
+            kind="adjust",
+            location=location,
+            posted_on=day,
+            reason=reason,
+            lines=tuple(lines[at : at + MOST_LINES]),
+        )
+        for number, at in enumerate(range(0, len(lines), MOST_LINES), start=1)
+    ]

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.base import Quantity
-from canonical.counting import CAUSES, FAULTS, Counted, Standing, Variance, compared, posting
+from canonical.counting import CAUSES, FAULTS, Counted, Standing, Variance, compared, postings
 from canonical.errors import Malformed
 from canonical.stock import RoundKey, StockPosted, StockPosting
 from canonical.supply import Item
@@ -121,21 +121,21 @@ class StoredCountRounds:
         """
         given = _of(key) | {"most": MOST, "now": now()}
         found = (await connection.execute(_WAITING, given)).all()
-        postings: list[StockPosting] = []
+        told: list[StockPosting] = []
         for count in sorted(found, key=lambda one: (one.counted_at, one.id)):
-            told = await self._reconciled(connection, key, count)
-            if told is None:
+            to_book = await self._reconciled(connection, key, count)
+            if not to_book:
                 await _over(connection, [count.id])
-            else:
-                postings.append(told)
-        return postings
+            told += to_book
+        return told
 
     async def recorded(self, connection: AsyncConnection, key: RoundKey, outcomes: Mapping[str, StockPosted]) -> None:
         """Their movements are made, but for the lines the ERP refused, which wait for a person."""
         counts = list(await connection.scalars(_OF_ROUND, _of(key)))
         for count in counts:
-            refused = outcomes.get(adjust_key(key, count), StockPosted()).refused
-            for line in refused:
+            name = adjust_key(key, count)
+            own = (outcome for posted, outcome in outcomes.items() if posted == name or posted.startswith(f"{name}/"))
+            for line in (line for outcome in own for line in outcome.refused):
                 number = int(line.key.rsplit("/", 1)[-1])
                 given = {"count": count, "lines": [number], "reason": f"{FAULTS['refused-by-erp']}: {line.reason}"}
                 await connection.execute(_REFUSED, given)
@@ -149,17 +149,17 @@ class StoredCountRounds:
         await connection.execute(told, {"counts": counts, "reason": f"{FAULTS['refused-by-erp']}: {reason}"})
         await _over(connection, counts)
 
-    async def _reconciled(self, connection: AsyncConnection, key: RoundKey, count: Row[Any]) -> StockPosting | None:
+    async def _reconciled(self, connection: AsyncConnection, key: RoundKey, count: Row[Any]) -> list[StockPosting]:
         read = await _read(connection, key, count.id)
         for line, (cause, reason) in read.wrong.items():
             await connection.execute(_WRONG, {"count": count.id, "line": line, "cause": cause, "reason": reason})
         if not read.lines:
-            return None
+            return []
         standings = await standings_of(connection, key, read.items, count.counted_at)
         found = _numbered(compared(count.kind, read.lines, standings))
         await write(connection, count.id, found)
         reason = f"count {count.number} of {count.counted_at.date().isoformat()}"
-        return posting(adjust_key(key, count.id), key.facility, key.location, key.as_of.date(), reason, found)
+        return postings(adjust_key(key, count.id), key.facility, key.location, key.as_of.date(), reason, found)
 
 
 def adjust_key(key: RoundKey, count: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from canonical.counting import CAUSES, FAULTS, Counted, Standing, Variance, compared, posting
+from canonical.counting import CAUSES, FAULTS, MOST_LINES, Counted, Standing, Variance, compared, postings
+from canonical.shelves import Parcel, Shelf
 from canonical.supply import Item, Packaging
 
 GLOVE = Item(code="GLOVE", packagings=(Packaging(unit="BX", base_units=100),))
@@ -111,15 +112,30 @@ def test_a_serial_the_erp_holds_as_a_lot_comes_to_lie_where_its_lot_is_known() -
     assert {each.cause for each in found if each.adjusted} == {"lot-swapped"}
 
 
+def test_a_serial_the_erp_opened_may_be_used_under_its_lot() -> None:
+    for opened in (Parcel(1, "S-1"), Parcel(1, "", "S-1")):
+        shelf = Shelf([opened])
+        assert shelf.available("V1", "S-1") == 1 and shelf.available("V1", "S-2") == 0
+        shelf.move("V1", "S-1", -1)
+        assert shelf.available("V1", "S-1") == 0
+
+
 def test_the_erp_is_told_of_what_is_booked_under_keys_of_its_own() -> None:
     expected = {("L/1", ""): 5, ("L-2", ""): 5, ("L-3", ""): 1}
     found = held(
         Counted(1, "GLOVE", 4, "L/1"), Counted(2, "GLOVE", 8, "L-2"), Counted(3, "GLOVE", 1, "L-3"), expected=expected
     )
-    told = posting("CASE/7/adjust/C-1", "NGH", "OR-1", date(2026, 3, 2), "count 1", found)
-    assert told is not None and (told.kind, told.location) == ("adjust", "OR-1")
+    (told,) = postings("CASE/7/adjust/C-1", "NGH", "OR-1", date(2026, 3, 2), "count 1", found)
+    assert (told.kind, told.location) == ("adjust", "OR-1")
     assert [(line.key, line.lot, line.quantity, line.back) for line in told.lines] == [
         ("CASE/7/adjust/C-1/GLOVE/L%2F1/1", "L/1", 1, False),
         ("CASE/7/adjust/C-1/GLOVE/L-2/2", "L-2", 3, True),
     ]
-    assert posting("K", "NGH", "OR-1", date(2026, 3, 2), "", held(Counted(1, "GLOVE", 0), expected={})) is None
+    assert postings("K", "NGH", "OR-1", date(2026, 3, 2), "", held(Counted(1, "GLOVE", 0), expected={})) == []
+
+
+def test_a_large_count_is_several_documents() -> None:
+    found = [Variance(n, "GLOVE", f"L{n}", "", 1, 0, "adjusted", adjusted=1) for n in range(1, MOST_LINES + 3)]
+    told = postings("K", "NGH", "OR-1", date(2026, 3, 2), "", found)
+    assert [(one.key, len(one.lines)) for one in told] == [("K", MOST_LINES), ("K/2", 2)]
+    assert len({line.key for one in told for line in one.lines}) == len(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,7 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.parties import Location
 from canonical.scans import Scan
+from canonical.senders import Mappings, Sender
+from canonical.supply import Item
 from canonical.udi import Udi
+from gateway.feeds import rest_usage
 from gateway.scans import judged
 from store.scans import StoredScans
 from tests.store.usage_house import House, use, void
@@ -70,6 +74,26 @@ async def test_a_recalled_lot_is_stopped_and_advised_to_nobody(house: House, sca
     assert told.stop and told.advice is not None and told.advice.lot == "L2"
     other = judged(scan(lot="L2"), await scans.facts(scan(lot="L2")))
     assert not other.stop and other.advice is None
+
+
+async def test_what_was_stopped_and_is_posted_all_the_same_is_parked_by_the_round(
+    house: House, scans: StoredScans
+) -> None:
+    await house.stock.put(Item(code="PIN", tracking="lot", devices=("04012345000016",)))
+    await house.stock.opening("OR-1", "PIN", 9, "L1")
+    await house.stock.opening("OR-1", "PIN", 9, "L2")
+    await house.stock.block("PIN", "L2")
+    sender = Sender(code="SCAN", facility="NGH", dialect="rest", source="orsys")
+    barcodes = {"expired": "(01)04012345000016(17)260301(10)L1", "recalled": "(01)04012345000016(10)L2"}
+    for reason, barcode in barcodes.items():
+        body = json.dumps({"location": "OR-1", "barcode": barcode}).encode()
+        (event,) = rest_usage.read(body, reason, AT, sender, Mappings())
+        asked = scan(device=event.device, lot=event.lot, expires=event.expires)
+        assert [one.code for one in judged(asked, await scans.facts(asked)).reasons] == [reason]
+        await house.keep(event)
+        await house.round()
+        assert await house.state(reason) == ("parked", reason)
+    assert await house.total("PIN") == 18
 
 
 async def test_its_last_day_is_the_facilitys_own(house: House, scans: StoredScans) -> None:
