@@ -66,3 +66,35 @@ class UseStanding(Canonical):
     serial: str = ""
     quantity: int | None = None
     used_at: datetime
+
+
+class CountLineStanding(Canonical):
+    """What came of one line of a count, in base units. ``cause``: a code of ``canonical.counting.CAUSES`` or ``FAULTS``.
+
+    ``adjusted``: what was booked of the difference; one that is explained is booked by what explains it. Line 0 and below: a lot
+    that nobody counted where others of its item were.
+    """
+
+    line: int
+    item: str
+    code: str = ""
+    lot: str = ""
+    serial: str = ""
+    counted: int | None = None
+    expected: int | None = None
+    adjusted: int = 0
+    state: str
+    cause: str = ""
+    reason: str = ""
+
+
+class CountStanding(Canonical):
+    """What became of a count: waiting for its location's case, taken, reconciled, or parked with the reason."""
+
+    number: str
+    kind: str
+    location: str
+    state: str
+    reason: str = ""
+    counted_at: datetime
+    lines: tuple[CountLineStanding, ...] = ()

@@ -62,10 +62,15 @@ class Shelf:
 
     def available(self, lot: str, serial: str) -> int:
         """How much a use of this lot and serial may take: its own, and what lies there without lot or serial."""
-        own = max(0, self._free.get((lot, serial), 0)) if serial else 0
+        own = max(0, self._of_serial(lot, serial)) if serial else 0
         in_lot = max(0, self._loose(lot)) if lot else 0
         unknown = self._loose("") + sum(min(0, self._loose(one)) for one in {lot for lot, _ in self._free} - {""})
         return own + in_lot + max(0, unknown)
+
+    def _of_serial(self, lot: str, serial: str) -> int:
+        """What is there of one serial, wherever its lot is noted or not; an ERP's first count has a serial as a lot of its own."""
+        own = sum(free for (_, one), free in self._free.items() if one == serial)
+        return own + (max(0, self._loose(serial)) if serial != lot else 0)
 
     def _loose(self, lot: str) -> int:
         """What of a lot lies there under no serial, less what serials of it took beyond their own."""

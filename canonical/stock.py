@@ -110,7 +110,8 @@ class TakenRound(Canonical):
 
     ``lines``: movements to post; ``parked``: events put aside in this round; ``waiting``: events left for later rounds;
     ``per_second``: how fast they came over the last minute; ``supplies``: transfers from a warehouse or the dock to make;
-    ``counts``: counts to reconcile; ``moved_to``: the location is now that one, and its events went there.
+    ``counts``: counts to reconcile; ``moved_to``: the location is now that one, and its events went there; ``count_due``: nothing is
+    taken before our books of the location are held against the ERP's.
     """
 
     round: int
@@ -122,6 +123,7 @@ class TakenRound(Canonical):
     supplies: int = 0
     counts: int = 0
     moved_to: str = ""
+    count_due: bool = False
 
     @property
     def empty(self) -> bool:

@@ -121,3 +121,18 @@ class UsagePlaces(Protocol):
     async def not_woken(self, places: Sequence[WakeDue], at: datetime) -> None:
         """These were not reached after all: they are due again, unless they have answered meanwhile."""
         ...
+
+
+class ErpCounts(Protocol):
+    """Our books of locations, as they are held against the ERP's."""
+
+    async def compared(self, key: RoundKey, on_hand: Sequence[OnHand]) -> Recorded:
+        """Bring our books to what the ERP's say, by named movements, once for each time it was due; gives what is to be brought since.
+
+        The first time what the ERP has is the opening balance.
+        """
+        ...
+
+    async def skipped(self, key: RoundKey, reason: str) -> None:
+        """The ERP does not say what it has there: the location goes on, and is compared when it is due again."""
+        ...

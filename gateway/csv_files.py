@@ -19,7 +19,9 @@ from canonical.folders import FileStanding
 from canonical.messages import Kept, Move
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
+from canonical.stock import StockCount
 from canonical.usage import UsageEvent
+from gateway.counts import Counted, CountTaker, keep_counts
 from gateway.csv_answers import FileAnswers, Results
 from gateway.csv_parts import breathing, catalogue, part_of, result_of, some_at_a_time
 from gateway.csv_reading import CsvFile, Part, rows_of
@@ -39,7 +41,8 @@ MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than
 DEALT_WITH: Final = ("routed", "corrected", "skipped")  # states of rows set apart that are nobody's work any more
 ENTRIES_AT_ONCE: Final = 2000
 REQUISITIONS_AT_ONCE: Final = 100
-LISTED_AS: Final = {"csv_catalogue": "catalogue_row", "csv_usage": "usage_row"}  # rows set apart; else of a requisition
+# What rows set apart are listed as; else as a requisition's.
+LISTED_AS: Final = {"csv_catalogue": "catalogue_row", "csv_usage": "usage_row", "csv_counts": "count_row"}
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,7 @@ class CsvFiles:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         work: FileWork | None = None,
         uses: UsageTaker | None = None,
+        counts: CountTaker | None = None,
     ) -> None:
         self._intake = intake
         self._journal = intake.journal
@@ -72,6 +76,7 @@ class CsvFiles:
         self._terms = terms
         self._work = work or OwnWork()
         self._uses = uses
+        self._counts = counts
         self._clock = clock
         for kind, name in CSV_KINDS.items():
             feed = csv_feed(name)
@@ -242,6 +247,7 @@ class CsvFiles:
         asked: list[tuple[Part, Requisition]] = []
         taken: list[TakenRequisition] = []
         used: list[Use] = []
+        counted: list[Counted] = []
         refused: list[RowFault] = []
         differ = compared = unknown = 0
 
@@ -261,8 +267,7 @@ class CsvFiles:
             asked.clear()
 
         async def keep() -> None:
-            nonlocal refused
-            refused += await keep_uses(self._uses, whole, sender, used)
+            refused.extend(await keep_uses(self._uses, whole, sender, used))
             if ours is not None:
                 await ours.step(done=len(used))
             used.clear()
@@ -282,8 +287,11 @@ class CsvFiles:
                 used.append((part, part.noun))
                 if len(used) == USES_AT_ONCE:
                     await keep()
+            elif isinstance(part.noun, StockCount):
+                counted.append((part, part.noun))
         if used:
             await keep()
+        refused += await keep_counts(self._counts, whole, sender, counted)
         if entries:
             await compare()
         if asked:

@@ -9,7 +9,7 @@ from gateway.fhir_requisitions import PATH as REQUEST
 from gateway.fhir_shelf import SEARCHED
 from gateway.fhir_tasks import TASK
 
-WRITTEN: Final = "2026-11-21"  # when what is said here last changed
+WRITTEN: Final = "2026-11-22"  # when what is said here last changed
 INTERACTIONS: Final = ("create", "read", "vread", "update", "search-type")
 READ_ONLY: Final = ("read", "search-type")
 FOCUS: Final = "focus"
@@ -30,6 +30,10 @@ TYPE: Final = (
 REQUESTED: Final = (
     " A version that is read when an order was made has the order's number as identifier of type FILL. What became of a request is "
     "its Task; SupplyRequests of one transaction with the same identifier of type PGN are one requisition."
+)
+USED: Final = (
+    " It is read as what was used at a stock location: a device, or each thing supplied, by its code or barcode. A barcode of a "
+    "contained device that cannot be read refuses it (422). entered-in-error takes the use back."
 )
 TASK_TYPE: Final = (
     "What became of a SupplyRequest: its focus. A Task has the id of its request, is made when it is read and changed by nobody. "
@@ -65,7 +69,7 @@ def _resource(kind: str) -> Tree:
     more = {"searchRevInclude": [INCLUDED]} if asked else {}
     return {
         "type": kind,
-        "documentation": TYPE + (REQUESTED if asked else ""),
+        "documentation": TYPE + (REQUESTED if asked else USED),
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,

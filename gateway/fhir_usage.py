@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -61,10 +62,10 @@ def understood(resource: Resource) -> None:
         raise malformed(place, "it changes what the rest means, and is not understood here")
 
 
-def used_at(resource: Resource, begins: str) -> datetime:
+def used_at(resource: Resource, begins: str, tongue: Tongue) -> datetime:
     """When it was used: ``begins`` names the element (``timing``, ``occurrence``). Of a period its end.
 
-    A day alone is the moment it was written down where that is the same day, else the day's first, UTC.
+    A day alone is the moment it was written down where that is the same day, else its beginning, where its sender's clocks are.
 
     Raises:
         Malformed: nothing says when, or it repeats.
@@ -79,7 +80,8 @@ def used_at(resource: Resource, begins: str) -> datetime:
         said = told
     try:
         found = datetime.fromisoformat(said.replace("Z", "+00:00"))
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        here = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(tongue.sender.time_zone))
+        return here.astimezone(UTC)
     except (ValueError, OverflowError):
         raise malformed(f"{resource.type}.{path}", "this is no day and no moment") from None
 

@@ -23,6 +23,7 @@ from formats.x12 import Document, Interchange
 from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
+    csv_counts,
     csv_requisitions,
     csv_usage,
     fhir_device_usage,
@@ -116,6 +117,14 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
         group=csv_requisitions.GROUP,
     ),
     ("csv", "usage"): CsvFeed("csv_usage", csv_usage.COLUMNS, csv_usage.REQUIRED, csv_usage.TOTAL, csv_usage.read),
+    ("csv", "counts"): CsvFeed(
+        "csv_counts",
+        csv_counts.COLUMNS,
+        csv_counts.REQUIRED,
+        csv_counts.TOTAL,
+        csv_counts.read,
+        group=csv_counts.GROUP,
+    ),
 }
 CSV_OVERRIDES: dict[tuple[str, str, str], CsvFeed] = {}
 CSV_KINDS: dict[str, str] = {feed.kind: name for (_, name), feed in CSV_FEEDS.items()}

@@ -42,7 +42,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(prefix="/v1", tags=["files"])
-Feed = Annotated[str, Path(description="catalogue, requisitions or usage", max_length=40, examples=["catalogue"])]
+Feed = Annotated[
+    str, Path(description="catalogue, requisitions, usage or counts", max_length=40, examples=["catalogue"])
+]
 FileName = Annotated[
     str, Header(alias="Fascia-File-Name", max_length=200, description="What you call the file, for people")
 ]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from canonical.base import read_strictly
 from canonical.errors import Malformed
 from canonical.messages import Kept
-from canonical.scans import Scan, UseStanding
+from canonical.scans import CountStanding, Scan, UseStanding
 from gateway.feeds.rest_usage import scanned
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails
@@ -77,6 +77,9 @@ class ReportView(BaseModel):
     reason: str = ""
     at: datetime
     uses: tuple[UseStanding, ...] = Field(default=(), description="each use, and how far it is")
+    count: CountStanding | None = Field(
+        default=None, description="what was counted, what should be there, and why they differ"
+    )
 
 
 class CheckIn(BaseModel):
@@ -156,9 +159,11 @@ async def report_count(
     responses={404: PROBLEMS[404]},
 )
 async def count(message: Annotated[str, Path(max_length=80)], who: Who, behind: Behind) -> ReportView:
-    """Whether it was taken."""
-    _, kept = await _own(message, who, behind, COUNT)
-    return _view(kept)
+    """Each line of it: what should have been there, the difference with its likely cause, and what was booked of it."""
+    door, kept = await _own(message, who, behind, COUNT)
+    sender = await door.sender(who, COUNT)
+    became = await door.stock.count(who.facility, sender.source or sender.code, kept.control_number)
+    return _view(kept, count=became)
 
 
 @router.post(
@@ -216,15 +221,21 @@ async def _own(message: str, who: Caller, behind: Doors, kind: str) -> tuple[Sca
     return door, kept
 
 
-def _view(kept: Kept, uses: tuple[UseStanding, ...] = ()) -> ReportView:
+def _view(kept: Kept, uses: tuple[UseStanding, ...] = (), count: CountStanding | None = None) -> ReportView:
     ended: dict[str, Literal["taken", "refused", "parked"]] = {
         "routed": "taken",
         "refused": "refused",
         "dead": "parked",
     }
-    status = "taken" if uses else ended.get(kept.state, "kept")
+    status = "taken" if uses or count else ended.get(kept.state, "kept")
     return ReportView(
-        message=kept.id, number=kept.control_number, status=status, reason=kept.reason, at=kept.at, uses=uses
+        message=kept.id,
+        number=kept.control_number,
+        status=status,
+        reason=kept.reason,
+        at=kept.at,
+        uses=uses,
+        count=count,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from canonical.base import Canonical
-from canonical.scans import Holding, Scan, ScanFacts, UseStanding
+from canonical.scans import CountStanding, Holding, Scan, ScanFacts, UseStanding
 from canonical.usage import FINDINGS
 
 STOPS: Final = ("unknown-item", "recalled", "expired", "serial-used-before")
@@ -27,6 +27,10 @@ class Stock(Protocol):
 
     async def uses(self, facility: str, source: str, number: str) -> Sequence[UseStanding]:
         """What became of the uses that a sender reported under one number, by their sequence."""
+        ...
+
+    async def count(self, facility: str, source: str, number: str) -> CountStanding | None:
+        """What became of a count that a sender reported under a number."""
         ...
 
 

@@ -12,29 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.calendar import BusinessCalendar
 from canonical.parties import Facility, Location
-from canonical.scans import Holding, Scan, ScanFacts, UseStanding
+from canonical.scans import CountStanding, Holding, Scan, ScanFacts, UseStanding
 from canonical.supply import Item
+from store.counts import StoredCounts
 from store.database import transaction
+from store.recall_blocks import recalled
 from store.register_reading import all_current, current, other_names, utc_today
 from store.usage_tables import stock_balances, usage_events
 
-
-def _within(code: str, first: str, last: str) -> str:
-    """A code within a range whose ends have one length (capitals); an open range has every code, an unknown one is in none."""
-    return f"({first} = '' OR (length({code}) = length({first}) AND upper({code}) COLLATE \"C\" BETWEEN {first} AND {last}))"
-
-
-_BLOCKS: Final = """FROM recall_blocks b WHERE b.active AND b.item = :item AND b.facility IN ('', :facility)"""
-_RECALLS: Final = text(f"""SELECT DISTINCT b.recall {_BLOCKS} AND {_within("CAST(:lot AS text)", "b.lot_from", "b.lot_to")}
-    AND {_within("CAST(:serial AS text)", "b.serial_from", "b.serial_to")} ORDER BY 1""")
 # Uses whose item is not settled yet are found by the barcode they came with.
 _USED: Final = text("""SELECT e.number FROM usage_events e WHERE e.facility = :facility AND e.serial = :serial AND e.kind = 'use'
     AND (e.item = :item OR e.content -> 'device' ->> 'device' = ANY(:devices))
     AND e.voided_by = '' AND e.state NOT IN ('voided', 'dismissed') ORDER BY e.id LIMIT 1""")
-_HELD: Final = text(f"""SELECT h.lot, h.serial, h.on_hand, h.expires, EXISTS (SELECT 1 {_BLOCKS}
-        AND {_within("h.lot", "b.lot_from", "b.lot_to")} AND {_within("h.serial", "b.serial_from", "b.serial_to")}) AS recalled
-    FROM stock_balances h WHERE h.facility = :facility AND h.location = :location AND h.item = :item AND h.on_hand <> 0
-    ORDER BY h.expires NULLS LAST, h.lot, h.serial LIMIT 500""")  # noqa: S608
+_HELD: Final = text("""SELECT h.lot, h.serial, h.on_hand - h.reserved AS on_hand, h.expires FROM stock_balances h
+    WHERE h.facility = :facility AND h.location = :location AND h.item = :item AND h.on_hand <> 0
+    ORDER BY h.expires NULLS LAST, h.lot, h.serial LIMIT 500""")
 
 
 class StoredScans:
@@ -64,16 +56,27 @@ class StoredScans:
                 return ScanFacts.model_validate(about)
             location = (place.moved_to if place else None) or scan.location
             given = {"facility": scan.facility, "item": item.code, "location": location}
-            rows = (await connection.execute(_HELD, given)).mappings()
-            holdings = tuple(Holding.model_validate(dict(row)) for row in rows)
-            lot = scan.lot or next((one.lot for one in holdings if scan.serial and one.serial == scan.serial), "")
-            recalls = await connection.scalars(_RECALLS, given | {"lot": lot, "serial": scan.serial})
+            rows = (await connection.execute(_HELD, given)).all()
+            lot = scan.lot or next((row.lot for row in rows if scan.serial and row.serial == scan.serial), "")
+            which = {(item.code, row.lot, row.serial) for row in rows} | {(item.code, lot, scan.serial)}
+            recalls = await recalled(connection, scan.facility, which)
+            holdings = tuple(
+                Holding(
+                    lot=row.lot,
+                    serial=row.serial,
+                    on_hand=row.on_hand,
+                    expires=row.expires,
+                    recalled=(item.code, row.lot, row.serial) in recalls,
+                )
+                for row in rows
+            )
+            recall = recalls.get((item.code, lot, scan.serial))
             return ScanFacts.model_validate(
                 about
                 | {
                     "item": item,
                     "holdings": holdings,
-                    "recalls": tuple(recalls),
+                    "recalls": (recall,) if recall else (),
                     "used_before": await _used(connection, scan, item) if scan.serial else "",
                     "expires": scan.expires or await _expires(connection, scan, item.code, lot),
                 }
@@ -90,6 +93,10 @@ class StoredScans:
         async with transaction(self._engine) as connection:
             return [UseStanding.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
 
+    async def count(self, facility: str, source: str, number: str) -> CountStanding | None:
+        """What became of a count, line by line."""
+        return await StoredCounts(self._engine).standing(facility, source, number)
+
     async def _zone(self, connection: AsyncConnection, facility: str) -> ZoneInfo:
         found = await current(connection, Facility, "facility", facility, facility, self._today())
         if found is None:
@@ -98,8 +105,8 @@ class StoredScans:
         return ZoneInfo((own or found.calendar).time_zone)
 
     async def _item(self, connection: AsyncConnection, scan: Scan) -> Item | None:
-        if scan.item:
-            return await current(connection, Item, "item", scan.facility, scan.item, self._today())
+        if scan.item and (named := await current(connection, Item, "item", scan.facility, scan.item, self._today())):
+            return named
         if scan.device is None or not scan.device.device:
             return None
         key = f"device:{scan.device.device}"

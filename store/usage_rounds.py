@@ -84,12 +84,20 @@ WHERE id = :need AND "case" = ''""")
 class CountsDue(Protocol):
     """Counts of a location that join its next round; in the round's own transaction."""
 
+    async def erp_due(self, connection: AsyncConnection, key: RoundKey) -> bool:
+        """Whether our books are to be held against the ERP's before this round."""
+        ...
+
     async def take(self, connection: AsyncConnection, key: RoundKey) -> Sequence[StockPosting]:
         """What the counts that wait differ by, as ``adjust`` postings of this round; once taken a count waits no more."""
         ...
 
     async def recorded(self, connection: AsyncConnection, key: RoundKey, outcomes: Mapping[str, StockPosted]) -> None:
         """The round was recorded: its movements are made, and this is what the ERP said of each posting of it."""
+        ...
+
+    async def refused(self, connection: AsyncConnection, key: RoundKey, reason: str) -> None:
+        """The ERP took nothing of the round, and so nothing of its counts."""
         ...
 
 
@@ -114,6 +122,8 @@ class StoredUsageBook:
                 locked = (await connection.execute(_LOCKED, where)).one()
             if key.round <= locked.round:
                 return await _before(connection, key)
+            if self._counts and await self._counts.erp_due(connection, key):
+                return TakenRound(round=key.round, count_due=True)
             by = await rules(connection, key.facility, key.location, key.as_of.date())
             moved_to = (by.location.moved_to or "") if by.location else ""
             if moved_to:
@@ -179,6 +189,8 @@ class StoredUsageBook:
         """Put a whole round aside; what it had taken is free again."""
         async with transaction(self._engine) as connection:
             await refuse_round(connection, refusal)
+            if self._counts:
+                await self._counts.refused(connection, refusal.key, refusal.reason)
 
     async def started(self, started: NeedStarted) -> None:
         """Note which case brings a need."""

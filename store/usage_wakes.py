@@ -31,6 +31,8 @@ WITH RECURSIVE waiting AS (
     WHERE state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))
     UNION
     SELECT facility, location FROM usage_locations WHERE count_due <= :at
+    UNION
+    SELECT facility, location FROM stock_counts WHERE state = 'waiting'
 )
 SELECT due.facility, due.location FROM due
 LEFT JOIN usage_locations AS l USING (facility, location)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     sweep_interval: float = Field(default=20.0, gt=0)
     route_interval: float = Field(default=1.0, gt=0)
     usage_interval: float = Field(default=0.5, gt=0)
+    count_at: time = time(2)  # of each facility's day, when its stock is compared with the ERP's books
 
     # Traces leave the house only when an address is set.
     otlp_endpoint: str = ""

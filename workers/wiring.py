@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
+from activities.counts import CountActivities
 from activities.erp import ErpActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
@@ -32,10 +33,12 @@ from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
+from canonical.stock import StockCount
 from canonical.stock_ports import StockErp
 from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
+from gateway.counts import CountTaker
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
 from gateway.fhir_door import FhirDoor
@@ -58,8 +61,11 @@ from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
 from store.charges import StoredCharges
+from store.count_rounds import StoredCountRounds
+from store.counts import StoredCounts
 from store.database import open_engine
 from store.drift import StoredDrift
+from store.erp_counts import StoredErpCounts
 from store.file_work import StoredFileWork
 from store.foreseen import StoredForesight
 from store.fulfilment import StoredFulfilment
@@ -85,6 +91,7 @@ from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
 from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
+from workers.loops.nightly_counts import NightlyCounts
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
@@ -218,9 +225,12 @@ class Wiring:
     def csv_files(self) -> CsvFiles:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
-        work = StoredFileWork(self.database)
-        uses = self.usage_taker
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, uses=uses)
+        return CsvFiles(
+            *(self.intake, self.register, self.master_files, results, results),
+            work=StoredFileWork(self.database),
+            uses=self.usage_taker,
+            counts=self.counts,
+        )
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -248,6 +258,7 @@ class Wiring:
         takers: dict[type[Canonical], Taker] = {
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
+            StockCount: self.counts.take,
         }
         of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
         return Routing(
@@ -319,8 +330,22 @@ class Wiring:
 
     @cached_property
     def usage_book(self) -> StoredUsageBook:
-        """What was used, and what it did to stock, as locations' cases work with it."""
-        return StoredUsageBook(self.database)
+        """Rounds of stock locations, the counts that wait for them among them."""
+        return StoredUsageBook(self.database, StoredCountRounds())
+
+    @cached_property
+    def counts(self) -> CountTaker:
+        """Where counts of stock go."""
+        return CountTaker(StoredCounts(self.database), self.intake)
+
+    def count_activities(self) -> CountActivities:
+        """The step that compares a location with the ERP's books."""
+        return CountActivities(StoredErpCounts(self.database), self.erp_for)
+
+    def nightly_counts(self) -> NightlyCounts:
+        """Lets locations be compared with the ERP's books each night."""
+        counts = StoredCounts(self.database)
+        return NightlyCounts(counts, self.facilities, self.register.facility, self.settings.count_at)
 
     def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
         """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
@@ -413,7 +438,11 @@ class Wiring:
         stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),
-            temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), stock.post_round],
+            temporal.ERP: [
+                *temporal.steps_of([ErpActivities(self.erp_for)]),
+                stock.post_round,
+                self.count_activities().count_in_erp,
+            ],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 

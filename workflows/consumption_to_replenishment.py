@@ -51,6 +51,9 @@ class ConsumptionToReplenishment(Rounds):
         while not self._giving_up():
             seen, as_of = self._stirred, workflow.now()
             taken = await self._take()
+            if taken.count_due:
+                await self._count(taken, as_of)
+                continue
             await self._show_how_busy(taken)
             again = not taken.empty and await self._done(taken, as_of)
             if taken.moved_to and taken.empty and self._stirred == seen:

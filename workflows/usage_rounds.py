@@ -17,6 +17,7 @@ from temporalio.common import (
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.counts import CountActivities
     from activities.stock import StockActivities
     from canonical.purchasing import Requisition
     from canonical.stock import LocationOpened, Need, NeedStarted, RoundKey, RoundRefusal, TakenRound
@@ -57,6 +58,13 @@ class Rounds(CaseWorkflow):
     async def _take(self) -> TakenRound:
         key = self._key(self.place.round + 1, workflow.now())
         return await own_store(StockActivities.take, key, f"take round {key.round}")
+
+    async def _count(self, taken: TakenRound, as_of: datetime) -> None:
+        """Hold our books against the ERP's before anything is taken: what is judged next is judged by what is there."""
+        what = f"what does the ERP have at {self.place.location}?"
+        key = self._key(taken.round, as_of)
+        counted = await ask_erp(CountActivities.count_in_erp, key, what, self.opened.step_timeout)
+        await asyncio.gather(*(self._ask(need) for need in counted.needs if need.requisition))
 
     async def _done(self, taken: TakenRound, as_of: datetime) -> bool:
         """Carry a round out; whether the next one has something to do at once, woken or not."""

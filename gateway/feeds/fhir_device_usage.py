@@ -25,13 +25,13 @@ def read(resource: Resource, sender: Sender, mappings: Mappings) -> tuple[UsageE
         return ()
     if status == "entered-in-error":
         place = place_of(tongue, _place(resource, tongue))
-        return (void(resource, 1, tongue, used_at=used_at(resource, "timing"), location=place),)
+        return (void(resource, 1, tongue, used_at=used_at(resource, "timing", tongue), location=place),)
     if status not in USED:
         raise not_automatic(resource)
     thing = _thing(resource, tongue)
     about = {
         "location": place_of(tongue, thing.place),
-        "used_at": used_at(resource, "timing"),
+        "used_at": used_at(resource, "timing", tongue),
         "encounter": encounter_of(resource, tongue, "context", "derivedFrom"),
     }
     return (used(resource, thing, "device", {}, tongue, **about),)

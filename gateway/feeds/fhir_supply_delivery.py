@@ -28,7 +28,7 @@ def read(resource: Resource, sender: Sender, mappings: Mappings) -> tuple[UsageE
     supplied = resource.objects("suppliedItem")
     about = {
         "location": place_of(tongue, named(resource.value("destination"))),
-        "used_at": used_at(resource, "occurrence"),
+        "used_at": used_at(resource, "occurrence", tongue),
     }
     if status in TAKEN_BACK:  # which may have left out what it was
         return tuple(void(resource, number + 1, tongue, **about) for number in range(max(1, len(supplied))))

@@ -12,6 +12,7 @@ from datetime import datetime
 from canonical.stock import (
     Need,
     NeedStarted,
+    OnHand,
     Recorded,
     RoundKey,
     RoundRefusal,
@@ -60,6 +61,9 @@ class FakeRounds:
         self.refused: list[RoundRefusal] = []
         self.begun: list[NeedStarted] = []
         self.steps: list[str] = []
+        self.count_due = False
+        self.counted: list[Sequence[OnHand]] = []
+        self.short: tuple[Need, ...] = ()  # what a comparison with the ERP asks for
 
     def shelf(self, location: str) -> Shelf:
         """A location."""
@@ -75,6 +79,8 @@ class FakeRounds:
 
     async def take(self, key: RoundKey, most: int = 200) -> TakenRound:
         self.steps.append(f"take {key.round}")
+        if self.count_due:
+            return TakenRound(round=key.round, count_due=True)
         shelf = self.shelf(key.location)
         shelf.woken_at = None
         if key.round not in shelf.rounds:
@@ -91,6 +97,18 @@ class FakeRounds:
                 return taken
             shelf.rounds[key.round] = Round(taken, events, key.as_of)
         return shelf.rounds[key.round].taken
+
+    # The port ErpCounts.
+
+    async def compared(self, key: RoundKey, on_hand: Sequence[OnHand]) -> Recorded:
+        self.steps.append(f"count {key.round}")
+        self.count_due = False
+        self.counted.append(on_hand)
+        return Recorded(round=key.round, needs=self.short)
+
+    async def skipped(self, key: RoundKey, reason: str) -> None:
+        self.steps.append(f"no count {key.round}")
+        self.count_due = False
 
     async def postings(self, key: RoundKey) -> Sequence[StockPosting]:
         row = self._row(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from canonical.scans import Scan, ScanFacts, UseStanding
+from canonical.scans import CountStanding, Scan, ScanFacts, UseStanding
 
 
 class FakeStock:
@@ -12,12 +12,16 @@ class FakeStock:
 
     def __init__(self) -> None:
         self.known: ScanFacts | None = None
+        self.counts: dict[tuple[str, str, str], CountStanding] = {}
         self.asked: list[Scan] = []
         self.standings: dict[tuple[str, str, str], list[UseStanding]] = {}
 
     async def facts(self, scan: Scan) -> ScanFacts:
         self.asked.append(scan)
         return self.known or ScanFacts(today=scan.at.date(), expires=scan.expires)
+
+    async def count(self, facility: str, source: str, number: str) -> CountStanding | None:
+        return self.counts.get((facility, source, number))
 
     async def uses(self, facility: str, source: str, number: str) -> Sequence[UseStanding]:
         return self.standings.get((facility, source, number), [])

@@ -274,6 +274,12 @@ async def test_counts_join_a_round_and_hear_how_it_ended(house: House, stock: St
     heard: list[Any] = []
 
     class OneCount:
+        async def erp_due(self, connection: Any, key: Any) -> bool:
+            return False
+
+        async def refused(self, connection: Any, key: Any, reason: str) -> None:
+            heard.append(reason)
+
         async def take(self, connection: Any, key: Any) -> list[StockPosting]:
             name = f"{key.key}/adjust/C-1"
             lines = (StockLine(key=f"{name}/GLOVE", item="GLOVE", quantity=2),)

@@ -14,6 +14,7 @@ import pytest
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
+from activities.counts import CountActivities
 from activities.erp import ErpActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
@@ -143,7 +144,11 @@ class Workers:
                 ]
             )
             + local_steps(used),
-            "erp": [*steps_of([ErpActivities(lambda _: self.outside)]), used.post_round],
+            "erp": [
+                *steps_of([ErpActivities(lambda _: self.outside)]),
+                used.post_round,
+                CountActivities(self.book, self._stock).count_in_erp,
+            ],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})

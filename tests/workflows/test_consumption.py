@@ -42,6 +42,16 @@ async def test_one_use_is_one_movement(place: Place) -> None:
     assert (status.business_state, status.closed) == ("in use", False)
 
 
+async def test_our_books_are_held_against_the_erps_before_anything_is_taken(place: Place) -> None:
+    place.book.count_due, place.book.short = True, (a_need(build.unique("N")),)
+    place.use()
+    await place.wake()
+    await place.posted(1)
+    assert place.book.steps[:3] == ["take 1", "count 1", "take 1"] and len(place.book.counted) == 1
+    short = place.book.short[0].id
+    await place.until(lambda: short in {one.need for one in place.book.begun}, "what is short is asked for")
+
+
 async def test_each_use_is_posted_as_it_comes_while_few_come(place: Place) -> None:
     for number in range(1, 5):
         place.use()

@@ -37,6 +37,7 @@ from workers.settings import SECRETS
 from workers.wiring import Wiring
 
 REGISTER_EVERY = 60.0
+COUNTS_EVERY = 60.0  # seconds between two looks at which locations are to be compared
 SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
 CHARGES_AT_MOST = 2.0  # what is used is billed within seconds
@@ -81,6 +82,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(
             forever("charges", min(given.poll_interval, CHARGES_AT_MOST), parts.charge_writer().once, stop, turn)
         )
+        group.create_task(forever("counts against the ERP", COUNTS_EVERY, parts.nightly_counts().once, stop, turn))
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
