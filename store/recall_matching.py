@@ -69,7 +69,10 @@ _OF_DEVICE: Final = f"""FROM recall_scopes c JOIN recalls r ON r.number = c.reca
 _HELD: Final = f"""{_AT}
     JOIN stock_balances h ON h.facility = s.facility AND h.item = b.item AND {possible("h", "b")}
     WHERE b.active AND (b.recall = :recall OR :recall = '')"""
-_NEW_USE: Final = "NOT EXISTS (SELECT 1 FROM recall_matches m WHERE m.recall = {recall} AND m.event = e.id)"
+# That the use has a name is said for the planner: else it takes no index that is of uses alone, and compares each with each.
+_NEW_USE: Final = (
+    "NOT EXISTS (SELECT 1 FROM recall_matches m WHERE m.recall = {recall} AND m.event <> '' AND m.event = e.id)"
+)
 _INTO: Final = """INSERT INTO recall_matches
     (recall, kind, facility, location, procedure, item, lot, serial, event, quantity, certain, at)"""
 _USE: Final = """:recall, CASE WHEN e.procedure <> '' THEN 'procedure' ELSE 'use' END, e.facility, e.location, e.procedure, e.item,
