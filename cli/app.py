@@ -37,6 +37,7 @@ from cli import (
     subscriber,
     udi,
     unmatched,
+    usage,
 )
 from cli.command import leave_quietly
 from cli.exits import Exit, Stop
@@ -64,10 +65,11 @@ for noun in (
     subscriber,
     outbox,
     channel,
+    usage,
+    stock,
     audit,
     udi,
     recall,
-    stock,
     attention,
     schema,
     config,

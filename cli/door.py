@@ -19,6 +19,7 @@ from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
+from cli.usage_views import StockDesk, UsageDesk
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -237,6 +238,14 @@ class DoorHouse:
 
     @property
     def replays(self) -> Replays:
+        self._elsewhere()
+
+    @property
+    def usage(self) -> UsageDesk:
+        self._elsewhere()
+
+    @property
+    def stock(self) -> StockDesk:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

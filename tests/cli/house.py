@@ -45,6 +45,7 @@ from cli.views import (
 from gateway.simulate import Book
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
+from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
 
 NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 REQUISITION = "procure_to_pay/NGH/or-desk/R-1"
@@ -182,6 +183,14 @@ class FakeHouse:
     def fail(self) -> None:
         if self.failing:
             raise self.failing
+
+    @property
+    def usage(self) -> FakeUsageDesk:
+        return FakeUsageDesk(self)
+
+    @property
+    def stock(self) -> FakeStockDesk:
+        return FakeStockDesk(self)
 
     async def whoami(self) -> Actor:
         return self.actor

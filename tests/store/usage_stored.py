@@ -52,10 +52,13 @@ class StoredBook(StoredUsageBook):
         super().__init__(engine)
         self._events = StoredUsage(engine)
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
-        kept = await self._events.keep(events, message, sender)
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
+        kept = await self._events.keep(events, message, sender, corrects)
         async with self._engine.begin() as connection:
-            await connection.execute(update(usage_events).where(usage_events.c.round.is_(None)).values(at=NOW))
+            new = [one.id for one in kept if one.outcome == "new"]
+            await connection.execute(update(usage_events).where(usage_events.c.id.in_(new)).values(at=NOW))
         return kept
 
     async def decide(

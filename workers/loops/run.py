@@ -39,6 +39,7 @@ from workers.wiring import Wiring
 REGISTER_EVERY = 60.0
 SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
+CHARGES_AT_MOST = 2.0  # what is used is billed within seconds
 NEW_FACILITIES_EVERY = 30.0
 LOCKS = 20
 
@@ -77,6 +78,9 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
         group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
+        group.create_task(
+            forever("charges", min(given.poll_interval, CHARGES_AT_MOST), parts.charge_writer().once, stop, turn)
+        )
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
