@@ -69,7 +69,10 @@ _OF_DEVICE: Final = f"""FROM recall_scopes c JOIN recalls r ON r.number = c.reca
 _HELD: Final = f"""{_AT}
     JOIN stock_balances h ON h.facility = s.facility AND h.item = b.item AND {possible("h", "b")}
     WHERE b.active AND (b.recall = :recall OR :recall = '')"""
-_NEW_USE: Final = "NOT EXISTS (SELECT 1 FROM recall_matches m WHERE m.recall = {recall} AND m.event = e.id)"
+# That the use has a name is said for the planner: else it takes no index that is of uses alone, and compares each with each.
+_NEW_USE: Final = (
+    "NOT EXISTS (SELECT 1 FROM recall_matches m WHERE m.recall = {recall} AND m.event <> '' AND m.event = e.id)"
+)
 _INTO: Final = """INSERT INTO recall_matches
     (recall, kind, facility, location, procedure, item, lot, serial, event, quantity, certain, at)"""
 _USE: Final = """:recall, CASE WHEN e.procedure <> '' THEN 'procedure' ELSE 'use' END, e.facility, e.location, e.procedure, e.item,
@@ -96,16 +99,21 @@ _KEY: Final = (
     "CASE WHEN c.device <> '' THEN 'device:' || c.device ELSE 'catalogue:' || c.supplier || '/' || c.catalogue END"
 )
 # Which recalls have something to look at: a use or stock not met before, or a product the register has come to know since.
-_NEWS: Final = text(f"""WITH RECURSIVE {_sites("usage_events")}, {_sites("stock_balances").replace("sites", "places")}
-    SELECT b.recall {_OF_ITEM} AND {_NEW_USE.format(recall="b.recall")}
-    UNION SELECT c.recall {_OF_DEVICE} AND {_NEW_USE.format(recall="c.recall")}
-    UNION SELECT b.recall {_HELD.replace("sites", "places")} AND h.on_hand > 0 AND NOT EXISTS (SELECT 1 FROM recall_matches m
-        WHERE m.recall = b.recall AND m.event = '' AND (m.facility, m.location, m.item, m.lot, m.serial)
-            = (h.facility, h.location, h.item, h.lot, h.serial) AND m.quantity >= h.on_hand)
-    UNION SELECT c.recall FROM recall_scopes c JOIN recalls r ON r.number = c.recall AND r.blocked
+_NEWS: Final = (
+    text(f"""WITH RECURSIVE {_sites("usage_events")} SELECT DISTINCT b.recall {_OF_ITEM}
+        AND {_NEW_USE.format(recall="b.recall")}"""),
+    text(f"""WITH RECURSIVE {_sites("stock_balances")} SELECT DISTINCT b.recall {_HELD} AND h.on_hand > 0
+        AND NOT EXISTS (SELECT 1 FROM recall_matches m WHERE m.recall = b.recall AND m.event = ''
+            AND (m.facility, m.location, m.item, m.lot, m.serial) = (h.facility, h.location, h.item, h.lot, h.serial)
+            AND m.quantity >= h.on_hand)"""),
+)
+_NEWS_OF_DEVICES: Final = (
+    text(f"SELECT DISTINCT c.recall {_OF_DEVICE} AND {_NEW_USE.format(recall='c.recall')}"),
+    text(f"""SELECT DISTINCT c.recall FROM recall_scopes c JOIN recalls r ON r.number = c.recall AND r.blocked
         JOIN register_keys k ON k.kind = 'item' AND k.key = {_KEY} AND c.facility IN ('', k.facility)
-        WHERE c.item = '' AND (c.lot_from <> '' OR c.serial_from <> '' OR c.everything) AND NOT EXISTS (
-            SELECT 1 FROM recall_blocks b WHERE b.recall = c.recall AND b.item = k.code AND b.facility = k.facility)""")
+        WHERE c.item = '' AND (c.lot_from <> '' OR c.serial_from <> '' OR c.everything) AND :recall = '' AND NOT EXISTS (
+            SELECT 1 FROM recall_blocks b WHERE b.recall = c.recall AND b.item = k.code AND b.facility = k.facility)"""),
+)
 
 # A place: its location, or its procedure wherever that was. Where its last task is answered it gets another.
 _PLACE: Final = """m.kind, m.facility, CASE WHEN m.kind = 'procedure' THEN '' ELSE m.location END AS location,
@@ -154,24 +162,45 @@ async def block(connection: AsyncConnection, recall: str, at: datetime) -> int:
 async def match(connection: AsyncConnection, recall: str, classification: str, at: datetime) -> int:
     """Find what is new, and open a task for each place that has it; how many tasks. Who calls holds the recall's row."""
     given = {"recall": recall, "at": at}
-    for statement in (_USES, _USES_BY_DEVICE, _STOCK):
-        await connection.execute(statement, given)
+    await connection.execute(_USES_BY_DEVICE, given)
+    await _by(connection, "nestloop")
+    await connection.execute(_USES, given)
+    await connection.execute(_STOCK, given)
     await connection.execute(_LESS_STOCK, {"recall": recall})
     sites, hours = await _clocks(connection, classification, at)
     default = hours_of(UsagePolicy(facility="any"), classification)
     clocks = {"sites": sites, "hours": hours, "else_hours": default}
-    # These rows are new, so the planner believes there are hardly any; row by row they would be compared each with each.
-    await connection.execute(text("SET LOCAL enable_nestloop = off"))
+    await _by(connection, "hashjoin")
     opened = (await connection.execute(_TASKS, given | clocks)).rowcount
     await connection.execute(_PUT, {"recall": recall})
     await connection.execute(_EXPECTED, {"recall": recall})
-    await connection.execute(text("SET LOCAL enable_nestloop = on"))
+    await _by(connection, *_JOINS)
     return opened
+
+
+_JOINS: Final = ("nestloop", "hashjoin", "mergejoin")
+
+
+async def _by(connection: AsyncConnection, *joins: str) -> None:
+    """How the planner may join in this transaction from here on; it knows too little of these tables to choose.
+
+    What is found is looked up from the blocks by the index on facility and item (``nestloop``): it took the whole table of uses.
+    Tasks and matches are new, so that it believes there are hardly any, and would compare each with each: ``hashjoin``.
+    """
+    for join in _JOINS:
+        await connection.execute(text(f"SET LOCAL enable_{join} = {'on' if join in joins else 'off'}"))
 
 
 async def news(connection: AsyncConnection) -> Sequence[str]:
     """The recalls whose blocks stand and that have met something new."""
-    return sorted(await connection.scalars(_NEWS, {"recall": ""}))
+    found: set[str] = set()
+    for one in _NEWS_OF_DEVICES:
+        found |= set(await connection.scalars(one, {"recall": ""}))
+    await _by(connection, "nestloop")
+    for one in _NEWS:
+        found |= set(await connection.scalars(one, {"recall": ""}))
+    await _by(connection, *_JOINS)
+    return sorted(found)
 
 
 def hours_of(policy: UsagePolicy, classification: str) -> int:
