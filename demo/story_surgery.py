@@ -228,7 +228,7 @@ async def _recall(day: Day) -> None:
         "firm": "Boreal Surgical",
         "product": "Trocar 12 mm bladeless",
         "reason": "the seal may leak",
-        "initiated_on": f"{datetime.now(UTC):%Y-%m-%d}",
+        "initiated": f"{datetime.now(UTC):%Y-%m-%d}",
         "scopes": [{"device": DEVICES[TROCAR], "lot_from": lot, "lot_to": lot}],
     }
     path = scene.stage.stack.home.folder("departments") / "recall.json"
@@ -246,10 +246,11 @@ async def _recall(day: Day) -> None:
 
     tasks = await _until(asked, "tasks of the recall")
     for task in tasks:
-        outcome = "quarantined" if task["kind"] == "location" else "informed"
-        words = ("--outcome", outcome, "--reason", "seen to")
-        await fascia(scene.stage, "recall", "answer", number, task["id"], *words, who=MATERIALS)
-    await fascia(scene.stage, "recall", "close", number, "--reason", "all answered", "--yes", who=MATERIALS)
+        outcome = "quarantined" if task["kind"] == "location" else "clinician-informed"
+        words = (str(task["id"]), outcome, "--reason", "seen to")
+        await fascia(scene.stage, "recall", "answer", number, *words, who=MATERIALS)
+    why = ("--reason", "the firm found the seals to be sound", "--yes")
+    await fascia(scene.stage, "recall", "close", number, "--lift", *why, who=MATERIALS)
     places = sum(1 for task in tasks if task["kind"] == "location")
     scene.also.append(
         f"the recall found {places} place{'s' if places > 1 else ''} that held it; every task was answered"
