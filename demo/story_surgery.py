@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -133,7 +133,8 @@ async def _morning(scene: Scene) -> Day:
     for item in (INFUSION, PENCIL, TROCAR):
         found = sorted((lot, count) for (what, lot), count in opening.items() if what == item)
         lots[item] = [lot for lot, count in found for _ in range(count)]
-    lots[TROCAR].sort(key=lambda lot: lot == _recalled_lot(lots[TROCAR]))  # that one is for the afternoon
+    recalled = min(lots[TROCAR])  # that lot is for the afternoon
+    lots[TROCAR].sort(key=lambda lot: lot == recalled)
 
     async def known() -> bool:
         held = await fascia(scene.stage, "stock", "show", PLACE)
@@ -143,10 +144,6 @@ async def _morning(scene: Scene) -> Day:
     await _until(known, "the opening stock in the platform")
     store = await _shelf(scene, STORE)
     return Day(scene, opening, store, len(billing.booked(scene.stage.home)), lots)
-
-
-def _recalled_lot(lots: Iterable[str]) -> str:
-    return min(lots)
 
 
 def _procedures(day: Day) -> list[Message]:
@@ -223,7 +220,7 @@ async def _implant(day: Day) -> None:
 
 async def _recall(day: Day) -> None:
     """In the afternoon the oldest lot of trocars is recalled: it is blocked at once, found on its shelf, and answered for."""
-    scene, lot = day.scene, _recalled_lot(lot for item, lot in day.opening if item == TROCAR)
+    scene, lot = day.scene, min(lot for item, lot in day.opening if item == TROCAR)
     number = f"Z-{scene.playing}-{int(time.time()) % 100000}"
     notice = {
         "number": number,
@@ -231,7 +228,7 @@ async def _recall(day: Day) -> None:
         "firm": "Boreal Surgical",
         "product": "Trocar 12 mm bladeless",
         "reason": "the seal may leak",
-        "initiated_on": f"{datetime.now(UTC):%Y-%m-%d}",
+        "initiated": f"{datetime.now(UTC):%Y-%m-%d}",
         "scopes": [{"device": DEVICES[TROCAR], "lot_from": lot, "lot_to": lot}],
     }
     path = scene.stage.stack.home.folder("departments") / "recall.json"
@@ -249,10 +246,11 @@ async def _recall(day: Day) -> None:
 
     tasks = await _until(asked, "tasks of the recall")
     for task in tasks:
-        outcome = "quarantined" if task["kind"] == "location" else "informed"
-        words = ("--outcome", outcome, "--reason", "seen to")
-        await fascia(scene.stage, "recall", "answer", number, task["id"], *words, who=MATERIALS)
-    await fascia(scene.stage, "recall", "close", number, "--reason", "all answered", "--yes", who=MATERIALS)
+        outcome = "quarantined" if task["kind"] == "location" else "clinician-informed"
+        words = (str(task["id"]), outcome, "--reason", "seen to")
+        await fascia(scene.stage, "recall", "answer", number, *words, who=MATERIALS)
+    why = ("--reason", "the firm found the seals to be sound", "--yes")
+    await fascia(scene.stage, "recall", "close", number, "--lift", *why, who=MATERIALS)
     places = sum(1 for task in tasks if task["kind"] == "location")
     scene.also.append(
         f"the recall found {places} place{'s' if places > 1 else ''} that held it; every task was answered"
@@ -389,7 +387,7 @@ async def _decide(day: Day, event: str, verb: str, *words: str) -> None:
 T = TypeVar("T")
 
 
-async def _until(look: Callable[[], Awaitable[T]], what: str) -> T:
+async def _until(look: Callable[[], Awaitable[T | None]], what: str) -> T:
     give_up = time.monotonic() + WITHIN
     while time.monotonic() < give_up:
         if found := await look():
