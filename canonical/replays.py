@@ -110,7 +110,10 @@ def _values(value: object, path: str) -> Iterable[tuple[str, str]]:
         yield path, str(value).lower() if isinstance(value, bool) else str(value)
         return
     if isinstance(value, BaseModel):
-        parts: Iterable[tuple[str, object]] = ((name, getattr(value, name)) for name in type(value).model_fields)
+        fields = type(value).model_fields  # what is left out wherever it is written (an encounter) is not shown either
+        parts: Iterable[tuple[str, object]] = (
+            (name, getattr(value, name)) for name, one in fields.items() if not one.exclude
+        )
     elif isinstance(value, Mapping):
         parts = ((str(name), one) for name, one in value.items())
     else:

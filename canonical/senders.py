@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -41,6 +42,7 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "*/DeviceUsage": -3,
     "*/DeviceUseStatement": -3,
     "*/SupplyDelivery": -3,
+    "usage": -3,  # scanned
     "ACK*": -2,  # what became of a message of ours
     "INU^*": 2,  # counts of what lies there
     "PMU^*": 3,
@@ -75,9 +77,11 @@ class Sender(Canonical):
     own (pattern to priority); ``duplicates_for`` and ``keep_for`` in days; ``on_dead``: a dead letter parks its own stream, or
     the stream goes on. ``batch``: one answer to a batch, or one to each message. ``source``, ``department``, ``cost_centre``,
     ``deliver_to``, ``requester`` and ``currency`` are those of the requisitions it sends where they say none; ``reply_channel``
-    is the channel that brings it what became of them. Of its CSV files: ``separator`` (empty: as the first row shows) and
-    ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from ``bad_rows``: they are set apart
-    and the others taken, or the file is refused whole.
+    is the channel that brings it what became of them. Of what was used: ``time_zone`` (IANA) is where its clocks are, for times
+    sent without a zone; ``charges``: all it charges (FT1) are supplies, or of a mixture only what its item table names or a
+    barcode came with; ``stock_use``: its OMS^O05 say what it took, not what it asks for. Of its CSV files: ``separator`` (empty:
+    as the first row shows) and ``decimal_sign``, whether they must have ``counts`` (H and T records), and what follows from
+    ``bad_rows``: they are set apart and the others taken, or the file is refused whole.
     """
 
     code: SenderCode
@@ -111,6 +115,9 @@ class Sender(Canonical):
     requester: EmployeeId | None = None
     currency: Currency = "USD"
     reply_channel: ChannelCode | None = None
+    time_zone: str = Field(default="UTC", max_length=40)
+    charges: Literal["supplies", "mixed"] = "supplies"
+    stock_use: bool = False
     separator: Literal["", ",", ";", "\t", "|"] = ""
     decimal_sign: Literal[".", ","] = "."
     counts: Literal["if there", "required"] = "if there"
@@ -124,6 +131,15 @@ class Sender(Canonical):
             return tuple(str(ip_network(one.strip())) for one in given)
         except ValueError:
             raise ValueError("an address is an IP address or a network (10.2.0.0/16)") from None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, ZoneInfoNotFoundError):
+            raise ValueError(f"{name} is not an IANA time zone") from None
+        return name
 
     @model_validator(mode="after")
     def _known_by_something(self) -> Sender:
@@ -182,13 +198,19 @@ class Channel(Canonical):
     certificate must have where that is not ``host``. ``keep_connection`` False is for a target that closes after each answer: a
     message must not race with its closing. Times are seconds. ``on_dead``: after a
     message that cannot be delivered the stream goes on, or stands still until a person decides. ``open_after`` failures in a row
-    the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit.
+    the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit. ``version``: the HL7 version of what is not a
+    reply (charges). Of a FHIR server: ``path`` is that of its base, ``release`` what it speaks, ``token_file`` the bearer token we
+    show it.
     """
 
     code: ChannelCode
     facility: FacilityCode
     name: Text = ""
     kind: Literal["mllp", "webhook", "fhir", "file"] = "mllp"
+    version: Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"] = "2.5.1"
+    path: str = Field(default="", max_length=200, pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    release: Literal["r4b", "r5"] = "r5"
+    token_file: str = ""
     host: str = ""
     port: int = Field(default=0, ge=0, le=65535)
     keep_connection: bool = True

@@ -56,10 +56,14 @@ class UsageKept(Canonical):
 class UsageInbox(Protocol):
     """Where what was read is kept: each event once under its name, with a state and an owner."""
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
         """Keep the events of one message, all or none; ``encounter`` is not kept, ``procedure`` is.
 
-        One of a location the register does not have is parked at once, with the reason.
+        One of a location the register does not have is parked at once, with the reason. A known event that waits for a person
+        (review, parked) takes other content, and is new again, where it came by this very message, read anew by now, or by the
+        one that this message ``corrects``; any other content under its name is a conflict.
         """
         ...
 

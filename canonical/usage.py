@@ -25,6 +25,7 @@ from canonical.base import (
 from canonical.udi import Udi
 
 OWNER: Final = "materials management"  # whose parked usage events are, unless a rule names another
+YEARS: Final = range(1900, 2200)  # a time outside these is a program's smallest or largest, not when something was used
 STATES: Final = ("waiting", "taken", "posted", "review", "parked", "voided", "dismissed")
 """Waiting for its location's case; taken into a round; in the ERP; a person says yes first; a person mends it first; taken back;
 not for us by a person's word."""
@@ -76,6 +77,8 @@ class UsageEvent(Canonical):
     def _says_something(self) -> UsageEvent:
         if self.used_at.tzinfo is None:
             raise ValueError("used_at needs its zone")
+        if self.used_at.year not in YEARS:
+            raise ValueError("used_at is in no year things are used")
         if self.kind == "use" and self.amount <= 0:
             raise ValueError("a use is of more than nothing")
         if self.kind != "void" and not self.item and self.device is None:

@@ -230,9 +230,9 @@ def _look_at_times(event: UsageEvent, around: Circumstances, found: _Found) -> N
 def _routed(event: UsageEvent, around: Circumstances, found: _Found, quantity: int | None) -> tuple[Route, str, str]:
     """The way that the gravest finding asks for, with it and its owner; what a person allowed is passed over."""
     route, finding, owner = next(_ways(event, around, "", quantity), ("post", "", ""))
-    if route != "post" and "by-rule" in around.allowed:
+    by_rule = route != "post"
+    if "by-rule" in around.allowed:
         route, owner = "post", ""
-    finding = "by-rule" if route != "post" else ""
     for code in found.codes:
         if code in around.allowed and code not in IMPOSSIBLE:
             finding = finding or code
@@ -240,11 +240,12 @@ def _routed(event: UsageEvent, around: Circumstances, found: _Found, quantity: i
         way, _, whose = next(_ways(event, around, code, quantity), (DEFAULT_ROUTES[code], "", ""))
         if code in IMPOSSIBLE:
             way = "park"
-        if _WEIGHT[way] > _WEIGHT[route] or (way == route and finding == "by-rule"):
+        if _WEIGHT[way] > _WEIGHT[route] or (way == route and not finding):
             route, finding, owner = way, code, whose
         finding = finding or code
-    if finding == "by-rule":
+    if by_rule:
         found.say("by-rule")
+        finding = finding or "by-rule"
     return route, finding, "" if route == "post" else owner or OWNER
 
 

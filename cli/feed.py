@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -19,6 +19,9 @@ from cli.exits import Exit
 from cli.house import House, first, open_house
 from cli.output import Output, plain, table
 from cli.views import Foreseen
+
+if TYPE_CHECKING:
+    from gateway.simulate import Simulated
 
 app = noun("Feeds: which messages we read, and what one would become.")
 LARGEST = 64 * 1024 * 1024
@@ -67,6 +70,8 @@ def list_feeds(out: Output, limit: Limit = 200) -> None:
     found += [_feed(*key, feed) for key, feed in registry.HL7_OVERRIDES.items()]
     found += [_feed(*key, "", feed.read) for key, feed in registry.CSV_FEEDS.items()]
     found += [_feed(*key, feed.read) for key, feed in registry.CSV_OVERRIDES.items()]
+    found += [_feed(*key, "", feed) for key, feed in registry.REST_FEEDS.items()]
+    found += [_feed(*key, feed) for key, feed in registry.REST_OVERRIDES.items()]
     found += [_feed(*key, "", feed) for key, feed in registry.FHIR_FEEDS.items()]
     found += [_feed(*key, feed) for key, feed in registry.FHIR_OVERRIDES.items()]
     rows, more = first(found, limit)
@@ -145,7 +150,7 @@ def _said(whole: Any, given: Any) -> Any:
 async def _rows(
     house: House | None, data: bytes, sender: str, facility: str, day: date, release: str
 ) -> list[SimulatedRow]:
-    from gateway.simulate import Book, Simulated
+    from gateway.simulate import Book
     from gateway.simulate import simulate as simulated
 
     book = await house.book(day) if house else Book(day)
@@ -158,12 +163,20 @@ async def _rows(
             effects.append(Effect(noun=type(each).__name__, content=content, would=would))
         return SimulatedRow(
             **one.model_dump(include={"kind", "control", "sender", "facility", "known"}),
-            outcome="refused" if one.refused else "read" if one.nouns else "kept, nothing reads it",
+            outcome=_outcome(one),
             problems=tuple(problem.model_dump() for problem in one.problems),
             effects=tuple(effects),
         )
 
     return [await row(one) for one in simulated(data, book, sender=sender, facility=facility, release=release)]
+
+
+def _outcome(one: Simulated) -> str:
+    if one.refused:
+        return "refused"
+    if one.nouns:
+        return "read"
+    return "read, nothing in it is for us" if one.reads else "kept, nothing reads it"
 
 
 def _shown(out: Output, rows: Sequence[SimulatedRow]) -> None:

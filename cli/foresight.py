@@ -10,10 +10,14 @@ from canonical.cases import Actor
 from canonical.catalogue import MasterFile
 from canonical.invoicing import Invoice
 from canonical.purchasing import OrderAcknowledgement, Requisition, ShipNotice
+from canonical.stock import StockCount
+from canonical.usage import UsageEvent
 from cli.views import DriftRow, Foreseen
+from gateway.preview_uses import name_of
 from gateway.simulate import Book
 from store import drift as stored
 from store.claims import StoredClaims
+from store.foreseen import StoredForesight
 from workers.wiring import Wiring
 
 
@@ -27,6 +31,12 @@ async def foresee(wiring: Wiring, noun: Canonical, facility: str, as_of: date) -
     """What taking a noun would do; nothing is changed."""
     if isinstance(noun, Requisition):
         return await _case(wiring, noun)
+    if isinstance(noun, UsageEvent):
+        return await _use(wiring, noun)
+    if isinstance(noun, StockCount):
+        return Foreseen(
+            outcome="count", detail=f"{len(noun.lines)} lines would be held against {noun.location}'s balance"
+        )
     if isinstance(noun, MasterFile):
         file = noun if noun.facility or not facility else noun.model_copy(update={"facility": facility})
         report = await wiring.drift.compare(file, "", as_of, dry_run=True)
@@ -52,6 +62,16 @@ async def _case(wiring: Wiring, requisition: Requisition) -> Foreseen:
     status = await wiring.cases.status(requisition.case_id) if said.outcome != "new" else None
     where = f" ({status.business_state})" if status else ""
     return Foreseen(outcome=said.outcome, case=said.case, detail=details[said.outcome] + where)
+
+
+async def _use(wiring: Wiring, event: UsageEvent) -> Foreseen:
+    event, name = wiring.procedures.opaque(event), name_of(event)
+    held = (await StoredForesight(wiring.database).uses([name])).get(name)
+    if held is None:
+        return Foreseen(outcome="new", detail=f"it would be kept for {event.location or 'no place'} and judged there")
+    if held.hash == content_hash(event):
+        return Foreseen(outcome="same", detail=f"it is kept already: nothing would change ({held.state})")
+    return Foreseen(outcome="conflict", detail=f"its number is known with other content ({held.state})")
 
 
 async def drift(wiring: Wiring, facility: str, state: str, limit: int) -> Sequence[DriftRow]:

@@ -1,4 +1,5 @@
-"""Takes a kept CSV file where it belongs: requisitions start cases, catalogues are held against the register, bad rows stand apart.
+"""Takes a kept CSV file where it belongs: requisitions start cases, catalogues are held against the register, uses are kept, bad rows
+stand apart.
 
 A file is one message, each requisition of it and each part set apart is one of its own, under a key made of the file's. So a file
 that was broken off anywhere is taken again from its beginning, and what was done before is found done.
@@ -18,22 +19,27 @@ from canonical.folders import FileStanding
 from canonical.messages import Kept, Move
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
+from canonical.usage import UsageEvent
 from gateway.csv_answers import FileAnswers, Results
 from gateway.csv_parts import breathing, catalogue, part_of, result_of, some_at_a_time
 from gateway.csv_reading import CsvFile, Part, rows_of
 from gateway.csv_results import TakenRequisition, faults_of
 from gateway.csv_rows import RowFault
+from gateway.csv_uses import Use, keep_uses
 from gateway.csv_work import FileWork, OwnWork, Working, working
 from gateway.directory import SenderRegister
 from gateway.intake import REQUISITION, Intake
 from gateway.mapping import in_force
 from gateway.master_files import MasterFiles
 from gateway.registry import CSV_KINDS, csv_feed
+from gateway.usage import MOST_AT_ONCE as USES_AT_ONCE
+from gateway.usage import UsageTaker
 
 MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than was agreed, and refused whole
 DEALT_WITH: Final = ("routed", "corrected", "skipped")  # states of rows set apart that are nobody's work any more
 ENTRIES_AT_ONCE: Final = 2000
 REQUISITIONS_AT_ONCE: Final = 100
+LISTED_AS: Final = {"csv_catalogue": "catalogue_row", "csv_usage": "usage_row"}  # rows set apart; else of a requisition
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +62,7 @@ class CsvFiles:
         terms: Terms | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         work: FileWork | None = None,
+        uses: UsageTaker | None = None,
     ) -> None:
         self._intake = intake
         self._journal = intake.journal
@@ -64,6 +71,7 @@ class CsvFiles:
         self._answers = FileAnswers(intake.journal, results)
         self._terms = terms
         self._work = work or OwnWork()
+        self._uses = uses
         self._clock = clock
         for kind, name in CSV_KINDS.items():
             feed = csv_feed(name)
@@ -193,7 +201,7 @@ class CsvFiles:
                 reason = f"row {fault.row}{f' {fault.column}' if fault.column else ''}: {fault.reason}"
                 where = {"number": f"row {part.first}", "facility": sender.facility, "supplier": sender.code}
                 owner = f" [owner: {sender.owner}]" if sender.owner else ""
-                kind = "catalogue_row" if file.feed.kind == "csv_catalogue" else "requisition_row"
+                kind = LISTED_AS.get(file.feed.kind, "requisition_row")
                 said = f"{reason} [file: message {whole.id}]{owner}"
                 await self._intake.listed(kind, message, said, None, "", **where)
                 if message.state in ("received", "validated"):
@@ -233,6 +241,7 @@ class CsvFiles:
         entries: list[CatalogueEntry] = []
         asked: list[tuple[Part, Requisition]] = []
         taken: list[TakenRequisition] = []
+        used: list[Use] = []
         refused: list[RowFault] = []
         differ = compared = unknown = 0
 
@@ -251,6 +260,13 @@ class CsvFiles:
                 await ours.step(done=rows_of([part for part, _ in asked]))
             asked.clear()
 
+        async def keep() -> None:
+            nonlocal refused
+            refused += await keep_uses(self._uses, whole, sender, used)
+            if ours is not None:
+                await ours.step(done=len(used))
+            used.clear()
+
         async for part in breathing(file.parts()):
             if part.first in without:
                 continue
@@ -262,6 +278,12 @@ class CsvFiles:
                 asked.append((part, part.noun))
                 if len(asked) == REQUISITIONS_AT_ONCE:
                     await begin()
+            elif isinstance(part.noun, UsageEvent):
+                used.append((part, part.noun))
+                if len(used) == USES_AT_ONCE:
+                    await keep()
+        if used:
+            await keep()
         if entries:
             await compare()
         if asked:

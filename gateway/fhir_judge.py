@@ -15,6 +15,7 @@ from typing import Final
 from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Identifier, Issue, Release, Resource, Tree
+from gateway.fhir_devices import unreadable
 
 DOOR: Final = "fhir"
 ABOUT_WHOM: Final = ("patient", "subject")  # whose device it is: R5, R4B
@@ -65,10 +66,15 @@ def faults(resource: Resource, sender: Sender, reads: Reads) -> tuple[int, Seque
         return 403, [Issue("forbidden", f"This sender may not send {kind}", resource.type)]
     if sender.unrouted == "AR" and not reads(kind, sender.code):
         return 422, [Issue("not-supported", f"Nobody here reads {kind}", resource.type)]
-    found = [] if sender.check == "off" else fhir.check(resource)
+    found = [] if sender.check == "off" else fhir.check(resource) or unreadable(resource)
     if not found or sender.check == "warn":
         return 0, found
     return (400 if any(one.code in UNREADABLE for one in found) else 422), found
+
+
+def with_id(resource: Resource, name: str) -> Resource:
+    """A resource that has no number of its sender's, with the id it is kept under: what it is known by then."""
+    return resource if resource.identifier else Resource(resource.release, {**resource.tree, "id": name})
 
 
 def reason(status: int, issues: Sequence[Issue]) -> str:

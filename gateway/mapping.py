@@ -48,6 +48,11 @@ class Tongue:
         """Whether the sender has such a table: without one its codes are ours."""
         return table in self._tables
 
+    def ours(self, table: str, code: str) -> str:
+        """Our code where the table has a row for this one, else the code as it came: who takes it says what is unknown."""
+        found = self._tables.find(table, code.strip())
+        return (code if found is None else found).strip()
+
     def code(self, table: str, code: str, path: str) -> str | None:
         """Our code, None where nothing was sent and the table says nothing of that.
 

@@ -22,16 +22,20 @@ from canonical.parties import Partner
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
 from canonical.senders import Sender
+from canonical.stock import StockCount
+from canonical.usage import UsageEvent
 from formats import x12
 from gateway.acknowledgements import is_ours
 from gateway.csv_parts import catalogue
 from gateway.csv_reading import CsvFile
 from gateway.files import X12
 from gateway.intake import REQUISITION
-from gateway.preview_files import FilePreview, Foretold, Register, foretell
+from gateway.preview_files import Asked, FilePreview, Foretold, Register, foretell
+from gateway.preview_uses import HeldUse, UseName, Uses, name_of
 from gateway.reading import Reader
 from gateway.registry import CSV_KINDS, CSV_PARTS, read_x12
 from gateway.replay_rules import conflicts, refusal
+from gateway.usage import Procedures
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +63,7 @@ class Foresight(Register, Protocol):
     async def brought(self, message: str) -> Mapping[str, bool]: ...
     async def closed(self, names: Sequence[str]) -> Sequence[str]: ...
     async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]: ...
+    async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]: ...
 
 
 class Orders(Protocol):
@@ -104,6 +109,7 @@ class Previewer:
         routes: Callable[[str], bool],
         *,
         bad_rows: BadRows = _nothing_said,
+        procedures: Procedures | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reader = reader
@@ -114,6 +120,7 @@ class Previewer:
         self._bad_rows = bad_rows
         self._clock = clock
         self._begun: dict[str, tuple[str, str]] = {}  # case -> hash and message, of those before in the list
+        self._uses = Uses(procedures)
 
     async def preview(self, messages: Sequence[Kept]) -> list[Preview]:
         """What would become of each."""
@@ -121,8 +128,10 @@ class Previewer:
         read = [await self._read(one, closed) for one in messages]
         names = [noun.case_id for one in read for noun in one.nouns if isinstance(noun, Requisition)]
         held = await self._foresight.held(names) if names else {}
+        used = [name_of(noun) for one in read for noun in one.nouns if isinstance(noun, UsageEvent)]
+        uses = await self._foresight.uses(used) if used else {}
         for one in read:
-            await self._judged(one, held)
+            await self._judged(one, held, uses)
         return [_told(one) for one in read]
 
     async def correction(self, original: Kept, corrected: Kept) -> Preview:
@@ -248,10 +257,10 @@ class Previewer:
 
     # ---- judging --------------------------------------------------------------------------------------------------------
 
-    async def _judged(self, one: _Read, held: Mapping[str, Held]) -> None:
+    async def _judged(self, one: _Read, held: Mapping[str, Held], uses: Mapping[UseName, HeldUse]) -> None:
         try:
             for noun in one.nouns:
-                await self._judge(one, noun, held)
+                await self._judge(one, noun, held, uses)
             if one.sheet is not None:
                 file, sender = one.sheet
                 terms = await self._bad_rows(one.message.channel) if one.message.channel else None
@@ -266,9 +275,15 @@ class Previewer:
             log.exception("message could not be previewed", message=one.message.id, kind=one.message.kind)
             one.wrong = f"unexpected {type(bug).__name__} while looking at it"
 
-    async def _judge(self, one: _Read, noun: Canonical, held: Mapping[str, Held]) -> None:
+    async def _judge(
+        self, one: _Read, noun: Canonical, held: Mapping[str, Held], uses: Mapping[UseName, HeldUse]
+    ) -> None:
         if isinstance(noun, Requisition):
             await self._requisition(one, noun, held.get(noun.case_id))
+        elif isinstance(noun, UsageEvent):
+            outcome, detail, news = self._uses.judged(noun, uses.get(name_of(noun)), one.message)
+            one.said.append((outcome, detail))
+            one.differences += news
         elif isinstance(noun, MasterFile):
             file = noun if noun.facility or not one.facility else noun.model_copy(update={"facility": one.facility})
             compared, news = await self._foresight.drifts(file, one.message.id, self._clock().date())
@@ -277,15 +292,18 @@ class Previewer:
             one.said.append(
                 (NEW, detail) if news else (DONE, f"{compared} things: the register's lists know all of it")
             )
+        elif isinstance(noun, StockCount):
+            one.said.append((NEW, f"{len(noun.lines)} lines would be held against the balance of {noun.location}"))
         else:
             one.said.append((NEW, f"a {type(noun).__name__}"))
 
-    async def _foretold(self, message: Kept, nouns: Sequence[Requisition]) -> list[Foretold]:
-        held = await self._foresight.held([noun.case_id for noun in nouns])
+    async def _foretold(self, message: Kept, nouns: Sequence[Asked]) -> list[Foretold]:
+        held = await self._foresight.held([noun.case_id for noun in nouns if isinstance(noun, Requisition)])
+        used = await self._foresight.uses([name_of(noun) for noun in nouns if isinstance(noun, UsageEvent)])
         found: list[Foretold] = []
         for noun in nouns:
             one = _Read(message)
-            await self._requisition(one, noun, held.get(noun.case_id))
+            await self._judge(one, noun, held, used)
             found.append((*one.said[-1], one.differences))
         return found
 
@@ -334,7 +352,11 @@ def _between(was: Sequence[Canonical], now: Sequence[Canonical]) -> tuple[Differ
 
 
 def _named(noun: Canonical, place: int) -> str:
-    return f"requisition {noun.number}" if isinstance(noun, Requisition) else f"{type(noun).__name__} {place + 1}"
+    if isinstance(noun, Requisition):
+        return f"requisition {noun.number}"
+    return (
+        f"use {noun.number}/{noun.sequence}" if isinstance(noun, UsageEvent) else f"{type(noun).__name__} {place + 1}"
+    )
 
 
 def _told(one: _Read) -> Preview:

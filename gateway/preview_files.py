@@ -12,6 +12,7 @@ from canonical.catalogue import CatalogueEntry, MasterFile
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, OUTCOMES, UNREADABLE, Difference, Outcome, RowPreview
 from canonical.senders import Sender
+from canonical.usage import UsageEvent
 from gateway.csv_files import DEALT_WITH, ENTRIES_AT_ONCE, MOST_BAD, REQUISITIONS_AT_ONCE
 from gateway.csv_parts import breathing, catalogue
 from gateway.csv_reading import CsvFile, Part
@@ -20,8 +21,9 @@ MOST_SHOWN: Final = 100
 MOST_DIFFERENCES: Final = 500
 
 Foretold = tuple[Outcome, str, Sequence[Difference]]
-Judge = Callable[[Sequence[Requisition]], Awaitable[Sequence[Foretold]]]
-"""What each of these requisitions would come to, in their order."""
+Asked = Requisition | UsageEvent
+Judge = Callable[[Sequence[Asked]], Awaitable[Sequence[Foretold]]]
+"""What each of these requisitions and uses would come to, in their order."""
 
 
 class Register(Protocol):
@@ -80,7 +82,7 @@ async def foretell(
     """What each row of a checked file would come to. ``refuse_all``: by agreement one bad row refuses them all."""
     found, apart = FilePreview(), await register.apart(message)
     entries: list[tuple[Part, CatalogueEntry]] = []
-    asked: list[tuple[Part, Requisition]] = []
+    asked: list[tuple[Part, Asked]] = []
 
     async def compare() -> None:
         news = await register.drifts_by_row(catalogue(file, sender, [one for _, one in entries]), message, as_of)
@@ -91,7 +93,7 @@ async def foretell(
     async def held() -> None:
         for (part, one), told in zip(asked, await judge([one for _, one in asked]), strict=True):
             found.note(part.first, told, apart.get(part.first, ""))
-            if told[0] == NEW and len(found.cases) < MOST_SHOWN:
+            if told[0] == NEW and isinstance(one, Requisition) and len(found.cases) < MOST_SHOWN:
                 found.cases.append(one.case_id)
         asked.clear()
 
@@ -103,7 +105,7 @@ async def foretell(
             found.note(part.first, (UNREADABLE, f"row {fault.row} {fault.column}".strip() + f": {fault.reason}", ()))
         elif isinstance(part.noun, CatalogueEntry):
             entries.append((part, part.noun))
-        elif isinstance(part.noun, Requisition):
+        elif isinstance(part.noun, Requisition | UsageEvent):
             asked.append((part, part.noun))
         if len(entries) == ENTRIES_AT_ONCE:
             await compare()

@@ -15,7 +15,7 @@ from gateway import registry
 from gateway.csv_reading import CsvFile
 from gateway.directory import Directory
 from gateway.fhir_judge import DOOR as FHIR_DOOR
-from gateway.fhir_judge import release_of
+from gateway.fhir_judge import release_of, with_id
 from gateway.hl7_verdict import Verdict, answered_no, judge, read_header
 
 FRESH: Final = timedelta(seconds=1)  # what was read of the register before that is read again before anybody is told no
@@ -52,6 +52,9 @@ class Reader:
         if message.door == FHIR_DOOR:
             of_fhir = registry.fhir_feed(message.kind, sender.code)
             return _of_fhir(of_fhir, message) if of_fhir is not None else None
+        of_rest = registry.rest_feed(message.kind, sender.code)
+        if of_rest is not None:
+            return _of_rest(of_rest, message)
         of_hl7 = self._feed_for(message.kind, sender.code)
         return _of_hl7(of_hl7, message) if of_hl7 is not None else None
 
@@ -120,9 +123,22 @@ def _of_hl7(feed: registry.Hl7Feed, message: Kept) -> Reading:
     return reading
 
 
+def _of_rest(feed: registry.RestFeed, message: Kept) -> Reading:
+    def reading(sender: Sender, mappings: Mappings) -> tuple[Canonical, ...]:
+        return registry.read_rest(feed, message.data, message.control_number, message.at, sender, mappings)
+
+    return reading
+
+
+def _id_of(message: Kept) -> str:
+    """The id in the key it was kept under (``fhir/WARD/r5/DeviceUsage/<id>``); a correction has another's key, and none."""
+    parts = message.key.split("/")
+    return parts[4] if parts[0] == FHIR_DOOR and len(parts) > 4 else message.version_of or message.id
+
+
 def _of_fhir(feed: registry.FhirFeed, message: Kept) -> Reading:
     def reading(sender: Sender, mappings: Mappings) -> tuple[Canonical, ...]:
-        resource = fhir.read(message.data, release_of(message.kind))
+        resource = with_id(fhir.read(message.data, release_of(message.kind)), _id_of(message))
         return registry.read_fhir(feed, resource, sender, mappings)
 
     return reading

@@ -6,6 +6,7 @@ A row here, a file in ``gateway/feeds`` and a sample are all a new kind of messa
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -23,12 +24,20 @@ from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
     csv_requisitions,
+    csv_usage,
+    fhir_device_usage,
+    fhir_supply_delivery,
     fhir_supply_request,
     fhir_transaction,
+    hl7_dft_p03,
+    hl7_inu_u05,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
     hl7_oms_o05,
+    hl7_rds_o13,
+    rest_counts,
+    rest_usage,
     x12_810,
     x12_832,
     x12_855,
@@ -64,6 +73,10 @@ HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
     ("hl7", "OMN^O07"): hl7_omn_o07.read,
     ("hl7", "MFN^M05"): hl7_mfn_m05.read,
     ("hl7", "MFN^M16"): hl7_mfn_m16.read,
+    ("hl7", "DFT^P03"): hl7_dft_p03.read,
+    ("hl7", "RDS^O13"): hl7_rds_o13.read,
+    ("hl7", "RDS^O01"): hl7_rds_o13.read,
+    ("hl7", "INU^U05"): hl7_inu_u05.read,
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
@@ -71,11 +84,23 @@ HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 FhirFeed = Callable[[Resource, Sender, Mappings], tuple[Canonical, ...]]
 FHIR_FEEDS: dict[tuple[str, str], FhirFeed] = {
     ("fhir", "r4b/Bundle"): fhir_transaction.read,
+    ("fhir", "r4b/DeviceUseStatement"): fhir_device_usage.read,
+    ("fhir", "r4b/SupplyDelivery"): fhir_supply_delivery.read,
     ("fhir", "r4b/SupplyRequest"): fhir_supply_request.read,
     ("fhir", "r5/Bundle"): fhir_transaction.read,
+    ("fhir", "r5/DeviceUsage"): fhir_device_usage.read,
+    ("fhir", "r5/SupplyDelivery"): fhir_supply_delivery.read,
     ("fhir", "r5/SupplyRequest"): fhir_supply_request.read,
 }
 FHIR_OVERRIDES: dict[tuple[str, str, str], FhirFeed] = {}
+
+# What reads a report that came by REST as JSON: its bytes, its sender's number of it, when it came, whose it is.
+RestFeed = Callable[[bytes, str, datetime, Sender, Mappings], tuple[Canonical, ...]]
+REST_FEEDS: dict[tuple[str, str], RestFeed] = {
+    ("rest", "stock_count"): rest_counts.read,
+    ("rest", "usage"): rest_usage.read,
+}
+REST_OVERRIDES: dict[tuple[str, str, str], RestFeed] = {}
 
 # What reads a CSV file, by what it is named at our doors. A sender whose files break it gets a feed of its own.
 CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
@@ -90,6 +115,7 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
         csv_requisitions.read,
         group=csv_requisitions.GROUP,
     ),
+    ("csv", "usage"): CsvFeed("csv_usage", csv_usage.COLUMNS, csv_usage.REQUIRED, csv_usage.TOTAL, csv_usage.read),
 }
 CSV_OVERRIDES: dict[tuple[str, str, str], CsvFeed] = {}
 CSV_KINDS: dict[str, str] = {feed.kind: name for (_, name), feed in CSV_FEEDS.items()}
@@ -109,6 +135,11 @@ def hl7_feed(kind: str, sender: str = "") -> Hl7Feed | None:
 def fhir_feed(kind: str, sender: str = "") -> FhirFeed | None:
     """The feed for a kind of FHIR resource (``r5/SupplyRequest``) from a sender, None where nobody reads it."""
     return FHIR_OVERRIDES.get(("fhir", kind, sender)) or FHIR_FEEDS.get(("fhir", kind))
+
+
+def rest_feed(kind: str, sender: str = "") -> RestFeed | None:
+    """The feed for a kind of report in JSON (``usage``) from a sender, None where nobody reads it."""
+    return REST_OVERRIDES.get(("rest", kind, sender)) or REST_FEEDS.get(("rest", kind))
 
 
 def feed_for(dialect: str, kind: str, partner: str = "") -> Feed | None:
@@ -152,6 +183,20 @@ def read_fhir(feed: FhirFeed, resource: Resource, sender: Sender, mappings: Mapp
     """
     try:
         return feed(resource, sender, mappings)
+    except ValidationError as wrong:
+        raise _no_place(wrong) from None
+
+
+def read_rest(
+    feed: RestFeed, data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappings
+) -> tuple[Canonical, ...]:
+    """What a report says, in our language.
+
+    Raises:
+        Malformed: a value in it has no place in our language; with its path.
+    """
+    try:
+        return feed(data, number, at, sender, mappings)
     except ValidationError as wrong:
         raise _no_place(wrong) from None
 

@@ -30,6 +30,7 @@ from gateway.fhir_door import FhirDoor
 from gateway.intake import Intake
 from gateway.lookups import Caller, Keys, Lookups, Quotas, UnmatchedList
 from gateway.problems import Problem, Wrong, json_path, pointer
+from gateway.scan_door import ScanDoor
 from gateway.signatures import Signers
 
 MOST_BYTES = 1_000_000  # of a request; Temporal takes at most 2 MiB as one payload
@@ -58,6 +59,7 @@ class Doors:
     ready: Mapping[str, Check] = field(default_factory=dict)
     version: str = "0.1.0"
     fhir: FhirDoor | None = None  # None: resources are not taken here
+    scans: ScanDoor | None = None
 
 
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
@@ -133,7 +135,7 @@ def may(who: Caller, scope: str) -> None:
 
 def make_app(behind: Doors) -> FastAPI:
     """The REST door on what stands behind it."""
-    from gateway import rest_decisions, rest_docs, rest_files, rest_hooks, rest_lookups, rest_requisitions
+    from gateway import rest_decisions, rest_docs, rest_files, rest_hooks, rest_lookups, rest_requisitions, rest_scans
 
     app = FastAPI(
         title="Fascia",
@@ -151,7 +153,7 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_files, rest_lookups, rest_decisions):
+    for part in (rest_requisitions, rest_files, rest_scans, rest_lookups, rest_decisions):
         app.include_router(part.router, dependencies=[Depends(known_parameters)])
     app.include_router(rest_hooks.router)  # its callers have a signature and no key: it looks at parameters after that
     _add_health(app, behind)
@@ -194,10 +196,14 @@ def _add_schemas(app: FastAPI) -> None:
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
+            from gateway.feeds.rest_counts import CountIn
+            from gateway.feeds.rest_usage import UsageIn
             from gateway.rest_decisions import AsideIn, AttachIn, DecisionIn
+            from gateway.rest_scans import CheckIn
 
             schema = plain()
-            models: list[Any] = [(model, "validation") for model in (Requisition, DecisionIn, AttachIn, AsideIn)]
+            read = (Requisition, DecisionIn, AttachIn, AsideIn, UsageIn, CountIn, CheckIn)
+            models: list[Any] = [(model, "validation") for model in read]
             _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
             schema.setdefault("components", {}).setdefault("schemas", {}).update(
                 {

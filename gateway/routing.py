@@ -31,6 +31,8 @@ from gateway.reading import Reader
 
 Taker = Callable[[Kept, Sender, Canonical], Awaitable[str]]
 """Brings what a message says to whom it concerns, and gives the case if there is one. Raises as a port does."""
+TakerOfAll = Callable[[Kept, Sender, Sequence[Canonical]], Awaitable[str]]
+"""As a taker, of everything of one kind that a message says, at once: all of it or nothing. It may raise NotTaken for some of it."""
 ONE_BY_ONE: Final = "its messages are kept one by one"
 NOTHING_READS_IT: Final = "kept, nothing reads it"
 
@@ -53,8 +55,8 @@ class NotTaken(Exception):
 
 
 class Routing:
-    """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language; ``refuser`` tells who
-    asked of a no; ``credit`` notes what answers messages of ours."""
+    """Where each kept message of a stream goes, HL7 or FHIR. ``takers``: by what it says, in our language, ``takers_of_all`` those
+    that take all of their kind at once; ``refuser`` tells who asked of a no; ``credit`` notes what answers messages of ours."""
 
     def __init__(
         self,
@@ -67,11 +69,13 @@ class Routing:
         feed_for: Callable[[str, str], registry.Hl7Feed | None] = registry.hl7_feed,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         refuser: Refuser | None = None,
+        takers_of_all: Mapping[type[Canonical], TakerOfAll] | None = None,
     ) -> None:
         self._journal = journal
         self._intake = intake
         self._credit = credit
         self._takers = dict(takers)
+        self._of_all = dict(takers_of_all or {})
         self._refuser = refuser
         self.reader = Reader(directory, feed_for=feed_for, clock=clock)
 
@@ -112,21 +116,46 @@ class Routing:
             nouns = await self.reader.read(feed, sender)
         except (Rejected, Malformed) as no:
             raise NotTaken(no) from no
-        cases, wrong, numbers = [], None, []
-        for noun in nouns:  # what is wrong with one keeps no other from going where it belongs
+        cases: list[str] = []
+        wrong: Rejected | Malformed | None = None
+        numbers: list[str] = []
+        for some in self._lots(nouns):  # what is wrong with one keeps no other from going where it belongs
             try:
-                taker = self._takers.get(type(noun))
-                if taker is None:
-                    raise Rejected(f"nobody takes a {type(noun).__name__}", code="configuration")
-                cases.append(await taker(message, sender, noun))
+                cases.append(await self._taken(message, sender, some))
+            except NotTaken as no:
+                wrong = wrong or no.why
+                numbers += no.numbers
             except (Rejected, Malformed) as no:
                 wrong = wrong or no
-                numbers.append(str(getattr(noun, "number", "")))
+                numbers += [str(getattr(noun, "number", "")) for noun in some]
         if wrong is not None:
             raise NotTaken(wrong, numbers)
         in_bundle = message.door == FHIR_DOOR and message.kind.endswith(fhir.BUNDLE)
         reason = "" if nouns else ENTRIES_KEPT if in_bundle else "read: nothing in it is for us"
         return Move(message=message.id, state="routed", reason=reason, case=next(filter(None, cases), ""))
+
+    def _lots(self, nouns: Sequence[Canonical]) -> list[list[Canonical]]:
+        """One by one; those whose taker takes all of their kind together, where the first of them stands."""
+        lots: list[list[Canonical]] = []
+        together: dict[type[Canonical], list[Canonical]] = {}
+        for noun in nouns:
+            kind = type(noun)
+            if kind in together:
+                together[kind].append(noun)
+                continue
+            lots.append([noun])
+            if kind in self._of_all:
+                together[kind] = lots[-1]
+        return lots
+
+    async def _taken(self, message: Kept, sender: Sender, nouns: Sequence[Canonical]) -> str:
+        kind = type(nouns[0])
+        if of_all := self._of_all.get(kind):
+            return await of_all(message, sender, nouns)
+        taker = self._takers.get(kind)
+        if taker is None:
+            raise Rejected(f"nobody takes a {kind.__name__}", code="configuration")
+        return await taker(message, sender, nouns[0])
 
     async def _not_taken(self, message: Kept, sender: Sender, some: NotTaken) -> Move:
         why = some.why

@@ -7,7 +7,7 @@ from canonical.errors import Malformed
 from canonical.senders import Sender
 from formats import fhir
 from formats.fhir import Issue, Release, Resource, Tree
-from gateway.fhir_judge import DOOR, faults
+from gateway.fhir_judge import DOOR, faults, id_without, with_id
 from gateway.fhir_requisitions import PATH, groups
 from gateway.mapping import in_force
 from gateway.registry import fhir_feed, read_fhir
@@ -66,7 +66,8 @@ def _one(
     nouns: tuple[Canonical, ...] = ()
     if feed is not None and not status and not (bundled and resource.type == PATH and resource.group):
         try:
-            nouns = read_fhir(feed, resource, sender, in_force(book.mappings, sender.code, book.as_of))
+            known_by = with_id(resource, id_without(fhir.write(resource.tree)))
+            nouns = read_fhir(feed, known_by, sender, in_force(book.mappings, sender.code, book.as_of))
         except Malformed as no:
             problems.append(Problem(path=no.path, reason=no.message))
     identifier = resource.identifier

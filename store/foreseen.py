@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
@@ -13,12 +13,16 @@ from canonical.cases import State
 from canonical.catalogue import MasterFile
 from canonical.messages import Kept
 from canonical.replays import Difference
+from canonical.usage import UsageEvent
 from store.case_tables import cases, documents
 from store.database import transaction
 from store.drift import DriftRow, StoredDrift
 from store.kept import KEPT, kept
 from store.register import StoredRegister
 from store.tables import claims, message_keys, messages
+from store.usage_tables import usage_events
+
+UseName = tuple[str, str, str, int]  # facility, source, number, sequence
 
 
 class Held(Canonical):
@@ -33,6 +37,15 @@ class Held(Canonical):
     started: bool = False
     ended: str = ""
     state: str = ""
+
+
+class HeldUse(Canonical):
+    """A use as it is held: the hash of its content, what became of it, the message it came by, and the use itself."""
+
+    hash: str
+    state: str = ""
+    message: str = ""
+    event: UsageEvent
 
 
 class StoredForesight:
@@ -62,6 +75,20 @@ class StoredForesight:
                 started=row.run is not None or row.generation > 1,
                 ended=row.business_state if row.closed and row.state == State.FAILED.value else "",
                 state=row.business_state or "",
+            )
+            for row in rows
+        }
+
+    async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]:
+        """The uses of these names that are kept."""
+        of = usage_events.c
+        named = (of.facility, of.source, of.number, of.sequence)
+        asked = select(*named, of.hash, of.state, of.message, of.content).where(tuple_(*named).in_(names))
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(asked)).all()
+        return {
+            (row.facility, row.source, row.number, row.sequence): HeldUse(
+                hash=row.hash, state=row.state, message=row.message, event=UsageEvent.model_validate(row.content)
             )
             for row in rows
         }

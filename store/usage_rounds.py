@@ -226,7 +226,7 @@ def _supplies(found: Gathered) -> tuple[list[StockPosting], list[str]]:
 def _rate(key: RoundKey, before: datetime | None, waiting: Sequence[WaitingUse], more: int) -> float:
     """Events a second since the round before, over a minute at most."""
     since = max(before or key.as_of - MINUTE, key.as_of - MINUTE)
-    fresh = sum(one.kept_at > since for one in waiting) + more
+    fresh = sum(one.kept_at >= since for one in waiting) + more
     return round(fresh / max((key.as_of - since).total_seconds(), 1.0), 3)
 
 

@@ -54,4 +54,6 @@ async def serve(parts: Wiring, stop: asyncio.Event) -> None:
     await behind.intake.close()
     if behind.fhir is not None:
         await behind.fhir.close()
+    if behind.scans is not None:
+        await behind.scans.close()
     log.info("door closed")

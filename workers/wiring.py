@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
@@ -32,6 +33,7 @@ from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.steps import Claimed, ClaimRequest
 from canonical.stock_ports import StockErp
+from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
@@ -48,11 +50,14 @@ from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
-from gateway.routing import Routing, Taker, requisitions
+from gateway.routing import Routing, Taker, TakerOfAll, requisitions
+from gateway.scan_door import ScanDoor
+from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
+from store.charges import StoredCharges
 from store.database import open_engine
 from store.drift import StoredDrift
 from store.file_work import StoredFileWork
@@ -65,22 +70,27 @@ from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
+from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
+from store.scans import StoredScans
 from store.unmatched import StoredUnmatched
+from store.usage import StoredUsage
 from store.usage_rounds import StoredUsageBook
 from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workers.usage_waker import TemporalWaker
@@ -163,6 +173,15 @@ class Wiring:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
 
     @cached_property
+    def recalls(self) -> StoredRecalls:
+        return StoredRecalls(self.database, self.cases.person)
+
+    @cached_property
+    def recall_engine(self) -> RecallEngine:
+        """The cases of recalls in Temporal."""
+        return RecallEngine(self.client, self.settings)
+
+    @cached_property
     def intake(self) -> Intake:
         return Intake(self.journal, self.cases, self.engine)
 
@@ -174,6 +193,16 @@ class Wiring:
     @cached_property
     def drift(self) -> StoredDrift:
         return StoredDrift(self.database, self.register)
+
+    @cached_property
+    def usage_taker(self) -> UsageTaker:
+        """Where uses go, whichever door they came by."""
+        return UsageTaker(StoredUsage(self.database), self.intake, self.procedures)
+
+    @cached_property
+    def procedures(self) -> Procedures:
+        """What encounters are kept by."""
+        return Procedures(self.seal_key)
 
     @cached_property
     def master_files(self) -> MasterFiles:
@@ -190,7 +219,8 @@ class Wiring:
         """Where CSV files go on from here, whichever door they came by."""
         results = FolderResults(self.register, self.folder_for)
         work = StoredFileWork(self.database)
-        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work)
+        uses = self.usage_taker
+        return CsvFiles(self.intake, self.register, self.master_files, results, results, work=work, uses=uses)
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
         """Watches the folders of the register's file sources; with none it does nothing."""
@@ -219,8 +249,13 @@ class Wiring:
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
         }
-        refuser = Refusals(self.register, self.channels)
-        return Routing(self.journal, self.intake, self.directory, takers, refuser=refuser, credit=credit(self.channels))
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
+        return Routing(
+            *(self.journal, self.intake, self.directory, takers),
+            refuser=Refusals(self.register, self.channels),
+            credit=credit(self.channels),
+            takers_of_all=of_all,
+        )
 
     def previewer(self) -> Previewer:
         """Says what routing messages once more would do; a fresh one for each list."""
@@ -231,6 +266,7 @@ class Wiring:
             self.register.partner,
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
+            procedures=self.procedures,
         )
 
     def replayer(self) -> Replayer:
@@ -300,6 +336,10 @@ class Wiring:
         """Wakes the locations that have something to do."""
         return UsageWakes(StoredUsagePlaces(self.database), self.waker)
 
+    def charge_writer(self) -> ChargeWriter:
+        """Writes what billing is to hear of what was used."""
+        return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
+
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
         return [row.code for row in (await self.queries.records("facility", limit=1000)).records]
@@ -327,7 +367,12 @@ class Wiring:
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
             fhir=self._fhir_door(),
+            scans=self._scan_door(),
         )
+
+    def _scan_door(self) -> ScanDoor:
+        allowance = StoredQuotas(self.database)
+        return ScanDoor(self.intake, self.journal, self.directory, StoredScans(self.database), allowance=allowance)
 
     def notifier(self) -> Notifier:
         """Writes what subscribers are sent."""
@@ -360,7 +405,8 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
-        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+        recalls = RecallActivities(self.recalls, self.cases)
+        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register), recalls]
         stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),

@@ -10,6 +10,7 @@ from typing import Final
 
 from cli.synthetic import hl7_patients as patients
 from cli.synthetic import hl7_supply as supply
+from cli.synthetic import hl7_uses as uses
 from cli.synthetic.hl7_patients import Occasion, Segment
 from cli.synthetic.hospital import FACILITY, PATIENTS, STAFF, Chance, mixed, moment_of, tag_of
 from formats import hl7_tables as tables
@@ -41,10 +42,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "SIU^S15": Kind("ORSYS", patients.siu),
     "ORM^O01": Kind("WARDSYS", patients.orm, weight=8),
     "ORU^R01": Kind("LAB", patients.oru, weight=16),
-    "RDS^O13": Kind("PHARM", patients.rds, weight=4),
-    "RDS^O01": Kind("PHARM", patients.rds, weight=0),
-    "DFT^P03": Kind("ORSYS", patients.dft, weight=4),
-    "INU^U05": Kind("ANALYZER", supply.inu, subjects=4),
+    "RDS^O13": Kind("PHARM", uses.rds, weight=4),
+    "RDS^O01": Kind("PHARM", uses.rds, weight=0),
+    "DFT^P03": Kind("ORSYS", uses.dft, weight=4),
+    "INU^U05": Kind("ANALYZER", uses.inu, subjects=4),
     "PMU^B01": Kind("HR", supply.pmu, subjects=STAFF),
     "PMU^B02": Kind("HR", supply.pmu, subjects=STAFF),
     "PMU^B07": Kind("HR", supply.pmu, subjects=STAFF),
@@ -114,7 +115,7 @@ def message(
     name, _, event = kind.partition("^")
     when = moment_of(first, at)
     subject = subject_of(seed, kind, number)
-    what = Occasion(Chance(seed, kind, number), number, subject, when, version, event)
+    what = Occasion(Chance(seed, kind, number), number, subject, when, version, event, tag_of(seed))
     structure = structure_of(name, event)
     head: dict[int, Field] = {
         3: application or made.application,

@@ -1,4 +1,4 @@
-"""What wards, theatres, laboratories and pharmacies say of their patients, who are nobody: ADT, SIU, ORU, RDS, DFT, ORM.
+"""What wards, theatres, laboratories and pharmacies say of their patients, who are nobody: ADT, SIU, ORU, ORM.
 
 Each function gives the segments after MSH as fields by number. A field or segment that the version in question does not have is left
 out by whoever writes them (``cli/synthetic/hl7.py``).
@@ -13,11 +13,8 @@ from decimal import Decimal
 
 from cli.synthetic.hospital import (
     FACILITY,
-    GOODS,
-    MEDICINES,
     PROCEDURES,
     TESTS,
-    UNIT_NAMES,
     WARDS,
     Chance,
     Person,
@@ -31,7 +28,7 @@ Segment = tuple[str, Mapping[int, Field]]
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When and about whom a message is; ``number`` is the message's own, ``subject`` the patient's or the order's."""
+    """When and about whom a message is; ``number`` is the message's own, ``subject`` the patient's or order's, ``tag`` its seed's."""
 
     chance: Chance
     number: int
@@ -39,6 +36,7 @@ class Occasion:
     at: datetime
     version: str
     event: str
+    tag: str = ""
 
     @property
     def old(self) -> bool:
@@ -170,52 +168,6 @@ def oru(what: Occasion) -> list[Segment]:
             11: "F",
         }
         segments.append(("OBX", fields))
-    return segments
-
-
-def rds(what: Occasion) -> list[Segment]:
-    """A pharmacy hands out a medicine."""
-    code, name, unit = what.chance.one(MEDICINES)
-    given: dict[int, Field] = {
-        1: 1,
-        2: coded(code, name),
-        3: what.at,
-        4: what.chance.number(1, 20),
-        5: coded(unit, UNIT_NAMES[unit], "L"),
-        7: (f"RX{what.number}",),
-        18: (f"LOT-{what.chance.number(10, 99)}",),
-        19: what.at + timedelta(days=400),
-    }
-    if what.version in ("2.3", "2.3.1"):
-        del given[19]
-    order: dict[int, Field] = {1: "RE", 3: (f"RX{what.number}", "PHARM"), 7: _timing(what)}
-    segments: list[Segment] = [pid(patient(what.subject)), pv1(what), ("ORC", order)]
-    segments += [("RXD", given), ("RXR", {1: coded("IV", "Intravenous", "HL70162")})]
-    if what.version == "2.3":  # whose table demands one
-        segments.append(("OBX", {1: 1, 2: "ST", 3: coded("NOTE", "Note"), 4: 1, 5: "none", 11: "F"}))
-    return segments
-
-
-def dft(what: Occasion) -> list[Segment]:
-    """What was used for a patient is charged."""
-    segments: list[Segment] = [
-        ("EVN", {1: "P03", 2: what.at}),
-        pid(patient(what.subject)),
-        pv1(what),
-    ]
-    for place in range(1, what.chance.number(1, 3) + 1):
-        good = what.chance.one(GOODS)
-        each = Decimal(good.price) / 100
-        fields: dict[int, Field] = {
-            1: place,
-            4: what.at,
-            5: what.at,
-            6: "CG",
-            7: coded(good.code, good.name),
-            10: what.chance.number(1, 5),
-            12: ((each, "USD"),),
-        }
-        segments.append(("FT1", fields))
     return segments
 
 

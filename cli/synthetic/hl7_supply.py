@@ -1,4 +1,4 @@
-"""What departments ask of the stores, and what stores, item file, staff office and analysers say: OMS, OMN, INU, MFN, PMU."""
+"""What departments ask of the stores, and what stores, item file and staff office say: OMS, OMN, MFN, PMU."""
 
 from __future__ import annotations
 
@@ -87,24 +87,6 @@ def _order(what: Occasion, line: int) -> list[Segment]:
         order[7] = (None, None, None, what.at, None, "R")
         return [("ORC", order)]
     return [("ORC", order), ("TQ1", {1: 1, 9: coded("R", "Routine", "HL70485")})]
-
-
-def inu(what: Occasion) -> list[Segment]:
-    """An analyser says what reagent it has left."""
-    left = what.chance.number(0, 500)
-    fields: dict[int, Field] = {
-        1: coded(f"REA-{what.chance.number(1, 20)}", "Reagent kit"),
-        2: coded("OK", "OK", "HL70383"),
-        3: coded("RC", "Reagent", "HL70384"),
-        7: 500,
-        8: 500 - left,
-        10: left,
-        11: coded("mL", "Millilitre", "UCUM"),
-        12: what.at + timedelta(days=90),
-        16: f"LOT-{what.chance.number(10, 99)}",
-    }
-    state: Field = coded("OP", "Normal operation", "HL70365")
-    return [("EQU", {1: (f"ANALYZER{what.subject % 4 + 1:02}", FACILITY), 2: what.at, 3: state}), ("INV", fields)]
 
 
 def mfn_staff(what: Occasion) -> list[Segment]:

@@ -89,7 +89,6 @@ TESTS: Final = (
     ("6690-2", "Leukocytes", "10*9/L", 2, 20),
 )
 PROCEDURES: Final = (("HIP", "Hip replacement", 90), ("CAT", "Cataract surgery", 30), ("LAP", "Appendectomy", 60))
-MEDICINES: Final = (("MED-77", "Saline 0.9 % 500 mL", "BAG"), ("MED-12", "Paracetamol 500 mg", "TAB"))
 T = TypeVar("T")
 
 
@@ -112,8 +111,41 @@ GOODS: Final = (
     Good("ITM-1003", "Gauze sponge 4x4, sterile", "BX", 50, 1550, "ALPINE", "ALP-GZ-44"),
     Good("ITM-1004", "Surgical mask with ear loops", "BX", 50, 900, "ALPINE", "ALP-MSK-E"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Something used in care, counted one by one: ``gtin`` is on its barcode, ``lots`` and ``serial`` say what is noted of it."""
+
+    code: str
+    name: str
+    gtin: str
+    price: int
+    lots: bool = True
+    serial: bool = False
+
+
+# GTINs of a company prefix of tests; the last digit checks the others (GS1 General Specifications 7.9).
+SUPPLIES: Final = (
+    Supply("ITM-1001", "Nitrile examination gloves, medium", "09990001010010", 8, lots=False),
+    Supply("ITM-1007", "IV administration set, 15 drops", "09990001010072", 310),
+    Supply("ITM-1009", "Suture 3-0, absorbable, 27 in", "09990001010096", 420),
+    Supply("ITM-1010", "Drape, laparotomy, sterile", "09990001010102", 980),
+    Supply("ITM-1011", "Stapler reload 60 mm, blue", "09990001010119", 14500),
+    Supply("ITM-1012", "Trocar 12 mm bladeless", "09990001010126", 6200),
+)
+IMPLANTS: Final = (Supply("ITM-1013", "Hip stem, cementless, size 4", "09990001010133", 184000, serial=True),)
+MEDICINES: Final = (
+    Supply("ITM-1008", "Sodium chloride 0.9 %, 1000 mL bag", "09990001010089", 210),
+    Supply("ITM-1016", "Heparin 5000 units/mL, 1 mL vial", "09990001010164", 390),
+    Supply("ITM-1017", "Ondansetron 4 mg/2 mL, vial", "09990001010171", 140),
+)
+REAGENTS: Final = (
+    Supply("ITM-1021", "Pipette tips 200 uL, filtered", "09990001010218", 6),
+    Supply("ITM-1022", "Chemistry control, level 2", "09990001010225", 5200),
+)
 SUPPLIER_NAMES: Final = {"ALPINE": "Alpine Medical"}
-UNIT_NAMES: Final = {"BX": "Box", "EA": "Each", "CA": "Case", "BAG": "Bag", "TAB": "Tablet"}
+UNIT_NAMES: Final = {"BX": "Box", "EA": "Each", "CA": "Case"}
 PLACES: Final = ("NGH-OR", "NGH-W3", "NGH-PHARM")
 COST_CENTRE: Final = "CC-4100"
 DEPARTMENT: Final = "surgery"

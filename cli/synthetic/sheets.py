@@ -1,4 +1,4 @@
-"""Files and bodies without a standard behind them: a catalogue or requisitions as CSV (RFC 4180), a requisition as JSON."""
+"""Files and bodies without a standard behind them: a catalogue, requisitions or uses as CSV (RFC 4180), a requisition as JSON."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cli.synthetic.hospital import (
     GOODS,
     PLACES,
     REQUESTER,
+    SUPPLIES,
     Chance,
     Good,
     moment_of,
@@ -31,6 +32,7 @@ REQUISITIONS: Final = (
     *("number", "department", "cost_centre", "requester", "deliver_to", "needed_by"),
     *("line", "item", "quantity", "unit"),
 )
+USES: Final = ("number", "location", "barcode", "item", "quantity", "unit", "lot", "used_at", "kind", "voids")
 SOURCE: Final = "ORPLAN"
 ROWS: Final = 20  # of a file
 
@@ -60,6 +62,21 @@ def requisitions(seed: int | str, number: int, *, first: date, at: float) -> byt
             head = [str(one[name]) for name in REQUISITIONS[:6]]
             rows.append([*head, line["id"], line["item"], line["quantity"]["value"], line["quantity"]["unit"]])
     return _csv(REQUISITIONS, rows)
+
+
+def uses(seed: int | str, number: int, *, first: date, at: float) -> bytes:
+    """What the cabinets of the wards gave out; every tenth is put back, and one row is scanned."""
+    chance, when = Chance(seed, "uses", number), moment_of(first, at)
+    rows = []
+    for place in range(1, ROWS + 1):
+        good, own, lot = chance.one(SUPPLIES), f"U-{tag_of(seed)}-{number}-{place}", f"L{when:%y%m}"
+        scanned = f"(01){good.gtin}(10){lot}" if place == ROWS else ""
+        about = [scanned, "" if scanned else good.code, str(chance.number(1, 5)), "EA", lot if good.lots else ""]
+        moment = f"{when + timedelta(seconds=place):%Y-%m-%dT%H:%M:%SZ}"
+        rows.append([own, "NGH-W3", *about, moment, "use", ""])
+        if place % 10 == 0:
+            rows.append([f"{own}-BACK", "NGH-W3", *about, moment, "void", own])
+    return _csv(USES, rows)
 
 
 def requisition(seed: int | str, number: int, *, first: date, at: float) -> bytes:
@@ -101,5 +118,6 @@ class _Maker(Protocol):
 MAKERS: Final[Mapping[str, _Maker]] = {
     "catalogue": catalogue,
     "requisitions": requisitions,
+    "usage": uses,
     "requisition": requisition,
 }

@@ -20,7 +20,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "no-case": hl7.STARTS_NO_CASE,
     "fhir": tuple(fhir.KINDS),
     "x12": tuple(x12.KINDS),
-    "csv": ("catalogue", "requisitions"),
+    "csv": ("catalogue", "requisitions", "usage"),
 }
 ALL: Final = (*hl7.KINDS, *fhir.KINDS, *x12.KINDS, *sheets.MAKERS)
 

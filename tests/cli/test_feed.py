@@ -34,6 +34,14 @@ def test_a_file_shows_what_each_message_would_become_and_do(fascia: Fascia) -> N
     assert "ITM-1001" in fascia("feed", "simulate", M16).out
 
 
+def test_charges_show_the_uses_they_would_become_and_whose_they_are_not(fascia: Fascia) -> None:
+    ended = fascia("feed", "simulate", str(SAMPLES / "dft_p03_theatre.hl7"), "--json")
+    (message,) = ended.json["messages"]
+    assert [effect["noun"] for effect in message["effects"]] == ["UsageEvent"] * 3
+    assert message["effects"][0]["content"]["lot"] == "A213B1"
+    assert not any(secret in ended.out for secret in ("V-77", "900001", "TEST", "A-3001"))
+
+
 def test_a_catalogue_says_first_how_much_of_it_would_be_taken_and_which_rows_would_stand_apart(
     fascia: Fascia, tmp_path: Path
 ) -> None:
@@ -76,7 +84,7 @@ def test_fhir_is_shown_too_in_the_release_it_fits_or_the_one_named(fascia: Fasci
     file = str(FHIR / "r5_SupplyDelivery.json")
     ended = fascia("feed", "simulate", file, "--json")
     (message,) = ended.json["messages"]
-    assert (ended.code, message["kind"], message["outcome"]) == (0, "r5/SupplyDelivery", "kept, nothing reads it")
+    assert (ended.code, message["kind"], message["outcome"]) == (0, "r5/SupplyDelivery", "read")
     other = fascia("feed", "simulate", file, "--release", "r4b")
     assert other.code == 1 and "SupplyDelivery.suppliedItem" in other.out
 

@@ -68,18 +68,25 @@ class FakeUsage(FakeBooks):
 
     # -- UsageInbox ----------------------------------------------------------------------------------------------
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
-        return [self._keep(event, message, sender) for event in events]
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
+        met: set[tuple[str, str, str, int]] = set()
+        return [self._keep(event, message, sender, corrects, met) for event in events]
 
-    def _keep(self, event: UsageEvent, message: str, sender: str) -> UsageKept:
-        hashed = content_hash(event)
-        known = self._named(event.facility, event.source, event.number, event.sequence)
-        if known is not None:
+    def _keep(
+        self, event: UsageEvent, message: str, sender: str, corrects: str, met: set[tuple[str, str, str, int]]
+    ) -> UsageKept:
+        hashed, name = content_hash(event), (event.facility, event.source, event.number, event.sequence)
+        known, again = self._named(*name), name in met
+        met.add(name)
+        mends = known is not None and known.state in ("review", "parked") and known.message in (message, corrects)
+        if known is not None and (self._hashes[known.id] == hashed or again or not mends):
             same = self._hashes[known.id] == hashed
             if not same and (known.id, event) not in self.conflicts:
                 self.conflicts.append((known.id, event))
             return UsageKept(id=known.id, outcome="same" if same else "conflict", state=known.state)
-        one = f"U{next(self._number):08}"
+        one = known.id if known is not None else f"U{next(self._number):08}"
         kept = KeptUse(
             id=one,
             state="waiting",
@@ -103,7 +110,14 @@ class FakeUsage(FakeBooks):
         self._hashes[one], self.events[one] = hashed, kept
         if event.kind != "void":
             self._free(kept)
+            self._follow(kept)
         return UsageKept(id=one, outcome="new", state=kept.state)
+
+    def _follow(self, use: KeptUse) -> None:
+        """Voids of a use that is somewhere else by now go with it."""
+        for void in list(self.events.values()):
+            if void.voids == use.id and void.state in ("waiting", "review", "parked"):
+                self._change(void, location=use.location)
 
     def _free(self, use: KeptUse) -> None:
         """A void that waited for this use waits no more."""
@@ -197,7 +211,7 @@ class FakeUsage(FakeBooks):
         before = self.last_take.get((key.facility, key.location), key.as_of - timedelta(minutes=1))
         self.last_take[key.facility, key.location] = key.as_of
         since = max(before, key.as_of - timedelta(minutes=1))
-        fresh = sum(one.at > since for one in mine) + left
+        fresh = sum(one.at >= since for one in mine) + left
         return fresh / max((key.as_of - since).total_seconds(), 1.0)
 
     def _known(self, key: RoundKey, location: Location | None, policy: UsagePolicy, mine: Sequence[KeptUse]) -> Known:

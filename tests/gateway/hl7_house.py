@@ -17,7 +17,7 @@ from gateway.hl7_door import Hl7Door
 from gateway.intake import Intake
 from gateway.mllp_peer import Certificate, Peer
 from gateway.registry import Hl7Feed
-from gateway.routing import Routing, Taker, requisitions
+from gateway.routing import Routing, Taker, TakerOfAll, requisitions
 from tests.fakes.store import FakeCases, FakeJournal
 from tests.gateway.fakes import FakeEngine
 from workers.loops.router import Router
@@ -130,14 +130,21 @@ class House:
         )
         self.intake = Intake(self.journal, self.cases, self.engine)
         self.takers: dict[type[Canonical], Taker] = {Requisition: requisitions(self.intake)}
+        self.takers_of_all: dict[type[Canonical], TakerOfAll] = {}
         self.now = 0.0
 
     def _feed(self, kind: str, sender: str) -> Hl7Feed | None:
         return self.feeds.get(kind)
 
+    def routing(self) -> Routing:
+        return Routing(
+            *(self.journal, self.intake, self.directory, self.takers),
+            feed_for=self._feed,
+            takers_of_all=self.takers_of_all,
+        )
+
     def router(self) -> Router:
-        routing = Routing(self.journal, self.intake, self.directory, self.takers, feed_for=self._feed)
-        return Router(self.journal, routing, 0, 1, clock=lambda: self.now)
+        return Router(self.journal, self.routing(), 0, 1, clock=lambda: self.now)
 
     async def answers(self, data: bytes, peer: Peer = HERE) -> tuple[bytes, ...]:
         return await self.door.take(data, peer)

@@ -11,13 +11,16 @@ import httpx
 from canonical.errors import Unavailable
 from canonical.senders import Mapping, Sender
 from gateway.csv_files import CsvFiles
+from gateway.directory import Directory
 from gateway.intake import Intake
 from gateway.lookups import Caller
 from gateway.master_files import MasterFiles
 from gateway.rest import Doors, make_app
 from gateway.rest_decisions import settle_decisions
+from gateway.scan_door import ScanDoor
 from gateway.signatures import Signer
 from tests import build
+from tests.fakes.scans import FakeStock
 from tests.fakes.store import FakeCases
 from tests.gateway.csv_house import FakeDrifts, FakeResults
 from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched, NotingJournal
@@ -26,7 +29,7 @@ SYSTEM = Caller(
     key="key-1",
     sender="orplan",
     facility="NGH",
-    scopes=("requisitions", "lookups", "files", "source:surgery-app"),
+    scopes=("requisitions", "lookups", "files", "usage", "source:surgery-app"),
     per_minute=1000,
 )
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
@@ -62,6 +65,7 @@ class House:
             seal_key=build.SEAL_KEY,
             files=self.csv_files(),
             hooks=self,
+            scans=self.scan_door(),
             ready={"store": self.check("store"), "temporal": self.check("temporal")},
         )
         self.client = httpx.AsyncClient(
@@ -76,6 +80,16 @@ class House:
         self.drifts, self.results = FakeDrifts(), FakeResults()
         return CsvFiles(self.intake, self, MasterFiles(self.intake, self.drifts), self.results)
 
+    def scan_door(self) -> ScanDoor:
+        """What takes scans and counts; ``tables`` are the senders' codes."""
+        self.tables: list[Mapping] = []
+        self.stock = FakeStock()
+        self.directory = Directory(self)
+        self.scans = ScanDoor(
+            self.intake, self.journal, self.directory, self.stock, patience=0.2, clock=lambda: build.NOW
+        )
+        return self.scans
+
     async def signers(self, sender: str) -> Sequence[Signer]:
         """The keys by which a sender signs; ``signing`` by sender."""
         return self.signing.get(sender, [])
@@ -84,7 +98,7 @@ class House:
         return self.rows
 
     async def mappings(self) -> Sequence[Mapping]:
-        return ()
+        return self.tables
 
     def check(self, name: str):  # type: ignore[no-untyped-def]
         async def checked() -> None:

@@ -224,7 +224,6 @@ async def test_who_may_not_send_hears_so(house: House) -> None:
     ("changes", "data", "status"),
     [
         ({"kinds": ("r5/DeviceUsage",)}, REQUEST, 403),
-        ({"unrouted": "AR"}, USAGE, 422),
         ({"dialect": "rest"}, REQUEST, 403),
         ({"active": False}, REQUEST, 403),
         ({"addresses": ("10.9.0.0/16",)}, REQUEST, 403),
@@ -238,6 +237,14 @@ async def test_the_row_of_a_sender_says_what_is_taken(changes: dict[str, object]
     assert answer.status_code == status, answer.text
     if status != 201:
         outcome(answer, status)
+
+
+async def test_what_nothing_reads_is_refused_where_the_senders_row_says_so() -> None:
+    for policy, status in (("AR", 422), ("AA", 201)):
+        house = House(WARD.changed(unrouted=policy))
+        house.door._reads = lambda kind, sender: False
+        assert (await house.post(USAGE, "r5/DeviceUsage")).status_code == status
+        await house.door.close()
 
 
 async def test_while_our_database_is_away_nothing_is_answered_as_kept() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from canonical.senders import Sender
+from canonical.usage import UsageEvent
 from formats import fhir
+from formats import udi as udis
 from formats.fhir import Exact
 from gateway.simulate import simulate
 from tests.formats.fhir_files import changed, tree
@@ -21,7 +23,7 @@ MODIFIER = {"url": "http://ward.example/not", "valueBoolean": True}
 # One of each agency that issues UDI (GS1, HIBCC, ICCBBA), as they are printed under the bars.
 CARRIERS = (
     "(01)04012345000016(17)261231(10)A213B1(21)1234",
-    "+B066000325011NS1/$$420020216LOT123456789012345/SXYZ456789012345678P",
+    "+B066000325011NS1/$$420020216LOT123456789012345/SXYZ456789012345678/",
     "=/A9999XYZ100T0944=,000025=A99971312345600=>014032=}013032&,1000000000000XYZ123",
 )
 
@@ -144,10 +146,10 @@ async def test_a_udi_is_kept_as_it_was_read_from_the_device(house: House, base: 
     assert created.status_code == 201, created.text
     read = fhir.parse((await house.get(created.headers["location"])).content)
     assert read["contained"][0]["udiCarrier"] == [udi]
-    await house.router().once()
-    assert [(one.state, one.reason) for one in house.messages] == [("routed", "kept, nothing reads it")]
     (shown,) = simulate(data, BOOK, sender="WARD")
-    assert (shown.kind, shown.reads, shown.nouns, shown.problems) == (f"{base}/{kind}", False, (), ())
+    (noun,) = shown.nouns
+    assert (shown.kind, shown.reads, shown.problems) == (f"{base}/{kind}", True, ())
+    assert isinstance(noun, UsageEvent) and noun.device == udis.read(carrier)
 
 
 async def test_a_group_separator_in_a_readable_text_is_refused_as_fhir_says(house: House) -> None:
@@ -156,8 +158,9 @@ async def test_a_group_separator_in_a_readable_text_is_refused_as_fhir_says(hous
 
 
 @pytest.mark.parametrize("base", ["r4b", "r5"])
-def test_a_preview_says_of_a_delivery_that_it_is_kept_and_read_by_nothing_yet(base: str) -> None:
+def test_a_preview_says_of_a_delivery_what_was_used_by_it(base: str) -> None:
     (shown,) = simulate(fhir.write(tree(f"{base}_SupplyDelivery")), BOOK, sender="WARD", release=base)
-    assert (shown.kind, shown.reads, shown.refused, shown.problems) == (f"{base}/SupplyDelivery", False, False, ())
+    assert (shown.kind, shown.reads, shown.refused, shown.problems) == (f"{base}/SupplyDelivery", True, False, ())
+    assert [type(one) for one in shown.nouns] == [UsageEvent]
     (wrong,) = simulate(changed(f"{base}_SupplyDelivery", status="done"), BOOK, sender="WARD", release=base)
     assert wrong.refused and wrong.problems[0].path == "SupplyDelivery.status"

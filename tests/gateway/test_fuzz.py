@@ -17,15 +17,18 @@ from canonical.catalogue import MasterFile
 from canonical.messages import KeepResult, Kept, NewMessage
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
+from canonical.usage import UsageEvent
 from formats import hl7
 from formats.hl7 import Unreadable
 from formats.mllp import Broken, Frames
 from gateway import registry
 from gateway.hl7_verdict import answered_no
 from gateway.routing import Routing
+from gateway.usage import UsageTaker
 from tests import proof
 from tests.gateway import fuzz
 from tests.gateway.hl7_house import HERE, WARD, House, house
+from tests.gateway.usage_house import PROCEDURES, Inbox
 
 ANYBODY = WARD.changed(code="ANY", applications=(), kinds=("*",), check="warn", later_version=True)
 REFUSING = WARD.changed(kinds=("*",), department="surgery", cost_centre="CC-1", deliver_to="NGH-OR", requester="E-1")
@@ -62,7 +65,12 @@ class Trial:
 
         at.journal.keep_many = keep_many  # type: ignore[method-assign]
         self.at: House = at
-        self.routing = Routing(at.journal, at.intake, at.directory, dict.fromkeys((Requisition, MasterFile), _taken))
+        self.inbox = Inbox()
+        uses = UsageTaker(self.inbox, at.intake, PROCEDURES)
+        self.routing = Routing(
+            *(at.journal, at.intake, at.directory, dict.fromkeys((Requisition, MasterFile), _taken)),
+            takers_of_all={UsageEvent: uses.take},
+        )
 
     async def put(self, chance: random.Random, data: bytes) -> None:
         """One piece of a connection, cut anywhere, from its beginning to its end."""

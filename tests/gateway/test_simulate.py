@@ -13,12 +13,14 @@ from canonical.errors import Malformed
 from canonical.parties import Partner
 from canonical.purchasing import Requisition
 from canonical.senders import Mapping
+from canonical.usage import UsageEvent
 from gateway.simulate import Book, simulate
 from tests.formats.hl7_files import ALL, PUBLIC, message, sample
 from tests.gateway.csv_house import CATALOGUE, REQUISITIONS, SUPPLIER
 from tests.gateway.csv_house import WARD as WARD_FILES
 from tests.gateway.feeds.hl7_senders import LINE, WARD
 from tests.gateway.test_csv_files import BAD_ROWS
+from tests.gateway.test_csv_uses import USES
 
 X12 = Path(__file__).parents[1] / "samples" / "x12"
 PUBLIC_X12 = Path(os.environ.get("FASCIA_SAMPLES", "/nowhere")) / "x12"
@@ -64,6 +66,20 @@ def test_what_the_door_would_refuse_is_said_with_its_place() -> None:
 def test_a_kind_nobody_reads_is_kept_and_nothing_more() -> None:
     (found,) = simulate(sample("siu_s12"), Book(TODAY))
     assert not found.reads and not found.refused and found.nouns == ()
+
+
+def test_a_charge_shows_the_uses_it_would_become_and_no_encounter() -> None:
+    (found,) = simulate(sample("dft_p03_theatre"), Book(TODAY), facility="NGH")
+    assert found.reads and not found.refused
+    assert [noun.number for noun in found.nouns if isinstance(noun, UsageEvent)] == ["T-9001", "T-9002", "T-8990^CD"]
+    assert "V-77" not in found.model_dump_json() and "A-3001" not in found.model_dump_json()
+    (unread,) = simulate(sample("dft_p03_theatre").replace(b"|||1|||SURG|", b"||||||SURG|"), Book(TODAY))
+    assert unread.refused and unread.nouns == () and unread.problems[0].path.startswith("FT1-10")
+
+
+def test_a_file_of_uses_is_known_by_its_columns() -> None:
+    (found,) = simulate(USES, Book(TODAY, senders=[WARD_FILES]), sender="WARD-FILES")
+    assert (found.kind, len(found.nouns), found.problems) == ("csv_usage", 2, ())
 
 
 def test_batches_and_mllp_captures_hold_many() -> None:

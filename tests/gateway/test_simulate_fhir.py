@@ -9,6 +9,7 @@ import pytest
 from canonical.errors import Malformed
 from canonical.purchasing import Requisition
 from canonical.senders import Mapping
+from canonical.usage import UsageEvent
 from gateway.simulate import Book, simulate
 from tests.formats.fhir_files import ALL, PUBLIC, RESOURCES, changed, kind, sample
 from tests.gateway.fhir_house import WARD
@@ -21,7 +22,8 @@ BOOK = Book(TODAY, senders=[WARD])
 def test_a_resource_is_read_in_the_release_it_fits(name: str) -> None:
     (found,) = simulate(sample(name), BOOK, sender="WARD")
     assert (found.kind, found.known, found.refused) == (name.replace("_", "/"), True, False)
-    assert found.reads == (kind(name) == "SupplyRequest") == bool(found.nouns)
+    expected = Requisition if kind(name) == "SupplyRequest" else UsageEvent
+    assert found.reads and not found.problems and isinstance(found.nouns[0], expected)
 
 
 def test_a_bundle_is_shown_entry_by_entry() -> None:
@@ -29,6 +31,7 @@ def test_a_bundle_is_shown_entry_by_entry() -> None:
     assert [one.kind for one in found] == ["r5/SupplyRequest", "r5/SupplyDelivery", "r5/DeviceUsage"]
     assert [one.control for one in found] == ["W-2026-0201", "", "U-90"]
     assert isinstance(found[0].nouns[0], Requisition)
+    assert all(isinstance(one.nouns[0], UsageEvent) for one in found[1:])
 
 
 def test_the_senders_tables_of_that_day_count() -> None:

@@ -28,6 +28,38 @@ class KeepingContract:
         assert await house.keep(use("1", amount=2)) == ["conflict"]
         assert await house.stock.conflicts() == 1 and (await house.stock.event("1")).event.amount == 1
 
+    async def test_what_waits_for_a_person_takes_what_its_message_says_now_and_goes_on(self, house: House) -> None:
+        await house.stock.opening("OR-2", "GLOVE", 5)
+        await house.keep(use("1", location="ATTIC"), void("V", "1", location="ATTIC"), message="m-1")
+        (before,) = [await house.stock.event("1")]
+        assert before.state == "parked"
+        assert await house.keep(use("1", location="OR-2", amount=2), message="m-1") == ["new"]
+        after = await house.stock.event("1")
+        assert (after.id, after.state, after.finding, after.reason, after.owner) == (before.id, "waiting", "", "", "")
+        assert (after.location, (await house.stock.event("V")).location) == ("OR-2", "OR-2")
+        assert after.event.amount == 2
+        assert await house.stock.conflicts() == 0
+        assert await house.keep(use("1", location="OR-2", amount=2), message="m-1") == ["same"]
+
+    async def test_a_correction_of_its_message_mends_a_use_and_any_other_message_is_a_conflict(
+        self, house: House
+    ) -> None:
+        await house.keep(use("1", location="ATTIC"), message="m-1")
+        assert await house.keep(use("1"), message="m-2") == ["conflict"]
+        assert await house.keep(use("1", location="CELLAR"), message="m-3", corrects="m-1") == ["new"]
+        mended = await house.stock.event("1")
+        assert (mended.state, mended.message) == ("parked", "m-3") and "CELLAR" in mended.reason
+        assert await house.keep(use("1"), message="m-4", corrects="m-3") == ["new"]
+        assert await house.state("1") == ("waiting", "")
+
+    async def test_what_nobody_asked_about_is_never_taken_anew_and_one_message_says_a_thing_once(
+        self, house: House
+    ) -> None:
+        assert await house.keep(use("1"), use("1", amount=3), message="m-1") == ["new", "conflict"]
+        assert await house.keep(use("1", amount=2), message="m-1") == ["conflict"]
+        assert await house.keep(use("2", location="ATTIC"), use("2"), message="m-2") == ["new", "conflict"]
+        assert await house.state("2") == ("parked", "unknown-location")
+
     async def test_a_sequence_and_a_source_are_part_of_the_name(self, house: House) -> None:
         assert await house.keep(use("1"), use("1", sequence=2, amount=2), use("1", source="lab")) == ["new"] * 3
 

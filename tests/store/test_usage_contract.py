@@ -5,13 +5,26 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.store.contract_needs import AfterUseContract, MovedContract, NeedsContract, WarehouseContract
 from tests.store.contract_usage import KeepingContract, RoundContract, VoidContract
 from tests.store.usage_fake import FakeStock
 from tests.store.usage_house import House
 from tests.store.usage_stored import StoredStock
 
 
-class TestTheFake(KeepingContract, RoundContract, VoidContract):
+class Everything(
+    KeepingContract,
+    RoundContract,
+    VoidContract,
+    NeedsContract,
+    AfterUseContract,
+    WarehouseContract,
+    MovedContract,
+):
+    """Both are held to all of it."""
+
+
+class TestTheFake(Everything):
     @pytest.fixture
     async def house(self) -> House:
         house = House(FakeStock())
@@ -19,7 +32,7 @@ class TestTheFake(KeepingContract, RoundContract, VoidContract):
         return house
 
 
-class TestOurDatabase(KeepingContract, RoundContract, VoidContract):
+class TestOurDatabase(Everything):
     @pytest.fixture
     async def house(self, engine: AsyncEngine) -> House:
         house = House(StoredStock(engine))

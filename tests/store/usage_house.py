@@ -137,12 +137,13 @@ class House:
         self.book = stock.book
         self.erp = ErpBooks()
         self.rounds: dict[str, int] = {}
+        self.refused: set[str] = set()  # lines
 
     async def open(self, *records: Canonical) -> None:
         await self.stock.put(FACILITY, POLICY, *LOCATIONS, *ITEMS, *records)
 
-    async def keep(self, *events: UsageEvent, message: str = "M-1") -> Sequence[str]:
-        return [kept.outcome for kept in await self.book.keep(events, message, "ORSYS")]
+    async def keep(self, *events: UsageEvent, message: str = "M-1", corrects: str = "") -> Sequence[str]:
+        return [kept.outcome for kept in await self.book.keep(events, message, "ORSYS", corrects)]
 
     async def take(self, location: str = "OR-1", most: int = 200) -> tuple[RoundKey, TakenRound]:
         number = self.rounds.get(location, 0) + 1

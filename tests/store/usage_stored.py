@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
@@ -21,6 +21,7 @@ from canonical.usage import UsageEvent, UsagePolicy
 from canonical.usage_kept import KeptUse
 from store.ids import new_id, now
 from store.stock_balances import move
+from store.tables import register, register_keys
 from store.usage import StoredUsage
 from store.usage_rounds import StoredUsageBook
 from store.usage_tables import (
@@ -51,10 +52,13 @@ class StoredBook(StoredUsageBook):
         super().__init__(engine)
         self._events = StoredUsage(engine)
 
-    async def keep(self, events: Sequence[UsageEvent], message: str, sender: str) -> Sequence[UsageKept]:
-        kept = await self._events.keep(events, message, sender)
+    async def keep(
+        self, events: Sequence[UsageEvent], message: str, sender: str, corrects: str = ""
+    ) -> Sequence[UsageKept]:
+        kept = await self._events.keep(events, message, sender, corrects)
         async with self._engine.begin() as connection:
-            await connection.execute(update(usage_events).where(usage_events.c.round.is_(None)).values(at=NOW))
+            new = [one.id for one in kept if one.outcome == "new"]
+            await connection.execute(update(usage_events).where(usage_events.c.id.in_(new)).values(at=NOW))
         return kept
 
     async def decide(
@@ -80,6 +84,13 @@ class StoredStock:
             code = getattr(record, "code", "") or getattr(record, "facility", "")
             since = record.valid_from if isinstance(record, UsagePolicy) else date(2000, 1, 1)
             facility = getattr(record, "facility", "NGH")
+            same = (
+                (register.c.kind == KINDS[type(record)]) & (register.c.code == code) & (register.c.valid_from == since)
+            )
+            async with self.engine.begin() as connection:
+                await connection.execute(delete(register).where(same))
+                named = (register_keys.c.kind == KINDS[type(record)]) & (register_keys.c.code == code)
+                await connection.execute(delete(register_keys).where(named))
             await build.put(self.engine, KINDS[type(record)], facility, code, record, since)
 
     async def opening(

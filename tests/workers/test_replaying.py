@@ -16,8 +16,8 @@ from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Dif
 from canonical.senders import Mapping as Codes
 from canonical.steps import ClaimRequest
 from gateway.preview import Held, Previewer
+from gateway.preview_uses import HeldUse, UseName
 from gateway.registry import HL7_FEEDS
-from gateway.routing import Routing
 from store.foreseen import Held as StoredHeld
 from store.replays import Result
 from tests.gateway.hl7_house import WARD, House, house, order
@@ -61,6 +61,9 @@ class Foresight:
         return 0, []
 
     async def drifts_by_row(self, file: MasterFile, message: str, as_of: date) -> Mapping[str, Sequence[Difference]]:
+        return {}
+
+    async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]:
         return {}
 
     async def apart(self, message: str) -> Mapping[int, str]:
@@ -144,12 +147,12 @@ async def mend(at: House) -> None:
 
 
 def previewer(at: House) -> Previewer:
-    routing = Routing(at.journal, at.intake, at.directory, at.takers, feed_for=at._feed)
+    routing = at.routing()
     return Previewer(routing.reader, Foresight(at), at.cases, nobody, at.intake.routes)
 
 
 def loop(at: House, jobs: Jobs) -> ReplayJobs:
-    routing = Routing(at.journal, at.intake, at.directory, at.takers, feed_for=at._feed)
+    routing = at.routing()
     replayer = Replayer(
         jobs, Foresight(at), at.journal, at.intake, routing, lambda: previewer(at), clock=lambda: jobs.now
     )

@@ -126,13 +126,19 @@ def test_a_requisition_is_one_as_the_rest_door_reads_it() -> None:
 
 
 def test_files_of_rows_have_their_header_and_no_cell_too_many() -> None:
-    for kind, columns in (("catalogue", sheets.CATALOGUE), ("requisitions", sheets.REQUISITIONS)):
+    for kind, columns in (
+        ("catalogue", sheets.CATALOGUE),
+        ("requisitions", sheets.REQUISITIONS),
+        ("usage", sheets.USES),
+    ):
         head, *rows = sheets.MAKERS[kind]("1", 1, first=DAY, at=1).decode().split("\r\n")
         assert head == ",".join(columns)
         assert len(rows) > 4 and rows[-1] == ""
 
 
-@pytest.mark.parametrize(("kind", "count"), [("catalogue", len(GOODS)), ("requisitions", sheets.ROWS // 2)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("catalogue", len(GOODS)), ("requisitions", sheets.ROWS // 2), ("usage", sheets.ROWS + 2)]
+)
 def test_our_feed_reads_every_row_and_every_column_of_them(kind: str, count: int) -> None:
     feed = csv_feed(kind)
     assert feed is not None
