@@ -130,13 +130,13 @@ class StoredUsage:
             known = await _known(connection, [row for row in rows if row["id"] not in written])
             told = []
             for row in rows:
-                held, kept = known.get(_name(row)), None
+                held = known.get(_name(row))
                 if held is not None and held.hash != row["hash"] and firsts[_name(row)] is row:
-                    kept = await mended(connection, held.id, row, message, corrects, sender, self._today())
-                if kept is not None:
-                    told.append(UsageKept(id=held.id, outcome="new", state=kept))
-                else:
-                    told.append(await _told(connection, row, held, written, message))
+                    state = await mended(connection, held.id, row, message, corrects, sender, self._today())
+                    if state is not None:
+                        told.append(UsageKept(id=held.id, outcome="new", state=state))
+                        continue
+                told.append(await _told(connection, row, held, written, message))
             return told
 
     def _row(self, event: UsageEvent) -> dict[str, Any]:

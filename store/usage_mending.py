@@ -53,4 +53,5 @@ async def mended(
         name: value for name, value in row.items() if name not in ("id", "facility", "source", "number", "sequence")
     }
     about = {"known": known, "message": message, "corrects": corrects or message, "sender": sender, "today": today}
-    return await connection.scalar(_MEND, given | about)
+    state: str | None = await connection.scalar(_MEND, given | about)
+    return state

@@ -23,7 +23,7 @@ from formats.hl7 import Unreadable
 from formats.mllp import Broken, Frames
 from gateway import registry
 from gateway.hl7_verdict import answered_no
-from gateway.routing import Routing
+from gateway.routing import Routing, Taker, TakerOfAll
 from gateway.usage import UsageTaker
 from tests import proof
 from tests.gateway import fuzz
@@ -67,10 +67,9 @@ class Trial:
         self.at: House = at
         self.inbox = Inbox()
         uses = UsageTaker(self.inbox, at.intake, PROCEDURES)
-        self.routing = Routing(
-            *(at.journal, at.intake, at.directory, dict.fromkeys((Requisition, MasterFile), _taken)),
-            takers_of_all={UsageEvent: uses.take},
-        )
+        takers: dict[type[Canonical], Taker] = {Requisition: _taken, MasterFile: _taken}
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: uses.take}
+        self.routing = Routing(at.journal, at.intake, at.directory, takers, takers_of_all=of_all)
 
     async def put(self, chance: random.Random, data: bytes) -> None:
         """One piece of a connection, cut anywhere, from its beginning to its end."""

@@ -11,12 +11,13 @@ import pytest
 
 from adapters.erp.tryton.erp import TrytonErp
 from canonical.errors import Unavailable
+from canonical.purchasing import GoodsReturn, ReceivedLine
 from demo.erp import read_secret
 from demo.erp_acts import ErpPeople
 from demo.erp_rpc import ErpClient
-from tests.adapters.erp.build import FACILITY
+from tests.adapters.erp.build import FACILITY, an_order
 from tests.adapters.erp.conftest import RunningErp
-from tests.adapters.erp.contract_common import until_answered
+from tests.adapters.erp.contract_common import LONG_AGO, until_answered
 from tests.adapters.erp.contract_stock import (
     GLOVES,
     HERE,
@@ -34,7 +35,7 @@ from tests.adapters.erp.contract_stock import (
     today,
 )
 from tests.adapters.erp.lines import Connect, MeddlingLine, UnreliableLine
-from tests.build import unique
+from tests.build import each, unique
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
 
@@ -154,6 +155,30 @@ async def test_many_lines_cost_no_more_calls_than_few(running_erp: RunningErp, o
         assert (await erp.post_stock(a_posting(*lines))).refused == ()
         counts.append(len(line.calls) - before)
     assert counts[1] == counts[2] <= 12
+
+
+async def test_what_is_tracked_comes_in_with_lots_and_serials_that_its_receipt_tells(
+    running_erp: RunningErp, signed_in: TrytonErp
+) -> None:
+    erp, order, expires = signed_in, an_order(supplier="BOREAL"), date(2032, 3, 31)
+    stems = order.lines[0].changed(item=STEM, quantity=each("3"), base_units=1)
+    reloads = order.lines[1].changed(item=RELOAD, quantity=each("2", "BX"), base_units=12)
+    order = order.changed(lines=(stems, reloads))
+    await erp.create_purchase_order(order)
+    running_erp.people.receive(order.number, lots={RELOAD: (order.number, expires)})
+    (receipt,) = [one for one in (await erp.changes(FACILITY, LONG_AGO)).receipts if one.order == order.number]
+    told = {(line.item, line.lot): (int(line.quantity.value), line.expires) for line in receipt.lines}
+    assert told.pop((RELOAD, order.number)) == (2, expires)
+    assert [(item, quantity) for (item, _), (quantity, _) in told.items()] == [(STEM, 1)] * 3
+    store = {row.lot: row.quantity for row in await erp.on_hand(FACILITY, STORE, LATER)}
+    assert store[order.number] == 24
+    put_away = [a_line(STEM, 1, serial=serial) for _, serial in told]
+    assert (await erp.post_stock(a_posting(*put_away, kind="transfer"))).refused == ()
+    assert (await erp.purchase_order(FACILITY, order.number)).received == {stems.id: 3, reloads.id: 2}
+    one_box = (ReceivedLine(line=reloads.id, item=RELOAD, quantity=each("1", "BX")),)
+    await erp.return_goods(GoodsReturn(order=order, lines=one_box, returned_on=today()))
+    left = {(row.item, row.lot): row.quantity for row in await erp.on_hand(FACILITY, STORE, LATER)}
+    assert (left[RELOAD, order.number], left.get((RELOAD, ""))) == (12, None)
 
 
 async def test_an_erp_that_is_down_is_unavailable_for_stock_too(running_erp: RunningErp, over: Connect) -> None:
