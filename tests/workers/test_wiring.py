@@ -16,7 +16,9 @@ import pytest
 
 import activities.cases
 import activities.erp
+import activities.recalls
 import activities.register
+import activities.stock
 import activities.supplier
 from canonical.cases import Trouble
 from canonical.errors import Rejected, Unavailable
@@ -41,6 +43,7 @@ HOLDERS = (
     activities.cases.CaseActivities,
     activities.register.RegisterActivities,
     activities.erp.ErpActivities,
+    activities.recalls.RecallActivities,
     activities.stock.StockActivities,
     activities.supplier.SupplierActivities,
 )
@@ -64,7 +67,7 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
     ]
     assert sorted(served) == sorted(written)
     assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER}
-    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment"}
+    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase"}
     assert {one.__name__ for one in parts.workflows()} == processes
     told = [step.__qualname__ for step in parts.steps()[temporal.ERP] if "Stock" in step.__qualname__]
     assert told == ["StockActivities.post_round"], "what asks the ERP waits in the ERP's own queue"
