@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import gateway, machine, preview, probing, report, starts, tryton, usage, usual
+from bench import gateway, machine, preview, probing, recall, report, starts, tryton, usage, usual
 from bench.figures import Found, Measured
 from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "usage", "gateway", "tryton", "starts", "preview")
+PARTS = ("probe", "usual", "usage", "gateway", "tryton", "starts", "preview", "recall")
 
 
 def say(line: str) -> None:
@@ -43,6 +43,8 @@ async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool)
             keep(*await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say))
         if "preview" in parts:
             keep(await preview.measure(rounds=1 if quick else 3, say=say))
+        if "recall" in parts:
+            keep(*await recall.measure(rounds=1 if quick else 3, say=say))
         if "tryton" in parts:
             keep(*await tryton.measure(Path(folder) / "demo", rounds=1 if quick else 3, many=4, say=say))
 

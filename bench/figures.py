@@ -184,6 +184,17 @@ class Idle(Measured):
     by_part: Mapping[str, float]
 
 
+class Recalled(Measured):
+    """A recall over so many uses: seconds until each place has its task, and of the next look, which finds nothing new."""
+
+    what: str
+    uses: int
+    matches: int
+    tasks: int
+    seconds: Sequence[float]
+    again: Sequence[float]
+
+
 class Movement(Measured):
     """Usage events from their arrival to the movement in the ERP, and our books, at so many a second (``what`` says at which)."""
 
@@ -219,6 +230,7 @@ class Found(Kept):
     usual: Sequence[Usual] = ()
     starts: Sequence[Start] = ()
     previews: Sequence[Previewed] = ()
+    recalls: Sequence[Recalled] = ()
     paced: Sequence[Paced] = ()
     against: Sequence[Against] = ()
     steps: Sequence[Steps] = ()
@@ -243,6 +255,7 @@ _KINDS: Mapping[str, type[Measured]] = {
     "usual": Usual,
     "starts": Start,
     "previews": Previewed,
+    "recalls": Recalled,
     "paced": Paced,
     "against": Against,
     "steps": Steps,

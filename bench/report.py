@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import median
 
 from bench import gateway_report, usage_report
-from bench.figures import NOT_OURS, Found, Previewed, Probing, Ratio, Round, Spread, Start, Usual, spread
+from bench.figures import NOT_OURS, Found, Previewed, Probing, Ratio, Recalled, Round, Spread, Start, Usual, spread
 
 RATE_TARGET, CPU_TARGET = 0.7, 1.5
+RECALL_TARGET = 60  # seconds over a million uses
 PREVIEW_TARGET = 30  # seconds for 10,000 messages
 BY_HAND = "<!-- what stands below is written by hand and stays -->"
 SHOWN = {
@@ -55,6 +56,8 @@ def lines(found: Found) -> Iterator[str]:
         yield from _starts(found.starts)
     if found.previews:
         yield from _previews(found.previews)
+    if found.recalls:
+        yield from _recalls(found.recalls)
 
 
 def _probing(runs: Sequence[Probing]) -> Iterator[str]:
@@ -154,6 +157,22 @@ def _previews(runs: Sequence[Previewed]) -> Iterator[str]:
         rows.append((str(run.messages), f"{took.text()}", f"under {PREVIEW_TARGET} for 10000", judged, said))
     yield from _table(("messages", "seconds", "aim", "reached", "came to"), rows)
     yield f"\nMeasured {', '.join(run.at for run in runs)}."
+
+
+def _recalls(runs: Sequence[Recalled]) -> Iterator[str]:
+    yield "\n## A recall\n"
+    yield "From `fascia recall load` until each location that holds what is recalled and each procedure that used it has its task."
+    yield "`next look`: what the loop asks every few seconds, over all recalls that block something, when nothing is new.\n"
+    rows = []
+    for run in runs:
+        took = Spread.of(run.seconds)
+        judged = "yes" if took.most < RECALL_TARGET else "no"
+        counts = (str(run.uses), str(run.matches), str(run.tasks))
+        aim = f"under {RECALL_TARGET}"
+        rows.append((run.what, *counts, took.text(2), aim, judged, Spread.of(run.again).text(2)))
+    heads = ("recalled", "uses kept", "matches", "tasks", "seconds", "aim", "reached", "next look, s")
+    yield from _table(heads, rows)
+    yield f"\nMeasured {', '.join(dict.fromkeys(run.at for run in runs))}."
 
 
 def _by_part(sides: Sequence[tuple[str, Sequence[Round]]]) -> Iterator[str]:

@@ -179,6 +179,44 @@ class PaymentReconciled(OrderEvent):
     payment: str = ""
 
 
+class RecallEvent(Canonical):
+    """What every event about a recall says: its class (I, II, III) and how many of its tasks wait, are answered, are late."""
+
+    number: str = ""
+    classification: str = ""
+    open: Count = ""
+    answered: Count = ""
+    overdue: Count = ""
+
+
+class RecallOpened(RecallEvent):
+    """Something of what is recalled was used here or is held here; ``added``: the tasks this opened."""
+
+    added: Count = ""
+
+
+class RecallAttentionOverdue(RecallEvent):
+    """Nobody answers (``kind``, ``reason``, ``document``: tasks, scope or status); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
+class RecallAnswered(RecallEvent):
+    """Each of its tasks is answered."""
+
+
+class RecallClosed(RecallEvent):
+    """A person closed it; ``blocked``: whether what it means stays stopped."""
+
+    blocked: Flag = ""
+
+
 EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
@@ -198,4 +236,8 @@ EVENTS: dict[str, type[Canonical]] = {
     "invoice.held.v1": InvoiceHeld,
     "payment.released.v1": PaymentReleased,
     "payment.reconciled.v1": PaymentReconciled,
+    "recall.opened.v1": RecallOpened,
+    "recall.attention_overdue.v1": RecallAttentionOverdue,
+    "recall.answered.v1": RecallAnswered,
+    "recall.closed.v1": RecallClosed,
 }

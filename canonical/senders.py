@@ -198,13 +198,19 @@ class Channel(Canonical):
     certificate must have where that is not ``host``. ``keep_connection`` False is for a target that closes after each answer: a
     message must not race with its closing. Times are seconds. ``on_dead``: after a
     message that cannot be delivered the stream goes on, or stands still until a person decides. ``open_after`` failures in a row
-    the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit.
+    the target is left in peace for ``half_open_after``; ``per_second`` 0 is no limit. ``version``: the HL7 version of what is not a
+    reply (charges). Of a FHIR server: ``path`` is that of its base, ``release`` what it speaks, ``token_file`` the bearer token we
+    show it.
     """
 
     code: ChannelCode
     facility: FacilityCode
     name: Text = ""
     kind: Literal["mllp", "webhook", "fhir", "file"] = "mllp"
+    version: Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"] = "2.5.1"
+    path: str = Field(default="", max_length=200, pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    release: Literal["r4b", "r5"] = "r5"
+    token_file: str = ""
     host: str = ""
     port: int = Field(default=0, ge=0, le=65535)
     keep_connection: bool = True

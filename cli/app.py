@@ -26,14 +26,18 @@ from cli import (
     journal,
     key,
     outbox,
+    recall,
     register,
     replay,
     resume,
     schema,
     stack,
+    stock,
+    stock_expiring,
     subscriber,
     udi,
     unmatched,
+    usage,
 )
 from cli.command import leave_quietly
 from cli.exits import Exit, Stop
@@ -61,8 +65,11 @@ for noun in (
     subscriber,
     outbox,
     channel,
+    usage,
+    stock,
     audit,
     udi,
+    recall,
     attention,
     schema,
     config,
@@ -71,7 +78,7 @@ for noun in (
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 
-VERBS_OF_OTHERS = (decide, resume, drift)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift, stock_expiring)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

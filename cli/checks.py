@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from canonical.errors import FasciaError
 from canonical.messages import LEFT_IN_MAILBOX
 from cli.checks_senders import folders, senders
+from cli.checks_usage import usage
 from stack import doctor, questions
 from stack.doctor import Check, Finding, State
 from store import migrate
@@ -234,5 +235,6 @@ CHECKS: Mapping[str, Check] = {
     "channels": channels,
     "senders": senders,
     "folders": folders,
+    "usage": usage,
     "attention": attention,
 }

@@ -17,7 +17,9 @@ from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
+from cli.recall_views import Recalls
 from cli.replay_views import Replays
+from cli.usage_views import StockDesk, UsageDesk
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -231,7 +233,19 @@ class DoorHouse:
         self._elsewhere()
 
     @property
+    def recalls(self) -> Recalls:
+        self._elsewhere()
+
+    @property
     def replays(self) -> Replays:
+        self._elsewhere()
+
+    @property
+    def usage(self) -> UsageDesk:
+        self._elsewhere()
+
+    @property
+    def stock(self) -> StockDesk:
         self._elsewhere()
 
     def _elsewhere(self) -> NoReturn:

@@ -14,7 +14,9 @@ from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
+from cli.recall_views import Recalls
 from cli.replay_views import Replays
+from cli.usage_views import StockDesk, UsageDesk
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -198,8 +200,23 @@ class House(Protocol):
         ...
 
     @property
+    def recalls(self) -> Recalls:
+        """Recalls, and what expires."""
+        ...
+
+    @property
     def replays(self) -> Replays:
         """Messages routed once more, and corrections."""
+        ...
+
+    @property
+    def usage(self) -> UsageDesk:
+        """What was used, decided on, consumed and charged."""
+        ...
+
+    @property
+    def stock(self) -> StockDesk:
+        """What lies where."""
         ...
 
 

@@ -13,9 +13,8 @@ from store.acts import Act
 from store.channel_keeping import WEBHOOK, Backlog, OutboundRow, StoredChannelKeeping
 from store.standing import CLOSED, Standing
 from store.subscriptions import StoredSubscriptions
+from workers.loops.channels import SENT
 from workers.wiring import Wiring
-
-SENT = "mllp"  # the kind of channel that has a sender today
 
 
 class OurChannels:
@@ -107,7 +106,7 @@ def _row(name: str, backlog: Backlog, stands: Standing, held: Channel | None) ->
     if held is None:
         return row.model_copy(update={"state": "no row"})
     terms = {"kind": held.kind, "address": f"{held.host}:{held.port}", "facility": held.facility, "owner": held.owner}
-    state = _state(row, backlog) if held.kind == SENT else "no sender"
+    state = _state(row, backlog) if held.kind in SENT else "no sender"
     return row.model_copy(update=terms | {"state": state if held.active else "off"})
 
 

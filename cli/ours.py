@@ -28,6 +28,8 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_recalls import OurRecalls
+from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
 from cli.views import (
     ActView,
     BankConfirmed,
@@ -199,8 +201,8 @@ class OurHouse:
             held = await self._wiring.cases.set_aside(document, by=person.id, why=why)
         return UnmatchedRow.model_validate(held.model_dump())
 
-    async def _person(self, facility: str) -> Employee:
-        """The employee behind the key, else behind the shell login, who must be of a role that handles documents."""
+    async def _person(self, facility: str, may: frozenset[str] = MAY_SETTLE) -> Employee:
+        """The employee behind the key, else behind the shell login, who must be of one of these roles."""
         if self._key:
             person = await reading.key_holder(self._wiring, facility, self._key)
             if person is None:
@@ -212,10 +214,8 @@ class OurHouse:
                 f"the login {login()} is no active employee of {facility or 'any facility'} in the register",
                 "give the employee this os_user in the register, or use a key (FASCIA_API_KEY)",
             )
-        if not MAY_SETTLE & set(person.roles):
-            raise not_allowed(
-                f"this is for {', '.join(sorted(MAY_SETTLE))}, not for {', '.join(person.roles) or 'no role'}"
-            )
+        if not may & set(person.roles):
+            raise not_allowed(f"this is for {', '.join(sorted(may))}, not for {', '.join(person.roles) or 'no role'}")
         return person
 
     # ---- the journal ---------------------------------------------------------------------------------------------
@@ -261,8 +261,24 @@ class OurHouse:
         return await outgoing.acts(self._wiring, about, limit)
 
     @property
+    def recalls(self) -> OurRecalls:
+        return OurRecalls(self._wiring, self._operator, self.whoami)
+
+    @property
     def replays(self) -> OurReplays:
         return OurReplays(self._wiring, self._operator)
+
+    @property
+    def usage(self) -> OurUsage:
+        return OurUsage(self._wiring, self._operator, self._materials)
+
+    async def _materials(self, facility: str) -> Actor:
+        person = await self._person(facility, MAY_DECIDE)
+        return Actor(id=person.id, known_by="api_key" if self._key else "os_user")
+
+    @property
+    def stock(self) -> OurStock:
+        return OurStock(self._wiring)
 
     @property
     def channels(self) -> OurChannels:

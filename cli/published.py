@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 import canonical
 from canonical import calendar, cases, catalogue, folders, invoicing, parties, purchasing, senders, stock, supply, usage
 from canonical.events import EVENTS
+from canonical.recall import RecallNotice, RecallWord
 from cli.compatibility import Break, breaks
 
 FOLDER = Path(canonical.__file__).parent / "schemas"
@@ -58,6 +59,8 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("usage_policy", 1, usage.UsagePolicy),
     ("stock_level", 1, stock.StockLevel),
     ("stock_count", 1, stock.StockCount),
+    ("recall_notice", 1, RecallNotice),
+    ("recall_word", 1, RecallWord),
     ("decision", 1, cases.Decision),
     ("answer", 1, cases.Answer),
     ("case_change", 1, cases.CaseChange),

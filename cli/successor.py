@@ -31,6 +31,7 @@ from canonical.steps import OrderStart, SupplierDocument
 from cli.house import Resumed
 from store.case_tables import cases, unmatched
 from store.database import transaction
+from store.ids import now
 from store.tables import claims, messages, order_numbers
 from workers import namespace
 from workers.temporal import PROCESSES
@@ -83,7 +84,7 @@ async def can_start(wiring: Wiring, case: str) -> bool:
 
 def _ways(case: str) -> Callable[[Wiring, str], Awaitable[Begin]]:
     """How a case of its process goes on."""
-    ways = {"procure_to_pay": _requisition, "consumption_to_replenishment": _location}
+    ways = {"procure_to_pay": _requisition, "consumption_to_replenishment": _location, "recall": _recall}
     return ways.get(case_parts(case)[0], _order)
 
 
@@ -96,6 +97,19 @@ async def _location(wiring: Wiring, case: str) -> Begin:
 
     async def begin() -> str:
         return await wiring.waker.wake(facility, location)
+
+    return begin
+
+
+async def _recall(wiring: Wiring, case: str) -> Begin:
+    """A recall's case finds in our own store how it stands; it is woken, and looks again."""
+    number = case_parts(case)[-1]
+    if await wiring.recalls.view(number, now()) is None:
+        raise Rejected(f"our own store has no notice of {case}", code="not-found", system="store")
+
+    async def begin() -> str:
+        await wiring.recall_engine.wake(number)
+        return ""
 
     return begin
 

@@ -192,12 +192,26 @@ def make_database(postgres: Postgres, database: str, home: Path, say: Say) -> No
     """Put the hospital's database in place, unless it is there, with passwords from this state folder."""
     kept = prepare(postgres, say)
     if postgres.has(database):
+        _bring_up_to_date(postgres, database, say)
         return
     say(f"putting the ERP's database {database} in place")
     unfinished = f"{database}_{os.getpid()}_new"
     postgres.restore(kept, unfinished)
     postgres.set_passwords(unfinished, {user: read_secret(home, user) for user in ("admin", *USERS)})
+    postgres.mark(unfinished, recipe_key())
     postgres.rename(unfinished, database)
+
+
+def _bring_up_to_date(postgres: Postgres, database: str, say: Say) -> None:
+    """A database made for other releases or modules gets what these add to it; what lies in it stays as it is."""
+    if postgres.marked(database) == recipe_key():
+        return
+    say(
+        f"bringing the ERP's database {database} up to date (its goods stay those it was made with: --fresh for today's)"
+    )
+    command = [str(program("trytond-admin")), "-d", database, "-u", *modules(), "--activate-dependencies"]
+    run(command, "bringing the ERP's database up to date failed", env=ErpServer(postgres, database, 0).environment)
+    postgres.mark(database, recipe_key())
 
 
 def serve(server: ErpServer, home: Path, say: Say) -> None:

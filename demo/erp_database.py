@@ -88,6 +88,23 @@ class Postgres:
         """Give a finished database its name; only whole ones ever carry it."""
         self.execute(f"alter database {quoted(database)} rename to {quoted(new)}")
 
+    def mark(self, database: str, made_for: str) -> None:
+        """Note what a database was made for."""
+        self.execute(f"comment on database {quoted(database)} is '{made_for}'")
+
+    def marked(self, database: str) -> str:
+        """What a database was made for; empty when nobody noted it."""
+
+        async def ask() -> str:
+            connection = await self._connect("postgres")
+            try:
+                of_database = "select shobj_description(oid, 'pg_database') from pg_database where datname = $1"
+                return str(await connection.fetchval(of_database, database) or "")
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
     def dump(self, database: str, file: Path) -> None:
         """Keep a database as a file, whole or not at all."""
         file.parent.mkdir(parents=True, exist_ok=True)

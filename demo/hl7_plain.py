@@ -80,6 +80,17 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Use:
+    """One thing used: its number (FT1-2), the code or barcode it was taken by, how many; ``back``: not used after all."""
+
+    number: str
+    code: str = ""
+    quantity: int = 1
+    barcode: str = ""
+    back: bool = False
+
+
+@dataclass(frozen=True)
 class Writer:
     """Who writes: MSH-3, MSH-4 and whom it writes to."""
 
@@ -121,6 +132,20 @@ class Writer:
         return self.message(
             "ADT^A08^ADT_A01", number, f"EVN||{_now()}", f"PID|1||{patient}^^^NGH^MR||TEST^PATIENT", "PV1|1|I|OR^3"
         )
+
+    def charges(self, number: str, patient: str, visit: str, *uses: Use) -> str:
+        """DFT^P03: what was used in one procedure, an FT1 each, with its barcode in an OBX (LOINC 74711-3)."""
+        rows = [
+            f"EVN|P03|{_now()}",
+            f"PID|1||{patient}^^^NGH^MR||TEST^PATIENT",
+            f"PV1|1|I|OR^3^^NGH|||||||SUR|||||||||{visit}^^^NGH^VN",
+        ]
+        for at, use in enumerate(uses, start=1):
+            code, kind = use.code or "SCAN", "CD" if use.back else "CG"
+            rows.append(f"FT1|{at}|{use.number}||{_now()}||{kind}|{code}^^NGH|||{use.quantity}|||SURG")
+            if use.barcode:
+                rows.append(f"OBX|1|ST|74711-3^Unique device identifier^LN||{use.barcode}||||||F")
+        return self.message("DFT^P03^DFT_P03", number, *rows)
 
     def booking(self, number: str, patient: str) -> str:
         """SIU^S12: a theatre is booked."""

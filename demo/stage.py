@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from demo import billing
 from demo.department import SITE, SYSTEMS, book_file
 from demo.erp_acts import ErpPeople
 from demo.partner import HOST, USER, public_host_key, user_key_file
@@ -31,14 +32,14 @@ from stack.supervisor import Stack, running
 FACILITY = "NGH"
 DATABASE = "hospital"
 SUPPLIERS = ("ALPINE", "BOREAL")
-ERP, PARTNERS, DEPARTMENTS, GATEWAY = "erp", "partners", "departments", "mllp"
+ERP, PARTNERS, DEPARTMENTS, BILLING, GATEWAY = "erp", "partners", "departments", "billing", "mllp"
 ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
 SET_UP = "stage.json"
 A_MINUTE = 6000
 
 # Who calls the platform: departments' systems, and people who decide. No person here exists.
 SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
-PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002")
+PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002", "E-8101")
 
 Say = Callable[[str], None]
 
@@ -85,6 +86,8 @@ class Stage:
         for code in SYSTEMS:
             where = f"mllp://{HOST}:{listener_port(self.stack, code)}"
             rows.append((f"replies to {code}", where, f"heard: {book_file(self.home, code)}"))
+        where = f"mllp://{HOST}:{listener_port(self.stack, billing.CODE)}"
+        rows.append(("billing", where, f"booked: {billing.book_file(self.home)}"))
         return rows
 
 
@@ -133,6 +136,7 @@ async def staged(
             peers.create_task(_bring_erp(stack, say))
             peers.create_task(_bring_partners(stack, script))
             peers.create_task(_bring_departments(stack))
+            peers.create_task(_bring_billing(stack))
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
@@ -232,6 +236,20 @@ async def _bring_departments(stack: Stack) -> None:
     )
 
 
+async def _bring_billing(stack: Stack) -> None:
+    port = stack.port(_listener(billing.CODE))
+    billing.come_back(stack.home.path)  # an earlier story may have sent it away
+    await stack.add_part(
+        Part(
+            name=BILLING,
+            argv=own_program("-m", "demo.billing", "serve", "--home", str(stack.home.path), "--port", str(port)),
+            env={"PYTHONUNBUFFERED": "1"},
+            ready=_all_listen([port]),
+            address=f"mllp://{HOST}:{port}",
+        )
+    )
+
+
 def _all_listen(ports: Iterable[int]) -> Callable[[], Any]:
     async def ask() -> bool:
         try:
@@ -296,7 +314,7 @@ def _partners_file(stage: Stage) -> Path:
 
 
 def _channels_file(stage: Stage) -> Path:
-    """The ways to the departments' systems, with the ports of this state folder."""
+    """The ways to the departments' systems and to billing, with the ports of this state folder."""
     rows = json.loads((SEED / "department_channels.json").read_text(encoding="utf-8"))
     for row in rows:
         row |= {"host": HOST, "port": listener_port(stage.stack, row.pop("system"))}

@@ -1,4 +1,4 @@
-"""The story the demonstration plays: 21 ways things go between departments, ERP and suppliers, each with the end it must come to.
+"""The story the demonstration plays: 22 ways things go between departments, ERP and suppliers, each with the end it must come to.
 
 Each scene reads as what people do. Endings are counted in the ERP, in the suppliers' books and in what departments heard. The scenes
 at the gateway are in ``demo/story_gateway.py``, those in which something breaks for everybody in ``demo/story_faults.py``.
@@ -28,6 +28,7 @@ from demo.story_scene import (
     Scenario,
     Scene,
 )
+from demo.story_surgery import SURGERY_SCENES
 
 CLOSED = "closed"
 
@@ -307,5 +308,6 @@ STORY: tuple[Scenario, ...] = (
         ),
     ),
     *GATEWAY_SCENES,
+    *SURGERY_SCENES,
     *FAULTS,
 )

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
 from canonical.replays import CONFLICT, NOT_REPLAYED, UNREADABLE
+from store import recall_attention
+from store.attention_usage import stuck_uses
 from store.case_tables import case_attention, cases, unmatched
 from store.channel_keeping import StoredChannelKeeping
 from store.database import transaction
@@ -66,6 +68,8 @@ class StoredAttention:
             *await self._asked(_failed(now - LOOKED_BACK), _of_failed),
             *await self._asked(_standing(now - TOO_LONG), _of_standing),
             *await self._asked(_cases(), _of_cases),
+            *(Stuck(**one.model_dump()) for one in await stuck_uses(self._engine, now - TOO_LONG)),
+            *[Stuck.model_validate(one) for one in await recall_attention.stuck(self._engine, now)],
         ]
         return sorted(found, key=lambda one: (one.since is None, one.since or now, one.what, one.name))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -31,24 +31,30 @@ EARLY: Final = "unknown-use"
 
 # A void is of the location its use is of; one whose use is not known waits for it, parked, and a use frees whom it finds waiting.
 # Two that are kept at the same moment do not see each other: the void looks once more, and so does who takes the use.
-_KEEP: Final = f"""
+_OF_ITS_USE: Final = """
+    LEFT JOIN usage_events AS u ON g.kind = 'void' AND u.kind <> 'void'
+        AND (u.facility, u.source, u.number, u.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
+    LEFT JOIN given AS o ON g.kind = 'void' AND o.kind <> 'void'
+        AND (o.facility, o.source, o.number, o.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)"""
+_NOTHING: Final = "(SELECT NULL::text AS id, NULL::text AS location)"
+_NO_USE: Final = f"CROSS JOIN {_NOTHING} AS u CROSS JOIN {_NOTHING} AS o"
+
+
+def _keeping(its_use: str) -> str:
+    return f"""
 WITH given AS (
-    SELECT g.*, u.id AS voids, u.location AS voids_at FROM unnest(
+    SELECT * FROM unnest(
         $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
         $12::text[], $13::text[], $14::date[], $15::text[], $16::text[], $17::text[], $18::text[], $19::int[], $20::text[],
-        $21::timestamptz[], $22::timestamptz[]) AS g (id, facility, source, number, sequence, kind, hash, location, item,
-        lot, serial, expires, service_line, procedure, procedure_code, voids_number, voids_sequence, content, used_at, at)
-    LEFT JOIN usage_events AS u ON g.kind = 'void' AND u.kind <> 'void'
-    AND (u.facility, u.source, u.number, u.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
+        $21::timestamptz[], $22::timestamptz[], $23::boolean[]) AS g (id, facility, source, number, sequence, kind, hash, location,
+        item, lot, serial, expires, service_line, procedure, procedure_code, voids_number, voids_sequence, content, used_at, at, known)
 ), judged AS (
     SELECT g.*, CASE
-        WHEN g.kind = 'void' AND g.voids IS NULL AND o.id IS NULL THEN 'unknown-use'
+        WHEN g.kind = 'void' AND u.id IS NULL AND o.id IS NULL THEN 'unknown-use'
         WHEN g.kind = 'void' THEN ''
-        WHEN EXISTS (SELECT FROM register AS r WHERE r.kind = 'location' AND r.facility = g.facility
-            AND r.code = g.location AND r.valid_from <= $23) THEN ''
-        ELSE 'unknown-location' END AS finding, coalesce(g.voids, o.id, '') AS of, coalesce(g.voids_at, o.location) AS of_at
-    FROM given AS g LEFT JOIN given AS o ON g.kind = 'void' AND o.kind <> 'void'
-    AND (o.facility, o.source, o.number, o.sequence) = (g.facility, g.source, g.voids_number, g.voids_sequence)
+        WHEN g.known THEN ''
+        ELSE 'unknown-location' END AS finding, coalesce(u.id, o.id, '') AS of, coalesce(u.location, o.location) AS of_at
+    FROM given AS g {its_use}
 ), written AS (
     INSERT INTO usage_events (id, facility, source, number, sequence, kind, hash, message, sender, state, owner, finding,
         findings, reason, location, item, lot, serial, expires, service_line, procedure, procedure_code, voids, voids_number,
@@ -74,6 +80,10 @@ WITH given AS (
 )
 SELECT id, state FROM written"""  # noqa: S608 our own words alone
 
+
+_KEEP: Final = _keeping(_OF_ITS_USE)
+_KEEP_USES: Final = _keeping(_NO_USE)  # where nothing is taken back, as nearly always
+
 _LOOK_AGAIN: Final = text("""
 UPDATE usage_events AS v SET state = 'waiting', owner = '', finding = '', findings = '[]', reason = '',
     voids = u.id, location = u.location, changed_at = :at
@@ -90,6 +100,7 @@ class StoredUsage:
         self._engine = engine
         self._today = today
         self._ids = IdsInOrder()
+        self._places: set[tuple[str, str]] = set()  # locations the register has
 
     # -- keep ----------------------------------------------------------------------------------------------------
 
@@ -99,13 +110,15 @@ class StoredUsage:
         """Keep the events of one message, in one statement; see the port."""
         if not events:
             return ()
+        await self._look_up({(event.facility, fit(event.location)) for event in events if event.kind != "void"})
         rows = [self._row(event) for event in events]
         firsts: dict[tuple[Any, ...], dict[str, Any]] = {}
         for row in rows:
             firsts.setdefault(_name(row), row)
         columns = zip(*(tuple(row.values()) for row in firsts.values()), strict=True)
         async with driven(self._engine) as driver:
-            found = await driver.fetch(_KEEP, message, sender, *(list(one) for one in columns), self._today())
+            asked = _KEEP if any(row["kind"] == "void" for row in rows) else _KEEP_USES
+            found = await driver.fetch(asked, message, sender, *(list(one) for one in columns))
         written = {row["id"]: row["state"] for row in found}
         early = [row["id"] for row in rows if row["kind"] == "void" and written.get(row["id"]) == "parked"]
         if early:
@@ -151,7 +164,20 @@ class StoredUsage:
             "content": fit(event.model_dump_json(exclude_defaults=True).replace("\\u0000", "\ufffd")),
             "used_at": event.used_at,
             "at": at,
+            "known": (event.facility, fit(event.location)) in self._places,
         }
+
+    async def _look_up(self, places: set[tuple[str, str]]) -> None:
+        """Ask the register for locations not met before: what it has it does not lose, so each is asked for once."""
+        if not (new := places - self._places):
+            return
+        asked = select(register.c.facility, register.c.code).where(
+            register.c.kind == "location",
+            tuple_(register.c.facility, register.c.code).in_(sorted(new)),
+            register.c.valid_from <= self._today(),
+        )
+        async with at_once(self._engine) as connection:
+            self._places |= {(row.facility, row.code) for row in await connection.execute(asked)}
 
     # -- a person's word -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Puts the channels' loop together: its transport by MLLP, certificates from our secrets, and the name of this process."""
+"""Puts the channels' loop together: its transports by MLLP and FHIR, certificates from our secrets, and the name of this process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
+from adapters.fhir_channel import FhirSender, FhirTarget
 from adapters.mllp import Answer, MllpSender, MllpTarget, OnAnswer, Stray, client_tls
 from adapters.mllp_accept import accept
 from canonical.senders import Channel
@@ -31,7 +32,7 @@ def own_name() -> str:
 def senders(parts: Wiring) -> ChannelSenders:
     """The loop of this process."""
     secrets = parts.settings.home / SECRETS
-    return ChannelSenders(parts.register, parts.channels, mllp(secrets), own_name(), accept=_accept)
+    return ChannelSenders(parts.register, parts.channels, ways(secrets), own_name(), accept=_accept)
 
 
 async def send(parts: Wiring, stop: asyncio.Event) -> None:
@@ -43,8 +44,8 @@ async def send(parts: Wiring, stop: asyncio.Event) -> None:
         await loop.close()
 
 
-def mllp(secrets: Path) -> Callable[[Channel, OnAnswer | None, Callable[[Stray], None]], Way]:
-    """How a channel's connection is made; certificates are files in ``secrets``."""
+def ways(secrets: Path) -> Callable[[Channel, OnAnswer | None, Callable[[Stray], None]], Way]:
+    """How a channel's connection is made, by its kind; certificates and tokens are files in ``secrets``."""
 
     def file(name: str) -> Path | None:
         return secrets / name if name else None
@@ -53,6 +54,10 @@ def mllp(secrets: Path) -> Callable[[Channel, OnAnswer | None, Callable[[Stray],
         files = (file(name) for name in (channel.authority_file, channel.certificate_file, channel.key_file))
         tls = client_tls(*files) if channel.tls else None
         name, keep = channel.server_name, channel.keep_connection
+        if channel.kind == "fhir":
+            base = f"{'https' if channel.tls else 'http'}://{channel.host}:{channel.port}{channel.path}"
+            server = FhirTarget(channel.code, base, channel.release, file(channel.token_file), tls, keep)
+            return FhirSender(server, timeout=channel.answer_within)
         target = MllpTarget(channel.code, channel.host, channel.port, tls=tls, server_name=name, keep=keep)
         return MllpSender(target, timeout=channel.answer_within, on_answer=on_answer, on_stray=on_stray)
 

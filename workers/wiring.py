@@ -18,6 +18,7 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.counts import CountActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
@@ -59,6 +60,7 @@ from store import migrate
 from store.arrivals import StoredArrivals
 from store.cases import StoredCases
 from store.channels import StoredChannels
+from store.charges import StoredCharges
 from store.count_rounds import StoredCountRounds
 from store.counts import StoredCounts
 from store.database import open_engine
@@ -74,6 +76,7 @@ from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
+from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
@@ -86,6 +89,7 @@ from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.nightly_counts import NightlyCounts
 from workers.loops.pace import Turn
@@ -93,6 +97,7 @@ from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
 from workers.usage_waker import TemporalWaker
@@ -173,6 +178,15 @@ class Wiring:
     @cached_property
     def engine(self) -> temporal.TemporalEngine:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
+
+    @cached_property
+    def recalls(self) -> StoredRecalls:
+        return StoredRecalls(self.database, self.cases.person)
+
+    @cached_property
+    def recall_engine(self) -> RecallEngine:
+        """The cases of recalls in Temporal."""
+        return RecallEngine(self.client, self.settings)
 
     @cached_property
     def intake(self) -> Intake:
@@ -347,6 +361,10 @@ class Wiring:
         """Wakes the locations that have something to do."""
         return UsageWakes(StoredUsagePlaces(self.database), self.waker)
 
+    def charge_writer(self) -> ChargeWriter:
+        """Writes what billing is to hear of what was used."""
+        return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
+
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
         return [row.code for row in (await self.queries.records("facility", limit=1000)).records]
@@ -412,7 +430,8 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
-        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+        recalls = RecallActivities(self.recalls, self.cases)
+        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register), recalls]
         stock = self.stock_activities()
         return {
             temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),

@@ -101,9 +101,14 @@ class ConsumptionToReplenishment(Rounds):
 
     async def _show_how_busy(self, taken: TakenRound) -> None:
         """Written when it changes only: a location has thousands of rounds a day."""
-        state = "busy" if _busy(taken) else "in use"
+        state, action = "busy" if _busy(taken) else "in use", "posts what is used as it comes"
+        if taken.moved_to:
+            state, action = (
+                f"moving to {taken.moved_to}",
+                "hands its stock over; what the ERP refuses of it is tried again",
+            )
         if state != self.business_state:
-            self._say(state, state=State.ACKNOWLEDGED, owner="fascia", next_action="posts what is used as it comes")
+            self._say(state, state=State.ACKNOWLEDGED, owner="fascia", next_action=action)
             await self._record()
 
     async def _moved(self, taken: TakenRound) -> CaseStatus:

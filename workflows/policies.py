@@ -57,6 +57,17 @@ async def own_store(step: Callable[[Any, Argument], Awaitable[Result]], argument
         raise StoreRefused(f"{summary}: {failed.message}") from failed
 
 
+async def search_store(step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str) -> Result:
+    """A step that goes through much of our own store: it may take minutes, and is repeated until it is done."""
+    return await workflow.execute_activity_method(
+        step,
+        argument,
+        start_to_close_timeout=timedelta(minutes=10),
+        retry_policy=_PARTNER,
+        summary=summary,
+    )
+
+
 async def ask_erp(
     step: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, summary: str, seconds: int
 ) -> Result:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from canonical.base import Canonical
 from canonical.purchasing import PurchaseOrder, Requisition
+from canonical.recall import RecallStart
 from canonical.usage import LocationCase
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
+from workflows.recall import RecallCase
 
 
 @dataclass(frozen=True)
@@ -47,5 +49,6 @@ PROCESSES = {
             ("wake", "look_again"),
             "usage wakes",
         ),
+        Process("recall", RecallCase, RecallStart, ("answer", "look_again"), "loop"),
     )
 }

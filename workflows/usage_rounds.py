@@ -67,19 +67,23 @@ class Rounds(CaseWorkflow):
         await asyncio.gather(*(self._ask(need) for need in counted.needs if need.requisition))
 
     async def _done(self, taken: TakenRound, as_of: datetime) -> bool:
-        """Carry a round out; whether something is to be moved at once that only the next round can."""
-        key = self._key(taken.round, as_of)
+        """Carry a round out; whether the next one has something to do at once, woken or not."""
+        key, refused = self._key(taken.round, as_of), 0
         if taken.lines or taken.supplies or taken.counts:
             what = f"post round {key.round}: {taken.lines} used, {taken.supplies} supplied, {taken.counts} counted"
             try:
-                await ask_erp(StockActivities.post_round, key, what, self.opened.step_timeout)
+                posted = await ask_erp(StockActivities.post_round, key, what, self.opened.step_timeout)
             except ActivityError as failed:
                 await self._refuse(key, failed)
                 return False
+            refused = posted.refused
         recorded = await own_store(StockActivities.record, key, f"record round {key.round}")
         self._closed(key)
         await asyncio.gather(*(self._ask(need) for need in recorded.needs if need.requisition))
-        return any(need.supply == "warehouse" for need in recorded.needs)
+        moving = (
+            bool(taken.moved_to) and not refused
+        )  # until nothing is left here; what is refused waits for the next wake
+        return moving or any(need.supply == "warehouse" for need in recorded.needs)
 
     async def _refuse(self, key: RoundKey, failed: ActivityError) -> None:
         cause = failed.cause

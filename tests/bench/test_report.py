@@ -9,7 +9,7 @@ import pytest
 
 from bench import report
 from bench.cpu import of_process, spent, together
-from bench.figures import Found, Previewed, Probing, Round, Spread, Start, Usual
+from bench.figures import Found, Previewed, Probing, Recalled, Round, Spread, Start, Usual
 from bench.probing import requisition
 
 STORE = "postgresql, visibility sqlite"
@@ -115,3 +115,13 @@ def test_a_preview_is_judged_by_its_slowest_round() -> None:
 
     assert "| 10000 | 12.0 (11.0 to 13.0) | under 30 for 10000 | yes | 7000 new effect |" in said(12.0, 11.0, 13.0)
     assert "| no |" in said(12.0, 31.0)
+
+
+def test_a_recall_is_judged_by_its_slowest_round() -> None:
+    def said(*seconds: float) -> str:
+        counts = {"uses": 1_000_000, "matches": 9_000, "tasks": 800}
+        one = Recalled(at="then", temporals_store="none", what="lots", seconds=seconds, again=(0.5,), **counts)
+        return text(Found(machine={}).with_parts(one))
+
+    assert "| lots | 1000000 | 9000 | 800 | 12.00 (11.00 to 13.00) | under 60 | yes | 0.50" in said(12.0, 11.0, 13.0)
+    assert "| under 60 | no |" in said(12.0, 61.0)

@@ -43,7 +43,9 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
+from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
 
 NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 REQUISITION = "procure_to_pay/NGH/or-desk/R-1"
@@ -181,6 +183,14 @@ class FakeHouse:
     def fail(self) -> None:
         if self.failing:
             raise self.failing
+
+    @property
+    def usage(self) -> FakeUsageDesk:
+        return FakeUsageDesk(self)
+
+    @property
+    def stock(self) -> FakeStockDesk:
+        return FakeStockDesk(self)
 
     async def whoami(self) -> Actor:
         return self.actor
@@ -327,6 +337,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def recalls(self) -> FakeRecalls:
+        return FakeRecalls(self.asked_for)
 
     @property
     def replays(self) -> FakeReplays:

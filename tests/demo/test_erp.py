@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from canonical.stock import StockLevel
 from demo.erp import postgres_of, read_secret, secret_name
 from demo.erp_database import Postgres
 from demo.erp_environment import ErpStartError, content_key
@@ -71,3 +72,46 @@ def test_the_seed_hangs_together() -> None:
     for key, price in priced.items():
         assert price["unit"] == sold[key]["order_unit"]
         assert Decimal(price["price"]) > 0
+
+
+def test_the_opening_stock_names_what_there_is_with_a_lot_where_it_is_tracked() -> None:
+    items = {row["code"]: row for row in rows("items")}
+    locations = {row["code"] for row in rows("locations")}
+    stock = rows("opening_stock")
+    assert {row["location"] for row in stock} <= locations
+    for row in stock:
+        tracking = items[row["item"]]["tracking"]
+        assert (tracking != "none") == bool(row["lot"]) == bool(row["expires_in_days"]), row
+        assert int(row["quantity"]) == 1 or tracking in ("none", "lot"), row
+    assert len({(row["location"], row["item"], row["lot"]) for row in stock}) == len(stock)
+    dates = {(row["item"], row["lot"]): row["expires_in_days"] for row in stock}
+    assert all(dates[row["item"], row["lot"]] == row["expires_in_days"] for row in stock)
+    assert any(int(days) < 0 for days in dates.values() if days)
+    assert any(0 < int(days) < 90 for days in dates.values() if days)
+
+
+def test_stock_levels_are_records_of_the_register_and_their_supply_exists() -> None:
+    items, locations = {row["code"] for row in rows("items")}, {row["code"] for row in rows("locations")}
+    sold = {(row["item"], row["supplier"]) for row in rows("supplier_items")}
+    levels = [StockLevel.model_validate({k: v for k, v in row.items() if v}) for row in rows("stock_levels")]
+    assert {level.item for level in levels} <= items
+    assert {level.location for level in levels} | {level.warehouse for level in levels} - {None} <= locations
+    held = {(level.location, level.item) for level in levels} | {
+        (row["location"], row["item"]) for row in rows("opening_stock")
+    }
+    for level in levels:
+        if level.supply == "warehouse":
+            assert (level.warehouse, level.item) in held, level.code
+        else:
+            assert (level.item, level.supplier) in sold, level.code
+    assert {level.supply for level in levels} == {"warehouse", "purchase", "consignment", "bill-only"}
+    assert {level.method for level in levels} == {"par", "reorder", "two-bin", "none"}
+
+
+def test_device_identifiers_are_gtins_that_name_one_item_each() -> None:
+    devices = [device for row in rows("items") for device in row["devices"].split(";") if device]
+    assert len(set(devices)) == len(devices) >= 10
+    for device in devices:
+        digits = [int(digit) for digit in device]
+        weighted = sum(digit * (3 if place % 2 == 0 else 1) for place, digit in enumerate(digits))
+        assert (len(digits), weighted % 10) == (14, 0), device

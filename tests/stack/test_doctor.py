@@ -15,7 +15,7 @@ from stack.doctor import Finding
 from workers.settings import Settings
 
 PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels"}
-PARTS |= {"senders", "folders", "attention"}
+PARTS |= {"senders", "folders", "usage", "attention"}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from store.channel_keeping import OutboundRow, StoredChannelKeeping
 from store.channels import StoredChannels
 from store.journal import StoredJournal
 from tests.adapters.mllp_server import MllpServer, Script, message, mllp_server, says_yes
-from workers.channels import mllp
+from workers.channels import ways
 from workers.loops.channel_sender import ChannelSender
 from workers.loops.channels import ChannelSenders
 
@@ -77,7 +77,7 @@ class Lane:
         made = ChannelSender(
             self.channel,
             self.store,
-            mllp(Path()),
+            ways(Path()),
             holder,
             accept=lambda answer: accept(answer, "OURS1", self.clock()),
             clock=self.clock,
@@ -89,7 +89,7 @@ class Lane:
 
     def loop(self, holder: str, terms: Terms | None = None) -> ChannelSenders:
         """A whole worker, by the true clock."""
-        made = ChannelSenders(terms or Terms(self.channel), self.store, mllp(Path()), holder)
+        made = ChannelSenders(terms or Terms(self.channel), self.store, ways(Path()), holder)
         self.made.append(made)
         return made
 

@@ -36,7 +36,8 @@ class KeepingContract:
         assert await house.keep(use("1", location="OR-2", amount=2), message="m-1") == ["new"]
         after = await house.stock.event("1")
         assert (after.id, after.state, after.finding, after.reason, after.owner) == (before.id, "waiting", "", "", "")
-        assert (after.location, (await house.stock.event("V")).location) == ("OR-2", "OR-2") and after.event.amount == 2
+        assert (after.location, (await house.stock.event("V")).location) == ("OR-2", "OR-2")
+        assert after.event.amount == 2
         assert await house.stock.conflicts() == 0
         assert await house.keep(use("1", location="OR-2", amount=2), message="m-1") == ["same"]
 

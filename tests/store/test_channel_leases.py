@@ -20,7 +20,7 @@ from tests.certificates import Authority
 from tests.store.build import NOW
 from tests.store.channel import Terms, lane
 from tests.store.channel_house import IDS, ME, application, scripted, settled, started
-from workers.channels import mllp
+from workers.channels import ways
 from workers.loops.channel_sender import LEASE, ChannelSender
 from workers.loops.channels import UNFIT_AGAIN, ChannelSenders
 
@@ -260,7 +260,7 @@ async def test_a_channel_whose_certificate_comes_later_is_used_then_and_told_of_
     now = NOW
     pem = tmp_path / "authority.pem"
     row = Channel(code="LATE", facility="NGH", host="x", port=1, tls=True, authority_file=str(pem))
-    loop = ChannelSenders(Terms(row), StoredChannels(engine), mllp(tmp_path), "one", clock=lambda: now)
+    loop = ChannelSenders(Terms(row), StoredChannels(engine), ways(tmp_path), "one", clock=lambda: now)
     with capture_logs() as logs:
         await loop.once()
         now += UNFIT_AGAIN

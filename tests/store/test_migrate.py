@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import Unavailable
 from canonical.messages import NewMessage
-from store import case_tables, migrate, usage_tables
+from store import case_tables, migrate, recall_tables
 from store.cases import StoredCases
 from store.database import open_engine, transaction
 from store.journal import StoredJournal
@@ -73,7 +73,7 @@ def _ours(name: str | None, kind: str, _: Any) -> bool:
 async def test_the_migrations_make_the_tables_we_use(migrated: AsyncEngine) -> None:
     def differences(connection: Connection) -> Any:
         context = MigrationContext.configure(connection, opts={"compare_type": False, "include_name": _ours})
-        assert usage_tables.charges.metadata is case_tables.cases.metadata
+        assert recall_tables.recalls.metadata is case_tables.cases.metadata
         return compare_metadata(context, case_tables.cases.metadata)
 
     async with migrated.connect() as connection:

@@ -126,11 +126,12 @@ async def _go_on(house: House, location: str, chance: random.Random) -> None:
 
 def _quantity(posting: Any, location: str, item: str, house: House) -> int:
     lines = [line for line in posting.lines if line.item == item and line.key not in house.refused]
-    total = sum(line.quantity * (1 if line.back else -1) for line in lines)
+    total: int = sum(line.quantity * (1 if line.back else -1) for line in lines)
     if posting.kind == "consume":
         return total if posting.location == location else 0
     quantity = sum(line.quantity for line in lines)
-    return {posting.location: quantity, posting.from_location: -quantity}.get(location, 0)
+    places: dict[str, int] = {posting.location: quantity, posting.from_location: -quantity}
+    return places.get(location, 0)
 
 
 async def test_of_two_locations_that_use_one_serial_at_once_one_is_stopped(house: House, stock: StoredStock) -> None:

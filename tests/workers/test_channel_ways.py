@@ -12,14 +12,14 @@ from canonical.errors import Rejected
 from canonical.senders import Channel
 from tests.adapters.mllp_server import Call, MllpServer, ack, message, mllp_server, says_yes
 from tests.certificates import Authority
-from workers.channels import mllp
+from workers.channels import ways
 from workers.loops.channel_sender import Way
 
 
 def way(server: MllpServer, secrets: Path, **terms: object) -> Way:
     host, port = server.address[:2]
     given = {"code": "LAB", "facility": "NGH", "host": host, "port": port, "answer_within": 2.0}
-    return mllp(secrets)(Channel.model_validate(given | terms), None, lambda _: None)
+    return ways(secrets)(Channel.model_validate(given | terms), None, lambda _: None)
 
 
 async def test_a_target_that_closes_after_each_answer_gets_a_connection_for_each_message(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from canonical.messages import Kept, NewMessage
-from canonical.replays import CONFLICT, DONE, NEW, UNREADABLE, Preview
+from canonical.replays import CONFLICT, DONE, NEW, UNREADABLE, Preview, differences
 from canonical.senders import Mapping as Codes
+from canonical.usage import UsageEvent
 from gateway.directory import Directory
 from gateway.preview import Previewer
 from gateway.preview_uses import HeldUse, UseName
@@ -70,6 +71,12 @@ async def test_what_is_kept_is_done_already_and_what_is_not_would_be_kept_for_it
     assert "use T-1/1 item" in paths and not any("encounter" in path for path in paths)
     assert CANARY not in new.model_dump_json() and "V-1" not in new.model_dump_json()
     assert inbox.kept == {}, "a preview keeps nothing"
+
+
+def test_an_encounter_is_no_difference_that_anybody_is_shown() -> None:
+    about = {"facility": "NGH", "source": "s", "number": "1", "item": "A", "used_at": NOW}
+    event = UsageEvent.model_validate(about | {"encounter": "visit|NGH|V-1"})
+    assert "V-1" not in str(differences(None, event)) and differences(UsageEvent.model_validate(about), event) == ()
 
 
 async def test_of_two_messages_with_one_number_the_second_would_conflict_with_the_first() -> None:

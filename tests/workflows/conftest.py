@@ -16,6 +16,7 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.counts import CountActivities
 from activities.erp import ErpActivities
+from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
@@ -27,12 +28,14 @@ from canonical.parties import Location
 from stack.supervisor import Stack, running
 from tests import build, proof
 from tests.fakes.erp import FakeErp
+from tests.fakes.recalls import FakeRecalls
 from tests.fakes.register import FakeRegister
 from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
 from tests.workflows.case import Case
 from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
+from tests.workflows.recall_house import Recall
 from workers.failures import Failures
 from workers.temporal import connect, serving, steps_of
 from workers.wiring import local_steps
@@ -123,6 +126,7 @@ class Workers:
         self._server, self._client = server, client
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
         self.book, self.stock, self.no_erp = Stand(), Stand(), ""
+        self.recalls = Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -132,7 +136,13 @@ class Workers:
         await self.stop()
         used = StockActivities(self.book, self.book, self.register, self._stock)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
-            "fascia": steps_of([CaseActivities(self.cases, self.register), RegisterActivities(self.register)])
+            "fascia": steps_of(
+                [
+                    CaseActivities(self.cases, self.register),
+                    RegisterActivities(self.register),
+                    RecallActivities(self.recalls, self.cases),
+                ]
+            )
             + local_steps(used),
             "erp": [
                 *steps_of([ErpActivities(lambda _: self.outside)]),
@@ -205,3 +215,17 @@ async def place(server: Stack, workers: Workers, policy: dict[str, Any], cached:
     erp.put_in(place.location, ITEM, 1_000_000)
     yield place
     await place.stop()
+
+
+@pytest.fixture
+async def recall(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Recall]:
+    """A recall of its own for each test, and somebody of materials management who answers it."""
+    register = FakeRegister(*build.hospital(), build.employee("E-MAT", "materials"))
+    cases, recalls = FakeCases(register=register, seal_key=build.SEAL_KEY), FakeRecalls()
+    workers.cases.behind, workers.register.behind, workers.recalls.behind = cases, register, recalls
+    await workers.serve(cached)
+    recall = Recall(await connect(server.settings), recalls, cases)
+    yield recall
+    await recall.stop()
+    for event in cases.events.values():
+        read_strictly(EVENTS[event.type], json.dumps(event.data))

@@ -7,6 +7,8 @@ import itertools
 import time
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from temporalio import workflow
@@ -14,7 +16,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from canonical.cases import CaseStatus
+from canonical.errors import Rejected
 from canonical.usage import LocationCase
+from cli import successor
 from tests import build
 from tests.workflows import location_stories
 from tests.workflows.conftest import REPLAYED
@@ -23,6 +27,7 @@ from tests.workflows.place import Place
 from workers.loops.usage_wakes import UsageWakes
 from workers.temporal import sandbox
 from workers.usage_waker import TemporalWaker
+from workers.wiring import Wiring
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 
 
@@ -243,6 +248,20 @@ async def test_a_run_begun_afresh_goes_on_where_our_store_says_it_stands(place: 
     await place.posted(4)
     assert [number for number, row in place.shelf.rounds.items() if row.events] == [1, 2, 3, 4]
     assert place.book.steps.count("record 1") == 1
+
+
+async def test_a_stopped_location_goes_on_by_case_resume(place: Place) -> None:
+    place.use()
+    await place.wake()
+    await place.posted(1)
+    await place.handle.terminate("a test")
+    place.use()
+    wiring = cast(Wiring, SimpleNamespace(waker=TemporalWaker(place.client, place.settings)))
+    begin = await successor._ways(place.id)(wiring, place.id)
+    assert await begin() == (await place.handle.describe()).run_id
+    await place.posted(2)
+    with pytest.raises(Rejected, match="not the case of a location"):
+        await successor._ways("consumption_to_replenishment/NGH")(wiring, "consumption_to_replenishment/NGH")
 
 
 NOT_OURS = (

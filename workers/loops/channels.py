@@ -20,6 +20,8 @@ UNFIT_AGAIN = timedelta(
     minutes=1
 )  # until a row that could not be used is tried again: its certificate may be there by now
 
+SENT = ("mllp", "fhir")  # the kinds of channels that have a sender
+
 log = structlog.get_logger(__name__)
 
 
@@ -136,4 +138,4 @@ class ChannelSenders:
 
 
 def _ours(channel: Channel) -> bool:
-    return channel.active and channel.kind == "mllp" and bool(channel.host and channel.port)
+    return channel.active and channel.kind in SENT and bool(channel.host and channel.port)

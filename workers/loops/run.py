@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.errors import FasciaError
 from store.database import open_engine
+from store.expiry import StoredExpiry
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
 from store.replenishment import StoredReplenishment
@@ -18,9 +19,11 @@ from store.retention import StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
 from workers import channels, telemetry
+from workers.loops import recalls
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
+from workers.loops.expiry import EXPIRY_EVERY, ExpiryWarnings
 from workers.loops.journal_upkeep import EVERY, JournalUpkeep
 from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.outbox import OutboxSender
@@ -37,6 +40,7 @@ REGISTER_EVERY = 60.0
 COUNTS_EVERY = 60.0  # seconds between two looks at which locations are to be compared
 SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
+CHARGES_AT_MOST = 2.0  # what is used is billed within seconds
 NEW_FACILITIES_EVERY = 30.0
 LOCKS = 20
 
@@ -76,10 +80,17 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
         group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
         group.create_task(forever("counts against the ERP", COUNTS_EVERY, parts.nightly_counts().once, stop, turn))
+        group.create_task(
+            forever("charges", min(given.poll_interval, CHARGES_AT_MOST), parts.charge_writer().once, stop, turn)
+        )
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
+        wakes = recalls.RecallWakes(parts.recalls, parts.recall_engine)
+        group.create_task(forever("recalls", recalls.EVERY, wakes.once, stop, turn))
+        warnings = ExpiryWarnings(StoredExpiry(parts.database))
+        group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

@@ -128,10 +128,29 @@ class Orders:
             said = ", ".join(f"{quantity.normalize():f} of line {line}" for line, quantity in sorted(held.items()))
             raise Rejected(f"return {name} holds other goods: {said}", code="conflict", system=SYSTEM)
 
+    async def _name_lots(self, shipment: int) -> None:
+        """Say which lot goes back, where one holds as much: without, Tryton would book the goods off no lot at all."""
+        mine = [["shipment", "=", f"stock.shipment.in.return,{shipment}"], ["lot", "=", None], ["state", "=", "draft"]]
+        taken: dict[int, float] = {}
+        for move in await self._rpc.search("stock.move", mine, ["product", "internal_quantity", "from_location"]):
+            lots = await self._rpc.search(
+                "stock.lot",
+                [["product", "=", move["product"]], ["quantity", ">=", move["internal_quantity"]]],
+                ["quantity"],
+                context={"locations": [move["from_location"]], "with_childs": False, "stock_assign": True},
+                order="id",
+            )
+            for lot in reversed(lots):  # what came last goes back
+                if lot["quantity"] - taken.get(lot["id"], 0) >= move["internal_quantity"]:
+                    taken[lot["id"]] = taken.get(lot["id"], 0) + move["internal_quantity"]
+                    await self._rpc.write("stock.move", [move["id"]], {"lot": lot["id"]})
+                    break
+
     async def _ship_back(self, shipment: int) -> str:
         model, done = "stock.shipment.in.return", ("done",)
         state = str((await self._rpc.read(model, shipment, ["state"]))["state"])
         if state in ("draft", "waiting"):
+            await self._name_lots(shipment)
             if state == "draft":
                 await self._records.press_once(model, shipment, "wait", reached=("waiting", "assigned", *done))
             state = await self._records.press_once(model, shipment, "assign_try", reached=("assigned", *done))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from adapters.erp.tryton.picking import Plan, Shelf, Way, not_in_stock, number_of, whole
-from adapters.erp.tryton.records import Records
+from adapters.erp.tryton.records import KEY, Records
 from adapters.erp.tryton.rpc import SYSTEM, AsksFirst, Record
 from canonical.erp_steps import ErpReceipt
 from canonical.errors import Rejected, Unavailable
@@ -98,9 +98,19 @@ class Stock:
 
     async def make_lots(self, plan: Plan) -> None:
         """Make the lots nobody has seen before, each once."""
-        for (product, number), line in plan.missing.items():
-            values: Record = {"product": product, "number": number, "shelf_life_expiration_date": line.expires}
-            await self._records.create_once("stock.lot", f"lot/{line.item}/{number}", values, ["number"])
+        new: dict[str, Record] = {
+            f"lot/{line.item}/{number}": {
+                "product": product,
+                "number": number,
+                "shelf_life_expiration_date": line.expires,
+            }
+            for (product, number), line in plan.missing.items()
+        }
+        try:
+            await self._rpc.call("model.stock.lot.create", [{**values, KEY: key} for key, values in new.items()])
+        except Rejected:  # some of them are there by now
+            for key, values in new.items():
+                await self._records.create_once("stock.lot", key, values, ["number"])
 
     async def location(self, facility: str, code: str) -> int:
         """A place by its code; without one, where the warehouse keeps what was received."""
@@ -171,14 +181,24 @@ class _Document:
         if await self._rpc.search("stock.period", closed, [], limit=1):
             why = f"the ERP's books of {self._posting.posted_on} are closed"
             raise Rejected(why, code="closed-period", system=SYSTEM)
+        moves = await self._moves()
         values = {
             "from_location": self._way.source,
             "to_location": self._way.goal,
             "effective_date": self._posting.posted_on,
             "reference": self._posting.reason or None,
-            "moves": [["create", await self._moves()]],
+            "moves": [["create", moves]],
+            KEY: self._key,
         }
-        return await self._records.create_once(SHIPMENT, self._key, values, FIELDS)
+        try:
+            made = await self._rpc.create(SHIPMENT, values)
+        except Rejected:
+            # A try of ours that was given up for lost may have made it meanwhile: the key is unique in the database.
+            held = await self._records.find_keyed(SHIPMENT, self._key, FIELDS)
+            if held is None:
+                raise
+            return held, True
+        return {"id": made, "number": None, "state": "draft", "moves.": moves}, False
 
     async def _moves(self) -> list[Record]:
         """The movements of what can be moved now."""
@@ -208,8 +228,8 @@ class _Document:
         if not held["moves."]:
             return await self._press(held, "cancel")
         if held["state"] == "draft":
-            held = await self._press(held, "wait")
-        if held["state"] == "waiting":
+            held = await self._press(held, "wait", "assign_try")
+        elif held["state"] == "waiting":
             held = await self._press(held, "assign_try")
         if held["state"] == "assigned" and self._is_whole(held):
             return await self._do(held)
@@ -231,8 +251,7 @@ class _Document:
 
     async def _fill_anew(self, held: Record) -> Record:
         """Let go of what was reserved, and put in what is there now."""
-        await self._press(held, "wait")
-        held = await self._press(held, "draft")
+        held = await self._press(held, "wait", "draft")
         if held["state"] != "draft":
             return held  # another of our tries is at it
         old = [move["id"] for move in held["moves."]]
@@ -244,10 +263,11 @@ class _Document:
                 raise
         return await self._read(held)
 
-    async def _press(self, held: Record, button: str) -> Record:
-        """Press a button and look. A refusal is none where another try of ours has moved the document meanwhile."""
+    async def _press(self, held: Record, *buttons: str) -> Record:
+        """Press buttons and look. A refusal is none where another try of ours has moved the document meanwhile."""
         try:
-            await self._rpc.press(SHIPMENT, button, [held["id"]])
+            for button in buttons:
+                await self._rpc.press(SHIPMENT, button, [held["id"]])
         except Rejected:
             now = await self._read(held)
             if now["state"] == held["state"]:

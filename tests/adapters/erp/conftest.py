@@ -12,18 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
-from adapters.registry import ErpAccess
+from adapters.erp.tryton.erp import TrytonErp
+from adapters.registry import ERPS, ErpAccess
 from demo.erp import ErpServer, read_secret
 from demo.erp_acts import ErpPeople
 from demo.erp_database import Postgres
 from stack.postgres import programs
+from tests.adapters.erp.lines import Connect
 
 for part in ("contract", "contract_common", "contract_invoices", "contract_stock"):
     pytest.register_assert_rewrite(f"tests.adapters.erp.{part}")
@@ -103,6 +106,29 @@ def running_erp(folder: Path, postgres: Postgres) -> Iterator[RunningErp]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture
+async def over() -> AsyncIterator[Connect]:
+    """Adapters over a line of the test's choosing, closed afterwards."""
+    opened: list[TrytonErp] = []
+
+    def connect(line: httpx.AsyncBaseTransport, access: ErpAccess) -> TrytonErp:
+        client = httpx.AsyncClient(transport=line, timeout=30)
+        opened.append(TrytonErp(client, access.url, access.database, access.user, access.password))
+        return opened[-1]
+
+    yield connect
+    for erp in opened:
+        await erp.close()
+
+
+@pytest.fixture(scope="session")
+async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
+    erp = ERPS["tryton"](running_erp.access)
+    assert isinstance(erp, TrytonErp)
+    yield erp
+    await erp.close()
 
 
 def free_port() -> int:

@@ -2,103 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import date
 from functools import partial
 
 import httpx
 import pytest
 
 from adapters.erp.tryton.erp import TrytonErp
-from adapters.registry import ERPS, ErpAccess
 from canonical.errors import Rejected, Unavailable
 from canonical.purchasing import GoodsReturn, ReceivedLine
-from demo.erp import read_secret
 from demo.erp_acts import ErpPeople
-from demo.erp_rpc import ErpClient
 from tests.adapters.erp.build import DAY, FACILITY, a_change, a_payment, a_posting, an_order, line_change, posted_line
 from tests.adapters.erp.conftest import RunningErp
 from tests.adapters.erp.contract import ErpContract
 from tests.adapters.erp.contract_common import states, until_answered
-from tests.adapters.erp.contract_stock import StockContract, StockPeople
+from tests.adapters.erp.lines import Connect, UnreliableLine
 from tests.build import each
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
 
-READS = ("search_read", "read", "get_preferences", "login", "skip")
 
-
-class UnreliableLine(httpx.AsyncBaseTransport):
-    """A line to the ERP on which the answer to every change is lost the first time.
-
-    ``late``: the request itself is held up as well, and arrives while we already ask again.
-    """
-
-    def __init__(self, late: float | None = None) -> None:
-        self._line = httpx.AsyncHTTPTransport()
-        self._late = late
-        self._seen: set[str] = set()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.lost: list[str] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content)
-        is_wizard = body["method"].startswith("wizard.")  # each try has a session of its own
-        name = body["method"] if is_wizard else f"{body['method']} {json.dumps(body['params'], sort_keys=True)}"
-        if body["method"].rsplit(".", 1)[1] in READS or name in self._seen:
-            return await self._line.handle_async_request(request)
-        self._seen.add(name)
-        self.lost.append(body["method"])
-        task = asyncio.create_task(self._carry_out(request))
-        self._under_way.add(task)
-        if self._late is None:
-            await task
-        raise httpx.ReadTimeout("the answer was lost", request=request)
-
-    async def _carry_out(self, request: httpx.Request) -> None:
-        await asyncio.sleep(self._late or 0)
-        response = await self._line.handle_async_request(request)
-        await response.aread()
-
-    async def quiet(self) -> None:
-        """Wait until everything held up has arrived."""
-        await asyncio.gather(*self._under_way)
-
-    async def aclose(self) -> None:
-        await self.quiet()
-        await self._line.aclose()
-
-
-Connect = Callable[[httpx.AsyncBaseTransport, ErpAccess], TrytonErp]
-
-
-@pytest.fixture
-async def over() -> AsyncIterator[Connect]:
-    """Adapters over a line of the test's choosing, closed afterwards."""
-    opened: list[TrytonErp] = []
-
-    def connect(line: httpx.AsyncBaseTransport, access: ErpAccess) -> TrytonErp:
-        client = httpx.AsyncClient(transport=line, timeout=30)
-        opened.append(TrytonErp(client, access.url, access.database, access.user, access.password))
-        return opened[-1]
-
-    yield connect
-    for erp in opened:
-        await erp.close()
-
-
-@pytest.fixture(scope="session")
-async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
-    erp = ERPS["tryton"](running_erp.access)
-    assert isinstance(erp, TrytonErp)
-    yield erp
-    await erp.close()
-
-
-class TestTrytonErp(ErpContract, StockContract):
+class TestTrytonErp(ErpContract):
     @pytest.fixture
     def erp(self, signed_in: TrytonErp) -> TrytonErp:
         return signed_in
@@ -106,16 +31,6 @@ class TestTrytonErp(ErpContract, StockContract):
     @pytest.fixture
     def people(self, running_erp: RunningErp) -> ErpPeople:
         return running_erp.people
-
-    @pytest.fixture(autouse=True)
-    def _books(self, running_erp: RunningErp) -> None:
-        self.access, self.home = running_erp.access, running_erp.home
-
-    def close_period(self, people: StockPeople, until: date) -> None:
-        password = read_secret(self.home, "admin")
-        with ErpClient(self.access.url, self.access.database, "admin", password) as books:
-            period = books.create("stock.period", date=until)
-            books.press("stock.period", "close", period)
 
 
 @pytest.mark.parametrize("late", [None, 0.1], ids=["answer lost", "committed after our time-out"])

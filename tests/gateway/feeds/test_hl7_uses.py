@@ -62,7 +62,7 @@ def refusal(*segments: str, sender: Sender = THEATRE) -> Malformed:
 
 
 def test_an_implant_gloves_and_a_credit_of_the_theatre_become_two_uses_and_a_void() -> None:
-    stem, gloves, gauze = nouns(sample("dft_p03_theatre"), TABLES, sender=THEATRE)
+    stem, gloves, gauze = nouns(sample("dft_p03_theatre"), TABLES, sender=THEATRE.changed(time_zone="Asia/Tokyo"))
     assert (stem.facility, stem.source, stem.number, stem.sequence) == ("NGH", "surgery-desk", "T-9001", 1)
     assert (stem.kind, stem.item, stem.amount, stem.unit) == ("use", "ITM-1013", Decimal(1), "EA")
     assert stem.device is not None and stem.device.device == "51022222233336"

@@ -1,0 +1,166 @@
+"""What stands still of use and stock and needs a person: parked uses, conflicts, charges, locations and needs; why, what to press."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.base import Canonical
+from canonical.charges import OWNER as BILLING
+from canonical.usage import FINDINGS
+from canonical.usage import OWNER as MATERIALS
+from store.database import transaction
+from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
+
+MOST_COUNTED: Final = 10_000  # of one kind: more are many, however many
+WAITS: Final = ("review", "parked")
+
+
+class StuckUse(Canonical):
+    """One line of the list; the fields are those of :class:`store.attention.Stuck`."""
+
+    what: str
+    name: str
+    why: str = ""
+    owner: str = ""
+    count: int = 1
+    since: datetime | None = None
+    press: str = ""
+
+
+class UsageStands(Canonical):
+    """How much is under way: uses no round has taken, charges not written, needs that have not come."""
+
+    waiting: int
+    charges: int
+    needs: int
+
+
+async def standing_of(engine: AsyncEngine) -> UsageStands:
+    """Counted by the indexes of what is unfinished."""
+    open_need = stock_needs.c.state.in_(("open", "ordered", "back-ordered"))
+    asked = select(
+        _how_many(usage_events, usage_events.c.state == "waiting").label("waiting"),
+        _how_many(charges, charges.c.state == "due").label("charges"),
+        _how_many(stock_needs, open_need).label("needs"),
+    )
+    async with transaction(engine) as connection:
+        return UsageStands.model_validate(dict((await connection.execute(asked)).mappings().one()))
+
+
+def _how_many(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(table).where(which).scalar_subquery()
+
+
+async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse]:
+    """All of it; ``before``: what waits for us since then is waiting too long."""
+    asked: list[tuple[Select[Any], Callable[[RowMapping], StuckUse]]] = [
+        (_parked(), _of_parked),
+        (_conflicts(), _of_conflicts),
+        (_charges(), _of_charges),
+        (_unanswered(before), _of_unanswered),
+        (_refused(), _of_refused),
+    ]
+    async with transaction(engine) as connection:
+        return [made(row) for one, made in asked for row in (await connection.execute(one)).mappings()]
+
+
+def _parked() -> Select[Any]:
+    """By what was found and where."""
+    used = usage_events.c
+    some = select(used.id, used.facility, used.location, used.state, used.finding, used.reason, used.owner, used.at)
+    some_ = some.where(used.state.in_(WAITS)).order_by(used.id).limit(MOST_COUNTED).subquery()
+    by = (some_.c.facility, some_.c.location, some_.c.state, some_.c.finding)
+    return select(*by, *_counted(some_), func.max(some_.c.owner).label("owner")).group_by(*by)
+
+
+def _of_parked(row: RowMapping) -> StuckUse:
+    found, where = row["finding"], row["location"] or "no location"
+    why = f"{where}: {FINDINGS.get(found, '') or row['reason']}"
+    which = "".join(f" --{name} {row[name]}" for name in ("location", "finding") if row[name])
+    one = row["id"] if row["many"] == 1 else "ID"
+    listed = "" if row["many"] == 1 else f"fascia usage list{which}; "
+    press = f"{listed}fascia usage show {one}, then usage decide {one} post, correct or dismiss"
+    what = "use in review" if row["state"] == "review" else "parked use"
+    return _line(row, what, why=why, owner=row["owner"] or MATERIALS, press=press)
+
+
+def _conflicts() -> Select[Any]:
+    open_ = select(usage_conflicts.c.event.label("id"), usage_conflicts.c.at, literal("").label("reason"))
+    open_one = open_.where(usage_conflicts.c.state == "open").order_by(usage_conflicts.c.id).limit(MOST_COUNTED)
+    return select(*_counted(open_one.subquery())).having(func.count() > 0)
+
+
+def _of_conflicts(row: RowMapping) -> StuckUse:
+    why = "it came again under its number with other content: the first stands"
+    press = (
+        "fascia usage conflicts; have it taken back and sent under a new number where the second is right, then dismiss"
+    )
+    return _line(row, "use in conflict", why=why, owner=MATERIALS, press=press)
+
+
+def _charges() -> Select[Any]:
+    """By what is in their way."""
+    dead = select(charges.c.id, charges.c.facility, charges.c.reason, charges.c.at).where(charges.c.state == "dead")
+    some = dead.order_by(charges.c.id).limit(MOST_COUNTED).subquery()
+    return select(*_counted(some)).group_by(some.c.facility, some.c.reason)
+
+
+def _of_charges(row: RowMapping) -> StuckUse:
+    press = "mend what it names, then fascia usage charges --again"
+    return _line(row, "dead charge", why=row["reason"], owner=BILLING, press=press)
+
+
+def _unanswered(before: datetime) -> Select[Any]:
+    """Locations whose events wait since then, and whether a round of theirs waits for the ERP."""
+    used = usage_events.c
+    waits = (
+        select(used.facility, used.location, func.min(used.id).label("id"), func.min(used.at).label("at"))
+        .add_columns(func.count().label("many"))
+        .where(used.state == "waiting")
+        .group_by(used.facility, used.location)
+        .having(func.min(used.at) < before)
+        .subquery()
+    )
+    place = (usage_rounds.c.facility == waits.c.facility) & (usage_rounds.c.location == waits.c.location)
+    under_way = select(func.min(usage_rounds.c.round)).where(place, usage_rounds.c.state == "taken")
+    return select(waits, under_way.scalar_subquery().label("round"))
+
+
+def _of_unanswered(row: RowMapping) -> StuckUse:
+    name = f"{row['facility']}/{row['location']}"
+    case = f"consumption_to_replenishment/{name}"
+    if row["round"] is None:
+        why = "its uses wait, and its case does not take them"
+        press = f"fascia doctor: do workers and loops run? the workflow {case} in Temporal's UI"
+    else:
+        why = f"its uses wait behind round {row['round']}, which the ERP has not booked yet"
+        press = f"fascia doctor: does the ERP answer? it goes on by itself; the workflow {case} in Temporal's UI"
+    return _line(row, "location waits", name=name, why=why, press=press)
+
+
+def _refused() -> Select[Any]:
+    need = stock_needs.c
+    some = select(need.id, need.facility, need.location, need.reason, need.at).where(need.state == "refused")
+    some_ = some.order_by(need.id).limit(MOST_COUNTED).subquery()
+    by = (some_.c.facility, some_.c.location)
+    return select(*by, *_counted(some_)).group_by(*by)
+
+
+def _of_refused(row: RowMapping) -> StuckUse:
+    press = f"fascia stock needs --location {row['location']} --state refused; mend the register or the ERP"
+    return _line(row, "need refused", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
+
+
+def _counted(some: Any) -> tuple[Any, ...]:
+    """How many, the first of them, since when, and a reason."""
+    first = func.min(some.c.id).label("id")
+    return func.count().label("many"), first, func.min(some.c.at).label("at"), func.min(some.c.reason).label("reason")
+
+
+def _line(row: RowMapping, what: str, **said: str) -> StuckUse:
+    return StuckUse(what=what, count=row["many"], since=row["at"], **({"name": row["id"]} | said))

@@ -1,0 +1,37 @@
+"""Warns of stock that comes near its expiry: once a day, each balance once at each number of days its facility warns at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Final, Protocol
+
+import structlog
+
+EXPIRY_EVERY: Final = 600.0  # seconds between two looks at the date; a round of a day that was done costs nothing
+
+log = structlog.get_logger(__name__)
+
+
+class Warned(Protocol):
+    """Balances with their dates."""
+
+    async def warn(self, as_of: datetime) -> int: ...
+
+
+class ExpiryWarnings:
+    """One round a day. A day on which we were down is made up for: what was passed meanwhile is warned of then."""
+
+    def __init__(self, expiry: Warned, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._expiry, self._clock = expiry, clock
+        self._done: date | None = None
+
+    async def once(self) -> None:
+        """Warn, unless today is done."""
+        now = self._clock()
+        if self._done == now.date():
+            return
+        warned = await self._expiry.warn(now)
+        self._done = now.date()
+        if warned:
+            log.info("stock comes near its expiry", balances=warned, alert=True)
