@@ -56,7 +56,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "MFN^M15": Kind("STORES", supply.mfn_stock, subjects=1),
     "MFN^M16": Kind("ITEMFILE", supply.mfn_items, subjects=1),
 }
-STARTS_NO_CASE: Final = tuple(kind for kind in KINDS if kind[:3] not in ("OMS", "OMN", "MFN"))
+STARTS_NO_CASE: Final = tuple(kind for kind in KINDS if kind[:3] not in ("OMS", "OMN", "MFN", "DFT", "RDS", "INU"))
 
 
 @cache
