@@ -162,9 +162,10 @@ class _Judge:
                 self.note(FIELD_MISSING, "field-missing", text, _place(segment.name, segment.sequence, number))
         field_rules, count = rules.rules, len(rules.rules)
         component, repetition, _, subcomponent = self.marks[1:5]
-        number = 2 if segment.name in WITH_MARKS else 0
-        for text in sent[number + 1 :]:
-            number += 1
+        whole = segment.text  # most segments have none of what a field of them would have to be looked at for
+        marked = (repetition and repetition in whole) or (subcomponent and subcomponent in whole) or len(whole) > PLAIN
+        first = 3 if segment.name in WITH_MARKS else 1
+        for number, text in enumerate(sent[first:], first):
             if not text:
                 continue
             rule = field_rules[number] if number < count else None
@@ -172,9 +173,14 @@ class _Judge:
                 self.beyond(segment, number)
             elif not rule.free and (
                 rule.withdrawn
-                or len(text) > PLAIN
-                or (repetition and repetition in text)
-                or (subcomponent and subcomponent in text)
+                or (
+                    marked
+                    and (
+                        len(text) > PLAIN
+                        or (repetition and repetition in text)
+                        or (subcomponent and subcomponent in text)
+                    )
+                )
                 or not _clean(rule, text, component)
             ):
                 self.field(segment, number, rule, text)
@@ -239,15 +245,26 @@ class _Judge:
 
 def _clean(rule: Rule, text: str, component: str) -> bool:
     """The usual value, told from the rest at little cost: without repetition or subcomponent, and as it should be."""
-    if not rule.parts:
+    allowed = rule.parts
+    if not allowed:
         short = not rule.longest or len(text) <= rule.longest
         return short and component not in text and (rule.check is None or rule.check(text))
+    quick = rule.quick
     if component not in text:
-        return not rule.quick or rule.quick[0][0] > 0 or rule.quick[0][1](text)
+        return not quick or quick[0][0] > 0 or quick[0][1](text)
     parts = text.split(component)
-    if len(parts) > len(rule.parts):
+    sent = len(parts)
+    if sent > len(allowed):
         return False
-    return all(check(parts[index]) for index, check in rule.quick if index < len(parts) and parts[index])
+    for (
+        index,
+        check,
+    ) in quick:  # a loop: for every component of every message, and half the time of all() of an expression
+        if index >= sent:
+            break
+        if parts[index] and not check(parts[index]):
+            return False
+    return True
 
 
 _Where = tuple[str, int, int, int, int, int]

@@ -51,6 +51,24 @@ class Letter:
         return "csv" if self.kind in GROUPS["csv"] else "json"
 
 
+class _Deal:
+    """Gives patients to connections so that each connection has as much to send as the others.
+
+    Where few messages are repeated often, chance would burden one with a fifth more than its share for as long as it lasts, and with
+    one unanswered message on each, that one alone would say how fast it goes.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self._burden = [0] * connections
+        self._of: dict[int, int] = {}
+
+    def of(self, patient: int) -> int:
+        """The connection of this patient's next message: that of all before it."""
+        connection = self._of.setdefault(patient, self._burden.index(min(self._burden)))
+        self._burden[connection] += 1
+        return connection
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to make. The same plan makes the same letters, byte for byte.
@@ -97,6 +115,7 @@ class Plan:
     def letters(self) -> Iterator[Letter]:
         """The letters in the order they are sent."""
         models: list[Letter] = []
+        deal = _Deal(self.connections)
         begin: float | None = None
         times = islice(self._times(), self.first_number - 1, None)
         for place, at in zip(range(self.many), times, strict=False):
@@ -106,7 +125,9 @@ class Plan:
                 yield self._again(models[place % self.distinct], number, at, at - begin)
                 continue
             letter = replace(self._letter(number, at), due=at - begin)
-            models += [letter] if self.distinct else []
+            if self.distinct:
+                letter = replace(letter, connection=deal.of(mixed(self.seed, number) % PATIENTS))
+                models.append(letter)
             yield letter
 
     def _times(self) -> Iterator[float]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 
@@ -188,6 +189,16 @@ def test_all_about_one_patient_goes_over_one_connection() -> None:
         ways.setdefault(wire.read(letter.data).value("PID-3"), set()).add(letter.connection)
     assert {len(found) for found in ways.values()} == {1}
     assert {one for found in ways.values() for one in found} == set(range(6))
+
+
+def test_repeats_burden_every_connection_alike_and_a_patients_still_go_over_one() -> None:
+    letters = list(Plan(kinds=("ADT^A08",), many=4000, distinct=2000, connections=20).letters())
+    burden = Counter(letter.connection for letter in letters)
+    assert len(burden) == 20 and max(burden.values()) <= 1.03 * 4000 / 20
+    ways: dict[str, set[int]] = {}
+    for letter in letters:
+        ways.setdefault(wire.read(letter.data).value("PID-3"), set()).add(letter.connection)
+    assert {len(found) for found in ways.values()} == {1}
 
 
 def test_bursts_come_at_once_between_the_others() -> None:
