@@ -262,7 +262,16 @@ class OurHouse:
 
     @property
     def recalls(self) -> OurRecalls:
-        return OurRecalls(self._wiring, self._operator, self.whoami)
+        return OurRecalls(self._wiring, self._operator, self._recalling)
+
+    async def _recalling(self) -> Actor:
+        """Who gives a word to a recall: who stands behind the key, else the login; whether they may, the recall's case asks."""
+        if not self._key:
+            return Actor(id=login(), known_by="os_user")
+        person = await reading.key_holder(self._wiring, "", self._key)
+        if person is None:
+            raise not_allowed("this key stands for no active employee", "`fascia key add --person`")
+        return Actor(id=person.id, known_by="api_key")
 
     @property
     def replays(self) -> OurReplays:

@@ -125,11 +125,11 @@ async def employee(wiring: Wiring, facility: str, login: str) -> Employee | None
 
 
 async def key_holder(wiring: Wiring, facility: str, secret: str) -> Employee | None:
-    """The active employee of a facility whom a key stands for."""
+    """The active employee of a facility (empty: of the key's own) whom a key stands for."""
     caller = await StoredKeys(wiring.database).caller(secret)
-    if caller is None or not caller.person or caller.facility != facility:
+    if caller is None or not caller.person or facility not in ("", caller.facility):
         return None
-    found = await wiring.queries.records("employee", facility, code=caller.person)
+    found = await wiring.queries.records("employee", caller.facility, code=caller.person)
     people = [Employee.model_validate(row.record) for row in found.records]
     return next((person for person in people if person.active), None)
 
