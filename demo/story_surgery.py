@@ -246,8 +246,9 @@ async def _recall(day: Day) -> None:
 
     tasks = await _until(asked, "tasks of the recall")
     for task in tasks:
-        outcome = "quarantined" if task["kind"] == "location" else "clinician-informed"
-        words = (str(task["id"]), outcome, "--reason", "seen to")
+        there = ("quarantined", "--found", str(task["expected"]))
+        outcome = there if task["kind"] == "location" else ("clinician-informed",)
+        words = (str(task["id"]), *outcome, "--reason", "seen to")
         await fascia(scene.stage, "recall", "answer", number, *words, who=MATERIALS)
     why = ("--reason", "the firm found the seals to be sound", "--yes")
     await fascia(scene.stage, "recall", "close", number, "--lift", *why, who=MATERIALS)
