@@ -23,6 +23,7 @@ from cli.usage_views import UsageFilter, UsageRow, UsageView, UsageWord
 from store.acts import Act
 from store.charges import StoredCharges
 from store.ids import lowest_id
+from store.needs_again import StoredNeedsAgain
 from store.register_reading import utc_today
 from store.stock_queries import StoredStock
 from store.usage import StoredUsage
@@ -119,10 +120,12 @@ class OurUsage:
 
 
 class OurStock:
-    """:class:`cli.usage_views.StockDesk` over our own store, as of today."""
+    """:class:`cli.usage_views.StockDesk` over our own store, as of today; ``decider`` as with usage."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, decider: Callable[[str], Awaitable[Actor]]) -> None:
+        self._decider = decider
         self._stock = StoredStock(wiring.database)
+        self._again = StoredNeedsAgain(wiring.database)
 
     async def facility_of(self, location: str, facility: str) -> str:
         found = await self._stock.facilities(location)
@@ -145,6 +148,13 @@ class OurStock:
     ) -> Sequence[NeedRow]:
         named = {"facility": facility, "location": location, "item": item, "state": state}
         return await self._stock.needs(**named, everything=everything, before=before, limit=limit)
+
+    async def need_again(self, need: str, why: str, dry_run: bool) -> NeedRow:
+        held = await self._stock.need(need)
+        if held is None:
+            raise not_found("need", need, "see `fascia stock needs --state refused`")
+        act = Act(verb="stock needs --again", about="", actor=await self._decider(held.facility), reason=why)
+        return await self._again.again(need, act, utc_today(), dry_run=dry_run)
 
     async def movements(self, which: MovementFilter, limit: int) -> Sequence[MovementRow]:
         return await self._stock.movements(which, limit)

@@ -152,7 +152,9 @@ def _refused() -> Select[Any]:
 
 
 def _of_refused(row: RowMapping) -> StuckUse:
-    press = f"fascia stock needs --location {row['location']} --state refused; mend the register or the ERP"
+    listed = f"fascia stock needs --location {row['location']} --state refused; " if row["many"] > 1 else ""
+    one = row["id"] if row["many"] == 1 else "NEED"
+    press = f"{listed}mend the register, it goes on by itself; or the ERP, then fascia stock needs --again {one} --reason ..."
     return _line(row, "need refused", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
 
 

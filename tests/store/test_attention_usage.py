@@ -64,13 +64,13 @@ async def test_dead_charges_refused_needs_and_conflicts_are_theirs_to_mend(
     first = await use(engine, "T-1")
     await charge(engine, first, "dead", reason="item ITM-1001 has no charge code")
     await charge(engine, await use(engine, "T-2"), "due")
-    await need(engine, "ITM-1001", 5, "refused", reason="no supplier")
+    refused = await need(engine, "ITM-1001", 5, "refused", reason="no supplier")
     await need(engine, "ITM-2", 5)
     double = await conflict(engine, first, facility="NGH", item="ITM-2")
     found = await stuck(engine)
     dead = found["dead charge item ITM-1001 has no charge code"]
     assert (dead.owner, dead.press) == ("billing", "mend what it names, then fascia usage charges --again")
-    assert "--location NGH-OR --state refused" in found["need refused NGH-OR: no supplier"].press
+    assert f"fascia stock needs --again {refused} --reason" in found["need refused NGH-OR: no supplier"].press
     told = await checks_usage.usage(settings)
     assert (told.state, told.fix) == ("warn", "fascia attention list")
     assert told.text.startswith("0 uses wait, 1 charges are due, 1 needs are open; ")
