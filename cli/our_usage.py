@@ -47,6 +47,7 @@ PRESS: Final[dict[str, str]] = {
     "beyond-balance": "post it: the balance goes below zero until it is counted; or correct --amount",
     "unknown-use": "it goes on by itself when its use comes; else correct what it takes back, or dismiss it",
     "voided-before": "dismiss it",
+    "partial-void": "post it: the whole use is taken back, have what was used sent anew; dismiss it where the use stands",
     "in-the-future": "have the source's clock set right; then post it",
     "too-old": "post it, or dismiss it where it was counted since",
     "no-cost-centre": "correct --cost-centre, or load the location's",
