@@ -12,9 +12,10 @@ from canonical.cases import Actor
 from cli import checks_usage
 from store.acts import Act
 from store.attention import StoredAttention, Stuck
+from store.count_tables import stock_counts
 from store.usage_conflicts import StoredConflicts
 from store.usage_tables import usage_rounds
-from tests.store.usage_rows_house import charge, conflict, need, use
+from tests.store.usage_rows_house import charge, conflict, need, put, use
 from workers.settings import Settings
 
 NOW = datetime.now(UTC)
@@ -81,3 +82,15 @@ async def test_dead_charges_refused_needs_and_conflicts_are_theirs_to_mend(
     await StoredConflicts(engine).dismiss(double, by)
     assert await StoredConflicts(engine).list() == [] and "use in conflict" not in " ".join(await stuck(engine))
     assert (await StoredConflicts(engine).list(everything=True))[0].state == "dismissed"
+
+
+async def test_a_parked_count_is_named_until_its_location_is_counted_again(engine: AsyncEngine) -> None:
+    parked = {"location": "NGH-OR", "state": "parked", "source": "shelves", "counted_at": LONG_AGO}
+    await put(engine, stock_counts, number="C-1", kind="par", **parked)
+    await put(engine, stock_counts, number="C-2", kind="erp", reason="no such location", **parked)
+    found = await stuck(engine)
+    count = found["count parked NGH-OR: some of its lines are not booked"]
+    assert "count C-1" in count.press and "counted again" in count.press and count.owner == "materials management"
+    assert "mend location NGH-OR in the ERP" in found["ERP count parked NGH-OR: no such location"].press
+    await put(engine, stock_counts, number="C-3", kind="par", **(parked | {"state": "reconciled", "counted_at": NOW}))
+    assert list(await stuck(engine)) == ["ERP count parked NGH-OR: no such location"]
