@@ -110,8 +110,9 @@ class TakenRound(Canonical):
 
     ``lines``: movements to post; ``parked``: events put aside in this round; ``waiting``: events left for later rounds;
     ``per_second``: how fast they came over the last minute; ``supplies``: transfers from a warehouse or the dock to make;
-    ``counts``: counts to reconcile; ``moved_to``: the location is now that one, and its events went there; ``count_due``: nothing is
-    taken before our books of the location are held against the ERP's.
+    ``counts``: counts to reconcile; ``needs``: needs judged again, whose requisition is to be started; ``moved_to``: the location is
+    now that one, and its events went there; ``count_due``: nothing is taken before our books of the location are held against the
+    ERP's.
     """
 
     round: int
@@ -122,13 +123,14 @@ class TakenRound(Canonical):
     fuller_after: int = 10
     supplies: int = 0
     counts: int = 0
+    needs: int = 0
     moved_to: str = ""
     count_due: bool = False
 
     @property
     def empty(self) -> bool:
         """Nothing to do."""
-        return not (self.lines or self.parked or self.supplies or self.counts)
+        return not (self.lines or self.parked or self.supplies or self.counts or self.needs)
 
 
 class StockLine(Canonical):

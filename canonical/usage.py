@@ -38,6 +38,7 @@ class UsageEvent(Canonical):
     is unknown. ``amount`` is how many ``unit``, exactly, above zero. ``encounter`` is the sender's own number of the visit or
     procedure and leaves the door's process as ``procedure`` alone, a keyed hash of it. ``voids_number`` with
     ``voids_sequence`` name the use that a ``void`` takes back, of the same source; a correction is a void and a new use.
+    ``amount_stated``: a void says itself how many it takes back; without, it takes back all of its use, whatever ``amount`` is.
     An ``empty-bin`` moves nothing: it asks for the other bin's refill.
     ``device``: what the barcode said; lot, serial and expiry stand in the event's own fields too. ``used_at`` is when it was
     used, with its zone. ``chargeable`` None: the item's own row says.
@@ -55,6 +56,7 @@ class UsageEvent(Canonical):
     description: Text = ""
     device: Udi | None = None
     amount: Decimal = Field(default=Decimal(1), allow_inf_nan=False, max_digits=15, decimal_places=6)
+    amount_stated: bool = False
     unit: str = Field(default="", max_length=20)
     lot: str = Field(default="", max_length=40)
     serial: str = Field(default="", max_length=40)
@@ -133,6 +135,7 @@ FINDINGS: Final[dict[str, str]] = {
     "beyond-balance": "more was used than is there",
     "unknown-use": "the use it takes back is not known yet",
     "voided-before": "the use it takes back was taken back before",
+    "partial-void": "it takes back less than was used",
     "in-the-future": "it was used after it was reported",
     "too-old": "it was used longer ago than late reports are taken",
     "refused-by-erp": "the ERP refused it",

@@ -204,7 +204,12 @@ class _Round:
         name = (event.source, event.voids_number, event.voids_sequence)
         use = known.uses.get(name)
         about = Circumstances(
-            policy=known.policy, reported_at=one.kept_at, location=known.location, use=use, allowed=one.allowed
+            policy=known.policy,
+            reported_at=one.kept_at,
+            location=known.location,
+            use=use,
+            used_item=known.items.get(use.item) if use is not None else None,
+            allowed=one.allowed,
         )
         judged = judge(event, about)
         state = _STATES[judged.route]

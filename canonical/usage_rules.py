@@ -26,7 +26,10 @@ _WEIGHT: Final[dict[Route, int]] = {"post": 0, "review": 1, "park": 2}
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A use that a void takes back, as our books have it. ``voided_by``: the void that took it back before."""
+    """A use that a void takes back, as our books have it. ``voided_by``: the void that took it back before.
+
+    ``quantity`` in base units, once known; ``amount`` in ``unit`` as it was reported, or corrected.
+    """
 
     id: str
     state: str
@@ -42,6 +45,8 @@ class Use:
     procedure_code: str = ""
     chargeable: bool = False
     voided_by: str = ""
+    amount: Decimal | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Circumstances:
 
     ``shelf``: what is free of its item at its location; None where stock is not counted before use (consignment, bill-only).
     ``reported_at``: when it reached us. ``zone``: the facility's; None: the use's own. ``recall``: the number of a recall that
-    names its lot or serial. ``allowed``: findings a person said yes to.
+    names its lot or serial. ``use`` and ``used_item``: what a void takes back. ``allowed``: findings a person said yes to.
     """
 
     policy: UsagePolicy
@@ -62,6 +67,7 @@ class Circumstances:
     used_before: bool = False
     recall: str = ""
     use: Use | None = None
+    used_item: Item | None = None
     allowed: Collection[str] = ()
 
 
@@ -145,6 +151,9 @@ def _judge_void(event: UsageEvent, around: Circumstances, found: _Found) -> Judg
         found.say("unknown-use", f"{event.voids_number}/{event.voids_sequence}")
     elif use.voided_by:
         found.say("voided-before", f"{event.voids_number}/{event.voids_sequence}")
+    elif event.amount_stated and _less(event, use, around.used_item):
+        was = f"{_plain(use.amount)} {use.unit}" if use.amount is not None else f"{use.quantity} base units"
+        found.say("partial-void", f"{_plain(event.amount)} {event.unit}".strip() + f" of {was.strip()}")
     route, finding, owner = _routed(event, around, found, use.quantity if use else None)
     reason = "; ".join(found.codes.values())
     if use is None:
@@ -163,6 +172,25 @@ def _judge_void(event: UsageEvent, around: Circumstances, found: _Found) -> Judg
         service_line=use.service_line,
         chargeable=use.chargeable,
     )
+
+
+def _less(event: UsageEvent, use: Use, item: Item | None) -> bool:
+    """Whether a void says fewer than its use; where the two units cannot be compared it may be."""
+    if use.amount is not None and event.unit in ("", use.unit):
+        return event.amount < use.amount
+    if item is None:
+        return True
+    try:
+        back = event.amount * item.base_units(event.unit or item.base_unit)
+        if use.quantity is not None:
+            return back < use.quantity
+        return use.amount is None or back < use.amount * item.base_units(use.unit or item.base_unit)
+    except Malformed:
+        return True
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
 
 
 def _named(event: UsageEvent, around: Circumstances) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from cli.usage_views import UsageFilter, UsageRow, UsageView, UsageWord
 from store.acts import Act
 from store.charges import StoredCharges
 from store.ids import lowest_id
+from store.needs_again import StoredNeedsAgain
 from store.register_reading import utc_today
 from store.stock_queries import StoredStock
 from store.usage import StoredUsage
@@ -46,6 +47,7 @@ PRESS: Final[dict[str, str]] = {
     "beyond-balance": "post it: the balance goes below zero until it is counted; or correct --amount",
     "unknown-use": "it goes on by itself when its use comes; else correct what it takes back, or dismiss it",
     "voided-before": "dismiss it",
+    "partial-void": "post it: the whole use is taken back, have what was used sent anew; dismiss it where the use stands",
     "in-the-future": "have the source's clock set right; then post it",
     "too-old": "post it, or dismiss it where it was counted since",
     "no-cost-centre": "correct --cost-centre, or load the location's",
@@ -119,10 +121,12 @@ class OurUsage:
 
 
 class OurStock:
-    """:class:`cli.usage_views.StockDesk` over our own store, as of today."""
+    """:class:`cli.usage_views.StockDesk` over our own store, as of today; ``decider`` as with usage."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, decider: Callable[[str], Awaitable[Actor]]) -> None:
+        self._decider = decider
         self._stock = StoredStock(wiring.database)
+        self._again = StoredNeedsAgain(wiring.database)
 
     async def facility_of(self, location: str, facility: str) -> str:
         found = await self._stock.facilities(location)
@@ -145,6 +149,13 @@ class OurStock:
     ) -> Sequence[NeedRow]:
         named = {"facility": facility, "location": location, "item": item, "state": state}
         return await self._stock.needs(**named, everything=everything, before=before, limit=limit)
+
+    async def need_again(self, need: str, why: str, dry_run: bool) -> NeedRow:
+        held = await self._stock.need(need)
+        if held is None:
+            raise not_found("need", need, "see `fascia stock needs --state refused`")
+        act = Act(verb="stock needs --again", about="", actor=await self._decider(held.facility), reason=why)
+        return await self._again.again(need, act, utc_today(), dry_run=dry_run)
 
     async def movements(self, which: MovementFilter, limit: int) -> Sequence[MovementRow]:
         return await self._stock.movements(which, limit)

@@ -287,7 +287,7 @@ class OurHouse:
 
     @property
     def stock(self) -> OurStock:
-        return OurStock(self._wiring)
+        return OurStock(self._wiring, self._materials)
 
     @property
     def channels(self) -> OurChannels:

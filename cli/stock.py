@@ -9,7 +9,8 @@ import typer
 from rich.console import RenderableType
 
 from canonical.stock_reports import HeldItem, LotHeld, MovementFilter, MovementRow, NeedRow
-from cli.command import Limit, command, noun
+from cli.command import DryRun, Limit, command, noun
+from cli.exits import wrong_usage
 from cli.house import first, open_house
 from cli.moments import moment
 from cli.output import Output, table, when
@@ -70,10 +71,27 @@ async def needs(
         str, typer.Option("--state", help="open, ordered, back-ordered, received, cancelled or refused.")
     ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also those that came or were given up.")] = False,
+    again: Annotated[
+        str, typer.Option("--again", metavar="NEED", help="Judge this one once more: it was refused or given up.")
+    ] = "",
     before: Before = "",
+    reason: Annotated[str, typer.Option("--reason", "-r", help="With --again: why; kept with who asked.")] = "",
     limit: Limit = 50,
+    dry_run: DryRun = False,
 ) -> None:
-    """List what is to be brought to locations, newest first: how much, by whom, and how far it is."""
+    """List what is to be brought to locations, newest first: how much, by whom, and how far it is.
+
+    A need that was refused (the register, or the ERP) is tried again by itself once the register is mended or the item moves; --again
+    asks at once, and what was given up with its requisition is asked for anew.
+    """
+    if again:
+        if not reason.strip():
+            raise wrong_usage("--again needs a reason", f'fascia stock needs --again {again} --reason "..."')
+        async with open_house() as house:
+            row = await house.stock.need_again(again, reason, dry_run)
+        told = f"{row.quantity} of {row.item} for {row.location} {'would be' if dry_run else 'are'} {row.state}"
+        out.data({**row.model_dump(), "dry_run": dry_run}, lambda: [f"{told}; need {row.id}"])
+        return
     async with open_house() as house:
         asked = (facility, location, item, state, everything, before)
         rows, more = first(await house.stock.needs(*asked, limit + 1), limit)

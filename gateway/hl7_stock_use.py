@@ -80,6 +80,7 @@ def _event(about: usage.Occasion, order: Part, orc: Segment, part: Part, kind: s
     }
     if kind == "void":
         said |= {"voids_number": usage.name(number, usage.at(orc, 2)), "voids_sequence": sequence}
+        said["amount_stated"] = True
         number = f"{number}^{orc.value(1).strip()}"
     return about.event(number, usage.at(orc, 2), **said)
 

@@ -13,6 +13,7 @@ from canonical.base import Canonical, case_id
 from canonical.charges import OWNER as BILLING
 from canonical.usage import FINDINGS
 from canonical.usage import OWNER as MATERIALS
+from store.count_tables import stock_counts
 from store.database import transaction
 from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
 
@@ -64,6 +65,7 @@ async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse
         (_charges(), _of_charges),
         (_unanswered(before), _of_unanswered),
         (_refused(), _of_refused),
+        (_counts(), _of_counts),
     ]
     async with transaction(engine) as connection:
         return [made(row) for one, made in asked for row in (await connection.execute(one)).mappings()]
@@ -152,8 +154,30 @@ def _refused() -> Select[Any]:
 
 
 def _of_refused(row: RowMapping) -> StuckUse:
-    press = f"fascia stock needs --location {row['location']} --state refused; mend the register or the ERP"
+    listed = f"fascia stock needs --location {row['location']} --state refused; " if row["many"] > 1 else ""
+    one = row["id"] if row["many"] == 1 else "NEED"
+    press = f"{listed}mend the register, it goes on by itself; or the ERP, then fascia stock needs --again {one} --reason ..."
     return _line(row, "need refused", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
+
+
+def _counts() -> Select[Any]:
+    """Parked counts by location and kind; one that was counted again since is answered by that."""
+    of, later = stock_counts.c, stock_counts.alias("later").c
+    again = select(later.id).where(later.facility == of.facility, later.location == of.location)
+    again = again.where((later.kind == "erp") == (of.kind == "erp"), later.counted_at > of.counted_at)
+    some = select(of.id, of.facility, of.location, of.number, of.kind, of.reason, of.at).where(of.state == "parked")
+    some_ = some.where(~again.exists()).order_by(of.id).limit(MOST_COUNTED).subquery()
+    by = (some_.c.facility, some_.c.location, some_.c.kind)
+    return select(*by, *_counted(some_), func.min(some_.c.number).label("number")).group_by(*by)
+
+
+def _of_counts(row: RowMapping) -> StuckUse:
+    if row["kind"] == "erp":
+        press = f"mend location {row['location']} in the ERP; it is asked again the next night"
+        return _line(row, "ERP count parked", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
+    why = f"{row['location']}: {row['reason'] or 'some of its lines are not booked'}"
+    press = f"see the lines of count {row['number']} (GET /v1/counts), mend what they name, then have {row['location']} counted again"
+    return _line(row, "count parked", why=why, owner=MATERIALS, press=press)
 
 
 def _counted(some: Any) -> tuple[Any, ...]:

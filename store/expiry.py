@@ -1,4 +1,4 @@
-"""What expires: warnings as each of our balances comes near its date, and which lot to take first (FEFO, first expired first out)."""
+"""What expires: warnings as each of our balances comes near its date. Which lot to take first: store.scans, gateway.scans."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.base import Canonical
 from canonical.usage import UsagePolicy
 from store.database import transaction
-from store.recall_matching import possible
 from store.register_reading import all_codes, current
-
-MOST: Final = 1000
 
 
 class Expiring(Canonical):
@@ -30,17 +27,6 @@ class Expiring(Canonical):
     expires: date
     days: int
     warned: int | None = None
-
-
-class Advice(Canonical):
-    """A lot at a location in the order to take it: the first expired first; ``usable`` no where expired or recalled, with why."""
-
-    lot: str = ""
-    serial: str = ""
-    quantity: int
-    expires: date | None = None
-    usable: bool = True
-    why: str = ""
 
 
 # Of each balance the nearest threshold it has passed, once: what is loaded late or comes in short-dated is told once, not thrice.
@@ -59,11 +45,6 @@ _EXPIRING: Final = text("""
     FROM stock_balances h WHERE h.on_hand > 0 AND h.expires IS NOT NULL AND h.expires <= :today + CAST(:within AS int)
         AND (h.facility = :facility OR :facility = '') AND (h.location = :location OR :location = '')
     ORDER BY h.expires, h.facility, h.location, h.item, h.lot, h.serial LIMIT :most""")
-_FEFO: Final = text(f"""
-    SELECT h.lot, h.serial, h.on_hand AS quantity, h.expires, (SELECT min(b.recall) FROM recall_blocks b
-        WHERE b.active AND b.item = h.item AND b.facility IN ('', h.facility) AND {possible("h", "b")}) AS recall
-    FROM stock_balances h WHERE h.facility = :facility AND h.location = :location AND h.item = :item AND h.on_hand > 0
-    ORDER BY h.expires NULLS LAST, h.lot, h.serial LIMIT :most""")  # noqa: S608 our own text
 
 
 def _typed(statement: TextClause) -> TextClause:
@@ -118,18 +99,3 @@ async def _days(connection: AsyncConnection, site: str, today: date) -> Sequence
     found = await current(connection, UsagePolicy, "usage_policy", site, site, today)
     in_force = found is not None and (found.valid_to is None or today <= found.valid_to)
     return found.warn_days if found is not None and in_force else UsagePolicy(facility=site).warn_days
-
-
-async def fefo(connection: AsyncConnection, facility: str, location: str, item: str, as_of: date) -> Sequence[Advice]:
-    """What a location holds of an item in the order to take it: the first expired first, what has no date last; what must not be
-    used (expired as of that day, recalled) is named with the reason, so that nobody looks for it in vain.
-    """
-    given = {"facility": facility, "location": location, "item": item, "most": MOST}
-    advice = []
-    for row in (await connection.execute(_FEFO, given)).mappings():
-        why = f"recall {row['recall']}" if row["recall"] else ""
-        if row["expires"] is not None and row["expires"] < as_of:
-            why = f"expired on {row['expires'].isoformat()}"
-        held = {name: row[name] for name in ("lot", "serial", "quantity", "expires")}
-        advice.append(Advice(**held, usable=not why, why=why))
-    return sorted(advice, key=lambda one: not one.usable)  # the order within stays

@@ -36,6 +36,8 @@ from store.ids import lowest_id
 from store.partitions import StoredPartitions
 from store.replay_retention import forget_replays
 from store.tables import message_keys, message_states, messages
+from store.usage_retention import DAYS as ROUND_DAYS
+from store.usage_retention import forget_rounds
 
 DAYS: Final = 400
 AT_ONCE: Final = 1000
@@ -79,11 +81,12 @@ class KeepFor(Canonical):
 
 
 class Deleted(Canonical):
-    """What a round deleted: messages, keys whose time was over, replays, and whole weeks (their Mondays)."""
+    """What a round deleted: messages, keys whose time was over, replays, rounds of locations, and whole weeks (their Mondays)."""
 
     messages: int = 0
     keys: int = 0
     replays: int = 0
+    rounds: int = 0
     weeks: tuple[str, ...] = ()
 
 
@@ -124,7 +127,8 @@ class StoredRetention:
         await self._queued(now - longest, at_once, batches)
         shortest = timedelta(days=min([days, *(rule.days for rule in rules)]))
         replays = await forget_replays(self._engine, now - shortest, at_once, batches)
-        return Deleted(messages=gone, keys=keys, replays=replays, weeks=tuple(weeks))
+        rounds = await forget_rounds(self._engine, now - timedelta(days=ROUND_DAYS), at_once, batches)
+        return Deleted(messages=gone, keys=keys, replays=replays, rounds=rounds, weeks=tuple(weeks))
 
     async def _messages(self, which: ColumnElement[bool], before: datetime, at_once: int, batches: int) -> int:
         free = text(f"NOT {needed('messages')}")

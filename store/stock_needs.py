@@ -58,6 +58,14 @@ WHERE id = ANY(CAST(:ids AS text[])) ORDER BY id FOR UPDATE""")
 _PUT_AWAY: Final = text("""
 UPDATE stock_needs SET put_away = :put_away, received = greatest(received, :put_away), state = :state, changed_at = :at
 WHERE id = :id""")
+_AWAY_AGAIN: Final = text("""
+UPDATE stock_needs AS n SET reason = '', changed_at = :at, state = CASE WHEN n.received >= n.quantity OR EXISTS (
+        SELECT FROM stock_needs AS o WHERE (o.facility, o.location, o.item) = (n.facility, n.location, n.item) AND o.event = ''
+        AND o.state IN ('open', 'ordered', 'back-ordered')) THEN 'received' ELSE 'ordered' END
+WHERE n.id IN (SELECT min(m.id) FROM stock_needs AS m
+    JOIN unnest(CAST(:locations AS text[]), CAST(:items AS text[])) AS w (location, item) USING (location, item)
+    WHERE m.facility = :facility AND m.event = '' AND m.state = 'refused' AND m.received > m.put_away
+    AND NOT m.id = ANY(CAST(:but AS text[])) GROUP BY m.location, m.item)""")
 _REFUSED: Final = text("""
 UPDATE stock_needs AS n SET state = 'refused', reason = g.reason, changed_at = :at
 FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[])) AS g (id, reason) WHERE n.id = g.id""")
@@ -109,11 +117,11 @@ async def _short(
 ) -> list[NewNeed]:
     wanted = {where for where in looked.places if where in levels and levels[where].supply not in AFTER_USE}
     on_hand = await totals(connection, key.facility, wanted)
-    on_order = await _on_order(connection, key.facility, wanted)
+    coming_to = await on_order(connection, key.facility, wanted)
     begun = []
     for where in sorted(wanted):
         level, item, location = levels[where], items.get(where[1]), locations.get(where[0])
-        coming, unfinished, refused = on_order.get(where, (0, False, ""))
+        coming, unfinished, refused = coming_to.get(where, (0, False, ""))
         if item is None or location is None or location.moved_to or unfinished:
             continue
         short = short_of(level, on_hand.get(where, 0), coming, empty_bin=where in looked.empty)
@@ -123,9 +131,10 @@ async def _short(
     return begun
 
 
-async def _on_order(
+async def on_order(
     connection: AsyncConnection, facility: str, where: Collection[Where]
 ) -> dict[Where, tuple[int, bool, str]]:
+    """What is on its way, by location and item; whether a need is unfinished, and the one that was refused."""
     if not where:
         return {}
     locations, items = zip(*sorted(where), strict=True)
@@ -201,6 +210,16 @@ async def brought(connection: AsyncConnection, put: Mapping[str, int], at: datet
         there = row.put_away + put[row.id]
         state = after_supply(row.quantity, there, warehouse=bool(row.warehouse), state=row.state)
         await connection.execute(_PUT_AWAY, {"id": row.id, "put_away": there, "state": state, "at": at})
+
+
+async def put_away_again(
+    connection: AsyncConnection, facility: str, moved: Collection[Where], but: Collection[str], at: datetime
+) -> None:
+    """What the ERP would not put away is tried again where the item moved since; ``but``: what it has just refused."""
+    if moved:
+        locations, items = zip(*sorted(moved), strict=True)
+        given = {"facility": facility, "locations": list(locations), "items": list(items), "but": sorted(but), "at": at}
+        await connection.execute(_AWAY_AGAIN, given)
 
 
 async def not_brought(connection: AsyncConnection, reasons: Mapping[str, str], at: datetime) -> None:

@@ -73,6 +73,13 @@ class StoredStock:
         async with transaction(self._engine) as connection:
             return [NeedRow.model_validate(dict(row)) for row in (await connection.execute(asked)).mappings()]
 
+    async def need(self, need: str) -> NeedRow | None:
+        """One by its id."""
+        async with transaction(self._engine) as connection:
+            found = await connection.execute(select(stock_needs).where(stock_needs.c.id == need))
+            row = found.mappings().one_or_none()
+        return NeedRow.model_validate(dict(row)) if row is not None else None
+
     async def movements_of(self, event: str) -> Sequence[MovementRow]:
         """What moved for one use, in its order."""
         asked = select(stock_movements).where(stock_movements.c.event == event, stock_movements.c.event != "")

@@ -14,6 +14,7 @@ from canonical.ports import Unmatched
 from store.case_tables import unmatched
 from store.database import transaction
 from store.tables import messages
+from store.usage_conflicts import settled_by_listing
 
 Give = Callable[[Unmatched], Awaitable[None]]  # brings a document to its case, or raises
 
@@ -127,4 +128,5 @@ class StoredUnmatched:
                 return held
             values = {"state": state, "case": wanted.case, "decided_by": by, "decided_why": why}
             await connection.execute(update(unmatched).where(unmatched.c.id == document).values(values))
+            await settled_by_listing(connection, held)
         return wanted

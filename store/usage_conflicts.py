@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, Select, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, Select, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.errors import Rejected
+from canonical.ports import Unmatched
 from canonical.stock_reports import ConflictRow
 from store.acts import Act, note_in
 from store.database import transaction
 from store.usage_tables import usage_conflicts, usage_events
+
+# One conflict stands in two lists: ours, and that of unmatched documents, where each message that brought it has a row.
+_OTHERS: Final = text("SELECT count(*) FROM usage_conflicts WHERE event = :event AND state = 'open'")
+_SETTLE_LISTED: Final = text("""
+UPDATE unmatched SET state = 'set_aside', decided_by = :by, decided_why = :why
+WHERE kind = 'usage' AND state = 'open' AND facility = :facility AND number = :number AND starts_with(reason, :reason)""")
+_SETTLE_OURS: Final = text("""
+UPDATE usage_conflicts AS c SET state = 'dismissed' FROM usage_events AS u
+WHERE u.id = c.event AND c.state = 'open' AND u.facility = :facility AND u.number = :number
+AND starts_with(:reason, 'use ' || u.number || '/' || u.sequence || ' of ' || u.source || ' is known')
+AND NOT EXISTS (SELECT FROM unmatched AS m WHERE m.kind = 'usage' AND m.state = 'open' AND m.facility = :facility
+    AND m.number = :number AND m.message = c.message AND m.id <> :id AND m.reason = :reason)
+AND (c.message = :message OR NOT EXISTS (SELECT FROM unmatched AS m WHERE m.kind = 'usage' AND m.state = 'open'
+    AND m.facility = :facility AND m.number = :number AND m.id <> :id AND m.reason = :reason))""")
+
+
+async def settled_by_listing(connection: AsyncConnection, document: Unmatched) -> None:
+    """A person set aside what was listed of a conflict: nothing more is asked of it here either."""
+    if document.kind == "usage":
+        names = ("id", "facility", "number", "message", "reason")
+        await connection.execute(_SETTLE_OURS, {name: getattr(document, name) for name in names})
 
 
 class StoredConflicts:
@@ -52,6 +74,10 @@ class StoredConflicts:
                 settled = update(usage_conflicts).where(usage_conflicts.c.id == conflict).values(state="dismissed")
                 await connection.execute(settled)
                 await note_in(connection, act.model_copy(update={"about": f"usage/{row.event}", "detail": conflict}))
+                if not await connection.scalar(_OTHERS, {"event": row.event}):
+                    told = f"use {row.number}/{row.sequence} of {row.source} is known"
+                    given = {"facility": row.facility, "number": row.number, "reason": told}
+                    await connection.execute(_SETTLE_LISTED, given | {"by": act.actor.id, "why": act.reason})
         return _row(row).model_copy(update={"state": "dismissed"})
 
 
@@ -72,5 +98,5 @@ def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _short(value: Any) -> str:
-    text = "nothing" if value in (None, "") else str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    said = "nothing" if value in (None, "") else str(value)
+    return said if len(said) <= 60 else f"{said[:59]}…"

@@ -17,8 +17,9 @@ from canonical.stock_moves import Move, need_of, reserved_by, rose
 from canonical.usage import FINDINGS, OWNER
 from canonical.usage_settling import settle, touched
 from store.ids import new_id, now
+from store.needs_again import left_again, told_again
 from store.stock_balances import move
-from store.stock_needs import Looked, brought, new_needs, no_more_wanted, not_brought, try_again
+from store.stock_needs import Looked, brought, new_needs, no_more_wanted, not_brought, put_away_again, try_again
 from store.usage_taking import rules
 
 _ROUND: Final = text("""
@@ -93,12 +94,15 @@ async def record_round(connection: AsyncConnection, key: RoundKey) -> tuple[Reco
     await _free(connection, [*settled.refused, *(one.id for one in stand)], at)
     await brought(connection, settled.brought, at)
     await not_brought(connection, settled.not_brought, at)
+    moved = {(one.location, one.item) for one in settled.moves}
+    await put_away_again(connection, key.facility, moved, settled.not_brought, at)
     risen = {(location, item) for _, location, item in rose(settled.moves)}
     await try_again(connection, key.facility, risen, at)
     by = await rules(connection, key.facility, key.location, key.as_of.date())
     await _charge(connection, key, by.policy.bill_to, stand, at)
     needs = await new_needs(connection, key, by.policy, _looked(key, stand, settled.moves), at)
-    recorded = Recorded(round=key.round, posted=len(stand), needs=tuple(needs))
+    begun = {need.id: need for need in [*needs, *await told_again(connection, key)]}
+    recorded = Recorded(round=key.round, posted=len(stand), needs=tuple(begun.values()))
     over = {"state": "recorded", "recorded": recorded.model_dump_json(), "reason": "", "at": at}
     await connection.execute(_OVER, _of(key) | over)
     return recorded, outcomes
@@ -117,6 +121,7 @@ async def refuse_round(connection: AsyncConnection, refusal: RoundRefusal) -> No
     await _free(connection, list(aside.scalars()), at)
     needs = {need: refusal.reason for posting in postings if (need := need_of(posting))}
     await not_brought(connection, needs, at)
+    await left_again(connection, key)
     over = {"state": "refused", "recorded": None, "reason": refusal.reason, "at": at}
     await connection.execute(_OVER, _of(key) | over)
 

@@ -25,6 +25,7 @@ from canonical.supplies import move_out, supply
 from canonical.usage_planning import Plan, WaitingUse, plan_round
 from store.database import at_once, transaction
 from store.ids import now
+from store.needs_again import asked_again, told_again
 from store.stock_balances import reserve
 from store.usage_record import POSTINGS, record_round, refuse_round
 from store.usage_taking import Gathered, gather, left, rules, waiting_of
@@ -135,6 +136,7 @@ class StoredUsageBook:
             if moved_to and (goes := move_out(key, moved_to, found.known.shelves, found.known.day)):
                 supplies.append(goes)
             counts = list(await self._counts.take(connection, key)) if self._counts else []
+            again = await asked_again(connection, key)
             more = await left(connection, key) - most if len(waiting) == most else 0
             taken = TakenRound(
                 round=key.round,
@@ -145,6 +147,7 @@ class StoredUsageBook:
                 fuller_after=by.policy.fuller_after,
                 supplies=len(supplies),
                 counts=len(counts),
+                needs=again,
                 moved_to=moved_to,
             )
             await _write(connection, key, plan)
@@ -294,12 +297,14 @@ async def _keep(connection: AsyncConnection, key: RoundKey, taken: TakenRound, p
     if not taken.empty:
         over = not (taken.lines or postings)
         await reserve(connection, [move for posting in postings for move in reserved_by(posting)], at)
+        needs = await told_again(connection, key) if over and taken.needs else []
+        recorded = Recorded(round=key.round, needs=tuple(needs))
         told = ",".join(posting.model_dump_json(exclude_defaults=True) for posting in postings)
         kept = {
             "state": "recorded" if over else "taken",
             "taken": taken.model_dump_json(),
             "postings": f"[{told}]",
-            "recorded": Recorded(round=key.round).model_dump_json() if over else None,
+            "recorded": recorded.model_dump_json() if over else None,
             "at": at,
         }
         await connection.execute(_KEPT, _of(key) | kept)

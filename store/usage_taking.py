@@ -54,7 +54,9 @@ JOIN unnest(CAST(:items AS text[]), CAST(:serials AS text[])) AS g (item, serial
 WHERE u.facility = :facility AND u.serial <> '' AND u.kind = 'use' AND u.state IN ('taken', 'posted') AND u.voided_by = ''""")
 _USES: Final = text("""
 SELECT u.source, u.number, u.sequence, u.id, u.state, u.location, u.item, u.quantity, u.lot, u.serial, u.expires,
-    u.cost_centre, u.procedure, u.service_line, u.procedure_code, u.chargeable, u.voided_by
+    u.cost_centre, u.procedure, u.service_line, u.procedure_code, u.chargeable, u.voided_by,
+    CAST(coalesce(u.corrected ->> 'amount', u.content ->> 'amount', '1') AS numeric) AS amount,
+    coalesce(u.corrected ->> 'unit', u.content ->> 'unit', '') AS unit
 FROM unnest(CAST(:sources AS text[]), CAST(:numbers AS text[]), CAST(:sequences AS int[])) AS g (source, number, sequence)
 JOIN usage_events AS u USING (source, number, sequence) WHERE u.facility = :facility AND u.kind <> 'void'
 ORDER BY u.id FOR UPDATE OF u""")

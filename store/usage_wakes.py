@@ -30,6 +30,9 @@ WITH RECURSIVE waiting AS (
     SELECT facility, location FROM stock_needs
     WHERE state <> 'refused' AND (received > put_away OR (warehouse <> '' AND state = 'open'))
     UNION
+    SELECT facility, location FROM stock_needs
+    WHERE state = 'open' AND round IS NULL AND "case" = '' AND requisition IS NOT NULL
+    UNION
     SELECT facility, location FROM usage_locations WHERE count_due <= :at
     UNION
     SELECT facility, location FROM stock_counts WHERE state = 'waiting'

@@ -69,6 +69,7 @@ def read(rows: Sequence[Row], tongue: Tongue) -> UsageEvent:
     }
     if kind == "void":
         said |= {"voids_number": _short(row, "voids", 80), "voids_sequence": row.whole("voids_sequence") or 1}
+        said["amount_stated"] = row.number_of("quantity") is not None
         if not said["voids_number"]:
             raise row.wrong("voids", "the number of the use that is taken back stands here")
     elif not said["item"] and device is None:

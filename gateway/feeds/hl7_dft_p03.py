@@ -97,7 +97,7 @@ def _event(about: usage.Occasion, part: Part, again: bool, before: int) -> Usage
     }
     if kind == "void":
         voided, number = _voided(ft1, number)
-        said |= {"voids_number": voided, "voids_sequence": sequence}
+        said |= {"voids_number": voided, "voids_sequence": sequence, "amount_stated": bool(ft1.value(field).strip())}
     return about.event(number, usage.at(ft1, 2), **said)
 
 

@@ -93,6 +93,7 @@ def _events(about: usage.Occasion, orc: Segment, part: Part, kind: str) -> Itera
         }
         if kind == "void":
             whole |= {"voids_number": usage.name(own, usage.at(orc, 3)), "voids_sequence": said["sequence"]}
+            whole["amount_stated"] = True
             own = f"{own}^{orc.value(1).strip()}"
         yield about.event(own, usage.at(orc, 3), **whole)
 

@@ -61,11 +61,42 @@ REACHED: dict[str, tuple[UsageEvent, Circumstances]] = {
     "beyond-balance": (use(amount=11), around()),
     "unknown-use": (void(), around()),
     "voided-before": (void(), around(use=replace(POSTED, voided_by="U9"))),
+    "partial-void": (void(amount_stated=True, amount=2), around(use=replace(POSTED, amount=Decimal(3)))),
     "in-the-future": (use(used_at=NOW + timedelta(minutes=16)), around()),
     "too-old": (use(used_at=NOW - timedelta(days=7, minutes=1)), around()),
     "no-cost-centre": (use(), around(location=PLACE.model_copy(update={"cost_centre": None}))),
     "by-rule": (use(amount=9), around(policy=UsagePolicy(facility="NGH", rules=(UsageRule(over=Decimal(8), route="review"),)))),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "was", "part"),
+    [
+        ({"amount": 2}, {"amount": Decimal(5), "quantity": 5}, False),
+        ({"amount": 2, "amount_stated": True}, {"amount": Decimal(5), "quantity": 5}, True),
+        ({"amount": 5, "amount_stated": True}, {"amount": Decimal(5), "quantity": 5}, False),
+        ({"amount": 1, "amount_stated": True}, {"amount": Decimal(1), "unit": "BX", "quantity": 10}, False),
+        (
+            {"amount": 10, "unit": "EA", "amount_stated": True},
+            {"amount": Decimal(1), "unit": "BX", "quantity": 10},
+            False,
+        ),
+        (
+            {"amount": 9, "unit": "EA", "amount_stated": True},
+            {"amount": Decimal(1), "unit": "BX", "quantity": 10},
+            True,
+        ),
+        ({"amount": 1, "unit": "BX", "amount_stated": True}, {"amount": Decimal(10), "quantity": None}, False),
+        ({"amount": 50, "unit": "CASK", "amount_stated": True}, {"amount": Decimal(5), "quantity": 5}, True),
+    ],
+)
+def test_a_void_of_less_than_was_used_is_a_persons_to_decide(
+    said: dict[str, Any], was: dict[str, Any], part: bool
+) -> None:
+    judged = judge(void(**said), around(use=replace(POSTED, **was), used_item=ITEM))
+    assert (judged.finding == "partial-void", judged.route) == (part, "park" if part else "post")
+    allowed = judge(void(**said), around(use=replace(POSTED, **was), used_item=ITEM, allowed=("partial-void",)))
+    assert (allowed.route, allowed.quantity) == ("post", was["quantity"])
 
 
 def test_every_finding_is_reached_but_the_erps_own() -> None:

@@ -109,6 +109,13 @@ def test_a_location_is_shown_by_item_and_by_lot(fascia: Fascia) -> None:
     assert fascia("stock", "show", "NOWHERE").code == 3
 
 
+def test_a_refused_need_is_asked_for_again_with_a_reason(fascia: Fascia, house: FakeHouse) -> None:
+    assert fascia("stock", "needs", "--again", "n-1").code == 2
+    done = fascia("stock", "needs", "--again", "n-1", "--reason", "policy loaded")
+    assert house.asked_for == [("n-1", "policy loaded", False)] and "100 of ITM-1001 for NGH-OR are open" in done.out
+    assert fascia("stock", "needs", "--again", "n-9", "--reason", "x").code != 0
+
+
 def test_levels_needs_and_movements_are_asked_for_as_they_are_filtered(fascia: Fascia, house: FakeHouse) -> None:
     assert "purchase par" in fascia("stock", "levels", "--facility", "NGH", "--below").out
     text = fascia("stock", "needs", "--location", "NGH-OR", "--all").out

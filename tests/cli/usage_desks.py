@@ -182,6 +182,12 @@ class FakeStockDesk:
         self.house.asked_for.append((facility, location, item, state, everything, before))
         return [NEED][:limit]
 
+    async def need_again(self, need: str, why: str, dry_run: bool) -> NeedRow:
+        if need != NEED.id:
+            raise not_found("need", need)
+        self.house.asked_for.append((need, why, dry_run))
+        return NEED.model_copy(update={"state": "open"})
+
     async def movements(self, which: MovementFilter, limit: int) -> Sequence[MovementRow]:
         self.house.asked_for.append(which)
         return list(PARKED.movements)[:limit]

@@ -218,7 +218,8 @@ class FakeUsage(FakeBooks):
         uses: dict[UseName, Use] = {}
         for one in mine:
             if one.kind == "void" and (use := self._taken_back(one.event)) is not None:
-                fields = {name: getattr(use, name) for name in Use.__dataclass_fields__}
+                said = {"amount": use.event.amount, "unit": use.event.unit}
+                fields = {name: getattr(use, name) for name in Use.__dataclass_fields__ if name not in said} | said
                 uses[one.source, one.event.voids_number, one.event.voids_sequence] = Use(**fields)
         items = self._items()
         codes = {item.code for item in items.values()}

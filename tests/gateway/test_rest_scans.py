@@ -101,6 +101,9 @@ async def test_a_use_is_taken_back_by_the_number_it_was_sent_under_in_its_order(
     assert (found.kind, found.number, found.voids_number, found.voids_sequence) == ("void", "k-2", "k-1", 2)
     use, void = house.messages
     assert use.stream == void.stream
+    await usage(house, back | {"amount": "1"}, "k-3")
+    *_, part = await routed(house)
+    assert (found.amount_stated, part.amount_stated) == (False, True)
 
 
 async def test_codes_are_those_of_the_senders_tables_and_unknown_ones_go_on_as_written(house: House) -> None:

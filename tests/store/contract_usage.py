@@ -337,6 +337,33 @@ class VoidContract:
         await house.round()
         assert await house.state("W") == ("parked", "voided-before") and await house.total("SUTURE") == 5
 
+    @pytest.mark.parametrize("verb", ["post", "correct", "dismiss"])
+    async def test_a_credit_of_a_part_takes_nothing_back_until_a_person_says_what_it_is(
+        self, house: House, verb: str
+    ) -> None:
+        await house.stock.opening("OR-1", "SUTURE", 9)
+        await house.keep(use("1", "SUTURE", 5))
+        await house.round()
+        await house.keep(void("V", "1", amount=2, amount_stated=True))
+        await house.round()
+        kept = await house.stock.event("V")
+        assert (kept.state, kept.finding) == ("parked", "partial-void") and kept.reason.endswith(": 2 of 5")
+        assert await house.total("SUTURE") == 4 and len(await house.stock.charges()) == 1
+        await house.decide("V", verb, **({"amount": "5"} if verb == "correct" else {}))
+        await house.round()
+        whole = verb != "dismiss"
+        assert await house.total("SUTURE") == (9 if whole else 4)
+        assert (await house.state("1"))[0] == ("voided" if whole else "posted")
+        assert len(await house.stock.charges()) == (2 if whole else 1)
+
+    async def test_a_credit_in_another_unit_that_is_all_of_it_takes_it_back(self, house: House) -> None:
+        await house.stock.opening("OR-1", "GLOVE", 300)
+        await house.keep(use("1", amount=1, unit="BX"))
+        await house.round()
+        await house.keep(void("V", "1", amount=100, unit="EA", amount_stated=True))
+        await house.round()
+        assert await house.total("GLOVE") == 300 and (await house.state("1"))[0] == "voided"
+
     @pytest.mark.parametrize("waits", ["with it", "parked", "before it"])
     async def test_a_use_that_was_not_posted_ends_with_its_void_and_nothing_moves(
         self, house: House, waits: str

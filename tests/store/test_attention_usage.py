@@ -12,9 +12,10 @@ from canonical.cases import Actor
 from cli import checks_usage
 from store.acts import Act
 from store.attention import StoredAttention, Stuck
+from store.count_tables import stock_counts
 from store.usage_conflicts import StoredConflicts
 from store.usage_tables import usage_rounds
-from tests.store.usage_rows_house import charge, conflict, need, use
+from tests.store.usage_rows_house import charge, conflict, need, put, use
 from workers.settings import Settings
 
 NOW = datetime.now(UTC)
@@ -64,13 +65,13 @@ async def test_dead_charges_refused_needs_and_conflicts_are_theirs_to_mend(
     first = await use(engine, "T-1")
     await charge(engine, first, "dead", reason="item ITM-1001 has no charge code")
     await charge(engine, await use(engine, "T-2"), "due")
-    await need(engine, "ITM-1001", 5, "refused", reason="no supplier")
+    refused = await need(engine, "ITM-1001", 5, "refused", reason="no supplier")
     await need(engine, "ITM-2", 5)
     double = await conflict(engine, first, facility="NGH", item="ITM-2")
     found = await stuck(engine)
     dead = found["dead charge item ITM-1001 has no charge code"]
     assert (dead.owner, dead.press) == ("billing", "mend what it names, then fascia usage charges --again")
-    assert "--location NGH-OR --state refused" in found["need refused NGH-OR: no supplier"].press
+    assert f"fascia stock needs --again {refused} --reason" in found["need refused NGH-OR: no supplier"].press
     told = await checks_usage.usage(settings)
     assert (told.state, told.fix) == ("warn", "fascia attention list")
     assert told.text.startswith("0 uses wait, 1 charges are due, 1 needs are open; ")
@@ -81,3 +82,15 @@ async def test_dead_charges_refused_needs_and_conflicts_are_theirs_to_mend(
     await StoredConflicts(engine).dismiss(double, by)
     assert await StoredConflicts(engine).list() == [] and "use in conflict" not in " ".join(await stuck(engine))
     assert (await StoredConflicts(engine).list(everything=True))[0].state == "dismissed"
+
+
+async def test_a_parked_count_is_named_until_its_location_is_counted_again(engine: AsyncEngine) -> None:
+    parked = {"location": "NGH-OR", "state": "parked", "source": "shelves", "counted_at": LONG_AGO}
+    await put(engine, stock_counts, number="C-1", kind="par", **parked)
+    await put(engine, stock_counts, number="C-2", kind="erp", reason="no such location", **parked)
+    found = await stuck(engine)
+    count = found["count parked NGH-OR: some of its lines are not booked"]
+    assert "count C-1" in count.press and "counted again" in count.press and count.owner == "materials management"
+    assert "mend location NGH-OR in the ERP" in found["ERP count parked NGH-OR: no such location"].press
+    await put(engine, stock_counts, number="C-3", kind="par", **(parked | {"state": "reconciled", "counted_at": NOW}))
+    assert list(await stuck(engine)) == ["ERP count parked NGH-OR: no such location"]

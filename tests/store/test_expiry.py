@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.usage import UsagePolicy
 from store.database import transaction
-from store.expiry import StoredExpiry, fefo
+from store.expiry import StoredExpiry
 from store.recall_tables import expiry_warnings
 from tests.store.build import put
-from tests.store.recall_house import NOON, RecallHouse, lots
+from tests.store.recall_house import NOON, RecallHouse
 from workers.loops.expiry import ExpiryWarnings
 
 TODAY = NOON.date()
@@ -66,22 +66,6 @@ async def test_what_expires_is_listed_soonest_first_with_the_warning_given(house
         "A1",
         "A3",
     ]
-
-
-async def test_the_first_expired_is_taken_first_and_what_must_not_be_used_is_named_last(house: RecallHouse) -> None:
-    for lot, days in (("LATE", 90), ("SOON", 5), ("GONE", -1), ("BAD", 2)):
-        await house.holds(4, lot, expires=TODAY + timedelta(days=days))
-    await house.holds(4, "NODATE")
-    await house.holds(0, "NONE", expires=TODAY)
-    await house.opened(*lots("BAD"))
-    async with transaction(house.engine) as connection:
-        advice = await fefo(connection, "NGH", "OR-1", "ITM-9001", TODAY)
-        on_its_day = await fefo(connection, "NGH", "OR-1", "ITM-9001", date(2026, 11, 19))
-    assert [(one.lot, one.usable) for one in advice] == [
-        ("SOON", True), ("LATE", True), ("NODATE", True), ("GONE", False), ("BAD", False),
-    ]  # fmt: skip
-    assert [one.why for one in advice[3:]] == ["expired on 2026-11-19", "recall Z-1234-2026"]
-    assert on_its_day[0].lot == "GONE" and on_its_day[0].usable  # its last day is a day it may be used
 
 
 async def test_a_day_is_warned_of_once_and_a_missed_day_is_made_up_for(house: RecallHouse) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.errors import FasciaError
 from store.database import open_engine
 from store.expiry import StoredExpiry
+from store.needs_again import StoredNeedsAgain
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
 from store.replenishment import StoredReplenishment
@@ -26,6 +27,8 @@ from workers.loops.erp_watcher import ErpWatcher
 from workers.loops.expiry import EXPIRY_EVERY, ExpiryWarnings
 from workers.loops.journal_upkeep import EVERY, JournalUpkeep
 from workers.loops.mailbox_poller import MailboxPoller
+from workers.loops.mended_needs import EVERY as MENDED_EVERY
+from workers.loops.mended_needs import MendedNeeds
 from workers.loops.outbox import OutboxSender
 from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
@@ -85,6 +88,8 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("counts against the ERP", COUNTS_EVERY, parts.nightly_counts().once, stop, turn))
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
+        mended = MendedNeeds(StoredNeedsAgain(parts.database))
+        group.create_task(forever("needs once the register is mended", MENDED_EVERY, mended.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         wakes = recalls.RecallWakes(parts.recalls, parts.recall_engine)

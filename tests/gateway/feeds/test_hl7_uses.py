@@ -74,6 +74,16 @@ def test_an_implant_gloves_and_a_credit_of_the_theatre_become_two_uses_and_a_voi
     assert (gauze.kind, gauze.number, gauze.voids_number, gauze.voids_sequence) == ("void", "T-8990^CD", "T-8990", 1)
 
 
+def test_a_credit_says_how_many_it_takes_back_only_where_it_was_sent() -> None:
+    part, whole, below = (
+        one(PID, ft1(**said)) for said in ({"f6": "CD", "f10": 2}, {"f6": "CD", "f10": ""}, {"f10": -2})
+    )
+    assert [(void.kind, void.amount_stated) for void in (part, whole, below)] == [
+        ("void", n) for n in (True, False, True)
+    ]
+    assert (part.amount, below.amount) == (Decimal(2), Decimal(2)) and not one(PID, ft1()).amount_stated
+
+
 def test_contrast_of_an_examination_is_read_by_its_ndc_in_millilitres_and_the_examination_is_left_out() -> None:
     given_, wasted = nouns(sample("dft_p03_imaging"), TABLES, sender=MIXED)
     assert (given_.number, given_.item, given_.amount, given_.unit) == ("R-2", "ITM-3001", Decimal(80), "ML")
