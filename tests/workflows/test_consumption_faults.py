@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +29,27 @@ async def test_an_erp_that_is_away_is_asked_until_it_answers_and_what_came_meanw
     place.erp.down = False
     await place.posted(501)
     assert place.used() == 501 and place.rounds() == [1, 200, 200, 100]
+    await place.until(lambda: not place.cases.in_trouble, "it does not wait any more")
+
+
+async def test_an_erp_that_is_away_for_an_hour_is_asked_until_it_answers_and_the_hour_is_drained(place: Place) -> None:
+    """An hour of the case's own clock; twenty uses a minute come meanwhile."""
+    place.erp.down = True
+    place.use()
+    await place.wake(skipping=True)
+    await place.until(lambda: bool(place.cases.in_trouble), "it waits for the ERP")
+    for _ in range(4):
+        await place.skipper.fast_forward(place.handle, timedelta(minutes=15))
+        place.use(300)
+        await place.wake(skipping=True)
+    assert place.used() == 0 and place.rounds() == [1]
+    place.erp.down = False
+    await place.posted(1201)
+    assert place.used() == 1201 and place.rounds() == [1, *[200] * 6]
+    took = [row.as_of for _, row in sorted(place.shelf.rounds.items()) if row.events]
+    waited, *apart = [later - earlier for earlier, later in itertools.pairwise(took)]
+    assert waited >= timedelta(hours=1)
+    assert all(one < timedelta(minutes=1) for one in apart), f"{apart} apart: a full round waits for nobody"
     await place.until(lambda: not place.cases.in_trouble, "it does not wait any more")
 
 

@@ -164,6 +164,21 @@ async def test_a_location_that_moved_hands_its_events_and_its_stock_over_and_its
     assert ward.agree(ward.theatre) == 0 and ward.agree(ward.other) == 2 * OPENING - 3
 
 
+async def test_a_location_that_is_renamed_keeps_its_case_and_its_stock_in_the_middle_of_its_uses(ward: Ward) -> None:
+    handle = ward.place.client.get_workflow_handle(
+        case_id("consumption_to_replenishment", build.FACILITY, ward.theatre)
+    )
+    await ward.use("1")
+    await ward.all_are("posted")
+    before = (await handle.describe()).run_id
+    await ward.use("2")
+    ward.put(Location(code=ward.theatre, facility=build.FACILITY, cost_centre="CC-4100", name="Theatres 1 to 4"))
+    await ward.use("3")
+    await ward.all_are("posted")
+    assert (await handle.describe()).run_id == before
+    assert ward.agree(ward.theatre) == OPENING - 3
+
+
 async def test_a_location_whose_stock_the_erp_does_not_move_stays_open_and_asks_no_more_than_it_is_woken(
     ward: Ward,
 ) -> None:
