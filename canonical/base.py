@@ -33,6 +33,7 @@ LineId = Annotated[str, CODE]
 RequisitionNumber = Annotated[str, SAFE]
 OrderNumber = Annotated[str, CODE]
 InvoiceNumber = Annotated[str, SAFE]
+LotOrSerial = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40)]  # blanks around one name no other
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 UnitCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,3}$")]

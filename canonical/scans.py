@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from canonical.base import Canonical, FacilityCode
+from canonical.base import Canonical, FacilityCode, LotOrSerial
 from canonical.supply import Item
 from canonical.udi import Udi
 
@@ -16,8 +16,8 @@ class Scan(Canonical):
     location: str
     item: str = ""
     device: Udi | None = None
-    lot: str = ""
-    serial: str = ""
+    lot: LotOrSerial = ""
+    serial: LotOrSerial = ""
     expires: date | None = None
     at: datetime
 

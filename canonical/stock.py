@@ -11,7 +11,17 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from canonical.base import Canonical, CostCentreCode, FacilityCode, ItemCode, LocationCode, SupplierCode, Text, case_id
+from canonical.base import (
+    Canonical,
+    CostCentreCode,
+    FacilityCode,
+    ItemCode,
+    LocationCode,
+    LotOrSerial,
+    SupplierCode,
+    Text,
+    case_id,
+)
 from canonical.erp_steps import ErpReceipt
 
 
@@ -255,7 +265,7 @@ class CountLine(Canonical):
     """What somebody counted of one item (and lot) at a location; in ``unit``, exactly."""
 
     item: str = Field(min_length=1, max_length=80)
-    lot: str = Field(default="", max_length=40)
+    lot: LotOrSerial = ""
     amount: Decimal = Field(ge=0, allow_inf_nan=False, max_digits=15, decimal_places=6)
     unit: str = Field(default="", max_length=20)
 

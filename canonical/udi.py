@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import Field
 
-from canonical.base import Canonical
+from canonical.base import Canonical, LotOrSerial
 
 
 class Udi(Canonical):
@@ -20,8 +20,8 @@ class Udi(Canonical):
 
     agency: str = Field(pattern="^(GS1|HIBCC|ICCBBA)$")
     device: str = Field(default="", max_length=40)
-    lot: str = Field(default="", max_length=40)
-    serial: str = Field(default="", max_length=40)
+    lot: LotOrSerial = ""
+    serial: LotOrSerial = ""
     expires: date | None = None
     made: date | None = None
     donation: str = Field(default="", max_length=20)

@@ -17,6 +17,7 @@ from canonical.base import (
     FacilityCode,
     ItemCode,
     LocationCode,
+    LotOrSerial,
     SourceSystem,
     Text,
     case_id,
@@ -58,8 +59,8 @@ class UsageEvent(Canonical):
     amount: Decimal = Field(default=Decimal(1), allow_inf_nan=False, max_digits=15, decimal_places=6)
     amount_stated: bool = False
     unit: str = Field(default="", max_length=20)
-    lot: str = Field(default="", max_length=40)
-    serial: str = Field(default="", max_length=40)
+    lot: LotOrSerial = ""
+    serial: LotOrSerial = ""
     expires: date | None = None
     used_at: datetime
     encounter: str = Field(default="", max_length=200, exclude=True, repr=False)

@@ -26,6 +26,7 @@ from store.stock_needs import Looked, new_needs, try_again
 from store.usage_taking import rules
 
 SOURCE: Final = "erp"
+SKEW: Final = timedelta(minutes=1)  # between the clocks of workers
 AGAIN_AFTER: Final = timedelta(days=1)  # where the ERP said no
 
 _LOCKED: Final = text("""
@@ -40,6 +41,10 @@ WHERE facility = :facility AND location = :location ORDER BY facility, location,
 # What other locations' rounds bring here or take from here may stand in the ERP's books and not in ours yet.
 _UNDER_WAY: Final = text("""
 SELECT postings FROM usage_rounds WHERE facility = :facility AND location <> :location AND state = 'taken'""")
+# What they brought or took since the ERP was asked stands in our books and not in its answer.
+_SINCE: Final = text("""
+SELECT DISTINCT item FROM stock_movements WHERE facility = :facility AND location = :location AND item = ANY(CAST(:items AS text[]))
+AND kind = 'supply' AND at > :since""")
 _OPEN: Final = text("""
 SELECT id, facility, location, item, quantity, supply, CAST(requisition AS text) AS requisition FROM stock_needs
 WHERE facility = :facility AND location = :location AND state = 'open' AND "case" = '' AND requisition IS NOT NULL ORDER BY id""")
@@ -86,8 +91,10 @@ class StoredErpCounts:
     ) -> list[Move]:
         where = {"facility": key.facility, "location": key.location}
         rows = (await connection.execute(_BALANCES, where)).all()
-        under_way = {row.item for row in rows if row.reserved} | await _under_way(connection, key)
         codes = {row.item for row in rows} | {one.item for one in on_hand}
+        under_way = {row.item for row in rows if row.reserved} | await _under_way(connection, key)
+        since = where | {"items": sorted(codes), "since": key.as_of - SKEW}
+        under_way |= set(await connection.scalars(_SINCE, since))
         items = await items_in_force(connection, key.facility, codes, set(), key.as_of.date())
         standings = {code: Standing(item) for code, item in items.items() if code not in under_way}
         for row in rows:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from pydantic import Field
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
@@ -17,7 +17,7 @@ from store.database import transaction
 from store.ids import now
 from store.kept import kept
 from store.tables import messages
-from store.usage_tables import stock_needs
+from store.usage_tables import stock_needs, usage_events
 
 UNFINISHED = ("open", "ordered", "back-ordered")
 
@@ -98,7 +98,15 @@ class StoredReplenishment:
 
 async def used_for(engine: AsyncEngine, requisition: Requisition) -> bool:
     """Whether a use in our own store asked for exactly this order after use, and it was not taken back."""
+    void = usage_events.c
+    taken_back = exists().where(  # also where the ERP is away and that is still to be posted
+        void.voids == stock_needs.c.event,
+        void.voids != "",
+        void.kind == "void",
+        void.state.in_(("waiting", "taken", "posted", "voided")),
+    )
     asked = select(stock_needs.c.requisition).where(
+        ~taken_back,
         stock_needs.c.id == requisition.number,
         stock_needs.c.facility == requisition.facility,
         stock_needs.c.event != "",

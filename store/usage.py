@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
@@ -28,6 +29,9 @@ from store.usage_tables import usage_conflicts, usage_events
 
 PAGE: Final = 100
 EARLY: Final = "unknown-use"
+_NUL: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u0000"
+)  # as JSON writes it; behind a backslash that is written it is text
 
 # A void is of the location its use is of; one whose use is not known waits for it, parked, and a use frees whom it finds waiting.
 # Two that are kept at the same moment do not see each other: the void looks once more, and so does who takes the use.
@@ -161,7 +165,7 @@ class StoredUsage:
             "procedure_code": fit(event.procedure_code),
             "voids_number": fit(event.voids_number),
             "voids_sequence": event.voids_sequence,
-            "content": fit(event.model_dump_json(exclude_defaults=True).replace("\\u0000", "\ufffd")),
+            "content": fit(_NUL.sub("\\1\ufffd", event.model_dump_json(exclude_defaults=True))),
             "used_at": event.used_at,
             "at": at,
             "known": (event.facility, fit(event.location)) in self._places,

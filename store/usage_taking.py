@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +61,9 @@ SELECT u.source, u.number, u.sequence, u.id, u.state, u.location, u.item, u.quan
 FROM unnest(CAST(:sources AS text[]), CAST(:numbers AS text[]), CAST(:sequences AS int[])) AS g (source, number, sequence)
 JOIN usage_events AS u USING (source, number, sequence) WHERE u.facility = :facility AND u.kind <> 'void'
 ORDER BY u.id FOR UPDATE OF u""")
+# Voids of these uses that another round has under way: its location is not this one's where a person said where the goods went.
+_COMING_BACK: Final = text("""
+SELECT voids, id FROM usage_events WHERE voids = ANY(CAST(:uses AS text[])) AND voids <> '' AND kind = 'void' AND state = 'taken'""")
 _CONSIGNED: Final = text("""
 SELECT DISTINCT event FROM stock_movements WHERE event = ANY(CAST(:events AS text[])) AND event <> '' AND kind = 'receipt'""")
 _DUE: Final = text("""
@@ -69,6 +73,8 @@ AND (received > put_away OR (warehouse <> '' AND state = 'open')) ORDER BY id"""
 _PUT: Final = text("""
 SELECT need, lot, sum(quantity) AS quantity FROM stock_movements
 WHERE need = ANY(CAST(:needs AS text[])) AND need <> '' AND facility = :facility AND location = :location GROUP BY need, lot""")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -99,6 +105,9 @@ async def rules(connection: AsyncConnection, facility: str, location: str, as_of
     if policy is None or (policy.valid_to is not None and as_of > policy.valid_to):
         policy = UsagePolicy(facility=facility)
     place = read_document(Location, found["location"]) if "location" in found else None
+    if place is not None and place.moved_to is not None and await _comes_round(connection, place, as_of):
+        log.error("location moved in a circle", alert=True, facility=facility, location=location)
+        place = place.model_copy(update={"moved_to": None})
     zone = None
     if "facility" in found:
         calendar = read_document(Facility, found["facility"]).calendar
@@ -106,6 +115,16 @@ async def rules(connection: AsyncConnection, facility: str, location: str, as_of
             calendar = await current(connection, BusinessCalendar, "calendar", "", calendar.code, as_of) or calendar
         zone = ZoneInfo(calendar.time_zone)
     return Rules(policy, place, zone)
+
+
+async def _comes_round(connection: AsyncConnection, place: Location, as_of: date) -> bool:
+    """Whether a location moved, in the end, to itself: its goods would go round for ever, a document of the ERP each time."""
+    seen, to = set[str](), place.moved_to
+    while to is not None and to not in seen and to != place.code:
+        seen.add(to)
+        there = await current(connection, Location, "location", place.facility, to, as_of)
+        to = there.moved_to if there is not None else None
+    return to == place.code
 
 
 async def waiting_of(connection: AsyncConnection, key: RoundKey, most: int) -> list[WaitingUse]:
@@ -209,8 +228,13 @@ async def _uses(connection: AsyncConnection, key: RoundKey, events: Sequence[Usa
         return {}
     sources, numbers, sequences = zip(*names, strict=True)
     given = {"facility": key.facility, "sources": list(sources), "numbers": list(numbers)}
-    found = await connection.execute(_USES, given | {"sequences": list(sequences)})
-    return {(row[0], row[1], row[2]): Use(*row[3:]) for row in found}
+    found = (await connection.execute(_USES, given | {"sequences": list(sequences)})).all()
+    under_way = await connection.execute(
+        _COMING_BACK, {"uses": [row.id for row in found]}
+    )  # seen once the uses are locked
+    coming = {row.voids: row.id for row in under_way}
+    uses = {(row[0], row[1], row[2]): Use(*row[3:]) for row in found}
+    return {name: replace(use, voided_by=use.voided_by or coming.get(use.id, "")) for name, use in uses.items()}
 
 
 async def _consigned(
