@@ -168,7 +168,7 @@ async def test_a_recall_in_the_middle_of_a_burst_stops_what_is_taken_after_it_an
     async def use_one() -> None:
         sent.append(f"RECALLED-{len(sent):03d}")
         await uses.send([used(sent[-1], HEPARIN, PHARMACY)])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
 
     for _ in range(5):
         await use_one()
@@ -194,7 +194,7 @@ async def test_a_recall_in_the_middle_of_a_burst_stops_what_is_taken_after_it_an
     tasks: list[dict[str, str]] = []
 
     async def named() -> bool:
-        tasks[:] = (await uses.fascia("recall", "show", number))["tasks"]
+        tasks[:] = (await uses.fascia("recall", "show", number, "--limit", "500"))["tasks"]
         return {row["procedure"] for row in shown} <= {task.get("procedure") for task in tasks}
 
     await until(named, lambda: f"a task for each procedure: {tasks}")
