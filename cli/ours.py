@@ -262,7 +262,16 @@ class OurHouse:
 
     @property
     def recalls(self) -> OurRecalls:
-        return OurRecalls(self._wiring, self._operator, self.whoami)
+        return OurRecalls(self._wiring, self._operator, self._answering)
+
+    async def _answering(self) -> Actor:
+        """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""
+        if not self._key:
+            return Actor(id=login(), known_by="os_user")
+        caller = await reading.caller(self._wiring, self._key)
+        if caller is None or not caller.person:
+            raise not_allowed("this key is not valid, or stands for no person", "`fascia key add --person`")
+        return Actor(id=caller.person, known_by="api_key")
 
     @property
     def replays(self) -> OurReplays:
