@@ -80,9 +80,14 @@ class Standing:
         return sum(self.expected.values())
 
     def of(self, name: str) -> dict[tuple[str, str], int]:
-        """What is expected under a lot's name, or a serial's."""
+        """What is expected under a lot's name, or a serial's, which the ERP's first count has as a lot of its own."""
         by_serial = {place: many for place, many in self.expected.items() if place[1] and place[1] == name}
-        return by_serial or {place: many for place, many in self.expected.items() if place[0] == name}
+        as_lot = {place: many for place, many in self.expected.items() if place == (name, "")}
+        return (
+            by_serial | as_lot
+            if by_serial
+            else {place: many for place, many in self.expected.items() if place[0] == name}
+        )
 
 
 @dataclass(frozen=True, slots=True)

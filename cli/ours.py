@@ -262,16 +262,16 @@ class OurHouse:
 
     @property
     def recalls(self) -> OurRecalls:
-        return OurRecalls(self._wiring, self._operator, self._recalling)
+        return OurRecalls(self._wiring, self._operator, self._answering)
 
-    async def _recalling(self) -> Actor:
-        """Who gives a word to a recall: who stands behind the key, else the login; whether they may, the recall's case asks."""
+    async def _answering(self) -> Actor:
+        """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""
         if not self._key:
             return Actor(id=login(), known_by="os_user")
-        person = await reading.key_holder(self._wiring, "", self._key)
-        if person is None:
-            raise not_allowed("this key stands for no active employee", "`fascia key add --person`")
-        return Actor(id=person.id, known_by="api_key")
+        caller = await reading.caller(self._wiring, self._key)
+        if caller is None or not caller.person:
+            raise not_allowed("this key is not valid, or stands for no person", "`fascia key add --person`")
+        return Actor(id=caller.person, known_by="api_key")
 
     @property
     def replays(self) -> OurReplays:

@@ -12,7 +12,7 @@ from cli.house import CaseFilter, MessageFilter
 from cli.journal import as_text
 from cli.views import CaseRow, CaseView, MessageRow, MessageState, MessageView, RegisterRow
 from store.authority import KINDS
-from store.keys import StoredKeys
+from store.keys import Caller, StoredKeys
 from store.moves import STATES
 from store.query_models import CaseQuery, MessageQuery
 from store.replays import StoredReplays
@@ -124,12 +124,17 @@ async def employee(wiring: Wiring, facility: str, login: str) -> Employee | None
     return next((person for person in people if person.active and person.os_user == login), None)
 
 
+async def caller(wiring: Wiring, secret: str) -> Caller | None:
+    """Whose key this is, or None for one that is not valid."""
+    return await StoredKeys(wiring.database).caller(secret)
+
+
 async def key_holder(wiring: Wiring, facility: str, secret: str) -> Employee | None:
-    """The active employee of a facility (empty: of the key's own) whom a key stands for."""
-    caller = await StoredKeys(wiring.database).caller(secret)
-    if caller is None or not caller.person or facility not in ("", caller.facility):
+    """The active employee of a facility whom a key stands for."""
+    found_key = await caller(wiring, secret)
+    if found_key is None or not found_key.person or found_key.facility != facility:
         return None
-    found = await wiring.queries.records("employee", caller.facility, code=caller.person)
+    found = await wiring.queries.records("employee", facility, code=found_key.person)
     people = [Employee.model_validate(row.record) for row in found.records]
     return next((person for person in people if person.active), None)
 

@@ -21,6 +21,7 @@ from cli.usage_views import UsageFilter, UsageRow, UsageView, UsageWord
 app = noun("What was used: usage events, what a person decides on them, consumption and charges.")
 
 VERBS = ("post", "correct", "dismiss")
+OF_KIND = {"void": "void of ", "empty-bin": "empty bin of "}
 LOOKED_BACK = timedelta(days=30)  # of a report without --from
 
 EventId = Annotated[str, typer.Argument(metavar="ID", help="The event's id, as `fascia usage list` has it.")]
@@ -115,9 +116,10 @@ async def decide(
         )
     async with open_house() as house:
         row = await house.usage.decide(event, word, dry_run)
-    did = {"post": "posted as it is", "correct": "judged anew, corrected", "dismiss": "dismissed"}[verb]
+    back = "given back to its location's case"
+    did = {"post": f"{back}, to be posted as it is", "correct": f"{back}, corrected", "dismiss": "dismissed"}[verb]
     told = f"{row.item or row.number} at {row.location or 'no location'} {'would be' if dry_run else 'is'} {did}"
-    out.data({**row.model_dump(), "dry_run": dry_run}, lambda: [f"{told}; it is {row.state}"])
+    out.data({**row.model_dump(), "dry_run": dry_run}, lambda: [f"{told}; now {row.state}"])
 
 
 @command(app, "conflicts", lists=True)
@@ -268,7 +270,7 @@ def _drawn(rows: Sequence[UsageRow]) -> RenderableType:
             row.id,
             when(row.used_at),
             row.location,
-            f"{'void of ' if row.kind == 'void' else ''}{row.item}",
+            f"{OF_KIND.get(row.kind, '')}{row.item}",
             thing,
         )
         shown.add_row(*names, _much(row), row.state, row.finding or row.reason, row.owner)

@@ -229,6 +229,6 @@ def _cases() -> Any:
 
 
 def _of_cases(row: RowMapping) -> Stuck:
-    why = "a step was refused, a decision is due, or its run was stopped"
+    why = "each waits for a person: a decision, a task, a refused step, or its run was stopped"
     about = {"why": why, "count": row["many"], "since": row["at"], "press": "fascia case list --attention"}
     return Stuck(what="case", name=row["case"], **about)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -59,17 +59,9 @@ class StoredScans:
             rows = (await connection.execute(_HELD, given)).all()
             lot = scan.lot or next((row.lot for row in rows if scan.serial and row.serial == scan.serial), "")
             which = {(item.code, row.lot, row.serial) for row in rows} | {(item.code, lot, scan.serial)}
+            which |= {(item.code, "", row.lot) for row in rows}
             recalls = await recalled(connection, scan.facility, which)
-            holdings = tuple(
-                Holding(
-                    lot=row.lot,
-                    serial=row.serial,
-                    on_hand=row.on_hand,
-                    expires=row.expires,
-                    recalled=(item.code, row.lot, row.serial) in recalls,
-                )
-                for row in rows
-            )
+            holdings = _holdings(item, rows, scan, recalls.keys())
             recall = recalls.get((item.code, lot, scan.serial))
             return ScanFacts.model_validate(
                 about
@@ -112,6 +104,29 @@ class StoredScans:
         key = f"device:{scan.device.device}"
         found = await all_current(connection, Item, "item", [scan.facility], self._today(), key=key)
         return next((one for one in found if key in other_names(one)), None)
+
+
+def _holdings(
+    item: Item, rows: Sequence[Any], scan: Scan, found: Collection[tuple[str, str, str]]
+) -> tuple[Holding, ...]:
+    """What lies there, by lot and serial. An ERP's first count has a serial as a lot of its own, and a use of it takes from the
+    serial: the two are one, which is recalled by either name."""
+    one_each = item.tracking in ("serial", "implant")
+    lots = {row.lot for row in rows if row.lot and not row.serial} if one_each else set()
+    taken = {row.serial: row.on_hand for row in rows if row.serial in lots and not row.lot}
+    holdings = []
+    for row in rows:
+        if not row.lot and row.serial in taken:
+            continue
+        as_serial = not row.serial and row.lot in lots and (row.lot in taken or row.lot == scan.serial)
+        lot, serial = ("", row.lot) if as_serial else (row.lot, row.serial)
+        names = {(item.code, row.lot, row.serial), (item.code, lot, serial)}
+        names |= {(item.code, "", row.lot)} if row.lot in lots and not row.serial else set()
+        on_hand = row.on_hand + (taken.get(row.lot, 0) if as_serial else 0)
+        holdings.append(
+            Holding(lot=lot, serial=serial, on_hand=on_hand, expires=row.expires, recalled=not names.isdisjoint(found))
+        )
+    return tuple(holdings)
 
 
 async def _used(connection: AsyncConnection, scan: Scan, item: Item) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.errors import Rejected
 from canonical.ports import Unmatched
 from canonical.stock_reports import ConflictRow
+from canonical.usage import UsageEvent
 from store.acts import Act, note_in
 from store.database import transaction
 from store.usage_tables import usage_conflicts, usage_events
@@ -94,7 +95,14 @@ def _row(row: Row[Any]) -> ConflictRow:
 def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
     """What is said otherwise, by name and both values."""
     names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    return tuple(f"{name}: {_short(one.get(name))}, then {_short(other.get(name))}" for name in names)
+    return tuple(f"{name}: {_said(name, one)}, then {_said(name, other)}" for name in names)
+
+
+def _said(name: str, content: Mapping[str, Any]) -> str:
+    """A value in short; what was kept as its default (an amount of 1, a use) is named, since it was not nothing."""
+    field = UsageEvent.model_fields.get(name)
+    default = field.default if field is not None and not field.is_required() else None
+    return _short(content.get(name, default))
 
 
 def _short(value: Any) -> str:

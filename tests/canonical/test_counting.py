@@ -63,6 +63,15 @@ def test_boxes_counted_as_single_ones_wait_until_they_are_counted_so_again() -> 
     assert one(0, expected={("", ""): 300}).state == "adjusted", "an empty shelf is no slip of a unit"
 
 
+def test_a_used_serial_that_the_erp_has_as_a_lot_is_not_found_again_by_a_count() -> None:
+    used = {("S-1", ""): 1, ("", "S-1"): -1, ("S-2", ""): 1}
+    found = held(Counted(1, "VALVE", 0, "S-1"), Counted(2, "VALVE", 1, "S-2"), item=VALVE, expected=used)
+    assert [(line.lot or line.serial, line.state, line.adjusted) for line in found] == [
+        ("S-1", "matched", 0),
+        ("S-2", "matched", 0),
+    ]
+
+
 def test_lots_taken_for_each_other_are_seen_as_that() -> None:
     expected = {("L-1", ""): 5, ("L-2", ""): 5}
     found = held(Counted(1, "GLOVE", 4, "L-1"), Counted(2, "GLOVE", 6, "L-2"), expected=expected)

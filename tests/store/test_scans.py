@@ -123,6 +123,21 @@ async def test_a_serial_is_recalled_by_the_lot_it_lies_in(house: House, scans: S
     assert (await scans.facts(scan(device=None, item="VALVE", serial="S-1"))).recalls == ("Z-1",)
 
 
+async def test_a_serial_that_the_erp_has_as_a_lot_is_neither_advised_once_used_nor_when_recalled(
+    house: House, scans: StoredScans
+) -> None:
+    for number, last in (("S-1", date(2027, 1, 1)), ("S-2", date(2027, 2, 1)), ("S-3", date(2027, 3, 1))):
+        await house.stock.opening("OR-1", "VALVE", 1, number, expires=last)
+    await house.keep(use("1", "VALVE", serial="S-1"))
+    await house.round()
+    await house.stock.block("VALVE", serial="S-2")
+    asked = scan(device=None, item="VALVE", serial="S-2")
+    answer = judged(asked, await scans.facts(asked))
+    assert answer.stop and answer.on_hand == 1 and answer.advice is not None and answer.advice.lot == "S-3"
+    used = scan(device=None, item="VALVE", serial="S-1")
+    assert judged(used, await scans.facts(used)).on_hand == 0
+
+
 async def test_a_location_that_moved_is_asked_about_where_its_stock_is(house: House, scans: StoredScans) -> None:
     await house.stock.opening("OR-2", "SCREW", 3, "L-1")
     await house.stock.put(Location(code="OLD", facility="NGH", moved_to="OR-2", active=False))

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 import activities.cases
+import activities.counts
 import activities.erp
 import activities.recalls
 import activities.register
@@ -43,6 +44,7 @@ HOLDERS = (
     activities.cases.CaseActivities,
     activities.register.RegisterActivities,
     activities.erp.ErpActivities,
+    activities.counts.CountActivities,
     activities.recalls.RecallActivities,
     activities.stock.StockActivities,
     activities.supplier.SupplierActivities,

@@ -40,7 +40,9 @@ from workers.settings import SECRETS
 from workers.wiring import Wiring
 
 REGISTER_EVERY = 60.0
-COUNTS_EVERY = 60.0  # seconds between two looks at which locations are to be compared
+COUNTS_EVERY = (
+    5.0  # seconds between two looks at which locations are to be compared: a new one before its first use is judged
+)
 SENDERS_EVERY = 5.0
 ENGINE_AT_MOST = 20.0  # what is stopped outside must show within a minute
 CHARGES_AT_MOST = 2.0  # what is used is billed within seconds

@@ -63,7 +63,12 @@ async def goes_on(fascia: Fascia, case: str) -> None:
 
 
 async def test_a_recall_is_loaded_answered_closed_and_lifted(
-    fascia: Fascia, hospital: None, outside: Outside, wiring: Wiring, tmp_path: Path
+    fascia: Fascia,
+    hospital: None,
+    outside: Outside,
+    wiring: Wiring,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     number = build.unique("Z")
     await shelf(wiring, number)
@@ -95,8 +100,16 @@ async def test_a_recall_is_loaded_answered_closed_and_lifted(
         taken = await fascia(*answer, "--id", f"once-{number}", "--json")
         assert taken.code == 0 and taken.json["message"] == "quarantined (3)", taken.out + taken.err
     assert (await fascia("recall", "close", number, "--reason", "done")).code == 5
-    other = await fascia("recall", "answer", number, tasks["procedure"], "clinician-informed")
+    by_procedure = ("recall", "answer", number, tasks["procedure"], "clinician-informed")
+    machine = await fascia("key", "add", "desk", "--facility", "NGH", "--json")
+    person = await fascia("key", "add", "E-ME", "--facility", "NGH", "--person", "E-ME", "--json")
+    monkeypatch.setenv("FASCIA_API_KEY", machine.json["secret"])
+    refused = await fascia(*by_procedure)
+    assert refused.code == 4 and "no person" in refused.err, refused.err
+    monkeypatch.setenv("FASCIA_API_KEY", person.json["secret"])  # decides as the key's person, not as the login
+    other = await fascia(*by_procedure)
     assert other.code == 0, other.err
+    monkeypatch.delenv("FASCIA_API_KEY")
     shown = (await fascia("recall", "show", number, "--json")).json
     assert {task["answered_by"] for task in shown["tasks"]} == {"E-ME"}
     assert [task["reason"] for task in shown["tasks"] if task["kind"] == "location"] == ["in the cage: canary"]
