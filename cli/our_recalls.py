@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from canonical.cases import REASON_KEPT, Actor, Answer
 from canonical.recall import RecallNotice, RecallWord, recall_case
@@ -11,7 +12,20 @@ from cli.recall_views import ExpiringRow, RecallLoadRow, RecallRow, RecallView
 from store.acts import Act
 from store.expiry import StoredExpiry
 from store.ids import now
+from store.recalls import RecallLoaded
 from workers.wiring import Wiring
+
+LOOKED_AT: Final = 20  # notices of a file; of more, what they meet is seen in the list
+
+
+def _row(loaded: RecallLoaded, found: RecallLoaded | None) -> RecallLoadRow:
+    """A notice as it was kept, with what it meets."""
+    row = loaded.model_dump()
+    if found is not None:
+        met = found.model_dump(include={"locations", "procedures", "other_uses", "units"})
+        waits = any(met[name] for name in ("locations", "procedures", "other_uses"))
+        row |= met | ({"state": "open"} if waits and loaded.state == "answered" and loaded.outcome != "same" else {})
+    return RecallLoadRow.model_validate(row)
 
 
 class OurRecalls:
@@ -22,8 +36,16 @@ class OurRecalls:
 
     async def load(self, notices: Sequence[RecallNotice], why: str, dry_run: bool) -> Sequence[RecallLoadRow]:
         act = Act(verb="recall load", about="", actor=self._operator, reason=why)
-        loaded = await self._wiring.recalls.load(notices, act, now(), dry_run=dry_run)
-        return [RecallLoadRow.model_validate(one.model_dump()) for one in loaded]
+        found = {}
+        if (
+            len(notices) <= LOOKED_AT
+        ):  # tasks are opened by its case, seconds later: what they will be about is said at once
+            found = {one.number: one for one in await self._wiring.recalls.load(notices, act, now(), dry_run=True)}
+        if dry_run:
+            loaded = list(found.values()) or await self._wiring.recalls.load(notices, act, now(), dry_run=True)
+        else:
+            loaded = await self._wiring.recalls.load(notices, act, now())
+        return [_row(one, found.get(one.number)) for one in loaded]
 
     async def rows(self, everything: bool, limit: int) -> Sequence[RecallRow]:
         found = await self._wiring.recalls.rows(everything=everything, at=now(), limit=limit)

@@ -75,7 +75,8 @@ async def test_a_recall_is_loaded_answered_closed_and_lifted(
     path = notice(tmp_path / "letter.json", number)
     seen = (await fascia("recall", "load", path, "--dry-run", "--json")).json["items"][0]
     assert (seen["locations"], seen["units"], seen["procedures"]) == (1, 3, 1) and await blocked(wiring, number) == []
-    assert (await fascia("recall", "load", path)).code == 0
+    told = (await fascia("recall", "load", path, "--json")).json["items"][0]
+    assert (told["outcome"], told["state"], told["locations"], told["procedures"]) == ("new", "open", 1, 1)
     assert await blocked(wiring, number) == [True]  # before its case has begun
     wakes = RecallWakes(wiring.recalls, wiring.recall_engine)
     await wakes.once()
