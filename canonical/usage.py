@@ -41,6 +41,8 @@ class UsageEvent(Canonical):
     ``voids_sequence`` name the use that a ``void`` takes back, of the same source; a correction is a void and a new use.
     ``amount_stated``: a void says itself how many it takes back; without, it takes back all of its use, whatever ``amount`` is.
     An ``empty-bin`` moves nothing: it asks for the other bin's refill.
+    ``barcode_unread``: a barcode came with it that cannot be read; what it says stays in its message, since it may be a
+    patient's wristband.
     ``device``: what the barcode said; lot, serial and expiry stand in the event's own fields too. ``used_at`` is when it was
     used, with its zone. ``chargeable`` None: the item's own row says.
     """
@@ -56,6 +58,7 @@ class UsageEvent(Canonical):
     item: str = Field(default="", max_length=80)
     description: Text = ""
     device: Udi | None = None
+    barcode_unread: bool = False
     amount: Decimal = Field(default=Decimal(1), allow_inf_nan=False, max_digits=15, decimal_places=6)
     amount_stated: bool = False
     unit: str = Field(default="", max_length=20)
@@ -84,7 +87,7 @@ class UsageEvent(Canonical):
             raise ValueError("used_at is in no year things are used")
         if self.kind == "use" and self.amount <= 0:
             raise ValueError("a use is of more than nothing")
-        if self.kind != "void" and not self.item and self.device is None:
+        if self.kind != "void" and not (self.item or self.device or self.barcode_unread):
             raise ValueError("what was used is named by an item or a device")
         if self.kind == "void" and not self.voids_number:
             raise ValueError("a void names the use it takes back")
@@ -129,6 +132,7 @@ FINDINGS: Final[dict[str, str]] = {
     "not-integral": "it is not a whole number of base units",
     "unknown-location": "the location is not in the register",
     "inactive-location": "the location is closed",
+    "unreadable-barcode": "its barcode cannot be read",
     "lot-missing": "the item is tracked and no lot or serial came with it",
     "expired": "its lot was past its date when it was used",
     "recalled": "its lot or serial is recalled",

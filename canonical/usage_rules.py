@@ -205,7 +205,8 @@ def _named(event: UsageEvent, around: Circumstances) -> tuple[str, str]:
 def _quantity(event: UsageEvent, item: Item | None, found: _Found) -> int | None:
     """Base units, a whole number, or None with the finding that says why."""
     if item is None:
-        found.say("unknown-item", event.item or (event.device.device if event.device else ""))
+        unread = "its barcode cannot be read" if event.barcode_unread else ""
+        found.say("unknown-item", event.item or (event.device.device if event.device else unread))
         return None
     if not item.active:
         found.say("inactive-item", item.code)
@@ -237,7 +238,7 @@ def _look_at_lot(
     assert item is not None
     wanted = {"lot": lot, "serial": serial, "implant": serial or lot}
     if item.tracking in wanted and not wanted[item.tracking]:
-        found.say("lot-missing", item.code)
+        found.say("unreadable-barcode" if event.barcode_unread else "lot-missing", item.code)
     used_on = (event.used_at.astimezone(around.zone) if around.zone else event.used_at).date()
     if expires is not None and expires < used_on:
         found.say("expired", f"lot {lot or serial or 'unknown'} by {expires}, used on {used_on}")

@@ -51,7 +51,7 @@ def _event(about: usage.Occasion, order: Part, orc: Segment, part: Part, kind: s
     if found is None:
         return None
     one = usage.production(part)
-    if not found[0] and one.device is None:
+    if not found[0] and one.device is None and not one.unread:
         path = usage.at(rqd, 2)
         raise Malformed(f"{path}: one of RQD-2, RQD-3 and RQD-4 names the item", path=path, code="field-missing")
     amount = usage.amount(rqd, 5)
@@ -68,6 +68,7 @@ def _event(about: usage.Occasion, order: Part, orc: Segment, part: Part, kind: s
         "item": found[0],
         "description": next((usage.shown(text, 2000) for field in (4, 2, 3) if (text := rqd.value(field, 2))), ""),
         "device": one.device,
+        "barcode_unread": one.unread,
         "amount": amount,
         "unit": usage.unit(tongue, rqd.value(6, 1)),
         "lot": one.lot,

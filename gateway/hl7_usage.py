@@ -50,6 +50,7 @@ class Production:
     """Which one of its kind: the barcode, and what else was said of it."""
 
     device: Udi | None = None
+    unread: bool = False
     lot: str = ""
     serial: str = ""
     expires: date | None = None
@@ -241,8 +242,10 @@ def last_day(found: Moment | None, where: str) -> date | None:
 def production(part: Part, said: Production | None = None) -> Production:
     """What barcode, OBX and PRT of a group say of the one that was used, and what its own segment ``said``.
 
+    A barcode that cannot be read is ``unread``: the use it came with waits for a person, and none behind it does.
+
     Raises:
-        Malformed: a barcode that cannot be read, or two that say different things.
+        Malformed: two say different things.
     """
     found: dict[str, tuple[Any, str]] = {}
     if said is not None:
@@ -259,7 +262,8 @@ def production(part: Part, said: Production | None = None) -> Production:
     one = {kind: value for kind, (value, _) in found.items()}
     wasted = one.get("wasted", False) or (said.wasted if said is not None else False)
     lot_, serial, expires = one.get("lot", ""), one.get("serial", ""), one.get("expires")
-    return Production(one.get("udi"), lot_, serial, expires, wasted)
+    unread = "unread" in one and "udi" not in one
+    return Production(one.get("udi"), unread, lot_, serial, expires, wasted)
 
 
 def _observed(found: dict[str, tuple[Any, str]], obx: Segment) -> None:
@@ -269,7 +273,7 @@ def _observed(found: dict[str, tuple[Any, str]], obx: Segment) -> None:
         return
     where = at(obx, 5)
     if kind == "udi":
-        _note(found, kind, barcode(value, where), where)
+        _scanned(found, value, where)
     elif kind == "expires":
         _note(found, kind, last_day(obx.moment(5), where), where)
     elif kind == "wasted":
@@ -281,10 +285,19 @@ def _observed(found: dict[str, tuple[Any, str]], obx: Segment) -> None:
 def _participated(found: dict[str, tuple[Any, str]], prt: Segment) -> None:
     """PRT-10 is the whole identifier of a device (v2.7 on), 18 to 20 its expiry, lot and serial (v2.8.2)."""
     if value := prt.value(10, 1).strip():
-        _note(found, "udi", barcode(value, at(prt, 10)), at(prt, 10))
+        _scanned(found, value, at(prt, 10))
     _note(found, "expires", last_day(prt.moment(18), at(prt, 18)), at(prt, 18))
     _note(found, "lot", lot(prt.value(19), at(prt, 19)), at(prt, 19))
     _note(found, "serial", lot(prt.value(20), at(prt, 20)), at(prt, 20))
+
+
+def _scanned(found: dict[str, tuple[Any, str]], text: str, where: str) -> None:
+    try:
+        device = udi.read(text)
+    except Malformed:
+        found.setdefault("unread", (True, where))
+    else:
+        _note(found, "udi", device, where)
 
 
 def _note(found: dict[str, tuple[Any, str]], kind: str, value: Any, where: str) -> None:
@@ -294,18 +307,6 @@ def _note(found: dict[str, tuple[Any, str]], kind: str, value: Any, where: str) 
     if before != value:
         words = {"udi": "barcode", "expires": "expiry"}.get(kind, kind)
         raise Malformed(f"{where}: another {words} stands at {said_at}", path=where, code="data-invalid")
-
-
-def barcode(text: str, where: str) -> Udi:
-    """The identifier in a barcode.
-
-    Raises:
-        Malformed: it cannot be read; with the place it stands at, never the barcode itself.
-    """
-    try:
-        return udi.read(text)
-    except Malformed as wrong:
-        raise Malformed(f"{where}: {wrong.message}", path=where, code=wrong.code) from None
 
 
 def at(segment: Segment, field: int) -> str:

@@ -67,9 +67,9 @@ def _event(about: usage.Occasion, part: Part, again: bool, before: int) -> Usage
     production = usage.production(part, usage.Production(wasted=_wasted(ft1)))
     code, where = found
     known = bool(where) and any(tongue.knows("item", sent) for sent, _ in _codes(ft1))
-    if tongue.sender.charges == "mixed" and not known and production.device is None:
+    if tongue.sender.charges == "mixed" and not known and production.device is None and not production.unread:
         return None
-    if not code and production.device is None:
+    if not code and production.device is None and not production.unread:
         raise Malformed(f"{usage.at(ft1, 7)}: what was used?", path=usage.at(ft1, 7), code="field-missing")
     by_ndc = where == usage.at(ft1, 29) and ft1.number(43) is not None
     field = 43 if by_ndc else 10
@@ -81,9 +81,10 @@ def _event(about: usage.Occasion, part: Part, again: bool, before: int) -> Usage
     said: dict[str, Any] = {
         "sequence": sequence,
         "kind": kind,
-        "item": "" if production.device and tongue.speaks("item") and not known else code,
+        "item": "" if (production.device or production.unread) and tongue.speaks("item") and not known else code,
         "description": usage.shown(ft1.value(7, 2), 2000),
         "device": production.device,
+        "barcode_unread": production.unread,
         "amount": abs(usage.amount(ft1, field)) if kind == "use" or ft1.value(field).strip() else Decimal(1),
         "unit": usage.unit(tongue, ft1.value(43, 2, 1) if by_ndc else ""),
         "lot": production.lot,

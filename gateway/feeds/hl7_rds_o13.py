@@ -87,6 +87,7 @@ def _events(about: usage.Occasion, orc: Segment, part: Part, kind: str) -> Itera
         whole = said | {
             "amount": each,
             "device": one.device,
+            "barcode_unread": one.unread,
             "lot": one.lot,
             "serial": one.serial,
             "expires": one.expires,

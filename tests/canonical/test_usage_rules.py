@@ -54,6 +54,7 @@ REACHED: dict[str, tuple[UsageEvent, Circumstances]] = {
     "not-integral": (use(amount=Decimal("0.25"), unit="BX"), around()),
     "unknown-location": (use(), around(location=None)),
     "inactive-location": (use(), around(location=PLACE.model_copy(update={"active": False}))),
+    "unreadable-barcode": (use(lot="", barcode_unread=True), around()),
     "lot-missing": (use(lot=""), around()),
     "expired": (use(expires=date(2026, 3, 1)), around()),
     "recalled": (use(), around(recall="Z-0815-2026")),

@@ -232,7 +232,6 @@ def test_quantities_are_exact_and_never_floats() -> None:
         ((ft1(f2="T\x07"),), "FT1-2"),
         ((ft1(f7=""),), "FT1-7"),
         ((ft1(f6=""),), "FT1-6"),
-        ((ft1(), "OBX|1|ST|UDI||(01)51022222233337(10)A"), "OBX-5"),
         ((ft1(), "OBX|1|ST|LOT||A", "OBX|2|ST|C101672||B"), "OBX(2)-5"),
         ((ft1(), "OBX|1|ST|LOT||" + "L" * 41), "OBX-5"),
         ((ft1(), "OBX|1|DT|EXPIRES||2027"), "OBX-5"),
@@ -241,6 +240,14 @@ def test_quantities_are_exact_and_never_floats() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_its_place(segments: tuple[str, ...], path: str) -> None:
     assert refusal(*segments).path.startswith(path)
+
+
+def test_a_use_with_a_barcode_nobody_can_read_is_a_use_for_a_person_and_what_was_scanned_is_not_kept() -> None:
+    wristband = "PATIENT-900001-DOE"
+    found = one(ft1(), f"OBX|1|ST|74711-3||{wristband}")
+    assert (found.barcode_unread, found.device, found.number) == (True, None, "T-1")
+    assert wristband not in found.model_dump_json()
+    assert not one(ft1(), f"OBX|1|ST|74711-3||{wristband}", f"OBX|2|ST|74711-3||{BARCODE}").barcode_unread
 
 
 def test_a_barcode_that_contradicts_its_lot_is_refused_and_never_repeated() -> None:
