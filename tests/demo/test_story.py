@@ -90,6 +90,7 @@ def test_every_case_the_story_promises_is_in_it_once() -> None:
         "gateway_killed",
         "unknown_code",
         "spoilt_catalogue",
+        "surgical_day",
         "worker_killed",
         "erp_stopped",
     ]
