@@ -34,6 +34,9 @@ ROLES = (
     "support",
     "admin",
     "materials",
+    "hr",
+    "medical_staff",
+    "credentials_committee",
 )
 
 

@@ -17,7 +17,23 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import canonical
-from canonical import calendar, cases, catalogue, folders, invoicing, parties, purchasing, senders, stock, supply, usage
+from canonical import (
+    access,
+    calendar,
+    cases,
+    catalogue,
+    credentials,
+    folders,
+    invoicing,
+    onboarding,
+    parties,
+    people,
+    purchasing,
+    senders,
+    stock,
+    supply,
+    usage,
+)
 from canonical.events import EVENTS
 from canonical.recall import RecallNotice, RecallWord
 from cli.compatibility import Break, breaks
@@ -61,6 +77,12 @@ NOUNS: tuple[tuple[str, int, type[BaseModel]], ...] = (
     ("stock_count", 1, stock.StockCount),
     ("recall_notice", 1, RecallNotice),
     ("recall_word", 1, RecallWord),
+    ("hr_event", 1, people.HrEvent),
+    ("person_word", 1, onboarding.PersonWord),
+    ("clinician_role", 1, credentials.ClinicianRole),
+    ("clinician_policy", 1, credentials.ClinicianPolicy),
+    ("verification_source", 1, credentials.VerificationSource),
+    ("access_target", 1, access.AccessTarget),
     ("decision", 1, cases.Decision),
     ("answer", 1, cases.Answer),
     ("case_change", 1, cases.CaseChange),

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | facility, department, calendar, partner, policy, contract_price, sender, channel, mapping, file_source | hospital | all |
 | stock_level, usage_policy | hospital | all |
+| clinician_role, clinician_policy, verification_source, access_target | hospital | all |
 | item | ERP | tracking, bulk, stocked_at_par, capital, devices, charge_code, procedure_code, chargeable |
 | supplier | ERP | status_reason |
 | cost_centre | ERP | budget, period_from, period_to |
@@ -20,8 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from canonical.access import AccessTarget
 from canonical.base import Canonical
 from canonical.calendar import BusinessCalendar
+from canonical.credentials import ClinicianPolicy, ClinicianRole, VerificationSource
 from canonical.folders import FileSource
 from canonical.parties import CostCentre, Department, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.senders import Channel, Mapping, Sender
@@ -81,5 +84,9 @@ KINDS: dict[str, Kind] = {
     "file_source": Kind(FileSource, lambda source: source.code, of_all=True),
     "stock_level": Kind(StockLevel, lambda level: level.code),
     "usage_policy": Kind(UsagePolicy, lambda policy: policy.facility, dated=True),
+    "clinician_role": Kind(ClinicianRole, lambda role: role.code, of_all=True),
+    "clinician_policy": Kind(ClinicianPolicy, lambda policy: policy.facility, dated=True),
+    "verification_source": Kind(VerificationSource, lambda source: source.code, of_all=True),
+    "access_target": Kind(AccessTarget, lambda target: target.code, of_all=True),
 }
 """Every kind, in the order a folder of files is loaded: what others name comes first."""

@@ -38,6 +38,10 @@ FILES = {
     "file_sources": "file_source",
     "stock_levels": "stock_level",
     "usage_policies": "usage_policy",
+    "clinician_roles": "clinician_role",
+    "clinician_policies": "clinician_policy",
+    "verification_sources": "verification_source",
+    "access_targets": "access_target",
 }
 _NESTED = {"packaging": "packagings", "supplier_item": "suppliers"}  # part of an item, a row each
 ORDER = [*KINDS]

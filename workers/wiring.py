@@ -97,6 +97,7 @@ from workers.loops.replies import ReplyWriter
 from workers.loops.usage_wakes import UsageWakes
 from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.people_wiring import PeopleParts
 from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
@@ -178,6 +179,11 @@ class Wiring:
     @cached_property
     def engine(self) -> temporal.TemporalEngine:
         return temporal.TemporalEngine(self.client, self.settings, self.seal_key)
+
+    @cached_property
+    def people(self) -> PeopleParts:
+        """What knows people: onboarding, access, revocation."""
+        return PeopleParts(self.settings, self.database, self.client)
 
     @cached_property
     def recalls(self) -> StoredRecalls:

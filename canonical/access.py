@@ -1,0 +1,204 @@
+"""What a person may reach in other systems, what stands there, and the block that ends it all at once."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from canonical.base import CODE, Canonical, FacilityCode, Text, content_hash
+from canonical.people import ClinicianRecord, PersonKey, Position, PrivilegeScope, access_case, revocation_case
+
+TargetKind = Literal["identity", "directory", "scheduling", "erp", "manual"]
+"""Accounts (SCIM); who works where, for the EHR and others (HL7 MFN^M02 and PMU, FHIR PractitionerRole); eligibility for the
+schedule;
+employee, cost centre and payroll in the ERP; what a person takes back (devices, keys)."""
+REVOKED_FIRST: Final[tuple[TargetKind, ...]] = ("identity", "scheduling", "directory", "erp", "manual")
+"""In which order access is taken back: what opens doors first."""
+TargetCode = Annotated[str, CODE]
+
+
+class AccessTarget(Canonical):
+    """A system that is told of people: a row of the register.
+
+    ``adapter``: what speaks to it (``scim``, ``rest_scheduling``, ``tryton``, ``channel``, ``manual``). ``facility`` empty: of
+    all of them.
+    ``after``: targets that must be confirmed before somebody is given this one. ``channel``: of a directory, the channel it
+    hears by.
+    ``token_file`` names a file among our secrets. ``timeout``: seconds a call may take; ``per_second``: calls it allows.
+    ``look_every``: seconds between two looks at what stands there when nothing is to be written. ``remove``: what is done to
+    who leaves.
+    """
+
+    code: TargetCode
+    kind: TargetKind
+    adapter: Annotated[str, CODE]
+    facility: FacilityCode | Literal[""] = ""
+    name: Text = ""
+    url: str = Field(default="", max_length=500)
+    channel: str = Field(default="", max_length=40)
+    token_file: str = Field(default="", max_length=120)
+    after: tuple[str, ...] = ()
+    timeout: float = Field(default=10.0, gt=0, le=300)
+    per_second: float = Field(default=20.0, gt=0, le=1000)
+    look_every: int = Field(default=3600, ge=1, le=86_400 * 31)
+    remove: Literal["disable", "delete"] = "disable"
+    active: bool = True
+
+
+class Held(Canonical):
+    """What a person is at one facility, as targets are told: position, groups, privileges in force, eligibility."""
+
+    facility: FacilityCode
+    position: Position = Position()
+    employed: bool = False
+    eligible: bool = False
+    groups: tuple[str, ...] = ()
+    privileges: tuple[PrivilegeScope, ...] = ()
+    starts: date | None = None
+    ends: date | None = None
+
+
+class Wanted(Canonical):
+    """What is to stand in a target about a person: the union over facilities. Made where it is written; holds a person's data.
+
+    ``active`` False: nothing of the person may work there; ``record`` is then of no interest. ``exists`` False: nobody has to
+    be there.
+    """
+
+    person: PersonKey
+    target: TargetCode
+    active: bool
+    exists: bool = True
+    groups: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
+    record: ClinicianRecord = Field(default=ClinicianRecord(), repr=False)
+
+    @property
+    def hash(self) -> str:
+        """Of all that is wanted: what was written under it need not be written again."""
+        return content_hash(self)
+
+
+class TargetSeen(Canonical):
+    """What stands in a target about a person: no identity, only what the rules compare.
+
+    ``version``: the target's own mark of this state (SCIM ``meta.version``); ``reference``: its own id of the record;
+    ``as_wanted``: all
+    that was asked stands there; ``finding``: what a person should know (``enabled-outside``: on again though we had it off).
+    """
+
+    present: bool
+    active: bool = False
+    groups: tuple[str, ...] = ()
+    version: str = ""
+    reference: str = Field(default="", max_length=200)
+    as_wanted: bool = True
+    finding: str = ""
+
+
+class AccessCase(Canonical):
+    """What opens (or continues) the one case that writes a person's access."""
+
+    person: PersonKey
+    generation: int = Field(default=1, ge=1)
+    revision: int = Field(default=0, ge=0)
+
+    @property
+    def case_id(self) -> str:
+        """The case's one name."""
+        return access_case(self.person)
+
+
+class AccessAsked(Canonical):
+    """How a person's access stands, as of a moment."""
+
+    person: PersonKey
+    as_of: datetime
+
+
+class TargetDue(Canonical):
+    """A target to be written or looked at now."""
+
+    target: TargetCode
+    kind: TargetKind
+    do: Literal["write", "look"]
+    seconds: int = Field(default=30, ge=1)
+
+
+class AccessStanding(Canonical):
+    """How a person's access stands: what is due now, what waits and why. Keys and codes alone."""
+
+    known: bool = True
+    blocked: bool = False
+    due: tuple[TargetDue, ...] = ()
+    waiting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    confirmed: int = 0
+    all_off: bool = False
+    next_at: datetime | None = None
+
+
+class TargetAsked(Canonical):
+    """A write or look at one target for one person: the activity reads what is wanted, and the block, immediately before."""
+
+    person: PersonKey
+    target: TargetCode
+    do: Literal["write", "look", "off"]
+    as_of: datetime
+
+
+class TargetDone(Canonical):
+    """What came of it; ``crossed``: a block was committed while we wrote, and what was written was undone at once."""
+
+    target: TargetCode
+    state: str
+    active: bool = False
+    crossed: bool = False
+    finding: str = ""
+
+
+class Block(Canonical):
+    """A revocation block: while it stands nobody writes any access for the person. Committed before anything else is done."""
+
+    person: PersonKey
+    since: datetime
+    by: str = Field(max_length=120)
+    reason: Text
+    id: str = Field(default="", max_length=120)
+    lift_asked_by: str = ""
+    lifted_by: str = ""
+    lifted_at: datetime | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is still in force."""
+        return self.lifted_at is None
+
+
+class RevocationStart(Canonical):
+    """What opens the emergency: whose access, by whom, why. ``id``: the call's own name, so that a repeat is one revocation."""
+
+    person: PersonKey
+    by: str = Field(default="unknown", max_length=120)
+    reason: Text = ""
+    id: str = Field(default="", max_length=120)
+    generation: int = Field(default=1, ge=1)
+    revision: int = Field(default=0, ge=0)
+
+    @property
+    def case_id(self) -> str:
+        """The case's one name."""
+        return revocation_case(self.person)
+
+
+class OffSeen(Canonical):
+    """How often a target was seen off since the block, and when last."""
+
+    target: TargetCode
+    kind: TargetKind
+    times: int = 0
+    last: datetime | None = None
+    confirmed: bool = False
+    reason: Text = ""

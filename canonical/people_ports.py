@@ -1,0 +1,158 @@
+"""The verbs of people: what cases ask of our own store, of the sources that verify, and of the systems that are told.
+
+Every call may be made twice and then has one effect. Raised everywhere: Unavailable, Throttled, Rejected, Malformed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from canonical.access import AccessStanding, AccessTarget, Block, OffSeen, TargetSeen, Wanted
+from canonical.base import Canonical
+from canonical.credentials import CheckKind, ClinicianPolicy, ClinicianRole, Evidence, VerificationSource
+from canonical.onboarding import OnboardingFile, OnboardingStanding, PersonTask, PersonWord, PersonWordTaken
+from canonical.people import ClinicianRecord, HrEvent, HrKept
+
+
+class HrInbox(Protocol):
+    """Where what HR systems say is kept: each event once under its name, matched to a person or waiting for one who says."""
+
+    async def keep(self, events: Sequence[HrEvent], message: str, sender: str, corrects: str = "") -> Sequence[HrKept]:
+        """Keep the events of one message, all or none, match each to a person and wake the cases concerned.
+
+        An event with ``emergency`` of a known person commits a revocation block in the same transaction.
+        """
+        ...
+
+
+class People(Protocol):
+    """People and what is known of them, as a facility's case works with it."""
+
+    async def standing(self, facility: str, person: str, as_of: datetime) -> OnboardingStanding:
+        """Bring into force what is due by ``as_of`` (events, ended privileges), open the tasks the rules ask for, and say how
+        it stands.
+
+        ``known`` is False where the facility knows no such person. Answers the wake, and wakes the person's access where what is
+        wanted may have changed.
+        """
+        ...
+
+    async def file(self, facility: str, person: str, as_of: datetime) -> OnboardingFile | None:
+        """The facts as they stand on a moment; changes nothing."""
+        ...
+
+    async def record_of(self, person: str) -> ClinicianRecord:
+        """Who it is; only for a step that must tell another system.
+
+        Raises:
+            Rejected: nobody is known by this key.
+        """
+        ...
+
+    async def take(self, facility: str, person: str, word: PersonWord, by: str, as_of: datetime) -> PersonWordTaken:
+        """Carry a checked word out: once under its id.
+
+        Raises:
+            Rejected: it does not fit as things stand (decided otherwise, by oneself, not two people, too old a verification).
+        """
+        ...
+
+    async def verified(self, person: str, kind: CheckKind, subject: str, evidence: Evidence, as_of: datetime) -> None:
+        """Keep what a source answered."""
+        ...
+
+    async def tasks(self, facility: str, person: str) -> Sequence[PersonTask]:
+        """What people are to do for this case, open ones first."""
+        ...
+
+
+class ClinicianRegister(Protocol):
+    """The register's rows about clinicians."""
+
+    async def clinician_policy(self, facility: str, as_of: date) -> ClinicianPolicy: ...
+
+    async def clinician_role(self, code: str) -> ClinicianRole | None: ...
+
+    async def access_targets(self) -> Sequence[AccessTarget]: ...
+
+    async def verification_sources(self) -> Sequence[VerificationSource]: ...
+
+
+class Verifier(Protocol):
+    """A source that verifies one kind of thing."""
+
+    async def check(self, record: ClinicianRecord, subject: str, role: ClinicianRole, as_of: datetime) -> Evidence:
+        """What the source says of this person.
+
+        Raises:
+            Rejected: it cannot be asked this (nothing to ask by: no NPI, no licence of that state): a person mends the record.
+        """
+        ...
+
+
+class Access(Protocol):
+    """What is wanted and what stands, for each person and target; and the blocks. The block is read in each call that says
+    what to write."""
+
+    async def standing(self, person: str, as_of: datetime) -> AccessStanding:
+        """What is to be written or looked at now. Answers the wake."""
+        ...
+
+    async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
+        """What is to stand in a target now: inactive where a block stands. Read it immediately before each write."""
+        ...
+
+    async def blocked(self, person: str) -> Block | None:
+        """The block that stands; read it again after each write."""
+        ...
+
+    async def wrote(self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime) -> None:
+        """Keep what was written and seen."""
+        ...
+
+    async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> None:
+        """Keep what was found by looking; what stands otherwise than wanted is due again."""
+        ...
+
+    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> None:
+        """The target refuses: it waits for a person, or for what it lacks (``cost-centre-missing``), and is tried again when
+        due."""
+        ...
+
+    async def block(self, block: Block) -> Block:
+        """Commit a block; the one that stands where there is one."""
+        ...
+
+    async def targets_off(self, person: str) -> Sequence[OffSeen]:
+        """Each target that could hold access of the person, and how often it was seen off since the block."""
+        ...
+
+    async def seen_off(self, person: str, target: str, seen: TargetSeen, at: datetime, apart: int) -> OffSeen:
+        """Count a look since the block: twice off and ``apart`` seconds between is confirmed; one that is on begins anew."""
+        ...
+
+
+class ClinicianTarget(Protocol):
+    """A system that is told of people. Our key for a person (``externalId``) makes a repeat harmless."""
+
+    async def look(self, wanted: Wanted) -> TargetSeen:
+        """What stands there about the person, and whether it is as wanted."""
+        ...
+
+    async def write(self, wanted: Wanted) -> TargetSeen:
+        """Make it so, and say what was seen there afterwards.
+
+        Raises:
+            Rejected: it cannot be so (``cost-centre-missing``, a name taken by another): a person, or time, mends it.
+        """
+        ...
+
+
+class WakeOfPerson(Canonical):
+    """A case of people that is to look: ``process`` is clinician_onboarding, clinician_access or clinician_revocation."""
+
+    process: str
+    person: str
+    facility: str = ""

@@ -1,0 +1,32 @@
+"""Plugs the processes about people together: clinicians' onboarding, their access, and its revocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from store.clinician_register import StoredClinicianRegister
+from store.people_wakes import StoredPeopleWakes
+from workers.settings import Settings
+
+
+@dataclass
+class PeopleParts:
+    """The parts that know people, each made when first asked for."""
+
+    settings: Settings
+    database: AsyncEngine
+    client: Client
+
+    @cached_property
+    def register(self) -> StoredClinicianRegister:
+        """The register's rows about clinicians."""
+        return StoredClinicianRegister(self.database)
+
+    @cached_property
+    def wakes(self) -> StoredPeopleWakes:
+        """Which of their cases are to look."""
+        return StoredPeopleWakes(self.database)
