@@ -112,11 +112,11 @@ class _Yes:
 async def usage(given: Settings) -> AsyncIterator[None]:
     """The cases of stock locations and the loop that wakes them, on the real store; an ERP in this very process that says yes."""
     async with wired(given, lazy=False) as parts, asyncio.TaskGroup() as group:
-        stock, erp, stop = parts.stock_activities(lambda _: _Yes()), temporal.ERP, asyncio.Event()
+        stock, erp, stop = parts.stock.stock_activities(lambda _: _Yes()), temporal.ERP, asyncio.Event()
         steps = dict(parts.steps()) | {erp: [stock.post_round]}
         failures = [Failures(parts.cases.trouble)]
         async with serving(parts.client, given, workflows=parts.workflows(), steps=steps, interceptors=failures):
-            group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop))
+            group.create_task(forever("usage wakes", given.usage_interval, parts.stock.usage_wakes().once, stop))
             try:
                 yield
             finally:
