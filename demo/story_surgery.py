@@ -6,6 +6,7 @@ books; what the platform says of itself is only read to know when the day is ove
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime
@@ -13,10 +14,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from demo import billing
+from demo.department import OR_SYSTEM
 from demo.department_line import Message
 from demo.hl7_plain import Use
 from demo.stage import fascia
 from demo.story_day import (
+    CODES,
     CUP,
     DEVICES,
     GAUZE,
@@ -32,24 +35,33 @@ from demo.story_day import (
     Day,
     barcode,
     by_item,
+    patient,
     shelf,
     until,
 )
+from demo.story_gateway import preview, teach
 from demo.story_outside import Ending
 from demo.story_scene import SURGERY, Scenario, Scene
 
 LEFT = 11  # trocars after the procedures, one below their reorder point
-BILLING_AWAY = 20.0  # seconds of the demonstration's minute
+BILLING_AWAY = 60.0  # seconds
+HANGS_UP = 1.0  # seconds until billing has surely heard that it is to be away
+NEW_CODES: Final = "ESP"  # the operating room's own code of a new pencil, another at every playing
 REFILLED: Final = (GLOVES, GAUZE, INFUSION)  # from the main store, while the day goes on
 
 
 async def surgical_day(scene: Scene) -> None:
     """From the first incision to the last charge."""
     day = await _morning(scene)
-    billing.go_down(scene.stage.home, BILLING_AWAY)
-    await day.report(*_procedures(day))
-    scene.also.append(f"{PROCEDURES} procedures acknowledged")
-    await _reorder(day)
+    away = asyncio.create_task(_billing_away(day))
+    try:
+        await asyncio.sleep(HANGS_UP)
+        await day.report(*_procedures(day))
+        scene.also.append(f"{PROCEDURES} procedures acknowledged")
+        await _reorder(day)
+        scene.also.append(await away)
+    finally:
+        away.cancel()
     await _exceptions(day)
     await _implant(day)
     await _recall(day)
@@ -96,6 +108,16 @@ def _procedures(day: Day) -> list[Message]:
     return found
 
 
+async def _billing_away(day: Day) -> str:
+    """Billing is away for a minute; what it is to be charged leaves the shelves meanwhile and waits for it."""
+    billing.go_down(day.scene.stage.home, BILLING_AWAY)
+    await asyncio.sleep(BILLING_AWAY - HANGS_UP)
+    before, now = by_item(day.opening), by_item(await day.shelf())
+    gone = sum(before[item] - now[item] for item in (PENCIL, TROCAR))
+    booked = len(day.booked_at_billing())
+    return f"billing was away for {BILLING_AWAY:.0f} s: {'stock moved' if gone > 0 else 'NO stock moved'}, {booked} charges booked"
+
+
 # -- what goes otherwise --------------------------------------------------------------------------------------------
 
 
@@ -113,20 +135,45 @@ async def _reorder(day: Day) -> None:
 
 
 async def _exceptions(day: Day) -> None:
-    """An expired lot, a serial scanned twice, a code nobody knows: each waits for materials management, and none holds up another."""
-    scene = day.scene
-    old, good = await _reloads(scene)
+    """An expired lot and a code nobody knows: each waits for materials management, and neither holds up the other."""
+    old, good = await _reloads(day.scene)
     expired = Use(day.number(), barcode=barcode(RELOAD, old))
-    unknown = Use(day.number(), f"GLV-{scene.playing}", 4)
-    await day.report(day.message(1, expired), day.message(2, unknown))
+    unknown = Use(day.number(), f"{NEW_CODES}-{day.scene.playing}", lot=day.lots[PENCIL].pop(0))
+    of_unknown = day.message(2, unknown)
+    await day.report(day.message(1, expired), of_unknown)
     parked = await day.parked(expired.number, "expired")
     await day.decide(parked, "correct", "--lot", good, "--reason", "the label was read from the box beside it")
     day.count(RELOAD, 1)
-    scene.also.append("an expired lot was stopped; it was another lot")
-    parked = await day.parked(unknown.number, "unknown-item")
-    await day.decide(parked, "correct", "--item", GLOVES, "--reason", "gloves, by a new code")
-    day.count(GLOVES, 4)
-    scene.also.append("an unknown code was corrected")
+    day.scene.also.append("an expired lot was stopped; it was another lot")
+    await _unknown_code(day, unknown, of_unknown[0])
+
+
+async def _unknown_code(day: Day, use: Use, number: str) -> None:
+    """The operating room's table learns the code; what a replay would do is looked at, then done: the use takes what it says now."""
+    scene = day.scene
+    shown = await fascia(scene.stage, "usage", "show", await day.parked(use.number, "unknown-item"))
+    message = str(shown["message"])
+    pencils = by_item(await day.shelf())[PENCIL]
+    await teach(scene, OR_SYSTEM, {use.code: PENCIL})
+    before = await preview(scene, message)
+    await fascia(scene.stage, "journal", "replay", message, "--reason", "the operating room's table has the code now")
+    await day.becomes(use.number, "posted")
+    day.count(PENCIL, 1)
+    scene.also.append(
+        f"an unknown code was taught and its message replayed: {before}, then {await preview(scene, message)}"
+    )
+
+    async def moved() -> bool:
+        return by_item(await day.shelf())[PENCIL] == pencils - 1
+
+    async def charged() -> list[billing.Booked]:
+        return [one for one in day.booked_at_billing() if (one.of_patient, one.code) == (patient(2), CODES[PENCIL])]
+
+    await until(moved, "the pencil of the unknown code off the ERP's shelf")
+    booked = await until(charged, f"a charge for the pencil of message {number}")
+    scene.also.append(
+        f"its pencil left the ERP's shelf, and is charged {len(booked)} time{'s' if len(booked) > 1 else ''}"
+    )
 
 
 async def _implant(day: Day) -> None:
@@ -223,7 +270,7 @@ async def _evening(day: Day) -> None:
         return billing.net(day.booked_at_billing()) == +day.charged
 
     await until(charges, f"the charges at billing ({dict(day.charged)})")
-    scene.also.append("billing was away and has every chargeable use once")
+    scene.also.append("billing has every chargeable use once")
     await until(shelves, "the ERP's stock")
     moved = await _conserved(day)
     scene.also.append(f"the ERP's stock is the opening less what was used{moved}")
@@ -268,14 +315,16 @@ SURGERY_SCENES: tuple[Scenario, ...] = (
             also=(
                 f"{PROCEDURES} procedures acknowledged",
                 "the par level crossed was refilled through an order",
+                f"billing was away for {BILLING_AWAY:.0f} s: stock moved, 0 charges booked",
                 "an expired lot was stopped; it was another lot",
-                "an unknown code was corrected",
+                "an unknown code was taught and its message replayed: new effect, then already done",
+                "its pencil left the ERP's shelf, and is charged 1 time",
                 "a serial scanned twice was used once",
                 "a bill-only implant was ordered after its use and paid with 0 receipts",
                 "a recalled lot was stopped at its use",
                 "the recall found 1 place that held it; every task was answered",
                 "a use was voided, its stock and its charge taken back",
-                "billing was away and has every chargeable use once",
+                "billing has every chargeable use once",
                 "the ERP's stock is the opening less what was used; gloves and gauze are refilled from the main store",
                 "credits: 1",
             ),
