@@ -66,7 +66,6 @@ class FakeRound:
     state: str = "taken"
     outcomes: dict[str, StockPosted] = field(default_factory=dict)
     recorded: Recorded | None = None
-    reason: str = ""
 
 
 class FakeBooks:
