@@ -23,12 +23,11 @@ from store.database import transaction
 from store.ids import new_id, now
 from store.register_reading import in_force
 from store.stock_balances import totals
-from store.stock_needs import on_order
+from store.stock_needs import TAKEN_BACK, on_order
 from store.usage_tables import stock_needs, usage_events
 from store.usage_taking import rules
 
 NOT_SHORT: Final = "nothing is missing any more"
-TAKEN_BACK: Final = "its use was taken back"
 PAGE: Final = 200
 
 # Records a requisition is written from: loaded, or in force, since the need was last looked at.
