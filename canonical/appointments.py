@@ -169,10 +169,8 @@ def fold(facility: FacilityCode, person: PersonKey, events: Sequence[Told], as_o
         states[one.id] = "applied" if one.kind == "grant" or one.effective <= as_of else "matched"
     left = tuple(one.id for one in waiting if one.kind in ("update", *_AWAY, *_BACK))
     states |= dict.fromkeys(left, "matched")
-    if spells:
-        appointment = _of_spells(facility, person, spells, as_of, states)
-    else:
-        appointment = _never(facility, person, waiting, states)
+    made = _of_spells(facility, person, spells, as_of, states) if spells else None
+    appointment = made or _never(facility, person, waiting, states)
     if appointment is not None:
         days = [*(one.effective for one in revokes), *filter(None, [appointment.next_change])]
         following = min((day for day in days if day > as_of), default=None)
