@@ -39,8 +39,15 @@ class Told(Canonical):
 
     @classmethod
     def of(cls, id: str, event: HrEvent) -> Told:  # noqa: A002 an event's own name
-        """What folding needs of an event kept under this id."""
-        return cls(id=id, **{name: getattr(event, name) for name in cls.model_fields if name != "id"})
+        """What folding needs of an event kept under this id.
+
+        A licence or certificate granted or revoked is of the record; only one that names a scope is of privileges too.
+        """
+        said = {name: getattr(event, name) for name in cls.model_fields if name != "id"}
+        credential = event.record.licences or event.record.dea or event.record.certificates
+        if credential and event.scope == PrivilegeScope():
+            said["scope"] = None
+        return cls(id=id, **said)
 
     @property
     def starts(self) -> date:
@@ -180,8 +187,8 @@ def fold(facility: FacilityCode, person: PersonKey, events: Sequence[Told], as_o
         appointment=appointment,
         states=dict(sorted(states.items())),
         waiting=left,
-        grants=tuple(_grant(one, revokes) for one in grants),
-        revokes=tuple(_revoke(one) for one in revokes),
+        grants=tuple(_grant(one, one.scope, revokes) for one in grants if one.scope is not None),
+        revokes=tuple(_revoke(one, one.scope) for one in revokes if one.scope is not None),
     )
 
 
@@ -384,8 +391,7 @@ def _states_of(spell: _Spell, day: date, states: dict[str, EventState]) -> None:
             states[end.id] = "applied" if over else "matched"
 
 
-def _grant(one: Told, revokes: Sequence[Told]) -> GrantSaid:
-    scope = one.scope or PrivilegeScope()
+def _grant(one: Told, scope: PrivilegeScope, revokes: Sequence[Told]) -> GrantSaid:
     ends = [end for end in revokes if end.said_at >= one.said_at and covers(end.scope, scope)]
     end = min(ends, key=lambda found: found.effective, default=None)
     return GrantSaid(
@@ -400,10 +406,8 @@ def _grant(one: Told, revokes: Sequence[Told]) -> GrantSaid:
     )
 
 
-def _revoke(one: Told) -> RevokeSaid:
-    return RevokeSaid(
-        event=one.id, scope=one.scope or PrivilegeScope(), said_at=one.said_at, on=one.effective, reason=one.reason
-    )
+def _revoke(one: Told, scope: PrivilegeScope) -> RevokeSaid:
+    return RevokeSaid(event=one.id, scope=scope, said_at=one.said_at, on=one.effective, reason=one.reason)
 
 
 def covers(wide: PrivilegeScope | None, narrow: PrivilegeScope) -> bool:

@@ -201,7 +201,7 @@ def test_privileges_are_granted_and_revoked_by_scope() -> None:
 
 def heard(number: str, day: int, kind: str = "update", effective: str = "2026-03-01", **record: Any) -> HrEvent:
     about = {"facility": "NGH", "source": "hr", "number": number, "person": "P-1", "kind": kind}
-    more = {"scope": {}} if kind in ("grant", "revoke") else {}
+    more: dict[str, Any] = {"scope": {}} if kind in ("grant", "revoke") else {}
     more |= {"position": {"role": "rn"}} if kind == "hire" else {}
     when = {"said_at": BEGIN + timedelta(days=day - 1), "effective": effective, "record": record}
     return HrEvent.model_validate(about | when | more)
