@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import sys
@@ -132,8 +133,9 @@ def _handler(home: Path, book: Book, token: str) -> type[BaseHTTPRequestHandler]
                 self.send_header("ETag", mark)
             if after:
                 self.send_header("Retry-After", str(int(after)))
-            self.end_headers()
-            self.wfile.write(data)
+            with contextlib.suppress(ConnectionError):  # whoever asked has hung up
+                self.end_headers()
+                self.wfile.write(data)
 
         def log_message(self, *_: Any) -> None:
             """Nothing: its lines would name people's keys."""
