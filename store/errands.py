@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -40,7 +41,14 @@ class StoredErrands:
         async with transaction(self._engine) as connection:
             at = now()
             due = at + timedelta(days=1) if kind == "bring-back" else at + await _days(connection, facility)
-            row = {"id": name, "person": person, "facility": facility, "kind": kind, "subject": target, "state": "open"}
+            row: dict[str, Any] = {
+                "id": name,
+                "person": person,
+                "facility": facility,
+                "kind": kind,
+                "subject": target,
+                "state": "open",
+            }
             row |= {"owner": OWNER, "due": due, "opened_at": at}
             made = upsert(person_tasks).values(row).on_conflict_do_nothing().returning(person_tasks.c.id)
             if await connection.scalar(made) is not None:
