@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, func, literal, select
+from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, TextClause, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical, case_id
 from canonical.charges import OWNER as BILLING
+from canonical.stock_moves import MOVED
 from canonical.usage import FINDINGS
 from canonical.usage import OWNER as MATERIALS
-from store.count_tables import stock_counts
+from store.count_tables import counted_again, stock_counts
 from store.database import transaction
 from store.stock_needs import TAKEN_BACK
 from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
@@ -21,6 +22,15 @@ from store.usage_tables import charges, stock_needs, usage_conflicts, usage_even
 MOST_COUNTED: Final = 10_000  # of one kind: more are many, however many
 WAITS: Final = ("review", "parked")
 TOLD_FOR: Final = timedelta(days=30)  # that something was paid for which was not used; nothing here can answer that
+# A location that moved whose last round could not hand all of its stock over, as long as any of it is there.
+_NOT_MOVED: Final = text("""
+SELECT l.facility, l.location, l.location AS id, r.taken ->> 'moved_to' AS moved_to, r.changed_at AS at,
+    o.value #>> '{refused,0,reason}' AS reason, jsonb_array_length(o.value -> 'refused') AS many
+FROM usage_locations AS l JOIN usage_rounds AS r USING (facility, location, round)
+CROSS JOIN LATERAL jsonb_each(r.outcomes) AS o
+WHERE r.taken ->> 'moved_to' <> '' AND o.key LIKE :moved AND jsonb_array_length(o.value -> 'refused') > 0
+AND EXISTS (SELECT FROM stock_balances AS b WHERE (b.facility, b.location) = (l.facility, l.location) AND b.on_hand > 0)
+""").bindparams(moved=f"%/transfer/{MOVED}")
 
 
 class StuckUse(Canonical):
@@ -61,7 +71,7 @@ def _how_many(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
 
 async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse]:
     """All of it; ``before``: what waits for us since then is waiting too long."""
-    asked: list[tuple[Select[Any], Callable[[RowMapping], StuckUse]]] = [
+    asked: list[tuple[Select[Any] | TextClause, Callable[[RowMapping], StuckUse]]] = [
         (_parked(), _of_parked),
         (_conflicts(), _of_conflicts),
         (_charges(), _of_charges),
@@ -69,6 +79,7 @@ async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse
         (_refused(), _of_refused),
         (_counts(), _of_counts),
         (_taken_back(before - TOLD_FOR), _of_taken_back),
+        (_NOT_MOVED, _of_not_moved),
     ]
     async with transaction(engine) as connection:
         return [made(row) for one, made in asked for row in (await connection.execute(one)).mappings()]
@@ -188,13 +199,19 @@ def _of_taken_back(row: RowMapping) -> StuckUse:
     return _line(row, "order of no use", why=why, owner=MATERIALS, press=press)
 
 
+def _of_not_moved(row: RowMapping) -> StuckUse:
+    why = f"{row['location']} moved to {row['moved_to']}, and the ERP refuses to move its stock: {row['reason']}"
+    press = f"mend it in the ERP; it is tried again each night. What lies there: fascia stock show {row['location']}"
+    return _line(
+        row, "stock not moved", name=f"{row['facility']}/{row['location']}", why=why, owner=MATERIALS, press=press
+    )
+
+
 def _counts() -> Select[Any]:
     """Parked counts by location and kind; one that was counted again since is answered by that."""
-    of, later = stock_counts.c, stock_counts.alias("later").c
-    again = select(later.id).where(later.facility == of.facility, later.location == of.location)
-    again = again.where((later.kind == "erp") == (of.kind == "erp"), later.counted_at > of.counted_at)
+    of = stock_counts.c
     some = select(of.id, of.facility, of.location, of.number, of.kind, of.reason, of.at).where(of.state == "parked")
-    some_ = some.where(~again.exists()).order_by(of.id).limit(MOST_COUNTED).subquery()
+    some_ = some.where(~counted_again()).order_by(of.id).limit(MOST_COUNTED).subquery()
     by = (some_.c.facility, some_.c.location, some_.c.kind)
     return select(*by, *_counted(some_), func.min(some_.c.number).label("number")).group_by(*by)
 
@@ -204,7 +221,7 @@ def _of_counts(row: RowMapping) -> StuckUse:
         press = f"mend location {row['location']} in the ERP; it is asked again the next night"
         return _line(row, "ERP count parked", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
     why = f"{row['location']}: {row['reason'] or 'some of its lines are not booked'}"
-    press = f"see the lines of count {row['number']} (GET /v1/counts), mend what they name, then have {row['location']} counted again"
+    press = f"fascia stock counts --location {row['location']}; mend what the lines name, then have it counted again"
     return _line(row, "count parked", why=why, owner=MATERIALS, press=press)
 
 
