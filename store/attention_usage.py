@@ -17,6 +17,7 @@ from canonical.usage import OWNER as MATERIALS
 from store.count_tables import counted_again, stock_counts
 from store.database import transaction
 from store.stock_needs import TAKEN_BACK
+from store.stuck import Stuck
 from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
 
 MOST_COUNTED: Final = 10_000  # of one kind: more are many, however many
@@ -31,18 +32,6 @@ CROSS JOIN LATERAL jsonb_each(r.outcomes) AS o
 WHERE r.taken ->> 'moved_to' <> '' AND o.key LIKE :moved AND jsonb_array_length(o.value -> 'refused') > 0
 AND EXISTS (SELECT FROM stock_balances AS b WHERE (b.facility, b.location) = (l.facility, l.location) AND b.on_hand > 0)
 """).bindparams(moved=f"%/transfer/{MOVED}")
-
-
-class StuckUse(Canonical):
-    """One line of the list; the fields are those of :class:`store.attention.Stuck`."""
-
-    what: str
-    name: str
-    why: str = ""
-    owner: str = ""
-    count: int = 1
-    since: datetime | None = None
-    press: str = ""
 
 
 class UsageStands(Canonical):
@@ -69,9 +58,9 @@ def _how_many(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(table).where(which).scalar_subquery()
 
 
-async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse]:
+async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[Stuck]:
     """All of it; ``before``: what waits for us since then is waiting too long."""
-    asked: list[tuple[Select[Any] | TextClause, Callable[[RowMapping], StuckUse]]] = [
+    asked: list[tuple[Select[Any] | TextClause, Callable[[RowMapping], Stuck]]] = [
         (_parked(), _of_parked),
         (_conflicts(), _of_conflicts),
         (_charges(), _of_charges),
@@ -94,7 +83,7 @@ def _parked() -> Select[Any]:
     return select(*by, *_counted(some_), func.max(some_.c.owner).label("owner")).group_by(*by)
 
 
-def _of_parked(row: RowMapping) -> StuckUse:
+def _of_parked(row: RowMapping) -> Stuck:
     found, where = row["finding"], row["location"] or "no location"
     why = f"{where}: {FINDINGS.get(found, '') or row['reason']}"
     which = "".join(f" --{name} {row[name]}" for name in ("location", "finding") if row[name])
@@ -111,7 +100,7 @@ def _conflicts() -> Select[Any]:
     return select(*_counted(open_one.subquery())).having(func.count() > 0)
 
 
-def _of_conflicts(row: RowMapping) -> StuckUse:
+def _of_conflicts(row: RowMapping) -> Stuck:
     why = "it came again under its number with other content: the first stands"
     press = (
         "fascia usage conflicts; have it taken back and sent under a new number where the second is right, then dismiss"
@@ -126,7 +115,7 @@ def _charges() -> Select[Any]:
     return select(*_counted(some)).group_by(some.c.facility, some.c.reason)
 
 
-def _of_charges(row: RowMapping) -> StuckUse:
+def _of_charges(row: RowMapping) -> Stuck:
     press = "mend what it names, then fascia usage charges --again"
     return _line(row, "dead charge", why=row["reason"], owner=BILLING, press=press)
 
@@ -147,7 +136,7 @@ def _unanswered(before: datetime) -> Select[Any]:
     return select(waits, under_way.scalar_subquery().label("round"))
 
 
-def _of_unanswered(row: RowMapping) -> StuckUse:
+def _of_unanswered(row: RowMapping) -> Stuck:
     name = f"{row['facility']}/{row['location']}"
     case = case_id("consumption_to_replenishment", row["facility"], row["location"])
     if row["round"] is None:
@@ -167,7 +156,7 @@ def _refused() -> Select[Any]:
     return select(*by, *_counted(some_)).group_by(*by)
 
 
-def _of_refused(row: RowMapping) -> StuckUse:
+def _of_refused(row: RowMapping) -> Stuck:
     listed = f"fascia stock needs --location {row['location']} --state refused; " if row["many"] > 1 else ""
     one = row["id"] if row["many"] == 1 else "NEED"
     press = f"{listed}mend the register, it goes on by itself; or the ERP, then fascia stock needs --again {one} --reason ..."
@@ -188,7 +177,7 @@ def _taken_back(since: datetime) -> Select[Any]:
     ).group_by(*by)
 
 
-def _of_taken_back(row: RowMapping) -> StuckUse:
+def _of_taken_back(row: RowMapping) -> Stuck:
     why = f"{row['location']}: {row['item']} was ordered after a use that was taken back"
     listed = f"fascia stock needs --location {row['location']} --all; " if row["many"] > 1 else ""
     case = row["case"] if row["many"] == 1 else "CASE"
@@ -199,7 +188,7 @@ def _of_taken_back(row: RowMapping) -> StuckUse:
     return _line(row, "order of no use", why=why, owner=MATERIALS, press=press)
 
 
-def _of_not_moved(row: RowMapping) -> StuckUse:
+def _of_not_moved(row: RowMapping) -> Stuck:
     why = f"{row['location']} moved to {row['moved_to']}, and the ERP refuses to move its stock: {row['reason']}"
     press = f"mend it in the ERP; it is tried again each night. What lies there: fascia stock show {row['location']}"
     return _line(
@@ -216,7 +205,7 @@ def _counts() -> Select[Any]:
     return select(*by, *_counted(some_), func.min(some_.c.number).label("number")).group_by(*by)
 
 
-def _of_counts(row: RowMapping) -> StuckUse:
+def _of_counts(row: RowMapping) -> Stuck:
     if row["kind"] == "erp":
         press = f"mend location {row['location']} in the ERP; it is asked again the next night"
         return _line(row, "ERP count parked", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
@@ -231,5 +220,5 @@ def _counted(some: Any) -> tuple[Any, ...]:
     return func.count().label("many"), first, func.min(some.c.at).label("at"), func.min(some.c.reason).label("reason")
 
 
-def _line(row: RowMapping, what: str, **said: str) -> StuckUse:
-    return StuckUse(what=what, count=row["many"], since=row["at"], **({"name": row["id"]} | said))
+def _line(row: RowMapping, what: str, **said: str) -> Stuck:
+    return Stuck(what=what, count=row["many"], since=row["at"], **({"name": row["id"]} | said))

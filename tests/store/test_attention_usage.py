@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.cases import Actor
 from cli import checks_usage
 from store.acts import Act
-from store.attention import StoredAttention, Stuck
+from store.attention import StoredAttention
 from store.count_tables import stock_counts
+from store.stuck import Stuck
 from store.usage_conflicts import StoredConflicts
 from store.usage_tables import stock_balances, usage_locations, usage_rounds
 from tests.store.usage_rows_house import charge, conflict, held, need, put, use
