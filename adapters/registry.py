@@ -11,7 +11,6 @@ import httpx
 
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
-from adapters.folders.sftp import SftpFolder
 from adapters.supplier.x12_sftp import X12SftpSupplier
 from canonical.folders import FileSource, Folder
 from canonical.mailboxes import Mailbox
@@ -48,8 +47,16 @@ SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], 
     "x12": X12SftpSupplier
 }
 
+
+def over_sftp(source: FileSource, keys: Path) -> Folder:
+    """A folder over SFTP, whose library only those load that use one."""
+    from adapters.folders.sftp import SftpFolder
+
+    return SftpFolder(source, keys=keys)
+
+
 # By the kind in the file source's row; the keys of those over SFTP are in the folder of our secrets.
 FOLDERS: Final[Mapping[str, Callable[[FileSource, Path], Folder]]] = {
     "folder": lambda source, _: LocalFolder(source),
-    "sftp": lambda source, keys: SftpFolder(source, keys=keys),
+    "sftp": over_sftp,
 }

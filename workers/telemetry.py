@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -55,6 +54,8 @@ def start(settings: Settings, process: str) -> trace.TracerProvider:
     global _provider  # noqa: PLW0603 (OpenTelemetry allows one provider per process)
     if _provider is None:
         if settings.otlp_endpoint:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
             exported = TracerProvider(resource=Resource.create({"service.name": f"fascia-{process}"}))
             exported.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
             _provider = exported
