@@ -33,9 +33,8 @@ def test_an_older_database_gets_what_its_modules_add_and_keeps_what_lies_in_it(
     make_database(postgres, "older", folder, said.append)
     assert postgres.marked("older") == recipe_key()
     assert KEY_MODULE.name in modules()
-    monkeypatch.setattr(
-        erp, "modules", lambda: [KEY_MODULE.name]
-    )  # whose column goes; each of the others takes seconds
+    # Only the one whose column goes: each of the others takes seconds.
+    monkeypatch.setattr(erp, "modules", lambda: [KEY_MODULE.name])
     postgres.mark("older", "another recipe")
     postgres.execute(
         "alter table stock_move drop column fascia_line",
