@@ -97,8 +97,8 @@ async def api(given: Settings, stop: asyncio.Event) -> None:
 async def mllp(given: Settings, stop: asyncio.Event) -> None:
     """Open the MLLP door."""
     from workers import clock
+    from workers.database import our_store  # not all that the wiring loads: this door is to be back at once
     from workers.mllp import serve
-    from workers.wiring import our_store
 
     async with our_store(given) as database, clock.right(database):
         await serve(given, database, stop)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -15,7 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from workers.settings import Settings
-from workers.trace_passing import PassesTraceOn
+
+if TYPE_CHECKING:  # a door that only keeps needs neither
+    import httpx
+
+    from workers.trace_passing import PassesTraceOn
 
 _provider: trace.TracerProvider | None = None
 
@@ -73,6 +76,8 @@ def stop() -> None:
 
 def through_temporal() -> PassesTraceOn:
     """Carries the trace from a door into the case and on into its steps."""
+    from workers.trace_passing import PassesTraceOn
+
     return PassesTraceOn()
 
 

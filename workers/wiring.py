@@ -62,7 +62,6 @@ from store.channels import StoredChannels
 from store.charges import StoredCharges
 from store.count_rounds import StoredCountRounds
 from store.counts import StoredCounts
-from store.database import open_engine
 from store.drift import StoredDrift
 from store.erp_counts import StoredErpCounts
 from store.file_work import StoredFileWork
@@ -88,6 +87,7 @@ from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.database import our_store
 from workers.loops.charges import ChargeWriter
 from workers.loops.folder_watch import FolderResults, FolderWatch
 from workers.loops.nightly_counts import NightlyCounts
@@ -457,24 +457,6 @@ class Wiring:
 def local_steps(stock: StockActivities) -> list[Callable[..., Any]]:
     """Its steps on our own store."""
     return [step for step in temporal.steps_of([stock]) if step != stock.post_round]
-
-
-@asynccontextmanager
-async def our_store(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """A database of the right shape, closed when the block ends; all that a door needs which only keeps.
-
-    Raises:
-        FasciaError: no address, no answer, or a database of another shape, with what to do about it.
-    """
-    address = settings.database_url.get_secret_value()
-    if not address:
-        raise Unavailable("no database address is set: run `fascia up` or set FASCIA_DATABASE_URL", system="store")
-    database = open_engine(address, pool=settings.database_pool)
-    try:
-        await migrate.check_head(database)
-        yield database
-    finally:
-        await database.dispose()
 
 
 @asynccontextmanager
