@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -182,6 +183,51 @@ def test_a_contract_ends_by_itself_and_may_be_made_longer() -> None:
     assert [on(day, locum).state for day in ("2026-03-31", "2026-04-01")] == ["working", "ended"]
     longer = said(70, "update", "2026-03-20", ends="2026-06-30")
     assert on("2026-04-01", locum, longer).state == "working"
+
+
+KINDS = ("hire", "update", "leave", "return", "terminate", "activate", "deactivate", "delete", "grant", "revoke")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_events_in_any_order_come_to_one_thing_and_an_end_is_never_work(seed: int) -> None:
+    chance = random.Random(seed)
+    events = []
+    for number in range(chance.randint(1, 9)):
+        kind = chance.choice(KINDS)
+        fields: dict[str, Any] = {
+            "cost_centre": f"CC-{number}",
+            "emergency": kind == "terminate" and chance.random() < 0.3,
+        }
+        fields |= {"scope": {"service": "s"}} if kind in ("grant", "revoke") else {}
+        day = date(2026, 1, 1) + timedelta(days=chance.randint(0, 90))
+        events.append(
+            said(chance.randint(1, 60), kind, day.isoformat(), **fields).model_copy(update={"id": f"{number:02}"})
+        )
+    days = [(date(2026, 1, 1) + timedelta(days=step)).isoformat() for step in range(0, 110, 7)]
+    last = max(events, key=lambda one: (one.said_at, one.kind != "hire", one.id))
+    for day in days:
+        found = folded(day, *events)
+        for _ in range(4):
+            assert folded(day, *chance.sample(events, len(events))) == found
+        assert set(found.states) == {one.id for one in events}
+        if (appointment := found.appointment) is not None and appointment.state in ("working", "away"):
+            assert appointment.starts and appointment.starts <= date.fromisoformat(day)
+            assert appointment.ends_on is None or date.fromisoformat(day) <= appointment.ends_on
+            assert not (last.kind == "terminate" and last.effective < date.fromisoformat(day)), (
+                "it was said last that it ended"
+            )
+
+
+def test_nothing_changes_before_the_day_that_was_said() -> None:
+    life = (HIRE, TRANSFER, LEAVE, RETURN, END)
+    day = date(2026, 1, 10)
+    while (following := on(day.isoformat(), *life).next_change) is not None:
+        between = [day + timedelta(days=step) for step in range((following - day).days)]
+        told = {folded(one.isoformat(), *life).model_dump_json() for one in between}
+        assert len(told) == 1, f"it changed before {following}"
+        assert folded(following.isoformat(), *life).model_dump_json() not in told
+        day = following
+    assert day == date(2026, 10, 1)
 
 
 def test_privileges_are_granted_and_revoked_by_scope() -> None:
