@@ -40,6 +40,7 @@ people = Table(
     moment("at"),
     moment("changed_at"),
     Index("ix_people_name", "family_folded", "birth_date"),
+    Index("ix_people_birth_date", "birth_date", postgresql_where=text("birth_date IS NOT NULL")),
     Index("ix_people_npi", "npi", postgresql_where=text("npi <> ''")),
     Index("ix_people_national", "national_hash", postgresql_where=text("national_hash <> ''")),
     Index("ix_people_woken", "woken_at", postgresql_where=text("woken_at IS NOT NULL")),
@@ -49,6 +50,17 @@ people = Table(
         unique=True,
         postgresql_where=text("user_name <> ''"),
     ),
+)
+
+# Every name that was said of a person, folded as it is compared (canonical.people_matching.folded): former ones among them.
+person_names = Table(
+    "person_names",
+    metadata,
+    words("person"),
+    words("family_folded"),
+    words("given_folded"),
+    PrimaryKeyConstraint("person", "family_folded", "given_folded"),
+    Index(None, "family_folded"),
 )
 
 # What each HR system calls a person: once it is known whose number it is, its events are that person's.

@@ -174,6 +174,13 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("person", name=op.f("pk_people")),
     )
+    op.create_index(
+        "ix_people_birth_date",
+        "people",
+        ["birth_date"],
+        unique=False,
+        postgresql_where=sa.text("birth_date IS NOT NULL"),
+    )
     op.create_index("ix_people_name", "people", ["family_folded", "birth_date"], unique=False)
     op.create_index(
         "ix_people_national", "people", ["national_hash"], unique=False, postgresql_where=sa.text("national_hash <> ''")
@@ -189,6 +196,14 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("user_name <> ''"),
     )
+    op.create_table(
+        "person_names",
+        sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("family_folded", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("given_folded", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.PrimaryKeyConstraint("person", "family_folded", "given_folded", name=op.f("pk_person_names")),
+    )
+    op.create_index(op.f("ix_person_names_family_folded"), "person_names", ["family_folded"], unique=False)
     op.create_table(
         "person_numbers",
         sa.Column("source", sa.Text(), server_default=sa.text("''"), nullable=False),
