@@ -8,7 +8,6 @@ messages that carried it; cases, histories, logs and names hold the key alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -106,26 +105,7 @@ class ClinicianRecord(Canonical):
         said = {name: value for name in type(self).model_fields if (value := getattr(self, name)) not in ("", None, ())}
         if self.name == PersonName():
             said.pop("name", None)
-        for listed, of_one in (("licences", _same_licence), ("dea", _same_dea), ("certificates", _same_certificate)):
-            said[listed] = _over(getattr(before, listed), getattr(self, listed), of_one)
         return before.model_copy(update=said)
-
-
-def _over(before: Sequence[Any], now: Sequence[Any], same: Callable[[Any, Any], bool]) -> tuple[Any, ...]:
-    """What is held when ``now`` is said after ``before``: one that is said anew stands in the place of what it was."""
-    return (*(one for one in before if not any(same(one, new) for new in now)), *now)
-
-
-def _same_licence(one: Licence, new: Licence) -> bool:
-    return one.state == new.state and (one.number == new.number or one.kind == new.kind)
-
-
-def _same_dea(one: DeaRegistration, new: DeaRegistration) -> bool:
-    return one.number == new.number or one.state == new.state
-
-
-def _same_certificate(one: Certificate, new: Certificate) -> bool:
-    return (one.board, one.specialty) == (new.board, new.specialty)
 
 
 class Position(Canonical):

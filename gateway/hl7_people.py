@@ -96,7 +96,7 @@ class Person:
 
     def record(self) -> ClinicianRecord:
         """Who it is, as far as the message says."""
-        stf, held = self.stf, self._held()
+        stf, held = self.stf, held_of(self.part.all("CER"), self.tongue)
         former = [stf.value(3, 1, 1, repetition=number) for number, kind in self._names() if kind in FORMER]
         national = [text for text, kind in self._numbers() if kind in NATIONAL]
         return ClinicianRecord(
@@ -178,10 +178,6 @@ class Person:
             if text:
                 found.append((text, self.stf.value(2, 5, 1, repetition=number).strip().upper()))
         return found
-
-    def _held(self) -> Held:
-        """What the CER segments of B01, B02 and M02 say is held; grants are events of their own (B07)."""
-        return held_of(self.part.all("CER"), self.tongue)
 
     def _practitioner(self, *kinds: str) -> Iterator[tuple[Segment, int, str]]:
         """The numbers in PRA-6 (PLN) of these types: segment, repetition, number."""
@@ -324,16 +320,27 @@ def happened(evn: Segment) -> date | None:
 
 
 def event_of(
-    person: Person, kind: HrKind, number: str, recorded: datetime, effective: date, *, key: str = "", reason: str = "",
+    person: Person,
+    kind: HrKind,
+    number: str,
+    recorded: datetime,
+    effective: date,
+    *,
+    key: str = "",
+    reason: str = "",
     scope: PrivilegeScope | None = None,
-) -> HrEvent:  # fmt: skip
-    """What is said of a person, under the message's own number.
+    held: Held | None = None,
+) -> HrEvent:
+    """What is said of a person, under the message's own number. ``held``: of licences and certificates these alone.
 
     Raises:
         Malformed: a hire without a name or a role, with the place where it should stand.
     """
     tongue, stf = person.tongue, person.stf
     record, position = person.record(), person.position()
+    if held is not None:
+        said = {"licences": held.licences, "dea": held.dea, "certificates": held.certificates}
+        record = record.model_copy(update=said)
     if kind == "hire":
         for missing, field, what in ((record.name.family, 3, "the family name"), (position.role, 19, "the role")):
             if not missing:

@@ -24,6 +24,7 @@ from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
     csv_counts,
+    csv_people,
     csv_requisitions,
     csv_usage,
     fhir_device_usage,
@@ -41,6 +42,8 @@ from gateway.feeds import (
     hl7_pmu_b07,
     hl7_rds_o13,
     rest_counts,
+    rest_people,
+    rest_scim,
     rest_usage,
     x12_810,
     x12_832,
@@ -112,6 +115,8 @@ RestFeed = Callable[[bytes, str, datetime, Sender, Mappings], tuple[Canonical, .
 REST_FEEDS: dict[tuple[str, str], RestFeed] = {
     ("rest", "stock_count"): rest_counts.read,
     ("rest", "usage"): rest_usage.read,
+    ("rest", "hr_event"): rest_people.read,
+    ("rest", "scim_user"): rest_scim.read,
 }
 REST_OVERRIDES: dict[tuple[str, str, str], RestFeed] = {}
 
@@ -129,6 +134,9 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
         group=csv_requisitions.GROUP,
     ),
     ("csv", "usage"): CsvFeed("csv_usage", csv_usage.COLUMNS, csv_usage.REQUIRED, csv_usage.TOTAL, csv_usage.read),
+    ("csv", "people"): CsvFeed(
+        "csv_people", csv_people.COLUMNS, csv_people.REQUIRED, csv_people.TOTAL, csv_people.read
+    ),
     ("csv", "counts"): CsvFeed(
         "csv_counts",
         csv_counts.COLUMNS,

@@ -1,7 +1,8 @@
 """Reads what somebody was granted or is no longer (HL7 PMU^B07 and B08, v2.5 to 2.8 chapter 15.3.7, 15.3.8; CER 15.4.2).
 
-Each CER is an event, and each privilege in PRA-7 where there is no CER: a privilege is granted or revoked; a licence, a registration
-or a board's certificate changes what is known of the person, one revoked as expired by that day.
+Each CER is an event, and each privilege in PRA-7 where there is no CER. A licence, a registration or a board's certificate is granted
+or revoked with an empty scope: it is of what is known of the person. What else the message says is held (PRA-5, PRA-6) is passed
+over: it is not what was granted or revoked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from canonical.people import HrEvent, HrKind, PrivilegeScope
 from canonical.senders import Mappings, Sender
 from formats.hl7 import Message, Segment
 from gateway import hl7_certificates as certificates
-from gateway.hl7_people import Person, event_of, evn_of, happened, said_at, why
+from gateway.hl7_certificates import Held
+from gateway.hl7_people import Person, at, event_of, evn_of, happened, said_at, why
 from gateway.mapping import Tongue
 
 
@@ -25,9 +27,7 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[HrEvent,
     """
     about = _Occasion(message, Tongue(sender, mappings))
     cers = message.all("CER")
-    found = [about.certificate(cer) for cer in cers if certificates.sort_of(cer, about.tongue) == "privilege"]
-    if len(found) < len(cers):
-        found.append(about.known())
+    found = [about.certificate(cer) for cer in cers]
     if not cers:
         found = [about.privilege(scope) for scope in certificates.privileges_of(message, about.tongue)]
     if not found:
@@ -48,21 +48,25 @@ class _Occasion:
         self._made = 0
 
     def certificate(self, cer: Segment) -> HrEvent:
-        scope = certificates.scope_of(cer, self.tongue)
+        if certificates.sort_of(cer, self.tongue) == "privilege":
+            scope, held = certificates.scope_of(cer, self.tongue), Held()
+        else:
+            scope, held = PrivilegeScope(), certificates.held_of([cer], self.tongue)
+            if not held:
+                path = at(cer, 20)
+                raise Malformed(f"{path}: of which state is the licence?", path=path, code="field-missing")
         stated = certificates.begins_on(cer) if self._kind == "grant" else certificates.ended_on(cer)
         reason = cer.value(30, 1).strip() if self._kind == "revoke" else ""
-        return self._event(self._kind, scope, stated, reason)
+        return self._event(scope, held, stated, reason)
 
     def privilege(self, scope: PrivilegeScope) -> HrEvent:
-        return self._event(self._kind, scope, scope.starts if self._kind == "grant" else None, "")
+        return self._event(scope, Held(), scope.starts if self._kind == "grant" else None, "")
 
-    def known(self) -> HrEvent:
-        """What the person holds otherwise than was known."""
-        return self._event("update", None, None, "")
-
-    def _event(self, kind: HrKind, scope: PrivilegeScope | None, stated: date | None, reason: str) -> HrEvent:
+    def _event(self, scope: PrivilegeScope, held: Held, stated: date | None, reason: str) -> HrEvent:
         self._made += 1
         effective = stated or happened(self._evn) or self._recorded.date()
         said = reason or why(self._person, self._evn)
         number = f"{self._control}/{self._made}"
-        return event_of(self._person, kind, number, self._recorded, effective, reason=said, scope=scope)
+        return event_of(
+            self._person, self._kind, number, self._recorded, effective, reason=said, scope=scope, held=held
+        )

@@ -9,7 +9,7 @@ import pytest
 
 from canonical.errors import Malformed
 from canonical.hr_ports import HrRowsApart
-from canonical.people import Certificate, ClinicianRecord, DeaRegistration, HrEvent, Licence, PersonName
+from canonical.people import DeaRegistration, HrEvent, Licence, PersonName, PrivilegeScope
 from canonical.senders import Sender
 from formats import hl7
 from gateway.registry import hl7_feed
@@ -216,25 +216,18 @@ def test_privileges_without_a_certificate_stand_in_pra_7() -> None:
     assert refusal("B07", STF).path == "CER"
 
 
-def test_a_licence_granted_changes_what_is_known_and_one_revoked_has_expired_by_that_day() -> None:
+def test_a_licence_granted_or_revoked_is_of_the_person_and_names_no_scope() -> None:
     licence = {"f2": "036999", "f8": "IL", "f10": "LICENSE", "f11": "MD"}
+    pra = "PRA|S-77|||||0712345^SL^WI"
     both = (certificate(**licence, f27="20280731"), certificate(f1=2, f11="ENDO"))
-    grant, update = pmu("B07", STF, *both)
-    assert (update.kind, update.scope, grant.kind) == ("update", None, "grant")
-    assert update.record.licences == (Licence(state="IL", number="036999", kind="MD", expires=date(2028, 7, 31)),)
-    revoked = one("B08", STF, certificate(**licence, f29="20261120"))
-    assert revoked.kind == "update" and revoked.record.licences[0].expires == date(2026, 11, 20)
-
-
-def test_a_licence_told_alone_leaves_those_of_other_states_as_they_were() -> None:
-    before = ClinicianRecord(
-        licences=(Licence(state="IL", number="1"), Licence(state="WI", number="2")),
-        dea=(DeaRegistration(number="A", state="IL"),),
-        certificates=(Certificate(board="ABOS"),),
-    )
-    after = ClinicianRecord(licences=(Licence(state="IL", number="9"),)).over(before)
-    assert {(one.state, one.number) for one in after.licences} == {("IL", "9"), ("WI", "2")}
-    assert (after.dea, after.certificates) == (before.dea, before.certificates)
+    granted, privilege = pmu("B07", STF, pra, *both)
+    assert (granted.kind, granted.scope, granted.number) == ("grant", PrivilegeScope(), "HR-1/1")
+    assert granted.record.licences == (Licence(state="IL", number="036999", kind="MD", expires=date(2028, 7, 31)),)
+    assert privilege.scope is not None and privilege.scope.procedures == "endoscopy" and not privilege.record.licences
+    revoked = one("B08", STF, pra, certificate(**licence, f29="20261120"))
+    assert (revoked.kind, revoked.scope, revoked.effective) == ("revoke", PrivilegeScope(), date(2026, 11, 20))
+    assert [known.state for known in revoked.record.licences] == ["IL"], "the one in PRA-6 is not revoked"
+    assert refusal("B07", STF, certificate(**(licence | {"f8": ""}))).path == "CER-20"
 
 
 def test_a_staff_file_is_an_event_for_each_row_from_the_rows_day_or_the_files() -> None:
