@@ -43,6 +43,8 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "*/DeviceUseStatement": -3,
     "*/SupplyDelivery": -3,
     "usage": -3,  # scanned
+    "hr_event": -3,  # it may end somebody's access
+    "scim_user": -3,
     "ACK*": -2,  # what became of a message of ours
     "INU^*": 2,  # counts of what lies there
     "PMU^B05": -3,  # somebody's access is to end

@@ -252,7 +252,7 @@ class CsvFiles:
         entries: list[CatalogueEntry] = []
         asked: list[tuple[Part, Requisition]] = []
         taken: list[TakenRequisition] = []
-        rows = KeptRows(self._uses, self._people, whole, sender, ours)
+        kept = KeptRows(self._uses, self._people, whole, sender, ours)
         counted: list[Counted] = []
         refused: list[RowFault] = []
         differ = compared = unknown = 0
@@ -286,9 +286,9 @@ class CsvFiles:
             elif isinstance(part.noun, StockCount):
                 counted.append((part, part.noun))
             else:
-                await rows.add(part)
-        await rows.end()
-        refused += rows.refused
+                await kept.add(part)
+        await kept.end()
+        refused += kept.refused
         refused += await keep_counts(self._counts, whole, sender, counted)
         if entries:
             await compare()
