@@ -28,7 +28,7 @@ from canonical.usage import UsageEvent, UsagePolicy
 from store.authority import ERP, HOSPITAL
 from store.register import StoredRegister
 from store.usage import StoredUsage
-from store.usage_tables import stock_balances
+from store.usage_tables import stock_balances, usage_locations
 from tests import build
 
 A_DAY, YEAR = 2000, 365
@@ -144,6 +144,7 @@ async def _load(stand: Stand) -> None:
     async with stand.database.begin() as connection:
         if not (await connection.execute(_ON_HAND, _WHERE)).all():
             await connection.execute(insert(stock_balances), [there | {"item": f"USE-{item}"} for item in range(ITEMS)])
+            await connection.execute(insert(usage_locations), [_WHERE | {"counted_at": datetime.now(UTC)}])
 
 
 async def _no_more_than(stand: Stand, many: int) -> None:

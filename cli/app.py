@@ -33,6 +33,7 @@ from cli import (
     schema,
     stack,
     stock,
+    stock_counts,
     stock_expiring,
     subscriber,
     udi,
@@ -78,7 +79,7 @@ for noun in (
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 completion.add_to(app)
 
-VERBS_OF_OTHERS = (decide, resume, drift, stock_expiring)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift, stock_counts, stock_expiring)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

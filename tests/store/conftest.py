@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for the tests of the store, thrown away afterwards; each test gets empty tables."""
+"""A PostgreSQL of our own for the tests of the store, thrown away after the last of them; each test gets empty tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -29,7 +30,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[str]:
     """The address of a throw-away server, as asyncpg writes it, without a database name."""
     programs = postgres_programs()
@@ -37,17 +38,17 @@ def server() -> Iterator[str]:
     home.chmod(0o755)
     data, port = home / "data", _free_port()
     data.mkdir(mode=0o700)
-    identity: dict[str, int | list[int]] = {}
+    identity: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
         identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     make = [str(programs / "initdb"), f"-D{data}", "-Ufascia", "-Atrust", "-EUTF8", "--locale=C.UTF-8", "-N"]
-    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)  # type: ignore[call-overload]
+    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)
     options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", "fsync=off"]
     run = [str(programs / "postgres"), "-D", str(data), *(part for option in options for part in ("-c", option))]
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)  # type: ignore[call-overload]
+        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)
     try:
         asyncio.run(_wait(port))
         yield f"postgresql+asyncpg://fascia@127.0.0.1:{port}"
@@ -72,7 +73,7 @@ async def _wait(port: int) -> None:
     raise AssertionError("PostgreSQL did not start")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def migrated(server: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(f"{server}/fascia", pool=25)
     await migrate.upgrade(engine)

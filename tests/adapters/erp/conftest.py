@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -43,7 +44,7 @@ class RunningErp:
     home: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="fascia-erp-"))
     made.chmod(0o755)
@@ -51,21 +52,21 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres(folder: Path) -> Iterator[Postgres]:
     data, port = folder / "postgres", free_port()
     data.mkdir(mode=0o700)
-    identity: dict[str, int | list[int]] = {}
+    identity: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
         identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     make = [str(programs() / "initdb"), f"-D{data}", "-Ufascia", "-Atrust", "-EUTF8", "--locale=C.UTF-8", "-N"]
-    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)  # type: ignore[call-overload]
+    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)
     options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", "fsync=off"]
     run = [str(programs() / "postgres"), "-D", str(data), *(part for option in options for part in ("-c", option))]
     with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)  # type: ignore[call-overload]
+        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)
     server = Postgres("127.0.0.1", port, "fascia", None)
     try:
         give_up = time.monotonic() + 20
@@ -83,7 +84,7 @@ def _has_postgres(server: Postgres) -> bool:
     return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_erp(folder: Path, postgres: Postgres) -> Iterator[RunningErp]:
     server = ErpServer(postgres, "hospital", free_port())
     command = [sys.executable, "-m", "demo.erp", "serve", f"--home={folder}", f"--port={server.port}"]
@@ -123,7 +124,7 @@ async def over() -> AsyncIterator[Connect]:
         await erp.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
     erp = ERPS["tryton"](running_erp.access)
     assert isinstance(erp, TrytonErp)
