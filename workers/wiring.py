@@ -24,7 +24,9 @@ from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
 from canonical.folders import FileSource, Folder
+from canonical.hr_ports import HrRowsApart
 from canonical.parties import Partner
+from canonical.people import HrEvent
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.stock import StockCount
@@ -38,6 +40,8 @@ from gateway.folders import FolderDoor
 from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
+from gateway.people import HrTaker, PersonHashes
+from gateway.people_rows import rows_apart
 from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
@@ -53,6 +57,7 @@ from store.keys import StoredKeys
 from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
+from store.people_inbox import StoredHrInbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
@@ -185,6 +190,16 @@ class Wiring:
         return StoredDrift(self.database, self.register)
 
     @cached_property
+    def person_hashes(self) -> PersonHashes:
+        """What national numbers are kept by."""
+        return PersonHashes(self.seal_key)
+
+    @cached_property
+    def hr_taker(self) -> HrTaker:
+        """Where HR events go, whichever door they came by."""
+        return HrTaker(StoredHrInbox(self.database), self.intake, self.person_hashes)
+
+    @cached_property
     def master_files(self) -> MasterFiles:
         """Where catalogues and location files go."""
         return MasterFiles(self.intake, self.drift)
@@ -203,6 +218,7 @@ class Wiring:
             work=StoredFileWork(self.database),
             uses=self.stock.usage_taker,
             counts=self.stock.counts,
+            people=self.hr_taker,
         )
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
@@ -233,7 +249,11 @@ class Wiring:
             MasterFile: self.master_files.take,
             StockCount: self.stock.counts.take,
         }
-        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.stock.usage_taker.take}
+        takers[HrRowsApart] = rows_apart(self.intake)
+        of_all: dict[type[Canonical], TakerOfAll] = {
+            UsageEvent: self.stock.usage_taker.take,
+            HrEvent: self.hr_taker.take,
+        }
         return Routing(
             *(self.journal, self.intake, self.directory, takers),
             refuser=Refusals(self.register, self.channels),
@@ -251,6 +271,7 @@ class Wiring:
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
             procedures=self.stock.procedures,
+            hashes=self.person_hashes,
         )
 
     def replayer(self) -> Replayer:

@@ -31,7 +31,7 @@ SYSTEM = Caller(
     key="key-1",
     sender="orplan",
     facility="NGH",
-    scopes=("requisitions", "lookups", "files", "usage", "source:surgery-app"),
+    scopes=("requisitions", "lookups", "files", "usage", "people", "source:surgery-app"),
     per_minute=1000,
 )
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
