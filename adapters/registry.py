@@ -12,12 +12,14 @@ import httpx
 from adapters.directory.channel import ChannelDirectory
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
+from adapters.hr.tryton import TrytonHr
 from adapters.manual import Errands, ManualTarget
 from adapters.scheduling.rest import RestScheduling
 from adapters.supplier.x12_sftp import X12SftpSupplier
 from canonical.access import AccessTarget
 from canonical.directory import DirectoryLog
 from canonical.folders import FileSource, Folder
+from canonical.hr_ports import HrSystem
 from canonical.mailboxes import Mailbox
 from canonical.parties import Partner
 from canonical.people_ports import ClinicianTarget
@@ -38,15 +40,27 @@ class ErpAccess:
 
 def tryton(access: ErpAccess) -> Erp:
     """Tryton 8.2 over its remote calls."""
-    client = httpx.AsyncClient(
+    client = _client(access)
+    return TrytonErp(client, access.url, access.database, access.user, access.password)
+
+
+def tryton_hr(access: ErpAccess) -> HrSystem:
+    """Employees in a Tryton database of their own."""
+    return TrytonHr(_client(access), access.url, access.database, access.user, access.password)
+
+
+def _client(access: ErpAccess) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
         timeout=httpx.Timeout(access.timeout, connect=min(5.0, access.timeout)),
         event_hooks={"request": list(access.on_request)},
         trust_env=False,
     )
-    return TrytonErp(client, access.url, access.database, access.user, access.password)
 
 
 ERPS: Final[Mapping[str, Callable[[ErpAccess], Erp]]] = {"tryton": tryton}
+
+# By the kind in the settings; who asks is a sender of the register.
+HR_SYSTEMS: Final[Mapping[str, Callable[[ErpAccess], HrSystem]]] = {"tryton": tryton_hr}
 
 # By the dialect in the partner's row.
 SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], Mailbox]], SupplierChannel]]] = {

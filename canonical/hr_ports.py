@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
 
 from canonical.base import Canonical
 from canonical.catalogue import BadRow
-from canonical.people import HrEvent
 
 
 class HrRowsApart(Canonical):
@@ -16,24 +17,39 @@ class HrRowsApart(Canonical):
     rows: tuple[BadRow, ...]
 
 
-class HrChanges(Canonical):
-    """What an HR system holds of those who changed, as events; ``until``: ask from there next time.
+class HrSaid(Canonical):
+    """How an HR system says that somebody stands, as it says it: whether that can be an event of ours is for a feed to find.
 
-    Each event says how things stand (``update``, ``terminate``): whether somebody is new to us is not the HR system's to know.
+    ``number`` names this state of the record, another one for each change; ``said_at``: when it was changed there. ``kind`` is
+    ``update``, or ``terminate`` where an employment has an end: whether somebody is new to us is not the HR system's to know.
+    ``record`` and ``position`` have the names of :class:`canonical.people.ClinicianRecord` and ``Position``, as JSON.
     """
 
-    events: tuple[HrEvent, ...] = ()
+    number: str
+    person: str
+    kind: Literal["update", "terminate"] = "update"
+    said_at: datetime
+    effective: date
+    starts: date | None = None
+    record: dict[str, Any] = Field(default_factory=dict, repr=False)
+    position: dict[str, Any] = Field(default_factory=dict)
+
+
+class HrChanges(Canonical):
+    """Everybody who changed. ``until``: ask from there next time, by the HR system's own clock."""
+
+    said: tuple[HrSaid, ...] = ()
     until: datetime
 
 
 class HrSystem(Protocol):
     """An HR system that is asked what changed, since it tells nobody."""
 
-    async def changes_since(self, facility: str, source: str, since: datetime) -> HrChanges:
-        """Everybody of a facility whose record changed since a moment, by the HR system's own clock.
+    async def changes_since(self, since: datetime) -> HrChanges:
+        """Everybody whose record changed since a moment, once each, as they stand now. What is seen twice has the same number twice.
 
         Raises:
             Unavailable, Throttled: ask again later.
-            Rejected: it refuses us, or a record in it cannot be an event; its number is named, never its person.
+            Rejected: it refuses us.
         """
         ...

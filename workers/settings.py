@@ -91,6 +91,14 @@ class Settings(BaseSettings):
     erp_rate: float = Field(default=20.0, gt=0, description="calls per second the ERP task queue may start")
     erp_timeout: float = Field(default=20.0, gt=0)
 
+    # An HR system that is asked what changed; ``hr_sender`` is its row of the register, whose facility and tables it has.
+    hr_kind: str = "tryton"
+    hr_url: str = ""
+    hr_database: str = "people"
+    hr_user: str = "fascia"
+    hr_sender: str = "HR"
+    hr_timeout: float = Field(default=20.0, gt=0)
+
     # Workflows and steps; tests shorten them to see a killed worker's cases go on at once. To remember no workflow is for
     # tests of replaying: the SDK then drops the tasks of cases that come while another waits for a step on our own store.
     sticky_timeout: float = Field(default=10.0, gt=0)
@@ -177,6 +185,10 @@ class Settings(BaseSettings):
     @property
     def erp_password(self) -> SecretStr | None:
         return self.secret("erp_password")
+
+    @property
+    def hr_password(self) -> SecretStr | None:
+        return self.secret("hr_password")
 
     @classmethod
     def settings_customise_sources(

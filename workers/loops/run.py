@@ -25,6 +25,7 @@ from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
 from workers.loops.expiry import EXPIRY_EVERY, ExpiryWarnings
+from workers.loops.hr_watcher import HrWatcher
 from workers.loops.journal_upkeep import EVERY, JournalUpkeep
 from workers.loops.mailbox_poller import MailboxPoller
 from workers.loops.mended_needs import EVERY as MENDED_EVERY
@@ -100,6 +101,9 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("recalls", recalls.EVERY, wakes.once, stop, turn))
         warnings = ExpiryWarnings(StoredExpiry(parts.database))
         group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
+        if parts.people.hr_system is not None:
+            hr = HrWatcher(given.hr_sender, parts.people.hr_system, parts.journal, parts.directory, parts.marks)
+            group.create_task(forever("HR system", given.poll_interval, hr.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

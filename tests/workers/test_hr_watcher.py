@@ -1,0 +1,134 @@
+"""An HR system that is asked: each change is kept once, who is new or back is hired, and it goes where every door's events go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from canonical.errors import Unavailable
+from canonical.hr_ports import HrChanges, HrSaid
+from canonical.people import HrEvent
+from canonical.senders import Sender
+from gateway.people import HrTaker
+from tests.gateway.hl7_house import House
+from tests.gateway.people_house import HASHES, Inbox, hospital
+from workers.loops.hr_watcher import EVER, OVERLAP, HrWatcher
+
+SENDER = Sender(
+    code="HR", facility="NGH", dialect="rest", source="people-office", owner="HR integration", on_dead="go on"
+)
+T0 = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeHr:
+    """An HR system of a list of states; it says those since the moment asked, as they are."""
+
+    said: list[HrSaid] = field(default_factory=list)
+    asked: list[datetime] = field(default_factory=list)
+    away: bool = False
+
+    async def changes_since(self, since: datetime) -> HrChanges:
+        if self.away:
+            raise Unavailable("no answer", system="hr")
+        self.asked.append(since)
+        found = tuple(one for one in self.said if one.said_at >= since)
+        return HrChanges(said=found, until=max([since, *(one.said_at for one in found)]))
+
+
+@dataclass
+class Marks:
+    """How far it has come."""
+
+    at: dict[str, datetime] = field(default_factory=dict)
+
+    async def mark(self, name: str) -> datetime | None:
+        return self.at.get(name)
+
+    async def set_mark(self, name: str, at: datetime) -> None:
+        self.at[name] = at
+
+
+def said(number: str, minutes: int, **more: Any) -> HrSaid:
+    about: dict[str, Any] = {
+        "number": number,
+        "person": "E-1",
+        "said_at": T0 + timedelta(minutes=minutes),
+        "effective": date(2026, 11, 2),
+        "record": {"name": {"family": "MAPLE", "given": "TEST"}},
+        "position": {"role": "surgeon"},
+    }
+    return HrSaid.model_validate(about | more)
+
+
+async def office(sender: Sender = SENDER) -> tuple[House, Inbox, FakeHr, HrWatcher]:
+    at, inbox = await hospital(sender)
+    at.takers_of_all = {HrEvent: HrTaker(inbox, at.intake, HASHES).take}
+    hr = FakeHr()
+    return at, inbox, hr, HrWatcher("HR", hr, at.journal, at.directory, Marks())
+
+
+async def looked(at: House, watcher: HrWatcher) -> None:
+    await watcher.once()
+    await at.router().once()
+
+
+async def test_who_is_new_is_hired_then_changed_then_leaves_and_comes_back() -> None:
+    at, inbox, hr, watcher = await office()
+    for step in (
+        said("1", 0, starts=date(2026, 12, 1)),
+        said("2", 5, position={"role": "surgeon", "department": "surgery"}),
+        said("3", 9, kind="terminate", effective=date(2027, 1, 31)),
+        said("4", 20, starts=date(2027, 6, 1)),
+    ):
+        hr.said = [step]
+        await looked(at, watcher)
+    assert [(one.kind, one.effective.isoformat()) for one in inbox.events] == [
+        ("hire", "2026-12-01"),
+        ("update", "2026-11-02"),
+        ("terminate", "2027-01-31"),
+        ("hire", "2027-06-01"),
+    ]
+    assert {(one.source, one.person) for one in inbox.events} == {("people-office", "E-1")}
+
+
+async def test_what_is_seen_again_is_kept_once_also_by_another_process() -> None:
+    at, inbox, hr, watcher = await office()
+    hr.said = [said("1", 0), said("2", 1)]
+    await looked(at, watcher)
+    await looked(at, watcher)
+    await looked(at, HrWatcher("HR", hr, at.journal, at.directory, Marks()))
+    assert [one.number for one in inbox.events] == ["1", "2"] and len(at.journal.messages) == 2
+    assert hr.asked == [EVER, T0 + timedelta(minutes=1) - OVERLAP, EVER]
+
+
+async def test_while_the_hr_system_is_away_the_mark_stays_where_it_was() -> None:
+    at, inbox, hr, watcher = await office()
+    hr.said, hr.away = [said("1", 0)], True
+    with pytest.raises(Unavailable):
+        await watcher.once()
+    hr.away = False
+    await looked(at, watcher)
+    assert hr.asked == [EVER] and len(inbox.events) == 1
+
+
+async def test_a_record_that_can_be_no_event_is_kept_whole_listed_and_holds_up_nobody() -> None:
+    at, inbox, hr, watcher = await office()
+    hr.said = [said("1", 0, position={}), said("2", 1, person="E-2")]
+    await looked(at, watcher)
+    assert [one.person for one in inbox.events] == ["E-2"]
+    (row,) = at.cases.unmatched.values()
+    assert row.kind == "unreadable" and "role" in row.reason and "MAPLE" not in row.reason
+    dead = next(one for one in at.journal.messages.values() if one.state == "dead")
+    assert json.loads(dead.data)["record"]["name"]["family"] == "MAPLE", "kept as it came"
+    assert not any("E-1" in one.key or "MAPLE" in one.key for one in at.journal.messages.values())
+
+
+async def test_without_a_row_that_takes_its_events_the_hr_system_is_not_asked() -> None:
+    at, _, hr, watcher = await office(SENDER.changed(kinds=("usage",)))
+    await watcher.once()
+    assert hr.asked == [] and at.journal.messages == {}

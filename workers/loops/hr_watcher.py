@@ -1,0 +1,119 @@
+"""Watches an HR system that tells nobody: each change in it is kept as a message, and goes where every door's HR events go.
+
+What changed is asked for again with an overlap; the journal knows what it has seen, by the HR system's person and state. Who was not
+seen before, or had left, is hired; the HR system's own word for that is only that there is such a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from canonical.hr_ports import HrSaid, HrSystem
+from canonical.messages import Kept, NewMessage
+from canonical.ports import Journal
+from canonical.senders import Sender
+from gateway.directory import Directory
+from workers import telemetry
+from workers.loops.erp_watcher import Marks
+
+DOOR: Final = "hr"
+KIND: Final = "hr_event"  # read by the feed of events by REST: the sender's tables count here as there
+OVERLAP: Final = timedelta(seconds=60)
+EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)  # the first question is for everybody
+REMEMBERED: Final = 20_000
+
+log = structlog.get_logger(__name__)
+
+
+class HrWatcher:
+    """One round asks what changed, keeps each change, and only then moves the mark on."""
+
+    def __init__(
+        self,
+        sender: str,
+        hr: HrSystem,
+        journal: Journal,
+        directory: Directory,
+        marks: Marks,
+        shown: Callable[[str], str] = lambda text: hashlib.sha256(text.encode()).hexdigest()[:32],
+    ) -> None:
+        self._sender = sender
+        self._hr = hr
+        self._journal = journal
+        self._directory = directory
+        self._marks = marks
+        self._shown = shown
+        self._seen: dict[str, None] = {}
+
+    async def once(self) -> None:
+        """Ask what changed since last time."""
+        await self._directory.refresh()
+        sender = self._directory.sender(self._sender)
+        if sender is None or not sender.active or not sender.takes(KIND):
+            log.warning("HR system is not asked: its sender has no row that takes its events", sender=self._sender)
+            return
+        name = f"hr/{sender.code}"
+        since = await self._marks.mark(name)
+        changes = await self._hr.changes_since((since - OVERLAP) if since is not None else EVER)
+        for said in sorted(changes.said, key=lambda one: (one.said_at, one.number)):
+            await self._take_in(sender, said)
+        if since is None or changes.until > since:
+            await self._marks.set_mark(name, changes.until)
+
+    async def _take_in(self, sender: Sender, said: HrSaid) -> None:
+        about = f"hr/{sender.code}/{self._shown(said.person)}/"
+        key = f"{about}{said.number}"
+        if key in self._seen:
+            return
+        before = await self._journal.kept_under(about)
+        if not any(one.key == key for one in before):
+            data = json.dumps(_event(said, before), ensure_ascii=False).encode()
+            with telemetry.span("hr change") as trace:
+                await self._journal.keep(
+                    NewMessage(
+                        door=DOOR,
+                        data=data,
+                        partner=sender.code,
+                        sender=sender.code,
+                        kind=KIND,
+                        key=key,
+                        control_number=said.number,
+                        stream=f"hr/{sender.code}/{self._shown(key)}",  # what it says has its own order: none waits for another
+                        priority=sender.priority_of(KIND),
+                        trace=trace,
+                        occurred=said.said_at,
+                        remember=timedelta(days=sender.keep_for),
+                    )
+                )
+        self._seen[key] = None
+        while len(self._seen) > REMEMBERED:
+            self._seen.pop(next(iter(self._seen)))
+
+
+def _event(said: HrSaid, before: Sequence[Kept]) -> dict[str, Any]:
+    """The event as a system with a door of its own would send it."""
+    kind: str = said.kind
+    effective = said.effective
+    if kind == "update" and _gone(before):
+        kind, effective = "hire", said.starts or said.effective
+    return {
+        "person": said.person,
+        "kind": kind,
+        "effective": effective.isoformat(),
+        "said_at": said.said_at.isoformat(),
+        "record": said.record,
+        "position": said.position,
+    }
+
+
+def _gone(before: Sequence[Kept]) -> bool:
+    """Whether the last that was said of somebody is nothing at all, or that they leave."""
+    told = [json.loads(one.data) for one in before]
+    last = max(told, key=lambda one: str(one["said_at"]), default=None)
+    return last is None or last["kind"] == "terminate"
