@@ -185,7 +185,7 @@ def test_what_a_hire_cannot_be_without_is_refused_with_its_place() -> None:
     assert by_default.position.role == "nurse"
     assert refusal("B02", STF.replace("19840307", "19841350")).path == "STF-6.1.1"
     assert refusal("B02").path == "STF"
-    assert refusal("B01", staff(f8="SURGX")).path == "STF-8"  # type: ignore[arg-type]
+    assert refusal("B01", staff(f8="SURGX")).path == "STF-8"
 
 
 def test_a_privilege_is_granted_for_its_domain_and_dates_and_revoked_on_its_day() -> None:
