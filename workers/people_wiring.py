@@ -10,6 +10,8 @@ from temporalio.client import Client
 
 from store.clinician_register import StoredClinicianRegister
 from store.people_wakes import StoredPeopleWakes
+from workers.loops.people_wakes import PeopleWakes
+from workers.people_engine import PeopleEngine
 from workers.settings import Settings
 
 
@@ -30,3 +32,12 @@ class PeopleParts:
     def wakes(self) -> StoredPeopleWakes:
         """Which of their cases are to look."""
         return StoredPeopleWakes(self.database)
+
+    @cached_property
+    def engine(self) -> PeopleEngine:
+        """Their cases in Temporal."""
+        return PeopleEngine(self.client, self.settings)
+
+    def waking(self) -> PeopleWakes:
+        """Wakes the cases that are to look."""
+        return PeopleWakes(self.wakes, self.engine)
