@@ -126,7 +126,9 @@ class TargetStanding(Canonical):
 
 
 class OnboardingFile(Canonical):
-    """Every fact the rules read about a person at a facility; no identity in it. ``blocked``: a revocation block stands."""
+    """Every fact the rules read about a person at a facility; no identity in it. ``blocked``: a revocation block stands;
+    ``record_changed_at``: when something of who they are (a number, a name) changed last.
+    """
 
     appointment: Appointment
     role: ClinicianRole
@@ -139,6 +141,7 @@ class OnboardingFile(Canonical):
     suspended: bool = False
     reinstating: str = ""
     dea_numbers: int = 0
+    record_changed_at: datetime | None = None
 
 
 class Facet(Canonical):

@@ -121,7 +121,9 @@ def to_ask(file: OnboardingFile, checks: Sequence[Check], *, undecided: bool, as
     What ran out is asked for anew each day, since it may have been renewed; what the source denied, when something of the person has
     changed since; what is too old, where it is yet to be decided by.
     """
-    begun, changed = file.appointment.offered_at, file.appointment.changed_at
+    begun = file.appointment.offered_at
+    changes = [at for at in (file.appointment.changed_at, file.record_changed_at) if at is not None]
+    changed = max(changes, default=None)
     for one in checks:
         if one.kind in BY_PEOPLE or one.state in ("confirmed", "missing"):
             continue

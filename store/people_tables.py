@@ -114,6 +114,9 @@ appointments = Table(
     Column("next_change", Date, nullable=True),
     flag("suspended"),
     words("suspended_why"),
+    words(
+        "basis"
+    ),  # a hash of what access is given by, as it was derived last: when it is another, access is to be looked at
     words("reinstating"),  # who asked for the reinstatement that a second person must confirm
     moment("changed_at"),
     moment("woken_at", nullable=True),

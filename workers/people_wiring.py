@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from store.clinician_register import StoredClinicianRegister
+from store.people import StoredPeople
 from store.people_wakes import StoredPeopleWakes
 from workers.loops.people_wakes import PeopleWakes
 from workers.people_engine import PeopleEngine
@@ -32,6 +33,11 @@ class PeopleParts:
     def wakes(self) -> StoredPeopleWakes:
         """Which of their cases are to look."""
         return StoredPeopleWakes(self.database)
+
+    @cached_property
+    def people(self) -> StoredPeople:
+        """What facilities' cases know of them."""
+        return StoredPeople(self.database)
 
     @cached_property
     def engine(self) -> PeopleEngine:

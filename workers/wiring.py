@@ -18,6 +18,7 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.counts import CountActivities
 from activities.erp import ErpActivities
+from activities.onboarding import OnboardingActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
@@ -440,6 +441,7 @@ class Wiring:
             CaseActivities(self.cases, self.register),
             RegisterActivities(self.register),
             RecallActivities(self.recalls, self.cases),
+            OnboardingActivities(self.people.people, self.cases),
         ]
         stock = self.stock_activities()
         return {

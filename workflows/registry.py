@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from canonical.base import Canonical
+from canonical.people import PersonCase
 from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.recall import RecallStart
 from canonical.usage import LocationCase
+from workflows.clinician_onboarding import ClinicianOnboarding
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
@@ -50,5 +52,6 @@ PROCESSES = {
             "usage wakes",
         ),
         Process("recall", RecallCase, RecallStart, ("answer", "look_again"), "loop"),
+        Process("clinician_onboarding", ClinicianOnboarding, PersonCase, ("say", "look_again"), "people's wakes"),
     )
 }

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("next_change", sa.Date(), nullable=True),
         sa.Column("suspended", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("suspended_why", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("basis", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("reinstating", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
