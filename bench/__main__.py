@@ -8,14 +8,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import gateway, machine, preview, probing, recall, report, starts, tryton, usage, usual
+from bench import gateway, machine, preview, probing, recall, report, starts, tryton, usage, usual, year
 from bench.figures import Found, Measured
 from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "usage", "gateway", "tryton", "starts", "preview", "recall")
+PARTS = ("probe", "usual", "usage", "year", "gateway", "tryton", "starts", "preview", "recall")
 
 
 def say(line: str) -> None:
@@ -25,7 +26,16 @@ def say(line: str) -> None:
 Keep = Callable[..., None]
 
 
-async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool) -> None:
+@dataclass(frozen=True)
+class Played:
+    """How much of a year is played, at most; in a folder of its own where a later playing is to go on with it."""
+
+    days: int
+    minutes: float
+    home: Path | None
+
+
+async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool, played: Played) -> None:
     """Measure these parts, one after the other; ``keep`` what each found at once, so that a later failure loses nothing."""
     with tempfile.TemporaryDirectory(prefix="fascia-bench-") as folder:
         if "probe" in parts or "usual" in parts:
@@ -39,6 +49,9 @@ async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool)
         if "usage" in parts:
             async with standing(Path(folder) / "used", say, parts=usage.PARTS) as stand:
                 await usage.measure(stand, keep, quick=quick, say=say)
+        if "year" in parts:
+            async with standing((played.home or Path(folder) / "year").absolute(), say, parts=usage.PARTS) as stand:
+                keep(await year.measure(stand, days=played.days, minutes=played.minutes, say=say))
         if "starts" in parts:
             keep(*await starts.measure(Path(folder) / "starts", rounds=1 if quick else 3, say=say))
         if "preview" in parts:
@@ -68,6 +81,9 @@ async def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", choices=gateway.ROWS, action="append", help="of the gateway measure these rows")
     parser.add_argument("--rate", type=float, default=2000, help="messages a second the gateway is sent")
     parser.add_argument("--seconds", type=float, help="how long it is sent them; 600")
+    parser.add_argument("--days", type=int, help="days of a location's year that are played; 365")
+    parser.add_argument("--minutes", type=float, default=45, help="after which no further day of it is begun; 45")
+    parser.add_argument("--year", type=Path, help="a folder that keeps the played year, so that it can be gone on with")
     parser.add_argument("--report", type=Path, default=REPORT, help="where to write it")
     given = parser.parse_args(arguments)
     rounds = given.rounds or (2 if given.quick else 9)
@@ -80,7 +96,8 @@ async def main(arguments: list[str] | None = None) -> int:
 
     say(f"load before: {' '.join(f'{value:.1f}' for value in os.getloadavg())}")
     parts = given.only or (("gateway",) if given.rows else PARTS)
-    await measure(parts, keep, rounds=rounds, quick=given.quick)
+    played = Played(given.days or (2 if given.quick else year.YEAR), given.minutes, given.year)
+    await measure(parts, keep, rounds=rounds, quick=given.quick, played=played)
     if "gateway" in parts:
         seconds = given.seconds or (20 if given.quick else 600)
         rows, few = given.rows or gateway.ROWS, min(rounds, 5)

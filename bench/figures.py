@@ -222,6 +222,26 @@ class Life(Measured):
     replayed: Sequence[float]  # processor seconds for the longest, each time
 
 
+class Year(Measured):
+    """Days of one location, played one after the other, and what they left behind."""
+
+    what: str
+    days: int  # that were played
+    a_day: int  # events
+    rate: float  # events a second, from the first put in to the last moved
+    rounds: int
+    runs: int  # of its case
+    longest: int  # history events of a run
+    bytes: int  # of the longest
+    replayed: Sequence[float]  # processor seconds for the longest, each time
+    states: Mapping[str, int]  # events in our store
+    off: Mapping[str, int]  # base units that our balances, our movements and the ERP differ by from what was reckoned
+    charges: int  # less credits
+    chargeable: int  # uses that stand and are charged
+    rows: Mapping[str, int]  # of each table
+    mib: Mapping[str, float]  # of each, with its indexes
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -238,6 +258,7 @@ class Found(Kept):
     idle: Sequence[Idle] = ()
     used: Sequence[Movement] = ()
     lives: Sequence[Life] = ()
+    years: Sequence[Year] = ()
 
     def with_parts(self, *parts: Measured) -> Found:
         """With these in the place of earlier ones of the same name."""
@@ -263,6 +284,7 @@ _KINDS: Mapping[str, type[Measured]] = {
     "idle": Idle,
     "used": Movement,
     "lives": Life,
+    "years": Year,
 }
 
 

@@ -88,7 +88,7 @@ async def measure(*, rounds: int, many: int = MANY, say: Callable[[str], None]) 
 
 
 async def _one(wiring: Wiring, notice: RecallNotice) -> tuple[float, float, int, int]:
-    recalls, at = wiring.recalls, datetime.now(UTC)
+    recalls, at = wiring.stock.recalls, datetime.now(UTC)
     act = Act(verb="recall load", about="", actor=Actor(id="bench", known_by="os_user"))
     began = time.perf_counter()
     await recalls.load([notice], act, at)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, text
+from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -173,19 +174,8 @@ async def _life(stand: Stand, *, rounds: int, say: Callable[[str], None]) -> Lif
         found = await handle.describe()
         runs[found.run_id] = found.history_length
     longest, length = max(runs.items(), key=lambda one: one[1])
-    history = await stand.client.get_workflow_handle(handle.id, run_id=longest).fetch_history()
-    replayer = Replayer(
-        workflows=[ConsumptionToReplenishment],
-        data_converter=pydantic_data_converter,
-        workflow_runner=sandbox(),
-    )
-    await replayer.replay_workflow(history)  # a worker that takes it over has loaded its code before
-    replayed = []
-    for _ in range(3):
-        began = time.process_time()
-        await replayer.replay_workflow(history)
-        replayed.append(time.process_time() - began)
-    say(f"one location: {len(runs)} runs, {length} events at most, replayed in {max(replayed):.2f} CPU s")
+    history, seconds = await replayed(stand, handle.id, longest)
+    say(f"one location: {len(runs)} runs, {length} events at most, replayed in {max(seconds):.2f} CPU s")
     whole = list(runs.values())[1:-1] or list(runs.values())
     return Life(
         at=time_now(),
@@ -197,5 +187,22 @@ async def _life(stand: Stand, *, rounds: int, say: Callable[[str], None]) -> Lif
         per_round=sum(whole) / max(rounds * len(whole) / len(runs), 1),
         longest=len(history.events),
         bytes=sum(event.ByteSize() for event in history.events),
-        replayed=replayed,
+        replayed=seconds,
     )
+
+
+async def replayed(stand: Stand, case: str, run: str) -> tuple[WorkflowHistory, list[float]]:
+    """A run's history, and the processor seconds it is replayed in, three times over."""
+    history = await stand.client.get_workflow_handle(case, run_id=run).fetch_history()
+    replayer = Replayer(
+        workflows=[ConsumptionToReplenishment],
+        data_converter=pydantic_data_converter,
+        workflow_runner=sandbox(),
+    )
+    await replayer.replay_workflow(history)  # a worker that takes it over has loaded its code before
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        await replayer.replay_workflow(history)
+        seconds.append(time.process_time() - began)
+    return history, seconds

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.cpu import together
-from bench.figures import NOT_OURS, Found, Life, Movement, Spread
+from bench.figures import NOT_OURS, Found, Life, Movement, Spread, Year
 
 RATE, SLOWEST = 300.0, {"idle": 2.0, "full rate": 15.0}
-REPLAY = 1.0
+REPLAY, YEAR = 1.0, 365
 
 
 def lines(found: Found) -> Iterator[str]:
@@ -36,6 +36,14 @@ def lines(found: Found) -> Iterator[str]:
         for life in found.lives:
             yield _life(life)
         yield f"\nMeasured {', '.join(sorted({one.at for one in found.lives}))}."
+    if found.years:
+        yield "\n## A year of one location, played\n"
+        yield "Day after day put into our store as fast as the location's case takes it, so that its rounds are full; one event in a"
+        yield "hundred takes a use back. What must lie there is reckoned from the days themselves and held against our balances, our"
+        yield "movements and the stub ERP's own books.\n"
+        for year in found.years:
+            yield from _year(year)
+        yield f"\nMeasured {', '.join(sorted({one.at for one in found.years}))}."
 
 
 def _used(one: Movement) -> str:
@@ -62,3 +70,36 @@ def _life(one: Life) -> str:
         f"{year:,} rounds in some {runs:,.0f} runs, none longer",
     )
     return f"| {one.what} | " + " | ".join(cells) + " |"
+
+
+def _year(one: Year) -> Iterator[str]:
+    took = Spread.of(one.replayed)
+    left = {state: many for state, many in one.states.items() if state not in ("posted", "voided")}
+    every = one.days * one.a_day == sum(one.states.values()) and not left
+    kept = ", ".join(f"{table} {one.rows[table]:,} in {size:,.0f} MiB" for table, size in one.mib.items())
+    states = ", ".join(f"{many:,} {state}" for state, many in sorted(one.states.items()))
+    off = ", ".join(f"{what} {units}" for what, units in one.off.items())
+    rows = (
+        ("played", f"{one.days} of {YEAR} days: {one.days * one.a_day:,} events, {one.rate:.0f}/s", ""),
+        (
+            "history",
+            f"{one.runs} runs, {one.rounds:,} rounds; the longest {one.longest} events, {one.bytes / 1024:.0f} KiB",
+            "",
+        ),
+        ("the longest replayed in, CPU s", took.text(2), f"under {REPLAY:.0f}: {_judged(took.most < REPLAY)}"),
+        ("what became of the events", states, f"none left: {_judged(every)}"),
+        ("units off", off, f"none: {_judged(not any(one.off.values()))}"),
+        (
+            "charges less credits",
+            f"{one.charges:,} of {one.chargeable:,}",
+            f"all: {_judged(one.charges == one.chargeable)}",
+        ),
+        ("our store", kept, ""),
+    )
+    yield f"| {one.what} | | aim |"
+    yield "|---|---|---|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _judged(met: bool) -> str:
+    return "met" if met else "**missed**"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -96,6 +98,9 @@ async def usual(given: Settings) -> AsyncIterator[None]:
             yield
 
 
+BOOKED = "booked.jsonl"  # in the folder of orders: each document's key, and what it changed of each item
+
+
 class _Yes:
     """An ERP that books whatever it is told."""
 
@@ -108,19 +113,42 @@ class _Yes:
         return ()
 
 
+class _Books(_Yes):
+    """One that also writes down what it booked, so that its stock can be counted."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def post_stock(self, posting: StockPosting) -> StockPosted:
+        moved = Counter[str]()
+        for line in posting.lines:
+            moved[line.item] += line.quantity if line.back else -line.quantity
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([posting.key, moved]) + "\n")
+        return await super().post_stock(posting)
+
+
 @asynccontextmanager
-async def usage(given: Settings) -> AsyncIterator[None]:
+async def usage(given: Settings, outside: _Yes | None = None) -> AsyncIterator[None]:
     """The cases of stock locations and the loop that wakes them, on the real store; an ERP in this very process that says yes."""
+    said = outside or _Yes()
     async with wired(given, lazy=False) as parts, asyncio.TaskGroup() as group:
-        stock, erp, stop = parts.stock_activities(lambda _: _Yes()), temporal.ERP, asyncio.Event()
+        stock, erp, stop = parts.stock.stock_activities(lambda _: said), temporal.ERP, asyncio.Event()
         steps = dict(parts.steps()) | {erp: [stock.post_round]}
         failures = [Failures(parts.cases.trouble)]
         async with serving(parts.client, given, workflows=parts.workflows(), steps=steps, interceptors=failures):
-            group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop))
+            group.create_task(forever("usage wakes", given.usage_interval, parts.stock.usage_wakes().once, stop))
             try:
                 yield
             finally:
                 stop.set()
+
+
+@asynccontextmanager
+async def year(given: Settings) -> AsyncIterator[None]:
+    """The same, on an ERP whose stock can be counted."""
+    async with usage(given, _Books(Path(os.environ["BENCH_ORDERS"]) / BOOKED)):
+        yield
 
 
 async def main(name: str) -> None:
@@ -134,7 +162,7 @@ async def main(name: str) -> None:
         await stop.wait()
 
 
-SERVED = {"probe": probe, "bare": bare, "usual": usual, "usage": usage}
+SERVED = {"probe": probe, "bare": bare, "usual": usual, "usage": usage, "year": year}
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1]))

@@ -70,6 +70,7 @@ class ClinicianPolicy(Canonical):
     warn_days: tuple[int, ...] = (90, 60, 30)
     seen_off_apart: int = Field(default=20, ge=1, le=3600)
     escalate_after: int = Field(default=60, ge=5, le=86_400)
+    hr_grants: Literal["requested", "granted"] = "requested"  # what a privilege granted by HR is to the committee
     task_days: int = Field(default=14, ge=1, le=365)
     approvers: tuple[str, ...] = ("credentials_committee", "admin")
     owner: Text = OWNER

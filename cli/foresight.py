@@ -65,7 +65,7 @@ async def _case(wiring: Wiring, requisition: Requisition) -> Foreseen:
 
 
 async def _use(wiring: Wiring, event: UsageEvent) -> Foreseen:
-    event, name = wiring.procedures.opaque(event), name_of(event)
+    event, name = wiring.stock.procedures.opaque(event), name_of(event)
     held = (await StoredForesight(wiring.database).uses([name])).get(name)
     if held is None:
         return Foreseen(outcome="new", detail=f"it would be kept for {event.location or 'no place'} and judged there")

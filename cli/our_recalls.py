@@ -40,27 +40,29 @@ class OurRecalls:
         if (
             len(notices) <= LOOKED_AT
         ):  # tasks are opened by its case, seconds later: what they will be about is said at once
-            found = {one.number: one for one in await self._wiring.recalls.load(notices, act, now(), dry_run=True)}
+            found = {
+                one.number: one for one in await self._wiring.stock.recalls.load(notices, act, now(), dry_run=True)
+            }
         if dry_run:
-            loaded = list(found.values()) or await self._wiring.recalls.load(notices, act, now(), dry_run=True)
+            loaded = list(found.values()) or await self._wiring.stock.recalls.load(notices, act, now(), dry_run=True)
         else:
-            loaded = await self._wiring.recalls.load(notices, act, now())
+            loaded = await self._wiring.stock.recalls.load(notices, act, now())
         return [_row(one, found.get(one.number)) for one in loaded]
 
     async def rows(self, everything: bool, limit: int) -> Sequence[RecallRow]:
-        found = await self._wiring.recalls.rows(everything=everything, at=now(), limit=limit)
+        found = await self._wiring.stock.recalls.rows(everything=everything, at=now(), limit=limit)
         return [RecallRow.model_validate(one.model_dump()) for one in found]
 
     async def show(self, number: str, state: str, limit: int) -> RecallView | None:
-        view = await self._wiring.recalls.view(number, now())
+        view = await self._wiring.stock.recalls.view(number, now())
         if view is None:
             return None
-        tasks = await self._wiring.recalls.tasks(number, state=state, limit=limit + 1)
+        tasks = await self._wiring.stock.recalls.tasks(number, state=state, limit=limit + 1)
         shown = view.model_dump(exclude={"scopes"}) | {"scopes": tuple(str(one) for one in view.scopes)}
         return RecallView.model_validate(shown | {"tasks": tuple(tasks[:limit]), "more": len(tasks) > limit})
 
     async def give(self, number: str, word: RecallWord) -> Answer:
-        if await self._wiring.recalls.view(number, now()) is None:
+        if await self._wiring.stock.recalls.view(number, now()) is None:
             raise not_found("recall", number, "see `fascia recall list --all`")
         key = self._wiring.seal_key
         if not key:
@@ -70,7 +72,7 @@ class OurRecalls:
         if word.reason.strip():  # its text stays in our own store: Temporal keeps what it is given
             await self._wiring.cases.keep_reason(recall_case(number), word.id, word.reason)
             word = word.model_copy(update={"reason": REASON_KEPT})
-        return await self._wiring.recall_engine.give(number, word.sealed(number, key))
+        return await self._wiring.stock.recall_engine.give(number, word.sealed(number, key))
 
     async def expiring(self, within: int, facility: str, location: str, limit: int) -> Sequence[ExpiringRow]:
         expiry = StoredExpiry(self._wiring.database)

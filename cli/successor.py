@@ -96,7 +96,7 @@ async def _location(wiring: Wiring, case: str) -> Begin:
         raise Rejected(f"{case} is not the case of a location", code="not-found", system="store") from None
 
     async def begin() -> str:
-        return await wiring.waker.wake(facility, location)
+        return await wiring.stock.waker.wake(facility, location)
 
     return begin
 
@@ -104,11 +104,11 @@ async def _location(wiring: Wiring, case: str) -> Begin:
 async def _recall(wiring: Wiring, case: str) -> Begin:
     """A recall's case finds in our own store how it stands; it is woken, and looks again."""
     number = case_parts(case)[-1]
-    if await wiring.recalls.view(number, now()) is None:
+    if await wiring.stock.recalls.view(number, now()) is None:
         raise Rejected(f"our own store has no notice of {case}", code="not-found", system="store")
 
     async def begin() -> str:
-        await wiring.recall_engine.wake(number)
+        await wiring.stock.recall_engine.wake(number)
         return ""
 
     return begin

@@ -81,12 +81,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Use:
-    """One thing used: its number (FT1-2), the code or barcode it was taken by, how many; ``back``: not used after all."""
+    """One thing used: its number (FT1-2), the code or barcode it was taken by, how many, the lot where it stands apart;
+    ``back``: not used after all."""
 
     number: str
     code: str = ""
     quantity: int = 1
     barcode: str = ""
+    lot: str = ""
     back: bool = False
 
 
@@ -134,7 +136,7 @@ class Writer:
         )
 
     def charges(self, number: str, patient: str, visit: str, *uses: Use) -> str:
-        """DFT^P03: what was used in one procedure, an FT1 each, with its barcode in an OBX (LOINC 74711-3)."""
+        """DFT^P03: what was used in one procedure, an FT1 each, with its barcode (LOINC 74711-3) or lot (NCIt C101672) in an OBX."""
         rows = [
             f"EVN|P03|{_now()}",
             f"PID|1||{patient}^^^NGH^MR||TEST^PATIENT",
@@ -145,6 +147,8 @@ class Writer:
             rows.append(f"FT1|{at}|{use.number}||{_now()}||{kind}|{code}^^NGH|||{use.quantity}|||SURG")
             if use.barcode:
                 rows.append(f"OBX|1|ST|74711-3^Unique device identifier^LN||{use.barcode}||||||F")
+            if use.lot:
+                rows.append(f"OBX|1|ST|C101672^Lot or batch number^NCIT||{use.lot}||||||F")
         return self.message("DFT^P03^DFT_P03", number, *rows)
 
     def booking(self, number: str, patient: str) -> str:

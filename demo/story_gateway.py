@@ -132,13 +132,13 @@ async def unknown_code(scene: Scene) -> None:
     asked = await scene.ask(PHARMACY_SYSTEM, PHARMACY, Ask(code, 3, "CA"))
     row = await _row(scene, PHARMACY_SYSTEM, asked.message, "dead")
     scene.also.append(f"a dead letter: {row['reason'].partition(': ')[2].replace(code, 'NACL')}")
-    await _teach(scene, PHARMACY_SYSTEM, {code: "ITM-1008"})
-    scene.also.append(f"preview: {await _preview(scene, row['id'])}")
+    await teach(scene, PHARMACY_SYSTEM, {code: "ITM-1008"})
+    scene.also.append(f"preview: {await preview(scene, row['id'])}")
     await fascia(scene.stage, "journal", "replay", row["id"], "--reason", "the table of the pharmacy has the code now")
     (order,) = await asked.ordered()
     reply = await asked.hears(lambda reply: any(line.order for line in reply.lines))
     scene.also.append(f"the department heard {told(reply, order.number)}")
-    scene.also.append(f"preview again: {await _preview(scene, row['id'])}")
+    scene.also.append(f"preview again: {await preview(scene, row['id'])}")
     await order.delivered_and_paid()
     await asked.until("closed")
 
@@ -154,7 +154,7 @@ async def _row(scene: Scene, system: System, number: str, state: str) -> dict[st
     raise StoryError(f"message {number} of {system.code} is not {state}")
 
 
-async def _teach(scene: Scene, system: System, codes: dict[str, str]) -> None:
+async def teach(scene: Scene, system: System, codes: dict[str, str]) -> None:
     """An administrator loads the system's item table with these codes added: its version from today on."""
     with (SEED / "mappings.csv").open(encoding="utf-8", newline="") as file:
         known = {
@@ -164,12 +164,12 @@ async def _teach(scene: Scene, system: System, codes: dict[str, str]) -> None:
         }
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     rows = [f"{system.code},item,{today},{theirs},{ours}" for theirs, ours in (known | codes).items()]
-    path = scene.stage.stack.home.folder("departments") / "mappings.csv"
+    path = scene.stage.stack.home.folder("departments") / f"mappings-{system.code}.csv"
     path.write_text("\n".join(["sender,table,valid_from,from,to", *rows]) + "\n", encoding="utf-8")
-    await fascia(scene.stage, "register", "load", str(path))
+    await fascia(scene.stage, "register", "load", str(path), "--kind", "mapping")
 
 
-async def _preview(scene: Scene, message: str) -> str:
+async def preview(scene: Scene, message: str) -> str:
     """What a replay of a message would do, as the command line says it; nothing is done by asking."""
     found = await fascia(scene.stage, "journal", "replay", message, "--preview")
     return ", ".join(item["outcome"] for item in found["items"])

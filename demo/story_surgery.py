@@ -9,113 +9,59 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from canonical.base import case_id
 from demo import billing
 from demo.department import OR_SYSTEM
-from demo.department_line import Message, send
+from demo.department_line import Message
 from demo.hl7_plain import Use
-from demo.stage import FACILITY, fascia
-from demo.story_doors import LOOK_EVERY, WITHIN, StoryError
+from demo.stage import fascia
+from demo.story_day import (
+    CODES,
+    CUP,
+    DEVICES,
+    GAUZE,
+    GLOVES,
+    INFUSION,
+    MATERIALS,
+    PENCIL,
+    PLACE,
+    PROCEDURES,
+    RELOAD,
+    STORE,
+    TROCAR,
+    Day,
+    barcode,
+    by_item,
+    patient,
+    shelf,
+    until,
+)
+from demo.story_gateway import preview, teach
 from demo.story_outside import Ending
-from demo.story_scene import BUYER, SURGERY, Requisition, Scenario, Scene
+from demo.story_scene import SURGERY, Scenario, Scene
 
-PLACE, STORE = "NGH-OR", "NGH-STORE"
-PROCEDURES, CONNECTIONS = 40, 4
-GLOVES, GAUZE = "ITM-1001", "ITM-1003"
-INFUSION, PENCIL, RELOAD, TROCAR, CUP = "ITM-1007", "ITM-1014", "ITM-1011", "ITM-1012", "ITM-1027"
-DEVICES: Final = {
-    INFUSION: "00614141010073",
-    PENCIL: "00614141010141",
-    RELOAD: "00614141010110",
-    TROCAR: "00614141010127",
-    CUP: "00614141010271",
-}
 LEFT = 11  # trocars after the procedures, one below their reorder point
-CODES: Final = {  # what billing books of what, as the item master has it
-    INFUSION: "27000107",
-    PENCIL: "27200114",
-    RELOAD: "27200111",
-    TROCAR: "27200112",
-    CUP: "27800127",
-}
-BILLING_AWAY = 20.0  # seconds of the demonstration's minute
-MATERIALS = "E-8101"
-
-Shelf = dict[tuple[str, str], int]
-"""What is at a place, by item and lot."""
-
-
-def barcode(item: str, lot: str = "", serial: str = "", expires: date | None = None) -> str:
-    """A GS1 barcode as a scanner shows it to people."""
-    day = f"(17){expires:%y%m%d}" if expires else ""
-    return f"(01){DEVICES[item]}{day}{f'(10){lot}' if lot else ''}{f'(21){serial}' if serial else ''}"
-
-
-@dataclass
-class Day:
-    """The day as the operating room keeps it: what it used of what, to be found in the ERP and at billing."""
-
-    scene: Scene
-    opening: Shelf
-    store: Shelf  # the main store's
-    booked: int  # what billing had booked before
-    lots: dict[str, list[str]]  # of each tracked item one for each piece, the earliest to expire first
-    used: Counter[str] = field(default_factory=Counter)
-    charged: Counter[str] = field(default_factory=Counter)
-    messages: int = 0
-    numbers: int = 0
-
-    def number(self) -> str:
-        """The next number of a use (FT1-2)."""
-        self.numbers += 1
-        return f"{self.scene.playing}-{self.numbers:04d}"
-
-    def scan(self, item: str, lot: str = "", **more: Any) -> Use:
-        """Something scanned, of a lot that is there; it counts as used."""
-        self.count(item, 1)
-        return Use(self.number(), barcode=barcode(item, lot or self.lots[item].pop(0), **more))
-
-    def take(self, code: str, item: str, quantity: int) -> Use:
-        """Something taken by the system's own code."""
-        self.count(item, quantity)
-        return Use(self.number(), code, quantity)
-
-    def count(self, item: str, quantity: int) -> None:
-        """So many were used, and are charged where they are."""
-        self.used[item] += quantity
-        if item in CODES:
-            self.charged[CODES[item]] += quantity
-
-    def not_used(self, item: str) -> None:
-        """One that was counted as used is not, after all."""
-        self.count(item, -1)
-
-    def message(self, procedure: int, *uses: Use) -> Message:
-        """What the system writes of a procedure; none of these patients exists."""
-        self.messages += 1
-        number = f"{self.scene.playing}U{self.messages:04d}"
-        visit = f"V-{self.scene.playing}-{procedure:02d}"
-        return number, OR_SYSTEM.writer.charges(number, f"{910000 + procedure}", visit, *uses)
-
-    async def report(self, *messages: Message) -> None:
-        """Send them; each must be acknowledged."""
-        await send(self.scene.stage.gateway, *(messages[at::CONNECTIONS] for at in range(CONNECTIONS)))
+BILLING_AWAY = 60.0  # seconds
+HANGS_UP = 1.0  # seconds until billing has surely heard that it is to be away
+NEW_CODES: Final = "ESP"  # the operating room's own code of a new pencil, another at every playing
+REFILLED: Final = (GLOVES, GAUZE, INFUSION)  # from the main store, while the day goes on
 
 
 async def surgical_day(scene: Scene) -> None:
     """From the first incision to the last charge."""
     day = await _morning(scene)
-    billing.go_down(scene.stage.home, BILLING_AWAY)
-    await day.report(*_procedures(day))
-    scene.also.append(f"{PROCEDURES} procedures acknowledged")
-    await _reorder(day)
+    away = asyncio.create_task(_billing_away(day))
+    try:
+        await asyncio.sleep(HANGS_UP)
+        await day.report(*_procedures(day))
+        scene.also.append(f"{PROCEDURES} procedures acknowledged")
+        await _reorder(day)
+        scene.also.append(await away)
+    finally:
+        away.cancel()
     await _exceptions(day)
     await _implant(day)
     await _recall(day)
@@ -128,7 +74,7 @@ async def surgical_day(scene: Scene) -> None:
 
 async def _morning(scene: Scene) -> Day:
     """What the ERP has on the shelves; the platform must have taken it over before anybody cuts."""
-    opening = await _shelf(scene, PLACE)
+    opening = await shelf(scene, PLACE)
     lots: dict[str, list[str]] = {}
     for item in (INFUSION, PENCIL, TROCAR):
         found = sorted((lot, count) for (what, lot), count in opening.items() if what == item)
@@ -139,10 +85,10 @@ async def _morning(scene: Scene) -> Day:
     async def known() -> bool:
         held = await fascia(scene.stage, "stock", "show", PLACE)
         ours = {row["item"]: row["on_hand"] for row in held["items"]}
-        return all(ours.get(item) == count for item, count in _by_item(opening).items())
+        return all(ours.get(item) == count for item, count in by_item(opening).items())
 
-    await _until(known, "the opening stock in the platform")
-    store = await _shelf(scene, STORE)
+    await until(known, "the opening stock in the platform")
+    store = await shelf(scene, STORE)
     return Day(scene, opening, store, len(billing.booked(scene.stage.home)), lots)
 
 
@@ -162,13 +108,23 @@ def _procedures(day: Day) -> list[Message]:
     return found
 
 
+async def _billing_away(day: Day) -> str:
+    """Billing is away for a minute; what it is to be charged leaves the shelves meanwhile and waits for it."""
+    billing.go_down(day.scene.stage.home, BILLING_AWAY)
+    await asyncio.sleep(BILLING_AWAY - HANGS_UP)
+    before, now = by_item(day.opening), by_item(await day.shelf())
+    gone = sum(before[item] - now[item] for item in (PENCIL, TROCAR))
+    booked = len(day.booked_at_billing())
+    return f"billing was away for {BILLING_AWAY:.0f} s: {'stock moved' if gone > 0 else 'NO stock moved'}, {booked} charges booked"
+
+
 # -- what goes otherwise --------------------------------------------------------------------------------------------
 
 
 async def _reorder(day: Day) -> None:
     """Trocars are below their reorder point: a requisition, approved, ordered, delivered, put away and paid."""
     scene = day.scene
-    asked = await _followed(day, TROCAR)
+    asked = await day.followed(TROCAR)
     await asked.approved(SURGERY.manager)
     (order,) = await asked.ordered()
     await order.delivered_and_paid()
@@ -179,20 +135,45 @@ async def _reorder(day: Day) -> None:
 
 
 async def _exceptions(day: Day) -> None:
-    """An expired lot, a serial scanned twice, a code nobody knows: each waits for materials management, and none holds up another."""
-    scene = day.scene
-    old, good = await _reloads(scene)
+    """An expired lot and a code nobody knows: each waits for materials management, and neither holds up the other."""
+    old, good = await _reloads(day.scene)
     expired = Use(day.number(), barcode=barcode(RELOAD, old))
-    unknown = Use(day.number(), f"GLV-{scene.playing}", 4)
-    await day.report(day.message(1, expired), day.message(2, unknown))
-    parked = await _parked(day, expired.number, "expired")
-    await _decide(day, parked, "correct", "--lot", good, "--reason", "the label was read from the box beside it")
+    unknown = Use(day.number(), f"{NEW_CODES}-{day.scene.playing}", lot=day.lots[PENCIL].pop(0))
+    of_unknown = day.message(2, unknown)
+    await day.report(day.message(1, expired), of_unknown)
+    parked = await day.parked(expired.number, "expired")
+    await day.decide(parked, "correct", "--lot", good, "--reason", "the label was read from the box beside it")
     day.count(RELOAD, 1)
-    scene.also.append("an expired lot was stopped; it was another lot")
-    parked = await _parked(day, unknown.number, "unknown-item")
-    await _decide(day, parked, "correct", "--item", GLOVES, "--reason", "gloves, by a new code")
-    day.count(GLOVES, 4)
-    scene.also.append("an unknown code was corrected")
+    day.scene.also.append("an expired lot was stopped; it was another lot")
+    await _unknown_code(day, unknown, of_unknown[0])
+
+
+async def _unknown_code(day: Day, use: Use, number: str) -> None:
+    """The operating room's table learns the code; what a replay would do is looked at, then done: the use takes what it says now."""
+    scene = day.scene
+    shown = await fascia(scene.stage, "usage", "show", await day.parked(use.number, "unknown-item"))
+    message = str(shown["message"])
+    pencils = by_item(await day.shelf())[PENCIL]
+    await teach(scene, OR_SYSTEM, {use.code: PENCIL})
+    before = await preview(scene, message)
+    await fascia(scene.stage, "journal", "replay", message, "--reason", "the operating room's table has the code now")
+    await day.becomes(use.number, "posted")
+    day.count(PENCIL, 1)
+    scene.also.append(
+        f"an unknown code was taught and its message replayed: {before}, then {await preview(scene, message)}"
+    )
+
+    async def moved() -> bool:
+        return by_item(await day.shelf())[PENCIL] == pencils - 1
+
+    async def charged() -> list[billing.Booked]:
+        return [one for one in day.booked_at_billing() if (one.of_patient, one.code) == (patient(2), CODES[PENCIL])]
+
+    await until(moved, "the pencil of the unknown code off the ERP's shelf")
+    booked = await until(charged, f"a charge for the pencil of message {number}")
+    scene.also.append(
+        f"its pencil left the ERP's shelf, and is charged {len(booked)} time{'s' if len(booked) > 1 else ''}"
+    )
 
 
 async def _implant(day: Day) -> None:
@@ -201,11 +182,11 @@ async def _implant(day: Day) -> None:
     first = Use(day.number(), barcode=barcode(CUP, serial=serial))
     await day.report(day.message(3, first))
     day.count(CUP, 1)
-    asked = await _followed(day, CUP)
+    asked = await day.followed(CUP)
     twice = Use(day.number(), barcode=barcode(CUP, serial=serial))
     await day.report(day.message(4, twice))
-    parked = await _parked(day, twice.number, "serial-used-before")
-    await _decide(day, parked, "dismiss", "--reason", "scanned twice")
+    parked = await day.parked(twice.number, "serial-used-before")
+    await day.decide(parked, "dismiss", "--reason", "scanned twice")
     scene.also.append("a serial scanned twice was used once")
     await asked.approved(SURGERY.manager)
     (order,) = await asked.ordered()
@@ -236,15 +217,15 @@ async def _recall(day: Day) -> None:
     await fascia(scene.stage, "recall", "load", str(path), "--reason", "the firm's letter", who=MATERIALS)
     late = Use(day.number(), barcode=barcode(TROCAR, lot))
     await day.report(day.message(5, late))
-    parked = await _parked(day, late.number, "recalled")
-    await _decide(day, parked, "dismiss", "--reason", "it was put aside, another was taken")
+    parked = await day.parked(late.number, "recalled")
+    await day.decide(parked, "dismiss", "--reason", "it was put aside, another was taken")
     scene.also.append("a recalled lot was stopped at its use")
 
     async def asked() -> list[dict[str, Any]]:
         shown = await fascia(scene.stage, "recall", "show", number)
         return [task for task in shown["tasks"] if task["state"] == "open"]
 
-    tasks = await _until(asked, "tasks of the recall")
+    tasks = await until(asked, "tasks of the recall")
     for task in tasks:
         there = ("quarantined", "--found", str(task["expected"]))
         outcome = there if task["kind"] == "location" else ("clinician-informed",)
@@ -262,10 +243,10 @@ async def _voided(day: Day) -> None:
     """A pencil that was scanned and not opened: back on its shelf, and credited."""
     use = day.scan(PENCIL)
     await day.report(day.message(6, use))
-    await _state(day, use.number, "posted")
+    await day.becomes(use.number, "posted")
     back = Use(use.number, quantity=1, barcode=use.barcode, back=True)
     await day.report(day.message(6, back))
-    await _state(day, use.number, "voided")
+    await day.becomes(use.number, "voided")
     day.not_used(PENCIL)
     day.scene.also.append("a use was voided, its stock and its charge taken back")
 
@@ -276,63 +257,42 @@ async def _voided(day: Day) -> None:
 async def _evening(day: Day) -> None:
     """Counted outside: the ERP's shelves to the unit, billing's books to the charge."""
     scene = day.scene
-    expected = _by_item(day.opening)
+    expected = by_item(day.opening)
     for item, count in day.used.items():
         if item != CUP:
             expected[item] -= count
 
     async def shelves() -> bool:
-        now = _by_item(await _shelf(scene, PLACE))
-        return all(now[item] == expected[item] for item in (INFUSION, PENCIL, RELOAD, TROCAR) if item not in _STOCKED)
+        now = by_item(await day.shelf())
+        return all(now[item] == expected[item] for item in (INFUSION, PENCIL, RELOAD, TROCAR) if item not in REFILLED)
 
     async def charges() -> bool:
-        return billing.net(_ours(day)) == +day.charged
+        return billing.net(day.booked_at_billing()) == +day.charged
 
-    await _until(charges, f"the charges at billing ({dict(day.charged)})")
-    scene.also.append("billing was away and has every chargeable use once")
-    await _until(shelves, "the ERP's stock")
+    await until(charges, f"the charges at billing ({dict(day.charged)})")
+    scene.also.append("billing has every chargeable use once")
+    await until(shelves, "the ERP's stock")
     moved = await _conserved(day)
     scene.also.append(f"the ERP's stock is the opening less what was used{moved}")
-    taken_back = sum(1 for one in _ours(day) if one.kind == billing.CREDITED)
+    taken_back = sum(1 for one in day.booked_at_billing() if one.kind == billing.CREDITED)
     scene.also.append(f"credits: {taken_back}")
     scene.said = "the day is over"
 
 
-_STOCKED = (GLOVES, GAUZE, INFUSION)  # refilled from the main store while the day goes on
-
-
 async def _conserved(day: Day) -> str:
     """What comes from the main store is taken there: theatre and store together hold what they held, less what was used."""
-    scene = day.scene
-    before = {item: count for item, count in _by_item(day.opening).items() if item in _STOCKED}
-    store_before = _by_item(day.store)
+    before = {item: count for item, count in by_item(day.opening).items() if item in REFILLED}
+    store_before = by_item(day.store)
 
     async def even() -> bool:
-        here, there = _by_item(await _shelf(scene, PLACE)), _by_item(await _shelf(scene, STORE))
+        here, there = by_item(await day.shelf()), by_item(await day.shelf(STORE))
         filled = all(here[item] >= before[item] for item in (GLOVES, GAUZE))
         return filled and all(
-            here[item] + there[item] == before[item] + store_before[item] - day.used[item] for item in _STOCKED
+            here[item] + there[item] == before[item] + store_before[item] - day.used[item] for item in REFILLED
         )
 
-    await _until(even, "what the main store gave in the ERP")
+    await until(even, "what the main store gave in the ERP")
     return "; gloves and gauze are refilled from the main store"
-
-
-def _ours(day: Day) -> list[billing.Booked]:
-    """What billing booked of this day's patients."""
-    patients = {f"{910000 + procedure}" for procedure in range(1, PROCEDURES + 1)}
-    return [one for one in billing.booked(day.scene.stage.home)[day.booked :] if one.of_patient in patients]
-
-
-async def _shelf(scene: Scene, place: str) -> Shelf:
-    return await asyncio.to_thread(scene.stage.erp.stock, place)
-
-
-def _by_item(shelf: Shelf) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for (item, _), count in shelf.items():
-        found[item] += count
-    return found
 
 
 async def _reloads(scene: Scene) -> tuple[str, str]:
@@ -342,59 +302,6 @@ async def _reloads(scene: Scene) -> tuple[str, str]:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     lots = sorted(reloads["lots"], key=lambda lot: lot["expires"])
     return lots[0]["lot"], next(lot["lot"] for lot in lots if lot["expires"] > today)
-
-
-async def _followed(day: Day, item: str) -> Requisition:
-    """The requisition that brings an item, once its need has one."""
-    scene, known = day.scene, {asked.name for asked in day.scene.requisitions}
-
-    async def begun() -> str:
-        listed = await fascia(scene.stage, "stock", "needs", "--location", PLACE, "--item", item, "--limit", "20")
-        return next((row["case"] for row in listed["items"] if row["case"] and row["case"] not in known), "")
-
-    name = await _until(begun, f"a requisition for {item}")
-    number = name.rpartition("/")[2]
-    assert name == case_id("procure_to_pay", FACILITY, "replenishment", number)
-    asked = Requisition(scene.doors, BUYER, f"/v1/requisitions/replenishment/{number}", name, scene, SURGERY)
-    scene.requisitions.append(asked)
-    return asked
-
-
-async def _parked(day: Day, number: str, finding: str) -> str:
-    """The event of a use, once it waits for a person for this reason."""
-    row = await _event(day, number, lambda row: row["state"] == "parked")
-    if row["finding"] != finding:
-        raise StoryError(f"use {number} should be parked as {finding}, but is {row['finding']}: {row['reason']}")
-    return str(row["id"])
-
-
-async def _state(day: Day, number: str, state: str) -> None:
-    await _event(day, number, lambda row: row["state"] == state)
-
-
-async def _event(day: Day, number: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async def found() -> dict[str, Any] | None:
-        listed = await fascia(day.scene.stage, "usage", "list", "--all", "--since", "2h", "--limit", "5000")
-        mine = [row for row in listed["items"] if row["number"] == number and row["kind"] == "use"]
-        return next(filter(fits, mine), None)
-
-    return await _until(found, f"use {number} as it should be")
-
-
-async def _decide(day: Day, event: str, verb: str, *words: str) -> None:
-    await fascia(day.scene.stage, "usage", "decide", event, verb, *words, who=MATERIALS)
-
-
-T = TypeVar("T")
-
-
-async def _until(look: Callable[[], Awaitable[T | None]], what: str) -> T:
-    give_up = time.monotonic() + WITHIN
-    while time.monotonic() < give_up:
-        if found := await look():
-            return found
-        await asyncio.sleep(LOOK_EVERY)
-    raise StoryError(f"nobody shows {what}")
 
 
 SURGERY_SCENES: tuple[Scenario, ...] = (
@@ -408,14 +315,16 @@ SURGERY_SCENES: tuple[Scenario, ...] = (
             also=(
                 f"{PROCEDURES} procedures acknowledged",
                 "the par level crossed was refilled through an order",
+                f"billing was away for {BILLING_AWAY:.0f} s: stock moved, 0 charges booked",
                 "an expired lot was stopped; it was another lot",
-                "an unknown code was corrected",
+                "an unknown code was taught and its message replayed: new effect, then already done",
+                "its pencil left the ERP's shelf, and is charged 1 time",
                 "a serial scanned twice was used once",
                 "a bill-only implant was ordered after its use and paid with 0 receipts",
                 "a recalled lot was stopped at its use",
                 "the recall found 1 place that held it; every task was answered",
                 "a use was voided, its stock and its charge taken back",
-                "billing was away and has every chargeable use once",
+                "billing has every chargeable use once",
                 "the ERP's stock is the opening less what was used; gloves and gauze are refilled from the main store",
                 "credits: 1",
             ),

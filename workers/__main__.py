@@ -98,7 +98,7 @@ async def mllp(given: Settings, stop: asyncio.Event) -> None:
     """Open the MLLP door."""
     from workers import clock
     from workers.mllp import serve
-    from workers.wiring import our_store
+    from workers.our_store import our_store
 
     async with our_store(given) as database, clock.right(database):
         await serve(given, database, stop)

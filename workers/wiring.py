@@ -16,12 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
-from activities.counts import CountActivities
 from activities.erp import ErpActivities
 from activities.onboarding import OnboardingActivities
-from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
-from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
 from adapters.sftp import SftpMailbox
@@ -29,22 +26,15 @@ from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
 from canonical.folders import FileSource, Folder
-from canonical.messages import KeepResult, NewMessage
 from canonical.parties import Partner
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
-from canonical.steps import Claimed, ClaimRequest
 from canonical.stock import StockCount
-from canonical.stock_ports import StockErp
 from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
-from gateway.counts import CountTaker
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
-from gateway.fhir_door import FhirDoor
-from gateway.fhir_shelf import Shelf
-from gateway.fhir_tasks import Tasks
 from gateway.files import FilesDoor
 from gateway.folders import FolderDoor
 from gateway.hl7_refusals import Refusals
@@ -55,72 +45,37 @@ from gateway.quota import Leases
 from gateway.rest import Doors
 from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, TakerOfAll, requisitions
-from gateway.scan_door import ScanDoor
-from gateway.usage import Procedures, UsageTaker
 from store import migrate
 from store.arrivals import StoredArrivals
-from store.cases import StoredCases
 from store.channels import StoredChannels
-from store.charges import StoredCharges
-from store.count_rounds import StoredCountRounds
-from store.counts import StoredCounts
-from store.database import open_engine
 from store.drift import StoredDrift
-from store.erp_counts import StoredErpCounts
 from store.file_work import StoredFileWork
 from store.foreseen import StoredForesight
-from store.fulfilment import StoredFulfilment
-from store.journal import StoredJournal
 from store.keys import StoredKeys
 from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
-from store.recall_words import StoredRecalls
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
 from store.retention import KeepFor
-from store.scans import StoredScans
-from store.unmatched import StoredUnmatched
-from store.usage import StoredUsage
-from store.usage_rounds import StoredUsageBook
-from store.usage_wakes import StoredUsagePlaces
 from workers import telemetry, temporal
 from workers.acknowledged import credit
-from workers.answers import FulfilmentOfRequests, KeysOfCallers, KeysOfSigners, StoredLookups
-from workers.loops.charges import ChargeWriter
+from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
+from workers.fhir_wiring import FhirParts
 from workers.loops.folder_watch import FolderResults, FolderWatch
-from workers.loops.nightly_counts import NightlyCounts
 from workers.loops.pace import Turn
 from workers.loops.replies import ReplyWriter
-from workers.loops.usage_wakes import UsageWakes
-from workers.notifications import Notifier
 from workers.one_per_row import OnePerRow
+from workers.our_store import our_store
 from workers.people_wiring import PeopleParts
-from workers.recalls import RecallEngine
 from workers.replaying import Replayer
 from workers.settings import SECRETS, Settings
-from workers.usage_waker import TemporalWaker
+from workers.stock_wiring import StockParts
+from workers.traced import TracedCases, TracedJournal
 from workflows.registry import PROCESSES
-
-
-class TracedCases(StoredCases):
-    """A case that began without a door of ours is in the trace of its first step."""
-
-    async def claim(self, request: ClaimRequest) -> Claimed:
-        return await super().claim(request.model_copy(update={"trace": request.trace or telemetry.trace_id()}))
-
-
-class TracedJournal(StoredJournal):
-    """What leaves us is in the trace of the step that sends it."""
-
-    async def keep_many(self, messages: Sequence[NewMessage]) -> list[KeepResult]:
-        trace = telemetry.trace_id()
-        return await super().keep_many(
-            [message.model_copy(update={"trace": message.trace or trace}) for message in messages]
-        )
 
 
 @dataclass
@@ -187,13 +142,33 @@ class Wiring:
         return PeopleParts(self.settings, self.database, self.client)
 
     @cached_property
-    def recalls(self) -> StoredRecalls:
-        return StoredRecalls(self.database, self.cases.person)
+    def stock(self) -> StockParts:
+        """What keeps stock."""
+        return StockParts(
+            settings=self.settings,
+            database=self.database,
+            client=self.client,
+            seal_key=self.seal_key,
+            cases=self.cases,
+            register=self.register,
+            journal=self.journal,
+            intake=self.intake,
+            erp_for=self.erp_for,
+            facilities=self.facilities,
+        )
 
     @cached_property
-    def recall_engine(self) -> RecallEngine:
-        """The cases of recalls in Temporal."""
-        return RecallEngine(self.client, self.settings)
+    def fhir(self) -> FhirParts:
+        """What speaks FHIR."""
+        return FhirParts(
+            database=self.database,
+            cases=self.cases,
+            journal=self.journal,
+            directory=self.directory,
+            beside=self.beside,
+            seal_key=self.seal_key,
+            api_url=self.settings.api_url,
+        )
 
     @cached_property
     def intake(self) -> Intake:
@@ -207,16 +182,6 @@ class Wiring:
     @cached_property
     def drift(self) -> StoredDrift:
         return StoredDrift(self.database, self.register)
-
-    @cached_property
-    def usage_taker(self) -> UsageTaker:
-        """Where uses go, whichever door they came by."""
-        return UsageTaker(StoredUsage(self.database), self.intake, self.procedures)
-
-    @cached_property
-    def procedures(self) -> Procedures:
-        """What encounters are kept by."""
-        return Procedures(self.seal_key)
 
     @cached_property
     def master_files(self) -> MasterFiles:
@@ -235,8 +200,8 @@ class Wiring:
         return CsvFiles(
             *(self.intake, self.register, self.master_files, results, results),
             work=StoredFileWork(self.database),
-            uses=self.usage_taker,
-            counts=self.counts,
+            uses=self.stock.usage_taker,
+            counts=self.stock.counts,
         )
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
@@ -265,9 +230,9 @@ class Wiring:
         takers: dict[type[Canonical], Taker] = {
             Requisition: requisitions(self.intake),
             MasterFile: self.master_files.take,
-            StockCount: self.counts.take,
+            StockCount: self.stock.counts.take,
         }
-        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.usage_taker.take}
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.stock.usage_taker.take}
         return Routing(
             *(self.journal, self.intake, self.directory, takers),
             refuser=Refusals(self.register, self.channels),
@@ -284,7 +249,7 @@ class Wiring:
             self.register.partner,
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
-            procedures=self.procedures,
+            procedures=self.stock.procedures,
         )
 
     def replayer(self) -> Replayer:
@@ -335,43 +300,6 @@ class Wiring:
         """Writes what departments are to hear of their orders."""
         return ReplyWriter(StoredReplies(self.database), self.journal, self.cases, self.register, self.channels)
 
-    @cached_property
-    def usage_book(self) -> StoredUsageBook:
-        """Rounds of stock locations, the counts that wait for them among them."""
-        return StoredUsageBook(self.database, StoredCountRounds())
-
-    @cached_property
-    def counts(self) -> CountTaker:
-        """Where counts of stock go."""
-        return CountTaker(StoredCounts(self.database), self.intake)
-
-    def count_activities(self) -> CountActivities:
-        """The step that compares a location with the ERP's books."""
-        return CountActivities(StoredErpCounts(self.database), self.erp_for)
-
-    def nightly_counts(self) -> NightlyCounts:
-        """Lets locations be compared with the ERP's books each night."""
-        counts = StoredCounts(self.database)
-        return NightlyCounts(counts, self.facilities, self.register.facility, self.settings.count_at)
-
-    def stock_activities(self, erp_for: Callable[[FacilityCode], StockErp] | None = None) -> StockActivities:
-        """The steps of a location's case: local ones on the processes' queue, the posting on the ERP's."""
-        places = StoredUsagePlaces(self.database)
-        return StockActivities(self.usage_book, places, self.register, erp_for or self.erp_for)
-
-    @cached_property
-    def waker(self) -> TemporalWaker:
-        """Wakes the cases of locations, and starts them."""
-        return TemporalWaker(self.client, self.settings)
-
-    def usage_wakes(self) -> UsageWakes:
-        """Wakes the locations that have something to do."""
-        return UsageWakes(StoredUsagePlaces(self.database), self.waker)
-
-    def charge_writer(self) -> ChargeWriter:
-        """Writes what billing is to hear of what was used."""
-        return ChargeWriter(StoredCharges(self.database), self.journal, self.register)
-
     async def facilities(self) -> list[str]:
         """The facilities the register has."""
         return [row.code for row in (await self.queries.records("facility", limit=1000)).records]
@@ -398,25 +326,8 @@ class Wiring:
             seal_key=self.seal_key,
             ready={"store": self._store_ready, "temporal": self._temporal_ready},
             version=version("fascia"),
-            fhir=self._fhir_door(),
-            scans=self._scan_door(),
-        )
-
-    def _scan_door(self) -> ScanDoor:
-        allowance = StoredQuotas(self.database)
-        return ScanDoor(self.intake, self.journal, self.directory, StoredScans(self.database), allowance=allowance)
-
-    def notifier(self) -> Notifier:
-        """Writes what subscribers are sent."""
-        stored = StoredFulfilment(self.database, self.cases)
-        tasks = Tasks(Shelf(self.journal, self.beside), self.journal, FulfilmentOfRequests(stored))
-        return Notifier(self.directory, tasks, stored, self.settings.api_url)
-
-    def _fhir_door(self) -> FhirDoor:
-        listing, allowance = StoredUnmatched(self.database), StoredQuotas(self.database)
-        became = FulfilmentOfRequests(StoredFulfilment(self.database, self.cases))
-        return FhirDoor(
-            self.journal, self.directory, listing, secret=self.seal_key, allowance=allowance, fulfilment=became
+            fhir=self.fhir.door(),
+            scans=self.stock.scan_door(self.directory),
         )
 
     async def _store_ready(self) -> None:
@@ -437,48 +348,20 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
+        stock = self.stock.steps()
         own = [
             CaseActivities(self.cases, self.register),
             RegisterActivities(self.register),
-            RecallActivities(self.recalls, self.cases),
             OnboardingActivities(self.people.people, self.cases),
         ]
-        stock = self.stock_activities()
         return {
-            temporal.PROCESSES: temporal.steps_of(own) + local_steps(stock),
-            temporal.ERP: [
-                *temporal.steps_of([ErpActivities(self.erp_for)]),
-                stock.post_round,
-                self.count_activities().count_in_erp,
-            ],
+            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+            temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
 
     def workflows(self) -> list[type]:
         return [process.workflow for process in PROCESSES.values()]
-
-
-def local_steps(stock: StockActivities) -> list[Callable[..., Any]]:
-    """Its steps on our own store."""
-    return [step for step in temporal.steps_of([stock]) if step != stock.post_round]
-
-
-@asynccontextmanager
-async def our_store(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """A database of the right shape, closed when the block ends; all that a door needs which only keeps.
-
-    Raises:
-        FasciaError: no address, no answer, or a database of another shape, with what to do about it.
-    """
-    address = settings.database_url.get_secret_value()
-    if not address:
-        raise Unavailable("no database address is set: run `fascia up` or set FASCIA_DATABASE_URL", system="store")
-    database = open_engine(address, pool=settings.database_pool)
-    try:
-        await migrate.check_head(database)
-        yield database
-    finally:
-        await database.dispose()
 
 
 @asynccontextmanager

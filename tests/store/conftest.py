@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stack.postgres import programs as postgres_programs
-from store import count_tables, migrate, recall_tables
+from store import count_tables, migrate, people_tables, recall_tables
 from store.database import open_engine
 
 SEAL_KEY = b"the seal key of the tests"
@@ -83,7 +83,7 @@ async def migrated(server: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def engine(migrated: AsyncEngine) -> AsyncEngine:
     """The migrated database with empty tables."""
-    assert count_tables.stock_counts.metadata is recall_tables.recalls.metadata
+    assert count_tables.stock_counts.metadata is recall_tables.recalls.metadata is people_tables.people.metadata
     deletes = "; ".join(f'DELETE FROM "{table.name}"' for table in recall_tables.recalls.metadata.sorted_tables)
     async with migrated.begin() as connection:
         await connection.execute(text(f"DO $$ BEGIN {deletes}; END $$"))  # quicker than TRUNCATE on small tables

@@ -59,7 +59,7 @@ class Hospital:
 
     async def bills(self) -> list[str]:
         """Write what is due, and bring it to billing in the order of its channel; what billing answers."""
-        await self.wiring.charge_writer().once()
+        await self.wiring.stock.charge_writer().once()
         said = []
         store, at = StoredChannels(self.engine), datetime.now(UTC) + timedelta(minutes=1)
         while (turn := await store.turn("BILLING", "me", timedelta(seconds=15))) and turn.head is not None:

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.store.contract_needs import AfterUseContract, MovedContract, NeedsContract, WarehouseContract
-from tests.store.contract_usage import KeepingContract, RoundContract, VoidContract
+from tests.store.contract_usage import KeepingContract, RoundContract
+from tests.store.contract_voids import VoidContract
 from tests.store.usage_fake import FakeStock
 from tests.store.usage_house import House
 from tests.store.usage_stored import StoredStock

@@ -37,8 +37,8 @@ from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
 from tests.workflows.recall_house import Recall
 from workers.failures import Failures
+from workers.stock_wiring import local_steps
 from workers.temporal import connect, serving, steps_of
-from workers.wiring import local_steps
 from workflows.registry import PROCESSES
 
 HERE = Path(__file__).parent

@@ -73,7 +73,7 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         asyncio.TaskGroup() as group,
     ):
         standings = StoredStandings(parts.database)
-        name, write = channels.own_name(), parts.notifier()
+        name, write = channels.own_name(), parts.fhir.notifier()
         outbox = OutboxSender(parts.outbox, standings, client, given.home / SECRETS, name, write=write)
         group.create_task(forever("mailboxes", given.poll_interval, poller.once, stop))
         group.create_task(forever("watched folders", given.poll_interval, parts.folder_watch(turn).once, stop))
@@ -83,18 +83,20 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("journal upkeep", EVERY, _upkeep(parts).once, stop, turn))
         group.create_task(channels.send(parts, stop))
         group.create_task(forever("replies", given.poll_interval, parts.reply_writer().once, stop, turn))
-        group.create_task(forever("usage wakes", given.usage_interval, parts.usage_wakes().once, stop, turn))
+        group.create_task(forever("usage wakes", given.usage_interval, parts.stock.usage_wakes().once, stop, turn))
         group.create_task(
-            forever("charges", min(given.poll_interval, CHARGES_AT_MOST), parts.charge_writer().once, stop, turn)
+            forever("charges", min(given.poll_interval, CHARGES_AT_MOST), parts.stock.charge_writer().once, stop, turn)
         )
-        group.create_task(forever("counts against the ERP", COUNTS_EVERY, parts.nightly_counts().once, stop, turn))
+        group.create_task(
+            forever("counts against the ERP", COUNTS_EVERY, parts.stock.nightly_counts().once, stop, turn)
+        )
         needs = Replenishment(StoredReplenishment(parts.database), parts.cases)
         group.create_task(forever("replenishment", given.poll_interval, needs.once, stop, turn))
         mended = MendedNeeds(StoredNeedsAgain(parts.database))
         group.create_task(forever("needs once the register is mended", MENDED_EVERY, mended.once, stop, turn))
         jobs = ReplayJobs(StoredReplays(parts.database), parts.replayer())
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
-        wakes = recalls.RecallWakes(parts.recalls, parts.recall_engine)
+        wakes = recalls.RecallWakes(parts.stock.recalls, parts.stock.recall_engine)
         group.create_task(forever("recalls", recalls.EVERY, wakes.once, stop, turn))
         group.create_task(forever("people", people_wakes.EVERY, parts.people.waking().once, stop, turn))
         warnings = ExpiryWarnings(StoredExpiry(parts.database))

@@ -78,7 +78,7 @@ async def test_a_recall_is_loaded_answered_closed_and_lifted(
     told = (await fascia("recall", "load", path, "--json")).json["items"][0]
     assert (told["outcome"], told["state"], told["locations"], told["procedures"]) == ("new", "open", 1, 1)
     assert await blocked(wiring, number) == [True]  # before its case has begun
-    wakes = RecallWakes(wiring.recalls, wiring.recall_engine)
+    wakes = RecallWakes(wiring.stock.recalls, wiring.stock.recall_engine)
     await wakes.once()
     await until(fascia, f"recall/{number}", "2 of 2 tasks open")
     shown = (await fascia("recall", "show", number, "--json")).json
@@ -129,7 +129,7 @@ async def test_a_recall_whose_run_was_stopped_outside_goes_on_by_itself_and_by_r
     number = build.unique("Z")
     await shelf(wiring, number)
     await fascia("recall", "load", notice(tmp_path / "letter.json", number))
-    wakes = RecallWakes(wiring.recalls, wiring.recall_engine)
+    wakes = RecallWakes(wiring.stock.recalls, wiring.stock.recall_engine)
     await wakes.once()
     case = f"recall/{number}"
     await until(fascia, case, "2 of 2 tasks open")
