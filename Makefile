@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
+# What is compiled is kept, whatever the shell says: suite and demo start hundreds of programs, and each would compile all of ours.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test check lint prove bench lock
 

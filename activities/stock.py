@@ -14,7 +14,6 @@ from canonical.stock import (
     LocationOpening,
     NeedStarted,
     Recorded,
-    RefusedLine,
     RoundKey,
     RoundPosted,
     RoundRefusal,
@@ -68,7 +67,7 @@ class StockActivities:
             try:
                 outcome = await erp.post_stock(posting)
             except Rejected as no:
-                outcome = _refused(posting, no)
+                outcome = posting.refused(no.message, no.code)
             except (
                 Malformed
             ) as strange:  # it may stand in its books: asked again under its key until we can read the answer
@@ -83,20 +82,14 @@ class StockActivities:
         return await self._book.record(key)
 
     @activity.defn(name="refuse_round")
-    async def refuse(self, refusal: RoundRefusal) -> None:
-        """Put the round aside for a person."""
-        await self._book.refuse(refusal)
+    async def refuse(self, refusal: RoundRefusal) -> Recorded:
+        """Put what the ERP has not answered of the round aside for a person, and record the rest of it."""
+        return await self._book.refuse(refusal)
 
     @activity.defn(name="need_started")
     async def started(self, started: NeedStarted) -> None:
         """Note which case brings something."""
         await self._book.started(started)
-
-
-def _refused(posting: StockPosting, no: Rejected) -> StockPosted:
-    return StockPosted(
-        refused=tuple(RefusedLine(key=line.key, reason=no.message, code=no.code) for line in posting.lines)
-    )
 
 
 def _with(told: RoundPosted, posting: StockPosting, outcome: StockPosted) -> RoundPosted:

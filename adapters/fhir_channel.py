@@ -1,7 +1,8 @@
 """How we tell a FHIR server of something: one resource at a time, made once under its identifier, and changed under the same.
 
 hl7.org/fhir/R5/http.html: conditional create (``If-None-Exist``) makes what is not there yet, so a repeat after a lost answer makes no
-second one; what takes something back (``entered-in-error``) is a conditional update. The server's answer counts as HL7's would:
+second one; what takes something back (``entered-in-error``) or tells anew how somebody works is a
+conditional update. The server's answer counts as HL7's would:
 AA taken, AR refused; trouble of its own and silence are no answer, and the same comes again.
 """
 
@@ -26,6 +27,9 @@ VERSIONS: Final = {"r4b": "4.3", "r5": "5.0"}
 CONNECT_WITHIN: Final = 10.0  # seconds
 LARGEST_ANSWER: Final = 64 * 1024
 TAKEN_BACK: Final = "entered-in-error"
+KEPT_UP: Final = frozenset(
+    {"Practitioner", "PractitionerRole"}
+)  # told anew under one identifier whenever something changes
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _asked(target: FhirTarget, data: bytes) -> tuple[str, str, dict[str, str]]:
         "Content-Type": f"application/fhir+json; fhirVersion={VERSIONS[target.release]}",
         "Accept": "application/fhir+json",
     }
-    if tree.get("status") == TAKEN_BACK:
+    if kind in KEPT_UP or tree.get("status") == TAKEN_BACK:
         return "PUT", f"{target.base}/{kind}?{query}", headers
     return "POST", f"{target.base}/{kind}", headers | {"If-None-Exist": query, "Prefer": "return=minimal"}
 

@@ -9,13 +9,22 @@ from typing import Final
 
 import httpx
 
+from adapters.directory.channel import ChannelDirectory
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
 from adapters.folders.sftp import SftpFolder
+from adapters.manual import Errands, ManualTarget
+from adapters.scheduling.rest import RestScheduling
 from adapters.supplier.x12_sftp import X12SftpSupplier
+from adapters.verification.dea import DeaRegistrants
+from adapters.verification.licence_board import LicenceBoard
+from adapters.verification.nppes import Nppes
+from canonical.access import AccessTarget
+from canonical.directory import DirectoryLog
 from canonical.folders import FileSource, Folder
 from canonical.mailboxes import Mailbox
 from canonical.parties import Partner
+from canonical.people_ports import ClinicianTarget, Verifier
 from canonical.ports import Erp, Journal, Numbering, SupplierChannel
 
 
@@ -52,4 +61,53 @@ SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], 
 FOLDERS: Final[Mapping[str, Callable[[FileSource, Path], Folder]]] = {
     "folder": lambda source, _: LocalFolder(source),
     "sftp": lambda source, keys: SftpFolder(source, keys=keys),
+}
+
+
+@dataclass(frozen=True)
+class TargetWays:
+    """What the ways to systems that are told of people stand on."""
+
+    secrets: Path
+    directory: DirectoryLog
+    errands: Errands
+    erp: Callable[[], ErpAccess]
+    on_request: Sequence[Callable[[httpx.Request], Awaitable[None]]] = ()
+
+    def client(self, target: AccessTarget) -> httpx.AsyncClient:
+        """A client of our own for a target; it waits as long as the target's row says."""
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(target.timeout, connect=min(5.0, target.timeout)),
+            event_hooks={"request": list(self.on_request)},
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def token(self, target: AccessTarget) -> Path | None:
+        """The file with the bearer token we show it, read for each call."""
+        return self.secrets / target.token_file if target.token_file else None
+
+
+def _employees(target: AccessTarget, ways: TargetWays) -> ClinicianTarget:
+    erp = tryton(ways.erp())
+    assert isinstance(erp, TrytonErp)
+    return erp.employees
+
+
+# By the adapter in the target's row.
+TARGETS: Final[Mapping[str, Callable[[AccessTarget, TargetWays], ClinicianTarget]]] = {
+    "rest_scheduling": lambda target, ways: RestScheduling(ways.client(target), target, ways.token(target)),
+    "hl7_mfn_m02": lambda target, ways: ChannelDirectory(target, ways.directory, "mfn"),
+    "hl7_pmu": lambda target, ways: ChannelDirectory(target, ways.directory, "pmu"),
+    "fhir_practitioner_role": lambda target, ways: ChannelDirectory(target, ways.directory, "fhir"),
+    "tryton": _employees,
+    "manual": lambda target, ways: ManualTarget(target, ways.errands),
+}
+
+# By the adapter in the verification source's row: what asks it, given a client, the source's code and address. Exclusion lists
+# are not asked but loaded (adapters.verification.leie) and looked up in our own store.
+VERIFIERS: Final[Mapping[str, Callable[[httpx.AsyncClient, str, str], Verifier]]] = {
+    "nppes": Nppes,
+    "licence_board": LicenceBoard,
+    "dea": DeaRegistrants,
 }

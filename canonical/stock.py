@@ -179,6 +179,10 @@ class StockPosting(Canonical):
     reason: Text = ""
     lines: tuple[StockLine, ...] = Field(min_length=1, max_length=1000)
 
+    def refused(self, reason: str, code: str) -> StockPosted:
+        """The ERP booked nothing of it: each of its lines is refused, for the same reason."""
+        return StockPosted(refused=tuple(RefusedLine(key=line.key, reason=reason, code=code) for line in self.lines))
+
 
 class RefusedLine(Canonical):
     """A line the ERP would not take; the others of its document were."""
@@ -246,7 +250,7 @@ class Recorded(Canonical):
 
 
 class RoundRefusal(Canonical):
-    """The ERP refused a round as a whole: every line of it waits for a person, with the reason."""
+    """The ERP will hear no more of a round: every line of a posting it has not answered waits for a person, with the reason."""
 
     key: RoundKey
     reason: Text

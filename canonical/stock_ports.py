@@ -87,8 +87,8 @@ class UsageBook(Protocol):
         """Movements, balances, charges and needs of the round, in one transaction; once, when asked again the same."""
         ...
 
-    async def refuse(self, refusal: RoundRefusal) -> None:
-        """Park every line of a round that the ERP refused as a whole."""
+    async def refuse(self, refusal: RoundRefusal) -> Recorded:
+        """Record the round with every line of the postings that have no outcome refused; what the ERP has booked of it stands."""
         ...
 
     async def started(self, started: NeedStarted) -> None:

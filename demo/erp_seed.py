@@ -26,6 +26,8 @@ USERS: dict[str, tuple[tuple[str, str], ...]] = {
         ("account", "group_account"),
         ("account_payment", "group_payment"),
         ("account_payment", "group_payment_approval"),
+        ("company", "group_employee_admin"),
+        ("party", "group_party_admin"),  # an employee is a party first
     ),
     "storekeeper": (
         ("stock", "group_stock"),

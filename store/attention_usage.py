@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, func, literal, select
@@ -15,10 +15,12 @@ from canonical.usage import FINDINGS
 from canonical.usage import OWNER as MATERIALS
 from store.count_tables import stock_counts
 from store.database import transaction
+from store.stock_needs import TAKEN_BACK
 from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
 
 MOST_COUNTED: Final = 10_000  # of one kind: more are many, however many
 WAITS: Final = ("review", "parked")
+TOLD_FOR: Final = timedelta(days=30)  # that something was paid for which was not used; nothing here can answer that
 
 
 class StuckUse(Canonical):
@@ -66,6 +68,7 @@ async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse
         (_unanswered(before), _of_unanswered),
         (_refused(), _of_refused),
         (_counts(), _of_counts),
+        (_taken_back(before - TOLD_FOR), _of_taken_back),
     ]
     async with transaction(engine) as connection:
         return [made(row) for one, made in asked for row in (await connection.execute(one)).mappings()]
@@ -158,6 +161,31 @@ def _of_refused(row: RowMapping) -> StuckUse:
     one = row["id"] if row["many"] == 1 else "NEED"
     press = f"{listed}mend the register, it goes on by itself; or the ERP, then fascia stock needs --again {one} --reason ..."
     return _line(row, "need refused", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
+
+
+def _taken_back(since: datetime) -> Select[Any]:
+    """Orders after a use that was taken back: those under way, and those billed and paid before it was."""
+    need = stock_needs.c
+    told = select(need.id, need.facility, need.location, need.state, need.item, need.case, need.reason)
+    placed = told.add_columns(need.changed_at.label("at")).where(need.reason == TAKEN_BACK, need.state != "cancelled")
+    some = placed.where((need.state != "received") | (need.changed_at > since))
+    some_ = some.order_by(need.id).limit(MOST_COUNTED).subquery()
+    paid = (some_.c.state == "received").label("paid")
+    by = (some_.c.facility, some_.c.location, paid)
+    return select(
+        *by, *_counted(some_), func.min(some_.c.item).label("item"), func.min(some_.c.case).label("case")
+    ).group_by(*by)
+
+
+def _of_taken_back(row: RowMapping) -> StuckUse:
+    why = f"{row['location']}: {row['item']} was ordered after a use that was taken back"
+    listed = f"fascia stock needs --location {row['location']} --all; " if row["many"] > 1 else ""
+    case = row["case"] if row["many"] == 1 else "CASE"
+    if row["paid"]:
+        press = f"{listed}fascia case show {case}: it is billed and paid; ask the supplier for a credit"
+        return _line(row, "paid order of no use", why=why, owner=MATERIALS, press=press)
+    press = f'{listed}fascia case cancel {case} --reason "{TAKEN_BACK}"; the supplier is asked not to bill it'
+    return _line(row, "order of no use", why=why, owner=MATERIALS, press=press)
 
 
 def _counts() -> Select[Any]:

@@ -141,14 +141,6 @@ class StoredCountRounds:
                 await connection.execute(_REFUSED, given)
         await _over(connection, counts)
 
-    async def refused(self, connection: AsyncConnection, key: RoundKey, reason: str) -> None:
-        """The ERP took nothing of the round: what was to be booked of its counts waits for a person."""
-        counts = list(await connection.scalars(_OF_ROUND, _of(key)))
-        told = text("""UPDATE stock_count_lines SET state = 'parked', adjusted = 0, cause = 'refused-by-erp', reason = :reason
-            WHERE count = ANY(CAST(:counts AS text[])) AND state = 'adjusted'""")
-        await connection.execute(told, {"counts": counts, "reason": f"{FAULTS['refused-by-erp']}: {reason}"})
-        await _over(connection, counts)
-
     async def _reconciled(self, connection: AsyncConnection, key: RoundKey, count: Row[Any]) -> list[StockPosting]:
         read = await _read(connection, key, count.id)
         for line, (cause, reason) in read.wrong.items():

@@ -23,12 +23,11 @@ from store.database import transaction
 from store.ids import new_id, now
 from store.register_reading import in_force
 from store.stock_balances import totals
-from store.stock_needs import on_order
+from store.stock_needs import TAKEN_BACK, on_order
 from store.usage_tables import stock_needs, usage_events
 from store.usage_taking import rules
 
 NOT_SHORT: Final = "nothing is missing any more"
-TAKEN_BACK: Final = "its use was taken back"
 PAGE: Final = 200
 
 # Records a requisition is written from: loaded, or in force, since the need was last looked at.
@@ -49,9 +48,6 @@ _TOLD: Final = text("""
 SELECT id, facility, location, item, quantity, supply, CAST(requisition AS text) AS requisition FROM stock_needs
 WHERE facility = :facility AND location = :location AND round = :round AND state = 'open' AND "case" = ''
 AND requisition IS NOT NULL ORDER BY id""")
-_LEFT: Final = text("""
-UPDATE stock_needs SET round = NULL WHERE facility = :facility AND location = :location AND round = :round
-AND state = 'open' AND "case" = '' AND requisition IS NOT NULL""")
 
 
 class StoredNeedsAgain:
@@ -107,11 +103,6 @@ async def asked_again(connection: AsyncConnection, key: RoundKey) -> int:
 async def told_again(connection: AsyncConnection, key: RoundKey) -> list[Need]:
     """Needs of the location in this round whose requisition nobody has started."""
     return [Need.model_validate(dict(row)) for row in (await connection.execute(_TOLD, _of(key))).mappings()]
-
-
-async def left_again(connection: AsyncConnection, key: RoundKey) -> None:
-    """The round was refused: they are of the next."""
-    await connection.execute(_LEFT, _of(key))
 
 
 def _of(key: RoundKey) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.access import Block
 from canonical.base import content_hash
+from canonical.errors import Unavailable
 from canonical.people import OWNER, HrEvent, HrKept
 from canonical.people_matching import wrong_with
 from store.database import transaction
@@ -96,7 +98,9 @@ class StoredHrInbox:
         row |= await _placed(connection, one, event, heard)
         row["changed_at"] = self._clock()
         if held is None:
-            await connection.execute(insert(hr_events), row)
+            told = upsert(hr_events).values(row).on_conflict_do_nothing().returning(hr_events.c.id)
+            if await connection.scalar(told) is None:  # at this moment, under this name, of another person's number
+                raise Unavailable("an event of this name is being kept at this moment", system="store")
         else:
             await connection.execute(update(hr_events).where(hr_events.c.id == one).values(row | {"applied_at": None}))
             await _taken_back(connection, event, held, row, heard)

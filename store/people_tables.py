@@ -268,6 +268,21 @@ access_states = Table(
     Index("ix_access_states_refused", "since", postgresql_where=text("state = 'refused'")),
 )
 
+# What a directory was told last of a person (canonical.directory.Said); the messages themselves are in the journal.
+directory_said = Table(
+    "directory_said",
+    metadata,
+    words("target"),
+    words("person"),
+    Column("number", Integer, nullable=False),
+    words("hash"),
+    flag("active"),
+    Column("places", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("messages", JSONB, nullable=False, server_default=text("'[]'")),
+    moment("at"),
+    PrimaryKeyConstraint("target", "person"),
+)
+
 # One full exclusion list as it was loaded; the ``current`` one of a source is what people are held against.
 exclusion_lists = Table(
     "exclusion_lists",

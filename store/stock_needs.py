@@ -21,6 +21,7 @@ from store.register_reading import in_force
 from store.stock_balances import totals
 
 Where = tuple[str, str]  # location, item
+TAKEN_BACK: Final = "its use was taken back"
 
 _ON_ORDER: Final = text("""
 SELECT n.location, n.item,
@@ -46,8 +47,8 @@ FROM unnest(CAST(:ids AS text[]), CAST(:locations AS text[]), CAST(:items AS tex
     (id, location, item, supply, event, warehouse, package, state, quantity, reason, requisition)
 ON CONFLICT DO NOTHING RETURNING id, location, item""")
 _NO_MORE: Final = text("""
-UPDATE stock_needs SET state = CASE "case" WHEN '' THEN 'cancelled' ELSE state END, reason = 'its use was taken back', changed_at = :at
-WHERE event = ANY(CAST(:events AS text[])) AND event <> '' AND state IN ('open', 'ordered', 'back-ordered', 'refused')""")
+UPDATE stock_needs SET state = CASE "case" WHEN '' THEN 'cancelled' ELSE state END, reason = :reason, changed_at = :at
+WHERE event = ANY(CAST(:events AS text[])) AND event <> '' AND state <> 'cancelled'""")
 _TRY_AGAIN: Final = text("""
 UPDATE stock_needs AS n SET state = 'open', changed_at = :at
 FROM unnest(CAST(:locations AS text[]), CAST(:items AS text[])) AS w (location, item)
@@ -188,9 +189,9 @@ async def _begin(connection: AsyncConnection, key: RoundKey, begun: Sequence[New
 
 
 async def no_more_wanted(connection: AsyncConnection, events: Collection[str], at: datetime) -> None:
-    """Uses that were taken back are not ordered; an order that is under way is told why it was."""
+    """Uses that were taken back are not ordered; of an order that was placed a person is told: it may be billed already."""
     if events:
-        await connection.execute(_NO_MORE, {"events": sorted(events), "at": at})
+        await connection.execute(_NO_MORE, {"events": sorted(events), "reason": TAKEN_BACK, "at": at})
 
 
 async def try_again(connection: AsyncConnection, facility: str, risen: Collection[Where], at: datetime) -> None:

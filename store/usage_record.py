@@ -1,7 +1,8 @@
-"""The end of a round: movements, balances, events, charges and needs in one transaction, or all of it put aside."""
+"""The end of a round: movements, balances, events, charges and needs in one transaction; what the ERP refused is put aside."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -13,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.errors import Rejected
 from canonical.replenishment import UsedUp
 from canonical.stock import Recorded, RoundKey, RoundRefusal, StockPosted, StockPosting
-from canonical.stock_moves import Move, need_of, reserved_by, rose
+from canonical.stock_moves import Move, reserved_by, rose
 from canonical.usage import FINDINGS, OWNER
 from canonical.usage_settling import settle, touched
 from store.ids import new_id, now
-from store.needs_again import left_again, told_again
+from store.needs_again import told_again
 from store.stock_balances import move
 from store.stock_needs import Looked, brought, new_needs, no_more_wanted, not_brought, put_away_again, try_again
 from store.usage_taking import rules
@@ -35,11 +36,6 @@ UPDATE usage_events AS e SET state = 'parked', owner = :owner, finding = 'refuse
     findings = CASE WHEN e.findings ? 'refused-by-erp' THEN e.findings ELSE e.findings || '["refused-by-erp"]'::jsonb END,
     reason = :said || g.reason, changed_at = :at
 FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[])) AS g (id, reason) WHERE e.id = g.id AND e.state = 'taken'""")
-_ALL_ASIDE: Final = text("""
-UPDATE usage_events AS e SET state = 'parked', owner = :owner, finding = 'refused-by-erp',
-    findings = CASE WHEN e.findings ? 'refused-by-erp' THEN e.findings ELSE e.findings || '["refused-by-erp"]'::jsonb END,
-    reason = :said || CAST(:reason AS text), changed_at = :at
-WHERE e.facility = :facility AND e.location = :location AND e.round = :round AND e.state = 'taken' RETURNING id""")
 _TAKEN_BACK: Final = text("""
 UPDATE usage_events AS u SET state = 'voided', voided_by = g.void, changed_at = :at
 FROM unnest(CAST(:uses AS text[]), CAST(:voids AS text[])) AS g (use, void) WHERE u.id = g.use""")
@@ -57,7 +53,10 @@ SELECT g.id, c.facility, c.event, 'credit', c.channel, 'due', t.at, t.at, t.at
 FROM (SELECT CAST(:at AS timestamptz) AS at) AS t, unnest(CAST(:ids AS text[]), CAST(:events AS text[])) AS g (id, event)
 JOIN charges AS c ON c.event = g.event AND c.kind = 'charge' ON CONFLICT (event, kind) DO NOTHING""")
 _OVER: Final = text("""
-UPDATE usage_rounds SET state = :state, recorded = CAST(:recorded AS jsonb), reason = :reason, changed_at = :at
+UPDATE usage_rounds SET state = 'recorded', recorded = CAST(:recorded AS jsonb), changed_at = :at
+WHERE facility = :facility AND location = :location AND round = :round""")
+_REFUSED: Final = text("""
+UPDATE usage_rounds SET outcomes = CAST(:refused AS jsonb) || outcomes, reason = :reason
 WHERE facility = :facility AND location = :location AND round = :round""")
 
 Outcomes = Mapping[str, StockPosted]
@@ -103,27 +102,25 @@ async def record_round(connection: AsyncConnection, key: RoundKey) -> tuple[Reco
     needs = await new_needs(connection, key, by.policy, _looked(key, stand, settled.moves), at)
     begun = {need.id: need for need in [*needs, *await told_again(connection, key)]}
     recorded = Recorded(round=key.round, posted=len(stand), needs=tuple(begun.values()))
-    over = {"state": "recorded", "recorded": recorded.model_dump_json(), "reason": "", "at": at}
-    await connection.execute(_OVER, _of(key) | over)
+    await connection.execute(_OVER, _of(key) | {"recorded": recorded.model_dump_json(), "at": at})
     return recorded, outcomes
 
 
-async def refuse_round(connection: AsyncConnection, refusal: RoundRefusal) -> None:
-    """Put every line of a round aside, unless it is over."""
-    key = refusal.key
-    row = await _locked(connection, key)
-    if row.state != "taken":
-        return
-    at = now()
-    postings = POSTINGS.validate_json(row.postings)
-    await move(connection, (), at, released=_reserved(postings))
-    aside = await connection.execute(_ALL_ASIDE, _of(key) | {"reason": refusal.reason} | _said(at))
-    await _free(connection, list(aside.scalars()), at)
-    needs = {need: refusal.reason for posting in postings if (need := need_of(posting))}
-    await not_brought(connection, needs, at)
-    await left_again(connection, key)
-    over = {"state": "refused", "recorded": None, "reason": refusal.reason, "at": at}
-    await connection.execute(_OVER, _of(key) | over)
+async def refuse_round(connection: AsyncConnection, refusal: RoundRefusal) -> tuple[Recorded, Outcomes | None]:
+    """Record a round whose unanswered postings are refused, line by line, unless it is over; as :func:`record_round`.
+
+    What the ERP has answered stands in its books: put aside, a person's ``post`` would book it a second time.
+    """
+    row = await _locked(connection, refusal.key)
+    if row.state == "taken":
+        unanswered = (one for one in POSTINGS.validate_json(row.postings) if one.key not in row.outcomes)
+        refused = {
+            one.key: one.refused(refusal.reason, refusal.code).model_dump(mode="json", exclude_defaults=True)
+            for one in unanswered
+        }
+        given = {"refused": json.dumps(refused), "reason": refusal.reason}
+        await connection.execute(_REFUSED, _of(refusal.key) | given)
+    return await record_round(connection, refusal.key)
 
 
 def _of(key: RoundKey) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from store.database import at_once, transaction
 from store.ids import now
 from store.needs_again import asked_again, told_again
 from store.stock_balances import reserve
-from store.usage_record import POSTINGS, record_round, refuse_round
+from store.usage_record import POSTINGS, Outcomes, record_round, refuse_round
 from store.usage_taking import Gathered, gather, left, rules, waiting_of
 
 MINUTE: Final = timedelta(minutes=1)
@@ -95,10 +95,6 @@ class CountsDue(Protocol):
 
     async def recorded(self, connection: AsyncConnection, key: RoundKey, outcomes: Mapping[str, StockPosted]) -> None:
         """The round was recorded: its movements are made, and this is what the ERP said of each posting of it."""
-        ...
-
-    async def refused(self, connection: AsyncConnection, key: RoundKey, reason: str) -> None:
-        """The ERP took nothing of the round, and so nothing of its counts."""
         ...
 
 
@@ -183,23 +179,30 @@ class StoredUsageBook:
             Rejected: it was never taken, or the ERP has not had its word on all of it.
         """
         async with transaction(self._engine) as connection:
-            recorded, outcomes = await record_round(connection, key)
-            if self._counts and outcomes is not None:
-                await self._counts.recorded(connection, key, outcomes)
-        return recorded
+            return await self._counted(connection, key, *await record_round(connection, key))
 
-    async def refuse(self, refusal: RoundRefusal) -> None:
-        """Put a whole round aside; what it had taken is free again."""
+    async def refuse(self, refusal: RoundRefusal) -> Recorded:
+        """Record a round with what the ERP has not answered of it put aside; what that had taken is free again.
+
+        Raises:
+            Rejected: it was never taken.
+        """
         async with transaction(self._engine) as connection:
-            await refuse_round(connection, refusal)
-            if self._counts:
-                await self._counts.refused(connection, refusal.key, refusal.reason)
+            return await self._counted(connection, refusal.key, *await refuse_round(connection, refusal))
 
     async def started(self, started: NeedStarted) -> None:
         """Note which case brings a need."""
         async with at_once(self._engine) as connection:
             given = {"need": started.need, "case": started.case, "at": now()}
             await connection.execute(_STARTED, given)
+
+    async def _counted(
+        self, connection: AsyncConnection, key: RoundKey, recorded: Recorded, outcomes: Outcomes | None
+    ) -> Recorded:
+        """Its counts end with the round that took them."""
+        if self._counts and outcomes is not None:
+            await self._counts.recorded(connection, key, outcomes)
+        return recorded
 
 
 def _of(key: RoundKey) -> dict[str, Any]:

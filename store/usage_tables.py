@@ -126,7 +126,7 @@ usage_rounds = Table(
     words("facility"),
     words("location"),
     Column("round", BigInteger, nullable=False),
-    words("state"),  # taken, recorded, refused, empty
+    words("state"),  # taken, recorded; refused: of before, when all of a round was put aside
     Column("taken", JSONB, nullable=False),
     Column("postings", JSONB, nullable=False, server_default=text("'[]'")),
     Column("outcomes", JSONB, nullable=False, server_default=text("'{}'")),

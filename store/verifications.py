@@ -73,7 +73,9 @@ async def keep_many_in(connection: AsyncConnection, answered: Sequence[Answered]
     """Keep what was said of many people, in the order of their keys; whose standing changes, by key."""
     said = sorted(answered, key=lambda one: (one.person, one.kind, one.subject))
     before = await _held(connection, said)
-    rows, changed, entries = [], [], {}
+    rows: list[tuple[str, str, str]] = []
+    changed: list[str] = []
+    entries: dict[str, list[Entry]] = {}
     for one in said:
         name = (one.person, one.kind, one.subject)
         row = settled(before.get(name), one.evidence, one.by, as_of.date())

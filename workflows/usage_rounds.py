@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.counts import CountActivities
     from activities.stock import StockActivities
     from canonical.purchasing import Requisition
-    from canonical.stock import LocationOpened, Need, NeedStarted, RoundKey, RoundRefusal, TakenRound
+    from canonical.stock import LocationOpened, Need, NeedStarted, Recorded, RoundKey, RoundRefusal, TakenRound
     from canonical.usage import LocationCase
     from workflows.case import CaseWorkflow, refusal
     from workflows.policies import OUTLIVES_US, ask_erp, own_store
@@ -74,26 +74,26 @@ class Rounds(CaseWorkflow):
             try:
                 posted = await ask_erp(StockActivities.post_round, key, what, self.opened.step_timeout)
             except ActivityError as failed:
-                await self._refuse(key, failed)
-                return False
+                return await self._closed(key, await self._refuse(key, failed))
             refused = posted.refused
         recorded = await own_store(StockActivities.record, key, f"record round {key.round}")
-        self._closed(key)
-        await asyncio.gather(*(self._ask(need) for need in recorded.needs if need.requisition))
-        moving = (
-            bool(taken.moved_to) and not refused
-        )  # until nothing is left here; what is refused waits for the next wake
-        return moving or any(need.supply == "warehouse" for need in recorded.needs)
+        moving = bool(taken.moved_to) and not refused  # until nothing is left; what is refused waits for the next wake
+        return await self._closed(key, recorded) or moving
 
-    async def _refuse(self, key: RoundKey, failed: ActivityError) -> None:
+    async def _refuse(self, key: RoundKey, failed: ActivityError) -> Recorded:
         cause = failed.cause
         code = str(cause.details[0]) if isinstance(cause, ApplicationError) and cause.details else ""
         no = RoundRefusal(key=key, reason=refusal(failed)[:2000], code=code or "rejected")
-        await own_store(StockActivities.refuse, no, f"put round {key.round} aside: the ERP refuses it")
-        self._closed(key)
+        told: Recorded | None = await own_store(
+            StockActivities.refuse, no, f"put aside what the ERP has not booked of round {key.round}"
+        )
+        return told or Recorded(round=key.round)  # in a history of before, the step said nothing
 
-    def _closed(self, key: RoundKey) -> None:
+    async def _closed(self, key: RoundKey, recorded: Recorded) -> bool:
+        """Ask for what is to be brought; whether the next round has something to bring at once."""
         self.place = self.place.model_copy(update={"round": key.round})
+        await asyncio.gather(*(self._ask(need) for need in recorded.needs if need.requisition))
+        return any(need.supply == "warehouse" for need in recorded.needs)
 
     async def _ask(self, need: Need) -> None:
         """Start what brings it; a requisition that is under way already is as good: our own store lets it begin once."""

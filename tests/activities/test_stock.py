@@ -11,18 +11,10 @@ import pytest
 from activities.stock import StockActivities
 from canonical.errors import Rejected, Unavailable
 from canonical.ports import Register
-from canonical.stock import (
-    NeedStarted,
-    Recorded,
-    RoundKey,
-    RoundRefusal,
-    StockLine,
-    StockPosted,
-    StockPosting,
-    TakenRound,
-)
+from canonical.stock import RoundKey, StockLine, StockPosted, StockPosting
 from canonical.stock_ports import UsagePlaces
 from tests.fakes.erp_stock import FakeStock
+from tests.fakes.rounds import FakeRounds
 
 KEY = RoundKey(facility="NGH", location="OR-1", round=3, as_of=datetime(2026, 11, 22, 9, tzinfo=UTC))
 
@@ -42,10 +34,11 @@ def posting(kind: str, *items: str) -> StockPosting:
     )
 
 
-class Book:
+class Book(FakeRounds):
     """A round's postings, and what was kept of each."""
 
     def __init__(self, *postings: StockPosting) -> None:
+        super().__init__()
         self.all = postings
         self.outcomes: dict[str, StockPosted] = {}
 
@@ -55,18 +48,6 @@ class Book:
     async def posted(self, key: RoundKey, posting: str, outcome: StockPosted) -> None:
         assert posting not in self.outcomes, "told once"
         self.outcomes[posting] = outcome
-
-    async def take(self, key: RoundKey, most: int = 200) -> TakenRound:
-        raise NotImplementedError
-
-    async def record(self, key: RoundKey) -> Recorded:
-        raise NotImplementedError
-
-    async def refuse(self, refusal: RoundRefusal) -> None:
-        raise NotImplementedError
-
-    async def started(self, started: NeedStarted) -> None:
-        raise NotImplementedError
 
 
 def steps(book: Book, erp: FakeStock) -> StockActivities:

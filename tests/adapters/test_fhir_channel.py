@@ -23,6 +23,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.items: dict[str, str] = {}
+        self.trees: dict[str, Any] = {}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.says: list[int] = []
 
@@ -51,7 +52,8 @@ class Handler(BaseHTTPRequestHandler):
         if status < 400:
             query = self.headers.get("If-None-Exist", "") if new else self.path.partition("?")[2]
             if not (new and query in self.server.items):
-                self.server.items[query] = tree["status"]
+                self.server.items[query] = tree.get("status", "")
+                self.server.trees[query] = tree
         issue = {"resourceType": "OperationOutcome", "issue": [{"code": "invalid", "diagnostics": "no such code"}]}
         body = json.dumps(issue).encode() if status >= 400 else b""
         self.send_response(status or 201)

@@ -33,7 +33,7 @@ class Round:
     events: tuple[str, ...]
     as_of: datetime
     state: str = "taken"
-    outcome: StockPosted | None = None
+    outcomes: dict[str, StockPosted] = field(default_factory=dict)
     recorded: Recorded | None = None
 
 
@@ -55,6 +55,7 @@ class FakeRounds:
         self.per_second = 0.0
         self.fuller_after = 10
         self.moved_to = ""
+        self.apart = False  # each event is a document of its own
         self.needs: dict[int, tuple[Need, ...]] = {}  # by round: what recording it asks for
         self.posted_events: list[str] = []
         self.parked: dict[str, str] = {}
@@ -111,30 +112,32 @@ class FakeRounds:
         self.count_due = False
 
     async def postings(self, key: RoundKey) -> Sequence[StockPosting]:
-        row = self._row(key)
-        if not row.events or row.outcome is not None:
-            return ()
-        name = f"{key.key}/consume"
-        lines = tuple(StockLine(key=f"{name}/{self.item}//{one}", item=self.item, quantity=1) for one in row.events)
+        row, name = self._row(key), f"{key.key}/consume"
+        documents = {f"{name}/{one}": (one,) for one in row.events} if self.apart else {name: row.events}
         return [
             StockPosting(
                 facility=key.facility,
-                key=name,
+                key=document,
                 kind="consume",
                 location=key.location,
                 posted_on=row.as_of.date(),
-                lines=lines,
+                lines=tuple(
+                    StockLine(key=f"{document}/{self.item}//{one}", item=self.item, quantity=1) for one in events
+                ),
             )
+            for document, events in documents.items()
+            if events and document not in row.outcomes
         ]
 
     async def posted(self, key: RoundKey, posting: str, outcome: StockPosted) -> None:
-        self._row(key).outcome = outcome
+        self._row(key).outcomes[posting] = outcome
 
     async def record(self, key: RoundKey) -> Recorded:
         self.steps.append(f"record {key.round}")
         row = self._row(key)
         if row.recorded is None:
-            refused = {line.key.rpartition("/")[2]: line.reason for line in row.outcome.refused} if row.outcome else {}
+            told = (line for outcome in row.outcomes.values() for line in outcome.refused)
+            refused = {line.key.rpartition("/")[2]: line.reason for line in told}
             self.parked |= refused
             self.posted_events += [one for one in row.events if one not in refused]
             row.state = "recorded"
@@ -143,12 +146,12 @@ class FakeRounds:
             )
         return row.recorded
 
-    async def refuse(self, refusal: RoundRefusal) -> None:
+    async def refuse(self, refusal: RoundRefusal) -> Recorded:
         self.steps.append(f"refuse {refusal.key.round}")
-        row = self._row(refusal.key)
-        row.state = "refused"
-        self.parked |= dict.fromkeys(row.events, refusal.reason)
+        for posting in await self.postings(refusal.key):
+            await self.posted(refusal.key, posting.key, posting.refused(refusal.reason, refusal.code))
         self.refused.append(refusal)
+        return await self.record(refusal.key)
 
     async def started(self, started: NeedStarted) -> None:
         self.begun.append(started)

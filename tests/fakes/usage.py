@@ -274,8 +274,6 @@ class FakeUsage(FakeBooks):
         round_ = self._round(key)
         if round_.recorded is not None:
             return round_.recorded
-        if round_.state == "refused":
-            return Recorded(round=key.round)
         if any(posting.key not in round_.outcomes for posting in round_.postings):
             raise Rejected(f"round {key.round} of {key.location} is not posted yet", code="wrong-state")
         settled = settle(round_.postings, round_.outcomes)
@@ -309,17 +307,10 @@ class FakeUsage(FakeBooks):
         )
         return round_.recorded
 
-    async def refuse(self, refusal: RoundRefusal) -> None:
-        round_ = self._round(refusal.key)
-        if round_.state != "taken":
-            return
-        round_.state, round_.reason = "refused", refusal.reason
-        for one in list(self.events.values()):
-            if self._of_round(one, refusal.key):
-                self._put_aside(one, refusal.reason)
-                self._free(self.events[one.id])
-        for need in settle(round_.postings, {p.key: StockPosted() for p in round_.postings}).brought:
-            self.needs[need].state, self.needs[need].reason = "refused", refusal.reason
+    async def refuse(self, refusal: RoundRefusal) -> Recorded:
+        for posting in await self.postings(refusal.key):
+            await self.posted(refusal.key, posting.key, posting.refused(refusal.reason, refusal.code))
+        return await self.record(refusal.key)
 
     async def started(self, started: NeedStarted) -> None:
         need = self.needs[started.need]

@@ -66,7 +66,6 @@ class FakeRound:
     state: str = "taken"
     outcomes: dict[str, StockPosted] = field(default_factory=dict)
     recorded: Recorded | None = None
-    reason: str = ""
 
 
 class FakeBooks:
@@ -205,8 +204,8 @@ class FakeBooks:
 
     def _no_more_wanted(self, event: str) -> None:
         for need in self.needs.values():
-            if need.event == event and need.state in ("open", "refused") and not need.case:
-                need.state, need.reason = "cancelled", "its use was taken back"
+            if need.event == event and need.state != "cancelled":
+                need.state, need.reason = need.state if need.case else "cancelled", "its use was taken back"
 
     # -- looks ---------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class Hospital:
         assert set((await self.outside.all_orders()).values()) == {1}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hospital]:
     """Started once; what a test breaks it mends."""
     home = tmp_path_factory.mktemp("hospital")

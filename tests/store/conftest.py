@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for the tests of the store, thrown away afterwards; each test gets empty tables."""
+"""A PostgreSQL of our own for the tests of the store, thrown away after the last of them; each test gets empty tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[str]:
     """The address of a throw-away server, as asyncpg writes it, without a database name."""
     programs = postgres_programs()
@@ -72,7 +72,7 @@ async def _wait(port: int) -> None:
     raise AssertionError("PostgreSQL did not start")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def migrated(server: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(f"{server}/fascia", pool=25)
     await migrate.upgrade(engine)

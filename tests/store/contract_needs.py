@@ -184,6 +184,15 @@ class AfterUseContract:
         assert (need["state"], need["reason"]) == ("cancelled", "its use was taken back")
         assert await house.total("VALVE") == 1
 
+    async def test_taken_back_after_it_was_ordered_the_order_stands_and_its_need_says_so(self, house: House) -> None:
+        await house.stock.put(level("OR-1", "VALVE", supply="bill-only", supplier="CARDIO"))
+        await house.keep(use("1", "VALVE", lot="L-9", serial="S-1"))
+        await house.round()
+        await house.keep(void("V", "1"))
+        await house.round()
+        (need,) = await house.stock.needs()
+        assert (need["state"], need["reason"], need["case"] != "") == ("ordered", "its use was taken back", True)
+
     async def test_refused_at_its_use_the_goods_are_not_made_ours_twice(self, house: House) -> None:
         await house.stock.put(level("OR-1", "VALVE", supply="bill-only", supplier="CARDIO"))
         await house.keep(use("1", "VALVE", lot="L-9", serial="S-1"))

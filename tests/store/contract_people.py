@@ -10,17 +10,17 @@ import pytest
 from canonical.credentials import ClinicianPolicy
 from canonical.errors import Rejected
 from canonical.people import Position
-from tests.store.people_house import CANARY, NOON, POLICY, TODAY, PeopleHouse
+from tests.store.case_house import CANARY, NOON, POLICY, TODAY, CaseHouse
 
 
 class StandingContract:
-    async def test_whom_a_facility_does_not_know_has_no_case(self, house: PeopleHouse) -> None:
+    async def test_whom_a_facility_does_not_know_has_no_case(self, house: CaseHouse) -> None:
         house.person = "person-nobody"
         assert not (await house.stands()).known
         with pytest.raises(Rejected):
             await house.people.record_of("person-nobody")
 
-    async def test_who_is_hired_is_verified_and_people_get_their_tasks_once(self, house: PeopleHouse) -> None:
+    async def test_who_is_hired_is_verified_and_people_get_their_tasks_once(self, house: CaseHouse) -> None:
         standing = await house.hired()
         assert (standing.headline, standing.role, standing.department) == ("provisional", "surgeon", "surgery")
         assert [one.name for one in standing.checks] == ["npi", "licence:IL", "exclusion", "dea:IL"]
@@ -28,18 +28,18 @@ class StandingContract:
         assert (await house.stands()).open_tasks == 3
         assert await house.task_kinds() == ["education", "reference", "request"]
 
-    async def test_a_standing_says_nothing_of_who_it_is_and_the_record_does(self, house: PeopleHouse) -> None:
+    async def test_a_standing_says_nothing_of_who_it_is_and_the_record_does(self, house: CaseHouse) -> None:
         standing = await house.hired()
         assert CANARY not in standing.model_dump_json() and "1234567893" not in standing.model_dump_json()
         assert (await house.people.record_of(house.person)).name.family == CANARY
 
-    async def test_a_task_ends_by_itself_when_what_it_asks_for_is_there(self, house: PeopleHouse) -> None:
+    async def test_a_task_ends_by_itself_when_what_it_asks_for_is_there(self, house: CaseHouse) -> None:
         await house.hired()
         await house.say("verify", check="education", outcome="confirmed", reference="diploma 17")
         await house.stands()
         assert await house.task_kinds() == ["reference", "request"]
 
-    async def test_a_lapse_opens_a_task_each_time_it_comes(self, house: PeopleHouse) -> None:
+    async def test_a_lapse_opens_a_task_each_time_it_comes(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         await house.granted()
@@ -53,7 +53,7 @@ class StandingContract:
         await house.stands(again)
         assert "stop" in await house.task_kinds()
 
-    async def test_an_end_known_before_comes_by_itself_and_ends_what_was_granted(self, house: PeopleHouse) -> None:
+    async def test_an_end_known_before_comes_by_itself_and_ends_what_was_granted(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.granted()
@@ -65,7 +65,7 @@ class StandingContract:
         assert ((await house.privilege(name)).state, (await house.privilege(name)).ended_why) == ("ended", "left")
         assert await house.open_tasks() == []
 
-    async def test_a_withdrawn_offer_takes_back_whatever_was_given(self, house: PeopleHouse) -> None:
+    async def test_a_withdrawn_offer_takes_back_whatever_was_given(self, house: CaseHouse) -> None:
         await house.hired(effective=TODAY + timedelta(days=20))
         await house.all_verified()
         await house.granted()
@@ -74,7 +74,7 @@ class StandingContract:
 
 
 class PrivilegesContract:
-    async def test_privileges_are_granted_by_two_who_did_not_ask_for_them(self, house: PeopleHouse) -> None:
+    async def test_privileges_are_granted_by_two_who_did_not_ask_for_them(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.requested(by="E-MSO")
@@ -88,13 +88,13 @@ class PrivilegesContract:
         granted = await house.privilege(name)
         assert (granted.state, granted.seconded_by, granted.decided_by) == ("granted", "E-1", "E-2")
 
-    async def test_a_state_that_says_two_years_gets_two(self, house: PeopleHouse) -> None:
+    async def test_a_state_that_says_two_years_gets_two(self, house: CaseHouse) -> None:
         await house.filed.policy(POLICY.changed(privileged_years=2))
         await house.hired()
         await house.all_verified()
         assert (await house.privilege(await house.granted())).until.date() == date(2028, 11, 20)
 
-    async def test_nothing_is_granted_by_what_was_verified_too_long_ago(self, house: PeopleHouse) -> None:
+    async def test_nothing_is_granted_by_what_was_verified_too_long_ago(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name, late = await house.requested(), NOON + timedelta(days=121)
@@ -102,7 +102,7 @@ class PrivilegesContract:
             await house.say("approve", "E-1", late, privilege=name)
         assert (await house.say("approve", "E-1", NOON + timedelta(days=120), privilege=name)).taken
 
-    async def test_a_hard_stop_stops_the_committee_too(self, house: PeopleHouse) -> None:
+    async def test_a_hard_stop_stops_the_committee_too(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.requested()
@@ -112,7 +112,7 @@ class PrivilegesContract:
         with pytest.raises(Rejected, match="exclusion"):
             await house.say("temporary", "E-1", privilege=name)
 
-    async def test_the_scope_has_its_days(self, house: PeopleHouse) -> None:
+    async def test_the_scope_has_its_days(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.granted(starts=TODAY + timedelta(days=3), ends=TODAY + timedelta(days=9))
@@ -121,7 +121,7 @@ class PrivilegesContract:
         await house.stands(NOON + timedelta(days=10))
         assert ((await house.privilege(name)).state, (await house.privilege(name)).ended_why) == ("ended", "time")
 
-    async def test_temporary_privileges_end_by_themselves_unless_granted(self, house: PeopleHouse) -> None:
+    async def test_temporary_privileges_end_by_themselves_unless_granted(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.requested()
@@ -138,7 +138,7 @@ class PrivilegesContract:
         with pytest.raises(Rejected, match="once"):
             await house.say("temporary", "E-1", until, privilege=name)
 
-    async def test_a_policys_seconds_and_asked_days_shorten_them(self, house: PeopleHouse) -> None:
+    async def test_a_policys_seconds_and_asked_days_shorten_them(self, house: CaseHouse) -> None:
         await house.filed.policy(ClinicianPolicy(facility="NGH", temporary_seconds=20))
         await house.hired()
         await house.all_verified()
@@ -148,7 +148,7 @@ class PrivilegesContract:
         assert (await house.stands()).next_at == NOON + timedelta(seconds=20)
 
     @pytest.mark.parametrize("verb", ["approve", "reject"])
-    async def test_the_committees_word_ends_what_was_temporary(self, house: PeopleHouse, verb: str) -> None:
+    async def test_the_committees_word_ends_what_was_temporary(self, house: CaseHouse, verb: str) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.requested()
@@ -163,7 +163,7 @@ class PrivilegesContract:
         expected = {"approve": ("privileged", "active"), "reject": ("provisional",)}[verb]
         assert (await house.stands()).headline in expected
 
-    async def test_the_applicant_hears_of_it_and_late_is_said(self, house: PeopleHouse) -> None:
+    async def test_the_applicant_hears_of_it_and_late_is_said(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.granted()
@@ -174,7 +174,7 @@ class PrivilegesContract:
         with pytest.raises(Rejected):
             await house.say("noticed", privilege=name)
 
-    async def test_what_is_revoked_holds_no_more(self, house: PeopleHouse) -> None:
+    async def test_what_is_revoked_holds_no_more(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.granted()
@@ -184,7 +184,7 @@ class PrivilegesContract:
 
 
 class WordsContract:
-    async def test_the_same_word_twice_is_one_and_another_under_its_id_is_a_conflict(self, house: PeopleHouse) -> None:
+    async def test_the_same_word_twice_is_one_and_another_under_its_id_is_a_conflict(self, house: CaseHouse) -> None:
         await house.hired()
         said: dict[str, Any] = {"id": "W-1", "scope": {"service": "surgery"}}
         first, again = [await house.say("request", **said) for _ in range(2)]
@@ -194,14 +194,14 @@ class WordsContract:
         file = await house.people.file("NGH", house.person, NOON)
         assert file is not None and len(file.privileges) == 1
 
-    async def test_nobody_decides_about_themselves(self, house: PeopleHouse) -> None:
+    async def test_nobody_decides_about_themselves(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         name = await house.requested()
         with pytest.raises(Rejected, match="themselves"):
             await house.say("approve", "4711", privilege=name)
 
-    async def test_evidence_says_by_what_and_is_asked_of_the_role(self, house: PeopleHouse) -> None:
+    async def test_evidence_says_by_what_and_is_asked_of_the_role(self, house: CaseHouse) -> None:
         await house.hired()
         for fields in ({"check": "board"}, {"check": "education", "reference": ""}):
             with pytest.raises(Rejected):
@@ -211,7 +211,7 @@ class WordsContract:
                 "verify", check="reference", outcome="confirmed", reference="r", expires_on=TODAY - timedelta(days=1)
             )
 
-    async def test_a_person_says_whether_a_possible_hit_is_this_person(self, house: PeopleHouse) -> None:
+    async def test_a_person_says_whether_a_possible_hit_is_this_person(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         await house.answers("exclusion", state="possible", hits=("12",))
@@ -220,13 +220,13 @@ class WordsContract:
         await house.say("verify", check="exclusion", outcome="confirmed", reference="another birth date")
         assert (await house.stands()).headline == "committee pending"
 
-    async def test_no_word_overrules_a_source_that_says_no(self, house: PeopleHouse) -> None:
+    async def test_no_word_overrules_a_source_that_says_no(self, house: CaseHouse) -> None:
         await house.hired()
         await house.answers("exclusion", state="refuted")
         with pytest.raises(Rejected, match="says no"):
             await house.say("verify", check="exclusion", outcome="confirmed", reference="I know them")
 
-    async def test_who_is_suspended_comes_back_by_two(self, house: PeopleHouse) -> None:
+    async def test_who_is_suspended_comes_back_by_two(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         await house.granted()
@@ -239,7 +239,7 @@ class WordsContract:
         await house.say("reinstate", "E-2")
         assert (await house.stands()).headline in ("privileged", "active")
 
-    async def test_nobody_is_reinstated_while_a_stop_stands(self, house: PeopleHouse) -> None:
+    async def test_nobody_is_reinstated_while_a_stop_stands(self, house: CaseHouse) -> None:
         await house.hired()
         await house.all_verified()
         await house.say("suspend", "E-1")
@@ -247,19 +247,19 @@ class WordsContract:
         with pytest.raises(Rejected, match="licence:IL"):
             await house.say("reinstate", "E-1")
 
-    async def test_a_last_day_and_a_withdrawal_are_said_to_the_case(self, house: PeopleHouse) -> None:
+    async def test_a_last_day_and_a_withdrawal_are_said_to_the_case(self, house: CaseHouse) -> None:
         await house.hired()
         assert (await house.say("leave", on=TODAY + timedelta(days=7))).message == "the last day is 2026-11-27"
         assert (await house.stands(NOON + timedelta(days=8))).headline == "terminated"
 
-    async def test_a_withdrawn_person_takes_no_more_words(self, house: PeopleHouse) -> None:
+    async def test_a_withdrawn_person_takes_no_more_words(self, house: CaseHouse) -> None:
         await house.hired(effective=TODAY + timedelta(days=20))
         await house.say("withdraw", "E-HR")
         assert (await house.stands()).headline == "withdrawn"
         with pytest.raises(Rejected, match="withdrawn"):
             await house.say("request", scope={"service": "surgery"})
 
-    async def test_a_task_is_done_by_its_own_word_where_it_has_one(self, house: PeopleHouse) -> None:
+    async def test_a_task_is_done_by_its_own_word_where_it_has_one(self, house: CaseHouse) -> None:
         await house.hired()
         (education,) = [one for one in await house.open_tasks() if one.kind == "education"]
         with pytest.raises(Rejected, match="its own word"):
@@ -273,7 +273,7 @@ class WordsContract:
         await house.stands()
         assert "stop" not in await house.task_kinds()
 
-    async def test_who_needs_no_privileges_is_asked_for_none(self, house: PeopleHouse) -> None:
+    async def test_who_needs_no_privileges_is_asked_for_none(self, house: CaseHouse) -> None:
         await house.hired(position=Position(role="clerk"))
         with pytest.raises(Rejected, match="needs no privileges"):
             await house.say("request", scope={"service": "surgery"})

@@ -12,7 +12,7 @@ from canonical.errors import Malformed, Rejected
 from canonical.stock import RoundRefusal, StockPosted
 from canonical.udi import Udi
 from canonical.usage import UsagePolicy, UsageRule
-from tests.store.usage_house import NOW, House, round_, use, void
+from tests.store.usage_house import NOW, House, level, round_, use, void
 
 
 class KeepingContract:
@@ -318,3 +318,48 @@ class RoundContract:
         await house.keep(use("2"))
         await house.round()
         assert await house.state("2") == ("posted", "") and await house.total("GLOVE") == 0
+
+    async def test_of_a_round_that_ends_between_two_documents_what_the_erp_has_booked_stands(
+        self, house: House
+    ) -> None:
+        """A valve that is ours only now is one document, its use another; then a transfer is a third."""
+        par = level("OR-1", "SUTURE", par=12)
+        gloves = level("OR-1", "GLOVE", par=500, supply="warehouse", warehouse="STORE", package=100)
+        await house.stock.put(level("OR-1", "VALVE", supply="bill-only"), par, gloves)
+        await house.stock.opening("OR-1", "SUTURE", 12)
+        await house.stock.opening("OR-1", "GLOVE", 500)
+        await house.stock.opening("STORE", "GLOVE", 900)
+        await house.keep(use("1", amount=100))
+        await house.round()
+        await house.keep(use("2", "SUTURE", 6), use("3", "VALVE", lot="L-1", serial="S-1"))
+        key, _ = await house.take()
+        told = list(await house.book.postings(key))
+        assert [one.kind for one in told] == ["consign", "consume", "transfer"]
+        for one in told[:2]:
+            await house.book.posted(key, one.key, house.erp.post(one))
+        refusal = RoundRefusal(key=key, reason="this facility has no ERP", code="configuration")
+        recorded = await house.book.refuse(refusal)
+        assert await house.book.refuse(refusal) == recorded == await house.book.record(key)
+        assert (await house.state("2"), await house.state("3")) == (("posted", ""), ("posted", ""))
+        assert await house.total("SUTURE") == 6 == 12 + house.erp.total("OR-1", "SUTURE")
+        assert await house.stock.on_hand("OR-1", "VALVE") == {("L-1", "S-1"): 0}
+        assert sorted(await house.stock.charges()) == [("2", "charge", "BILLING"), ("3", "charge", "BILLING")]
+        assert sorted(need.item for need in recorded.needs) == ["SUTURE", "VALVE"]
+        (refill,) = [need for need in await house.stock.needs() if need["item"] == "GLOVE"]
+        assert (refill["state"], refill["reason"]) == ("refused", "this facility has no ERP")
+        assert (await house.total("GLOVE"), await house.total("GLOVE", "STORE")) == (400, 900)
+
+    async def test_what_was_put_aside_with_a_round_is_posted_once_when_a_person_lets_it(self, house: House) -> None:
+        await house.stock.put(level("OR-1", "VALVE", supply="bill-only"))
+        await house.keep(use("1", "VALVE", lot="L-1", serial="S-1"))
+        key, _ = await house.take()
+        consign, consume = await house.book.postings(key)
+        await house.book.posted(key, consign.key, house.erp.post(consign))
+        await house.book.refuse(RoundRefusal(key=key, reason="this facility has no ERP"))
+        assert await house.state("1") == ("parked", "refused-by-erp")
+        assert await house.stock.on_hand("OR-1", "VALVE") == {("L-1", "S-1"): 1}, "it is ours, and not used yet"
+        await house.decide("1", "post")
+        await house.round()
+        assert (await house.state("1"))[0] == "posted" and consume.key not in house.erp.booked
+        assert [one.kind for one in house.erp.booked.values()] == ["consign", "consume"]
+        assert await house.stock.on_hand("OR-1", "VALVE") == {("L-1", "S-1"): 0}

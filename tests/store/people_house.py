@@ -1,115 +1,77 @@
-"""A facility that hires a clinician: what HR says, what sources answer, what people say, and how the case stands then."""
+"""An HR department for the tests of people: it says things of clinicians, and looks at what our store made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from canonical.credentials import CheckKind, ClinicianPolicy, ClinicianRole, Evidence
-from canonical.onboarding import OnboardingStanding, PersonTask, PersonWord, PersonWordTaken
-from canonical.people import ClinicianRecord, DeaRegistration, HrEvent, Licence, PersonName, Position
-from canonical.people_ports import People
-from tests import build
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-TODAY = NOON.date()
-CANARY = "Quetzalcoatlus"  # a family name that must stand nowhere but in our own store
-SURGEON = ClinicianRole(code="surgeon", prescriber=True, least=("staff",), clinical=("ehr",))
-CLERK = ClinicianRole(code="clerk", clinical_role=False, checks=("exclusion",))
-POLICY = ClinicianPolicy(facility="NGH")
-RECORD = ClinicianRecord(
-    name=PersonName(family=CANARY, given="Ada"),
-    birth_date=date(1980, 5, 17),
-    npi="1234567893",
-    licences=(Licence(state="IL", number="036-1"),),
-    dea=(DeaRegistration(number="AB1234563", state="IL"),),
-)
-CHECKS: tuple[tuple[CheckKind, str], ...] = (
-    ("npi", ""), ("licence", "IL"), ("exclusion", ""), ("education", ""), ("reference", ""), ("dea", "IL")
-)  # fmt: skip
-SCOPE = {"service": "surgery", "procedures": "laparoscopy"}
+from canonical.onboarding import Appointment
+from canonical.people import HrEvent, HrKept
+from store.database import transaction
+from store.people_applying import apply_in
+from store.people_inbox import StoredHrInbox
+from store.people_tables import appointments, hr_events, people, person_trace
+from store.person_trace import TraceRow, trace_in
+
+NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
+CANARY = "Zzcanary"  # a family name that must be in no log, id, trace or line
+BORN = "1984-05-17"
 
 
-def event(kind: str, number: str, **fields: Any) -> HrEvent:
-    """Something the HR system says of its person 4711."""
-    told: dict[str, Any] = {"facility": "NGH", "source": "HR", "number": number, "person": "4711", "kind": kind}
-    told |= {"said_at": NOON - timedelta(days=2), "effective": TODAY}
-    if kind == "hire":
-        told |= {"record": RECORD, "position": Position(role="surgeon", department="surgery")}
-    return HrEvent.model_validate(told | fields)
+class Hr:
+    """One HR system and what our store keeps of it; ``now`` is the clock of what comes."""
 
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine, self.now, self.messages = engine, NOW, 0
+        self.inbox = StoredHrInbox(engine, lambda: self.now)
 
-class Filed(Protocol):
-    """Where a hospital keeps its people: our database, or memory."""
+    def event(self, number: str, kind: str = "hire", person: str = "P-1", **fields: Any) -> HrEvent:
+        """Something said of a person, an hour after what was said before unless ``said_at`` says otherwise."""
+        about: dict[str, Any] = {"facility": "NGH", "source": "hr", "number": number, "person": person, "kind": kind}
+        about |= {"said_at": NOW - timedelta(days=30), "effective": date(2026, 3, 1)}
+        if kind == "hire":
+            name = {"family": fields.pop("family", CANARY), "given": fields.pop("given", "Anna")}
+            record = {"name": name, "birth_date": BORN} | fields.pop("record", {})
+            about |= {"record": record, "position": {"role": "rn", "cost_centre": "CC-1"}}
+        return HrEvent.model_validate(about | fields)
 
-    people: People
+    async def say(self, *events: HrEvent, message: str = "", corrects: str = "") -> Sequence[HrKept]:
+        """All of one message."""
+        self.messages += 1
+        return await self.inbox.keep(events, message or f"M-{self.messages}", "HR", corrects)
 
-    async def open(self) -> None: ...
-    async def hear(self, *events: HrEvent, at: datetime = NOON) -> str: ...
-    async def role(self, role: ClinicianRole) -> None: ...
-    async def policy(self, policy: ClinicianPolicy) -> None: ...
+    async def one(self, *events: HrEvent, **how: Any) -> HrKept:
+        """What became of the last of them, each by a message of its own."""
+        kept = [(await self.say(event, **how))[0] for event in events]
+        return kept[-1]
 
+    async def at(self, person: str, day: datetime | None = None, facility: str = "NGH") -> Appointment | None:
+        """How somebody stands on a day."""
+        async with transaction(self.engine) as connection:
+            await apply_in(connection, facility, person, day or self.now)
+            asked = select(appointments).where(appointments.c.facility == facility, appointments.c.person == person)
+            row = (await connection.execute(asked)).mappings().one_or_none()
+        return Appointment.model_validate(dict(row)) if row is not None else None
 
-class PeopleHouse:
-    """What a test says and looks at."""
+    async def trace(self, person: str) -> Sequence[TraceRow]:
+        async with transaction(self.engine) as connection:
+            return await trace_in(connection, person)
 
-    def __init__(self, filed: Filed) -> None:
-        self.filed, self.person = filed, ""
-        self.people = filed.people
+    async def rows(self, table: Table, *which: Any) -> list[dict[str, Any]]:
+        async with transaction(self.engine) as connection:
+            return [dict(row) for row in (await connection.execute(select(table).where(*which))).mappings()]
 
-    async def open(self) -> None:
-        await self.filed.open()
-        await self.filed.role(SURGEON)
-        await self.filed.role(CLERK)
+    async def everybody(self) -> list[str]:
+        return [row["person"] for row in await self.rows(people)]
 
-    async def hired(self, **fields: Any) -> OnboardingStanding:
-        """Somebody is hired; how the case stands."""
-        self.person = await self.filed.hear(event("hire", "H-1", **fields))
-        return await self.stands()
+    async def states(self) -> dict[str, str]:
+        """Each event's state, by its number."""
+        return {row["number"]: row["state"] for row in await self.rows(hr_events)}
 
-    async def hr(self, kind: str, number: str, at: datetime = NOON, **fields: Any) -> OnboardingStanding:
-        await self.filed.hear(event(kind, number, **({"said_at": NOON - timedelta(days=1)} | fields)), at=at)
-        return await self.stands(at)
-
-    async def stands(self, at: datetime = NOON) -> OnboardingStanding:
-        return await self.people.standing("NGH", self.person, at)
-
-    async def answers(self, kind: CheckKind, subject: str = "", state: str = "confirmed", **fields: Any) -> None:
-        """A source answers, by default that all is well."""
-        at = fields.pop("at", NOON)
-        told = {"state": state, "source": f"{kind}-source", "verified_on": at.date()}
-        await self.people.verified(self.person, kind, subject, Evidence.model_validate(told | fields), at)
-
-    async def all_verified(self, at: datetime = NOON) -> OnboardingStanding:
-        for kind, subject in CHECKS:
-            await self.answers(kind, subject, at=at)
-        return await self.stands(at)
-
-    async def say(self, verb: str, by: str = "E-1", at: datetime = NOON, **fields: Any) -> PersonWordTaken:
-        word = {"verb": verb, "reason": "as agreed", "id": build.unique("W")}
-        return await self.people.take("NGH", self.person, PersonWord.model_validate(word | fields), by, at)
-
-    async def requested(self, by: str = "E-MSO", at: datetime = NOON, **scope: Any) -> str:
-        """Privileges are put before the committee; gives their name."""
-        await self.say("request", by, at, scope=SCOPE | scope)
-        file = await self.people.file("NGH", self.person, at)
-        assert file is not None
-        return max((one for one in file.privileges if one.state == "requested"), key=lambda one: one.requested_at).id
-
-    async def granted(self, at: datetime = NOON, **scope: Any) -> str:
-        """Privileges, requested and approved by two."""
-        name = await self.requested(at=at, **scope)
-        await self.say("approve", "E-1", at, privilege=name)
-        await self.say("approve", "E-2", at, privilege=name)
-        return name
-
-    async def privilege(self, name: str, at: datetime = NOON) -> Any:
-        file = await self.people.file("NGH", self.person, at)
-        assert file is not None
-        return next(one for one in file.privileges if one.id == name)
-
-    async def open_tasks(self) -> list[PersonTask]:
-        return [one for one in await self.people.tasks("NGH", self.person) if one.state == "open"]
-
-    async def task_kinds(self) -> list[str]:
-        return sorted(one.kind for one in await self.open_tasks())
+    async def told(self) -> str:
+        """All that stands in the trace, as text."""
+        return "\n".join(str(row) for row in await self.rows(person_trace))

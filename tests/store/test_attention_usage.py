@@ -84,6 +84,23 @@ async def test_dead_charges_refused_needs_and_conflicts_are_theirs_to_mend(
     assert (await StoredConflicts(engine).list(everything=True))[0].state == "dismissed"
 
 
+async def test_an_order_whose_use_was_taken_back_is_a_persons_to_cancel(engine: AsyncEngine) -> None:
+    back = {"reason": "its use was taken back", "supply": "bill-only"}
+    case = "procure_to_pay/NGH/replenishment/N-1"
+    first = await need(engine, "VALVE", 1, "ordered", event="E-1", case=case, changed_at=NOW, **back)
+    await need(engine, "VALVE", 1, "cancelled", event="E-2", changed_at=NOW, **back)
+    paid = {"location": "NGH-CATH", "case": "procure_to_pay/NGH/replenishment/N-3"} | back
+    await need(engine, "STENT", 1, "received", event="E-3", changed_at=NOW, **paid)
+    await need(engine, "STENT", 1, "received", event="E-4", changed_at=NOW - timedelta(days=31), **paid)
+    await need(engine, "SUTURE", 1, "ordered", case="procure_to_pay/NGH/replenishment/N-5")
+    found = await stuck(engine)
+    one = found["order of no use NGH-OR: VALVE was ordered after a use that was taken back"]
+    assert (one.name, one.count, one.owner) == (first, 1, "materials management")
+    assert one.press.startswith(f"fascia case cancel {case} --reason")
+    credit = found["paid order of no use NGH-CATH: STENT was ordered after a use that was taken back"]
+    assert credit.count == 1 and credit.press.endswith("ask the supplier for a credit") and len(found) == 2
+
+
 async def test_a_parked_count_is_named_until_its_location_is_counted_again(engine: AsyncEngine) -> None:
     parked = {"location": "NGH-OR", "state": "parked", "source": "shelves", "counted_at": LONG_AGO}
     await put(engine, stock_counts, number="C-1", kind="par", **parked)

@@ -121,7 +121,7 @@ async def test_a_person_asks_at_once_with_a_reason_that_is_kept(
     assert [one.id for one in (await house.round()).needs] == [need], "with whatever else its next round does"
 
 
-async def test_a_round_the_erp_refuses_leaves_it_to_the_next(house: House, needs: StoredNeedsAgain) -> None:
+async def test_a_round_the_erp_refuses_asks_for_it_all_the_same(house: House, needs: StoredNeedsAgain) -> None:
     await house.keep(use("1", "SUTURE", 5))
     await house.round()
     need = (await only(house))["id"]
@@ -130,8 +130,8 @@ async def test_a_round_the_erp_refuses_leaves_it_to_the_next(house: House, needs
     await house.stock.opening("OR-1", "GLOVE", 5)
     await house.keep(use("2"))
     key, _ = await house.take()
-    await house.book.refuse(RoundRefusal(key=key, reason="the period is closed"))
-    assert [one.id for one in (await house.round()).needs] == [need]
+    refused = await house.book.refuse(RoundRefusal(key=key, reason="the period is closed"))
+    assert [one.id for one in refused.needs] == [need] and await house.state("2") == ("parked", "refused-by-erp")
 
 
 async def test_what_was_given_up_is_asked_for_under_a_new_number_as_much_as_is_missing_now(

@@ -19,7 +19,7 @@ from store.people_tables import access_states, appointments, hr_events, people
 from store.person_trace import broken_at, trace_in
 from tests.store.build import put
 from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
-from tests.store.people_house import CANARY, NOON, TODAY, PeopleHouse
+from tests.store.case_house import CANARY, NOON, TODAY, CaseHouse
 
 
 class Stored:
@@ -58,13 +58,13 @@ class Stored:
 
 
 @pytest.fixture
-async def house(engine: AsyncEngine) -> PeopleHouse:
-    house = PeopleHouse(Stored(engine))
+async def house(engine: AsyncEngine) -> CaseHouse:
+    house = CaseHouse(Stored(engine))
     await house.open()
     return house
 
 
-def stored(house: PeopleHouse) -> Stored:
+def stored(house: CaseHouse) -> Stored:
     assert isinstance(house.filed, Stored)
     return house.filed
 
@@ -81,7 +81,7 @@ class TestWordsInOurStore(WordsContract):
     pass
 
 
-async def test_a_look_answers_the_wake_and_wakes_access_only_where_it_may_have_changed(house: PeopleHouse) -> None:
+async def test_a_look_answers_the_wake_and_wakes_access_only_where_it_may_have_changed(house: CaseHouse) -> None:
     await house.hired()
     await house.all_verified()
     filed = stored(house)
@@ -99,7 +99,7 @@ async def test_a_look_answers_the_wake_and_wakes_access_only_where_it_may_have_c
     assert await filed.woken(house.person) == (False, True), "what time ended is taken"
 
 
-async def test_the_trace_has_every_deed_in_order_and_nobodys_name(house: PeopleHouse) -> None:
+async def test_the_trace_has_every_deed_in_order_and_nobodys_name(house: CaseHouse) -> None:
     await house.hired()
     await house.all_verified()
     await house.granted()
@@ -115,7 +115,7 @@ async def test_the_trace_has_every_deed_in_order_and_nobodys_name(house: PeopleH
     assert CANARY.lower() not in "".join(one.model_dump_json() for one in rows).lower()
 
 
-async def test_every_system_that_is_told_counts_until_it_is_seen_as_wanted(house: PeopleHouse) -> None:
+async def test_every_system_that_is_told_counts_until_it_is_seen_as_wanted(house: CaseHouse) -> None:
     filed = stored(house)
     for code, kind, facility in (("scim", "identity", ""), ("erp", "erp", "NGH"), ("other", "scheduling", "SGH")):
         target = AccessTarget.model_validate({"code": code, "kind": kind, "adapter": "x", "facility": facility})
@@ -137,7 +137,7 @@ async def test_every_system_that_is_told_counts_until_it_is_seen_as_wanted(house
     assert (await house.stands()).headline == "active"
 
 
-async def test_a_record_mended_lets_a_source_that_denied_be_asked_again(house: PeopleHouse) -> None:
+async def test_a_record_mended_lets_a_source_that_denied_be_asked_again(house: CaseHouse) -> None:
     await house.hired()
     await house.answers("licence", "IL", state="unknown")
     assert "licence:IL" not in [one.name for one in (await house.stands()).checks]
@@ -147,7 +147,7 @@ async def test_a_record_mended_lets_a_source_that_denied_be_asked_again(house: P
     assert "licence:IL" in [one.name for one in standing.checks]
 
 
-async def test_a_withdrawal_said_here_is_an_event_of_our_own_beside_those_of_hr(house: PeopleHouse) -> None:
+async def test_a_withdrawal_said_here_is_an_event_of_our_own_beside_those_of_hr(house: CaseHouse) -> None:
     await house.hired()
     await house.say("leave", "E-HR", on=date(2026, 12, 31))
     async with transaction(stored(house).engine) as connection:
@@ -157,7 +157,7 @@ async def test_a_withdrawal_said_here_is_an_event_of_our_own_beside_those_of_hr(
     )  # fmt: skip
 
 
-async def test_looks_words_and_answers_at_once_lose_nothing(house: PeopleHouse) -> None:
+async def test_looks_words_and_answers_at_once_lose_nothing(house: CaseHouse) -> None:
     await house.hired()
     await house.all_verified()
     name = await house.requested()

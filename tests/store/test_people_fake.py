@@ -10,7 +10,7 @@ from canonical.credentials import ClinicianPolicy, ClinicianRole
 from canonical.people import HrEvent
 from tests.fakes.people import FakePeople
 from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
-from tests.store.people_house import NOON, PeopleHouse
+from tests.store.case_house import NOON, CaseHouse
 
 
 class InMemory:
@@ -33,8 +33,8 @@ class InMemory:
 
 
 @pytest.fixture
-async def house() -> PeopleHouse:
-    house = PeopleHouse(InMemory())
+async def house() -> CaseHouse:
+    house = CaseHouse(InMemory())
     await house.open()
     return house
 

@@ -16,7 +16,7 @@ def traced() -> None:
     telemetry.start(Settings(), "tests")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """Our own database, migrated, and a Temporal server with our namespace."""
     async with running(tmp_path_factory.mktemp("engine"), ("database", "temporal")) as started:

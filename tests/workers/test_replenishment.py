@@ -167,6 +167,18 @@ async def test_what_was_used_before_it_was_ordered_is_not_received_and_ends_when
     assert (desk.need.state, desk.need.received) == ("received", 0)
 
 
+async def test_that_the_use_was_taken_back_outlives_every_word_of_its_order_until_that_is_cancelled() -> None:
+    desk = Desk(event="E1", quantity=1, reason="its use was taken back")
+    desk.requisition()
+    desk.order(state="used", received="2")
+    await desk.loop.once()
+    assert (desk.need.state, desk.need.orders, desk.need.reason) == ("ordered", "PO-1", "its use was taken back")
+    desk.requisition("cancelled", closed=True)
+    desk.order(state="cancelled", closed=True)
+    await desk.loop.once()
+    assert desk.need.state == "cancelled" and "its requisition is cancelled" in desk.need.reason
+
+
 async def test_a_need_is_looked_at_again_only_when_one_of_its_cases_changed() -> None:
     desk = Desk(news=datetime(2026, 11, 22, 8, tzinfo=UTC))
     desk.requisition()

@@ -95,7 +95,7 @@ def _is_replayed(item: pytest.Item) -> bool:
     return spec is not None and spec.params.get("cached") == REPLAYED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A Temporal server of the tests' own."""
     async with running(tmp_path_factory.mktemp("server"), ("database", "temporal"), time_skipping=True) as stack:
@@ -173,9 +173,9 @@ class Workers:
             await serving.aclose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def workers(server: Stack) -> AsyncIterator[Workers]:
-    """Workers that serve every test of the session."""
+    """Workers that serve every test of this folder."""
     workers = Workers(server, await connect(server.settings))
     yield workers
     await workers.stop()

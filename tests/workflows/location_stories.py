@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from temporalio import workflow
 
-from canonical.stock import Need
+from canonical.errors import Unavailable
+from canonical.stock import Need, RoundKey, StockPosted
 from tests import build
 from tests.workflows.place import Place
 
@@ -53,6 +54,23 @@ async def a_location_the_erp_refuses(place: Place) -> None:
     place.use()
     await place.wake()
     await place.posted(1)
+
+
+async def a_location_whose_erp_went_between_two_documents(place: Place) -> None:
+    place.book.apart, place.book.needs = True, {1: (a_need(build.unique("N")),)}
+    kept = place.book.posted
+
+    async def then_it_is_gone(key: RoundKey, posting: str, outcome: StockPosted) -> None:
+        await kept(key, posting, outcome)
+        if not outcome.refused:
+            place.say_no("this facility has no ERP")
+            raise Unavailable("the worker was killed")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(place.book, "posted", then_it_is_gone)
+        place.use(2)
+        await place.wake()
+        await place.until(lambda: len(place.book.begun) == 1, "what is left is put aside, what it needs is asked for")
 
 
 async def a_location_that_is_replenished(place: Place) -> None:
@@ -103,6 +121,7 @@ STORIES: tuple[Story, ...] = (
     a_quiet_location,
     a_busy_location,
     a_location_the_erp_refuses,
+    a_location_whose_erp_went_between_two_documents,
     a_location_that_is_replenished,
     a_location_that_moved_away,
     a_location_nobody_knows,

@@ -256,7 +256,7 @@ async def test_a_stopped_location_goes_on_by_case_resume(place: Place) -> None:
     await place.posted(1)
     await place.handle.terminate("a test")
     place.use()
-    wiring = cast(Wiring, SimpleNamespace(waker=TemporalWaker(place.client, place.settings)))
+    wiring = cast(Wiring, SimpleNamespace(stock=SimpleNamespace(waker=TemporalWaker(place.client, place.settings))))
     begin = await successor._ways(place.id)(wiring, place.id)
     assert await begin() == (await place.handle.describe()).run_id
     await place.posted(2)

@@ -12,6 +12,7 @@ import pytest
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.stock import RoundKey
 from tests.workflows.conftest import Workers
+from tests.workflows.location_stories import a_location_whose_erp_went_between_two_documents
 from tests.workflows.place import Place
 
 
@@ -120,12 +121,25 @@ async def test_a_round_that_no_erp_is_there_for_is_put_aside_as_a_whole(place: P
     await place.until(lambda: len(place.book.parked) == 3, "put aside")
     (no,) = place.book.refused
     assert (no.key.round, no.code, no.reason) == (1, "configuration", "this facility has no ERP")
-    assert place.shelf.rounds[1].state == "refused"
+    assert place.book.posted_events == [] and place.used() == 0
     place.say_no("")
     place.use(2)
     await place.wake()
     await place.posted(2)
     assert place.used() == 2
+
+
+async def test_of_a_round_that_ends_between_two_documents_what_the_erp_has_booked_stands(place: Place) -> None:
+    await a_location_whose_erp_went_between_two_documents(place)
+    assert len(place.book.posted_events) == 1 == place.used()
+    (left,) = place.book.parked
+    assert place.book.parked[left] == "this facility has no ERP"
+    assert [one.need for one in place.book.begun] == [place.book.needs[1][0].id], "and what it needs is asked for"
+    place.say_no("")
+    again = place.use()  # a person lets the one that was put aside be posted
+    await place.wake()
+    await place.posted(2)
+    assert place.book.posted_events[1:] == again and place.used() == 2, "each is used once"
 
 
 async def test_an_answer_of_the_erp_nobody_can_read_is_asked_for_again(place: Place) -> None:

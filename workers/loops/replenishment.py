@@ -96,7 +96,10 @@ def _stands(
     """The need as its orders have it. What was used before it was ordered is not received: it ends when it is billed and paid."""
     came = 0 if need.event else sum(_base_units(line, line.received) for line in lines)
     ended = requisition.closed and all(order.closed for order in orders)
-    state, reason = "ordered" if orders else need.state, ""
+    state, reason = (
+        "ordered" if orders else need.state,
+        need.reason if need.event else "",
+    )  # that its use was taken back
     if need.event:
         state = "received" if ended and orders else state
     elif came >= need.quantity:

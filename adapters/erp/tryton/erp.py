@@ -12,6 +12,7 @@ import httpx
 
 from adapters.erp.tryton.bills import Bills
 from adapters.erp.tryton.changes import Changes
+from adapters.erp.tryton.employees import TrytonEmployees
 from adapters.erp.tryton.master import Master
 from adapters.erp.tryton.orders import Orders
 from adapters.erp.tryton.records import Records
@@ -36,6 +37,7 @@ class TrytonErp:
         self._changes = Changes(records)
         self._master = Master(records)
         self._stock = Stock(records)
+        self.employees = TrytonEmployees(records)
 
     async def create_purchase_order(self, order: PurchaseOrder) -> ErpReceipt:
         return await self._orders.create(order)

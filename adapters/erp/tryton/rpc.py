@@ -72,6 +72,10 @@ class TrytonRpc:
         await self._sign_in(used)
         return await self._post(method, [*arguments, {**self._context, **(context or {})}], self._ticket)
 
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
     async def search(
         self,
         model: str,

@@ -38,6 +38,14 @@ class Amendment(Keyed, metaclass=PoolMeta):
 class Employee(Keyed, metaclass=PoolMeta):
     __name__ = "company.employee"
 
+    # What payroll pays by, as HR says it; the payroll system reads it here.
+    fascia_cost_centre = fields.Char("Cost centre", help="Who pays for the position: the code of an analytic account.")
+    fascia_department = fields.Char("Department")
+    fascia_role = fields.Char("Role")
+    fascia_employment = fields.Char("Employment", help="Employed, contracted, locum or volunteer.")
+    fascia_pay_grade = fields.Char("Pay grade")
+    fascia_fte = fields.Numeric("Part of a full position", digits=(4, 3))
+
 
 class Inventory(Keyed, metaclass=PoolMeta):
     __name__ = "stock.inventory"

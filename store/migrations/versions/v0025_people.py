@@ -374,3 +374,15 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("expires_on IS NOT NULL"),
     )
+    op.create_table(
+        "directory_said",
+        sa.Column("target", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("places", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("messages", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("target", "person", name=op.f("pk_directory_said")),
+    )

@@ -43,7 +43,7 @@ class RunningErp:
     home: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="fascia-erp-"))
     made.chmod(0o755)
@@ -51,7 +51,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres(folder: Path) -> Iterator[Postgres]:
     data, port = folder / "postgres", free_port()
     data.mkdir(mode=0o700)
@@ -83,7 +83,7 @@ def _has_postgres(server: Postgres) -> bool:
     return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_erp(folder: Path, postgres: Postgres) -> Iterator[RunningErp]:
     server = ErpServer(postgres, "hospital", free_port())
     command = [sys.executable, "-m", "demo.erp", "serve", f"--home={folder}", f"--port={server.port}"]
@@ -123,7 +123,7 @@ async def over() -> AsyncIterator[Connect]:
         await erp.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def signed_in(running_erp: RunningErp) -> AsyncIterator[TrytonErp]:
     erp = ERPS["tryton"](running_erp.access)
     assert isinstance(erp, TrytonErp)

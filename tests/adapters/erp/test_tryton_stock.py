@@ -40,7 +40,7 @@ from tests.build import each, unique
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def books(running_erp: RunningErp) -> Iterator[ErpClient]:
     """The ERP's own administrator."""
     access = running_erp.access
