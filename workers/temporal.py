@@ -153,8 +153,7 @@ async def serving(
     ]
     if steps.get(ERP):
         workers.append(worker(ERP, max_task_queue_activities_per_second=settings.erp_rate))
-    if steps.get(SUPPLIER):
-        workers.append(worker(SUPPLIER))
+    workers += [worker(queue) for queue in sorted(steps.keys() - {PROCESSES, ERP}) if steps[queue]]
     async with AsyncExitStack() as open_workers:
         for one in workers:
             await open_workers.enter_async_context(one)

@@ -19,12 +19,12 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
 
     from activities.onboarding import OnboardingActivities
+    from activities.verification import VerificationActivities
     from canonical.calendar import BusinessCalendar
     from canonical.cases import Answer, Attention, CaseStatus, LineState, State
     from canonical.credentials import CheckDue
     from canonical.onboarding import (
         CheckAsked,
-        CheckMade,
         Facet,
         OnboardingStanding,
         PersonAsked,
@@ -38,7 +38,6 @@ with workflow.unsafe.imports_passed_through():
 Model = TypeVar("Model", bound=BaseModel)
 
 VERIFICATION = "verification"  # the task queue of sources that verify
-VERIFY = "verify"
 CHECK_AT_MOST = timedelta(minutes=5)
 # A source may be away for days: asked again ever more seldom, and never given up.
 _SOURCE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
@@ -131,10 +130,9 @@ class ClinicianOnboarding(CaseWorkflow):
         )
         name = f"verify/{check.name}"
         try:
-            await workflow.execute_activity(
-                VERIFY,
+            await workflow.execute_activity_method(
+                VerificationActivities.verify,
                 asked,
-                result_type=CheckMade,
                 task_queue=VERIFICATION,
                 start_to_close_timeout=CHECK_AT_MOST,
                 retry_policy=_SOURCE,
@@ -176,6 +174,8 @@ class ClinicianOnboarding(CaseWorkflow):
             self._say(now.headline, state=STATES.get(now.headline), owner=owner, due=due, next_action=next_action)
         if now.headline != self._told:
             self._tell_headline()
+        if now.finished:
+            self._tell("onboarding.closed", workflow.now().isoformat())
 
     def _tell_headline(self) -> None:
         now, at = self._standing, workflow.now().isoformat()
@@ -183,8 +183,6 @@ class ClinicianOnboarding(CaseWorkflow):
         said = {"before": self._told, "stopped": " ".join(one.replace(": ", "=") for one in now.stopped)}
         self._tell(kind, f"{now.headline}/{at}", **said, taken_back="true" if now.taken_back else "false")
         self._told = now.headline
-        if now.finished:
-            self._tell("onboarding.closed", at)
 
     def _waiting(self) -> str:
         now = self._standing

@@ -18,8 +18,8 @@ from store.people_inbox import StoredHrInbox
 from store.people_tables import access_states, appointments, hr_events, people
 from store.person_trace import broken_at, trace_in
 from tests.store.build import put
-from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
 from tests.store.case_house import CANARY, NOON, TODAY, CaseHouse
+from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
 
 
 class Stored:

@@ -9,8 +9,8 @@ import pytest
 from canonical.credentials import ClinicianPolicy, ClinicianRole
 from canonical.people import HrEvent
 from tests.fakes.people import FakePeople
-from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
 from tests.store.case_house import NOON, CaseHouse
+from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
 
 
 class InMemory:
