@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from store.clinician_register import StoredClinicianRegister
+from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
 from workers.settings import Settings
 
@@ -25,6 +26,11 @@ class PeopleParts:
     def register(self) -> StoredClinicianRegister:
         """The register's rows about clinicians."""
         return StoredClinicianRegister(self.database)
+
+    @cached_property
+    def inbox(self) -> StoredHrInbox:
+        """Where what HR systems say is kept."""
+        return StoredHrInbox(self.database)
 
     @cached_property
     def wakes(self) -> StoredPeopleWakes:

@@ -260,12 +260,12 @@ async def test_a_date_nobody_can_mean_parks_its_event_and_gives_nothing(hr: Hr) 
 
 
 async def test_a_message_is_kept_whole_or_not_at_all(hr: Hr, monkeypatch: pytest.MonkeyPatch) -> None:
-    import store.people_inbox as inbox
+    import store.people_hearing as hearing
 
     async def fails(*_: object) -> None:
         raise RuntimeError("the server goes down")
 
-    monkeypatch.setattr(inbox, "apply_in", fails)
+    monkeypatch.setattr(hearing, "apply_in", fails)
     with pytest.raises(RuntimeError):
         await hr.say(hr.event("1"), hr.event("2", person="P-2", record={"npi": "2"}))
     assert await hr.rows(hr_events) == [] and await hr.everybody() == []
