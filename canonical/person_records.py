@@ -7,8 +7,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
-from canonical.appointments import Told, fold
+from canonical.appointments import fold
 from canonical.base import Canonical
+from canonical.employments import Told
 from canonical.people import Certificate, ClinicianRecord, DeaRegistration, HrEvent, Licence
 
 PAID_BY: Final = ("cost_centre", "fte", "pay_grade", "employment", "department", "role")

@@ -104,7 +104,7 @@ async def test_an_emergency_of_somebody_undecided_blocks_with_the_word(
     hr: Hr, decisions: StoredPeopleDecisions
 ) -> None:
     person, event = await duplicate(hr)
-    urgent = {"emergency": True, "effective": date(2026, 3, 10), "said_at": NOW}
+    urgent: dict[str, Any] = {"emergency": True, "effective": date(2026, 3, 10), "said_at": NOW}
     await hr.one(hr.event("903", "terminate", "R-5", source="roster", **urgent))
     assert await hr.rows(revocation_blocks) == []
     await decisions.match(event, OFFICE, "the same", same=person)
