@@ -18,6 +18,7 @@ from cli.channel_views import Channels
 from cli.exclusion_views import Exclusions
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
+from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
 from cli.usage_views import StockDesk, UsageDesk
@@ -231,6 +232,10 @@ class DoorHouse:
 
     @property
     def channels(self) -> Channels:
+        self._elsewhere()
+
+    @property
+    def people(self) -> PeopleDesk:
         self._elsewhere()
 
     @property

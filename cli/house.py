@@ -15,6 +15,7 @@ from canonical.cases import Actor, Answer, Decision
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.exclusion_views import Exclusions
+from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
 from cli.usage_views import StockDesk, UsageDesk
@@ -198,6 +199,11 @@ class House(Protocol):
     @property
     def channels(self) -> Channels:
         """The ways out to other systems."""
+        ...
+
+    @property
+    def people(self) -> PeopleDesk:
+        """People by key, and what HR systems said of them."""
         ...
 
     @property

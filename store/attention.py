@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical
 from canonical.replays import CONFLICT, NOT_REPLAYED, UNREADABLE
-from store import recall_attention
+from store import people_attention, recall_attention
 from store.attention_usage import stuck_uses
 from store.case_tables import case_attention, cases, unmatched
 from store.channel_keeping import StoredChannelKeeping
@@ -70,6 +70,7 @@ class StoredAttention:
             *await self._asked(_cases(), _of_cases),
             *(Stuck(**one.model_dump()) for one in await stuck_uses(self._engine, now - TOO_LONG)),
             *[Stuck.model_validate(one) for one in await recall_attention.stuck(self._engine, now)],
+            *[Stuck.model_validate(one) for one in await people_attention.stuck(self._engine, now)],
         ]
         return sorted(found, key=lambda one: (one.since is None, one.since or now, one.what, one.name))
 

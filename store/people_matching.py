@@ -19,7 +19,7 @@ BUCKETS: Final = 512  # of locks: a file of 500 people takes no more than the se
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(26, b) FROM unnest(CAST(:buckets AS int[])) AS g (b)")
 _HOLDER: Final = text("SELECT person FROM person_numbers WHERE source = :source AND number = :number")
-_ALIKE: Final = text("""
+_ALIKE_TO: Final = """
 WITH found AS (
     SELECT person FROM people WHERE person = :by_number
     UNION SELECT person FROM people WHERE npi <> '' AND npi = :npi
@@ -29,11 +29,15 @@ WITH found AS (
         AND (p.birth_date IS NULL OR CAST(:birth AS date) IS NULL OR p.birth_date = CAST(:birth AS date))
     UNION SELECT p.person FROM people AS p JOIN person_names AS n ON n.person = p.person
         WHERE p.birth_date = CAST(:birth AS date) AND n.given_folded = ANY(CAST(:givens AS text[]))
-)
+)"""
+_THESE: Final = "WITH found AS (SELECT unnest(CAST(:people AS text[])) AS person)"
+_MARKS: Final = """
 SELECT p.person, p.birth_date, p.npi, p.national_hash,
     array(SELECT DISTINCT family_folded FROM person_names AS n WHERE n.person = p.person AND family_folded <> '') AS families,
     array(SELECT DISTINCT given_folded FROM person_names AS n WHERE n.person = p.person AND given_folded <> '') AS givens
-FROM people AS p JOIN found AS f ON f.person = p.person WHERE p.merged_into = ''""")
+FROM people AS p JOIN found AS f ON f.person = p.person WHERE p.merged_into = ''"""
+_ALIKE: Final = text(_ALIKE_TO + _MARKS)
+_KNOWN: Final = text(_THESE + _MARKS)
 
 
 async def lock_in(connection: AsyncConnection, events: Iterable[HrEvent]) -> None:
@@ -85,17 +89,23 @@ async def _alike(connection: AsyncConnection, said: Marks, by_number: str) -> Se
         "givens": sorted(said.givens),
         "birth": said.birth_date,
     }
-    return [
-        Candidate(
-            person=row.person,
-            families=frozenset(row.families),
-            givens=frozenset(row.givens),
-            birth_date=row.birth_date,
-            npi=row.npi,
-            national_hash=row.national_hash,
-        )
-        for row in await connection.execute(_ALIKE, given)
-    ]
+    return [_candidate(row) for row in await connection.execute(_ALIKE, given)]
+
+
+async def known_in(connection: AsyncConnection, persons: Sequence[str]) -> Sequence[Candidate]:
+    """These people, as they are compared."""
+    return [_candidate(row) for row in await connection.execute(_KNOWN, {"people": list(persons)})]
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(
+        person=row.person,
+        families=frozenset(row.families),
+        givens=frozenset(row.givens),
+        birth_date=row.birth_date,
+        npi=row.npi,
+        national_hash=row.national_hash,
+    )
 
 
 def begins(event: HrEvent) -> bool:

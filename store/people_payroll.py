@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.appointments import Told
+from canonical.employments import Told
 from canonical.people import stable
 from canonical.person_records import PayDays, pay_days
 from store.people_reading import policy_in

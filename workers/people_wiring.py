@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from store.clinician_register import StoredClinicianRegister
 from store.people import StoredPeople
+from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
 from workers.loops.people_wakes import PeopleWakes
 from workers.people_engine import PeopleEngine
@@ -28,6 +29,11 @@ class PeopleParts:
     def register(self) -> StoredClinicianRegister:
         """The register's rows about clinicians."""
         return StoredClinicianRegister(self.database)
+
+    @cached_property
+    def inbox(self) -> StoredHrInbox:
+        """Where what HR systems say is kept."""
+        return StoredHrInbox(self.database)
 
     @cached_property
     def wakes(self) -> StoredPeopleWakes:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from canonical.appointments import Folded, Told, fold
+from canonical.appointments import Folded, fold
+from canonical.employments import Told
 from canonical.onboarding import Appointment
 from canonical.people import ClinicianRecord, HrEvent, Licence, PersonName
 from canonical.person_records import pay_days, record_of

@@ -44,6 +44,7 @@ from cli.views import (
 )
 from gateway.simulate import Book
 from tests.cli.exclusions import FakeExclusions
+from tests.cli.people import FakePeople
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
 from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
@@ -173,6 +174,7 @@ class FakeHouse:
         self.handed: list[tuple[str, str, str]] = []
         self.asked_for: list[Any] = []
         self.made: list[KeyRequest] = []
+        self.broken_trace: int | None = None
         self.failing: FasciaError | None = None
         self.the_drift = DriftRow(
             id="drift-1", facility="NGH", kind="contract_price", code="ITM-1001", field="price.BX", source="ALPINE",
@@ -342,6 +344,10 @@ class FakeHouse:
     @property
     def exclusions(self) -> FakeExclusions:
         return FakeExclusions(self.asked_for)
+
+    @property
+    def people(self) -> FakePeople:
+        return FakePeople(self.asked_for, self.broken_trace)
 
     @property
     def recalls(self) -> FakeRecalls:

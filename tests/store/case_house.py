@@ -42,7 +42,8 @@ def event(kind: str, number: str, **fields: Any) -> HrEvent:
 class Filed(Protocol):
     """Where a hospital keeps its people: our database, or memory."""
 
-    people: People
+    @property
+    def people(self) -> People: ...
 
     async def open(self) -> None: ...
     async def hear(self, *events: HrEvent, at: datetime = NOON) -> str: ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -161,8 +163,9 @@ async def test_looks_words_and_answers_at_once_lose_nothing(house: CaseHouse) ->
     await house.hired()
     await house.all_verified()
     name = await house.requested()
-    jobs = [house.stands() for _ in range(6)] + [house.answers("npi") for _ in range(6)]  # type: ignore[list-item]
-    jobs += [house.say("approve", by, privilege=name) for by in ("E-1", "E-2")]  # type: ignore[list-item]
+    jobs: list[Awaitable[Any]] = [house.stands() for _ in range(6)]
+    jobs += [house.answers("npi") for _ in range(6)]
+    jobs += [house.say("approve", by, privilege=name) for by in ("E-1", "E-2")]
     done = await asyncio.gather(*jobs, return_exceptions=True)
     assert [one for one in done if isinstance(one, BaseException)] == []
     assert (await house.privilege(name)).state == "granted"

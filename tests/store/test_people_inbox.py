@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -81,13 +82,13 @@ async def test_a_corrected_message_takes_the_place_of_the_first_and_is_folded_an
 async def test_whatever_order_events_come_in_they_come_to_the_same(hr: Hr) -> None:
     told = []
     for number, order in enumerate(itertools.permutations(("hire", "transfer", "end"))):
-        mine = {"person": f"P-{number}", "record": {"npi": f"npi-{number}"}}
+        who = f"P-{number}"
         events = {
-            "hire": hr.event(f"h{number}", **mine),
+            "hire": hr.event(f"h{number}", person=who, record={"npi": f"npi-{number}"}),
             "transfer": hr.event(
                 f"t{number}",
                 "update",
-                mine["person"],
+                who,
                 position={"cost_centre": "CC-2"},
                 effective=date(2026, 3, 5),
                 said_at=LATER,
@@ -95,13 +96,13 @@ async def test_whatever_order_events_come_in_they_come_to_the_same(hr: Hr) -> No
             "end": hr.event(
                 f"e{number}",
                 "terminate",
-                mine["person"],
+                who,
                 effective=date(2026, 3, 31),
                 said_at=LATER + timedelta(days=1),
             ),
         }
         kept = [await hr.one(events[kind]) for kind in order]
-        person = next(row["person"] for row in await hr.rows(person_numbers, person_numbers.c.number == mine["person"]))
+        person = next(row["person"] for row in await hr.rows(person_numbers, person_numbers.c.number == who))
         assert {one.outcome for one in kept} == {"new"}
         days = [await hr.at(person, day(on)) for on in ("2026-03-02", "2026-03-31", "2026-04-01")]
         told.append(tuple((one.state, one.position.cost_centre, one.ends_on) for one in days if one))
@@ -139,7 +140,11 @@ async def test_who_is_hired_again_under_another_number_is_known_by_the_npi(hr: H
 
 async def test_a_changed_name_is_the_same_person_from_its_day_and_both_names_are_known(hr: Hr) -> None:
     first = await hr.one(hr.event("1"))
-    new = {"record": {"name": {"family": "Brandt", "given": "Anna"}}, "effective": date(2026, 4, 1), "said_at": LATER}
+    new: dict[str, Any] = {
+        "record": {"name": {"family": "Brandt", "given": "Anna"}},
+        "effective": date(2026, 4, 1),
+        "said_at": LATER,
+    }
     assert (await hr.one(hr.event("2", "update", **new))).person == first.person
     (before,) = await hr.rows(people)
     await hr.at(first.person, day("2026-04-01"))
@@ -204,7 +209,7 @@ async def test_a_change_of_the_past_opens_a_task_of_payroll_once_with_the_days_i
 
 async def test_an_emergency_blocks_the_person_in_the_same_transaction_also_when_its_event_is_parked(hr: Hr) -> None:
     first = await hr.one(hr.event("1"))
-    late = {"effective": date(2062, 1, 1), "said_at": NOW, "emergency": True, "reason": "CAUSE-4"}
+    late: dict[str, Any] = {"effective": date(2062, 1, 1), "said_at": NOW, "emergency": True, "reason": "CAUSE-4"}
     assert (await hr.one(hr.event("2", "terminate", **late))).state == "parked"
     (block,) = await hr.rows(revocation_blocks)
     assert (block["person"], block["by"], block["reason"]) == (first.person, "hr:hr", "CAUSE-4")
@@ -224,7 +229,7 @@ async def test_an_emergency_before_the_hire_blocks_once_the_hire_comes_and_one_o
     back = await hr.one(
         hr.event("4", person="P-2", given="Bo", record={"npi": "1", "birth_date": "1970-01-01"}, said_at=LATER)
     )
-    old = {"emergency": True, "effective": date(2025, 1, 1), "said_at": LATER - timedelta(days=400)}
+    old: dict[str, Any] = {"emergency": True, "effective": date(2025, 1, 1), "said_at": LATER - timedelta(days=400)}
     await hr.one(hr.event("5", "terminate", "P-2", **old))
     assert back.person not in {row["person"] for row in await hr.rows(revocation_blocks)}
 
@@ -236,7 +241,12 @@ async def test_a_privilege_granted_by_hr_is_asked_of_the_committee_and_ends_when
     await hr.at(first.person)
     (asked,) = await hr.rows(privileges)
     assert (asked["state"], asked["requested_by"], asked["scope"]["procedures"]) == ("requested", "hr:hr", "pci")
-    gone = {"scope": {"service": "cardiac"}, "said_at": NOW, "effective": date(2026, 3, 20), "reason": "LAPSED"}
+    gone: dict[str, Any] = {
+        "scope": {"service": "cardiac"},
+        "said_at": NOW,
+        "effective": date(2026, 3, 20),
+        "reason": "LAPSED",
+    }
     await hr.one(hr.event("3", "revoke", **gone))
     assert (await hr.rows(privileges))[0]["state"] == "requested"
     await hr.at(first.person, day("2026-03-20"))
@@ -260,12 +270,12 @@ async def test_a_date_nobody_can_mean_parks_its_event_and_gives_nothing(hr: Hr) 
 
 
 async def test_a_message_is_kept_whole_or_not_at_all(hr: Hr, monkeypatch: pytest.MonkeyPatch) -> None:
-    import store.people_inbox as inbox
+    import store.people_hearing as hearing
 
     async def fails(*_: object) -> None:
         raise RuntimeError("the server goes down")
 
-    monkeypatch.setattr(inbox, "apply_in", fails)
+    monkeypatch.setattr(hearing, "apply_in", fails)
     with pytest.raises(RuntimeError):
         await hr.say(hr.event("1"), hr.event("2", person="P-2", record={"npi": "2"}))
     assert await hr.rows(hr_events) == [] and await hr.everybody() == []
