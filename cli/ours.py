@@ -28,6 +28,7 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_clinicians import OurClinicians
 from cli.our_exclusions import OurExclusions
 from cli.our_people import MAY_MATCH, OurPeople
 from cli.our_recalls import OurRecalls
@@ -273,6 +274,10 @@ class OurHouse:
     @property
     def recalls(self) -> OurRecalls:
         return OurRecalls(self._wiring, self._operator, self._answering)
+
+    @property
+    def clinicians(self) -> OurClinicians:
+        return OurClinicians(self._wiring, self._answering)
 
     @property
     def exclusions(self) -> OurExclusions:

@@ -137,6 +137,7 @@ appointments = Table(
     PrimaryKeyConstraint("facility", "person"),
     Index(None, "person"),
     Index("ix_appointments_woken", "woken_at", postgresql_where=text("woken_at IS NOT NULL")),
+    Index("ix_appointments_next", "next_at", postgresql_where=text("next_at IS NOT NULL")),
 )
 
 # The last evidence of each kind and subject; what came before stands in the trace.

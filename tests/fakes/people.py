@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from canonical.access import AccessTarget
-from canonical.appointments import Told, fold
+from canonical.appointments import fold
 from canonical.base import content_hash
 from canonical.credentials import CheckKind, ClinicianPolicy, ClinicianRole, Evidence, Privilege, Verification
+from canonical.employments import Told
 from canonical.errors import Rejected
 from canonical.onboarding import (
     OnboardingFile,

@@ -18,6 +18,7 @@ from store.database import transaction
 from store.people import StoredPeople
 from store.people_inbox import StoredHrInbox
 from store.people_tables import access_states, appointments, hr_events, people
+from store.people_wakes import StoredPeopleWakes
 from store.person_trace import broken_at, trace_in
 from tests.store.build import put
 from tests.store.case_house import CANARY, NOON, TODAY, CaseHouse
@@ -137,6 +138,21 @@ async def test_every_system_that_is_told_counts_until_it_is_seen_as_wanted(house
     async with transaction(filed.engine) as connection:
         await connection.execute(insert(access_states), rows)
     assert (await house.stands()).headline == "active"
+
+
+async def test_a_date_that_came_while_no_run_kept_the_clock_wakes_the_case(house: CaseHouse) -> None:
+    await house.hired()
+    await house.all_verified()
+    name = await house.requested()
+    for by in ("E-1", "E-2"):
+        await house.say("temporary", by, privilege=name)
+    standing, filed = await house.stands(), stored(house)
+    await filed.rest()
+    assert standing.next_at is not None
+    wakes = StoredPeopleWakes(filed.engine)
+    assert await wakes.due(standing.next_at) == []
+    (woken,) = await wakes.due(standing.next_at + timedelta(seconds=1))
+    assert (woken.process, woken.facility, woken.person) == ("clinician_onboarding", "NGH", house.person)
 
 
 async def test_a_record_mended_lets_a_source_that_denied_be_asked_again(house: CaseHouse) -> None:

@@ -65,6 +65,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_appointments_person"), "appointments", ["person"], unique=False)
     op.create_index(
+        "ix_appointments_next",
+        "appointments",
+        ["next_at"],
+        unique=False,
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_appointments_woken",
         "appointments",
         ["woken_at"],
