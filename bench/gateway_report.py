@@ -27,7 +27,7 @@ def lines(found: Found) -> Iterator[str]:
     if not rows:
         return
     yield "\n## The gateway\n"
-    yield "Messages are those of `fascia generate --kind no-case` (ADT, SIU, ORM, ORU, PMU in HL7 2.3 to 2.8.2), sent"
+    yield "Messages are those of `fascia generate --kind no-case` (ADT, SIU, ORM, ORU in HL7 2.3 to 2.8.2), sent"
     yield "by that program over 20 connections, one unanswered on each; its processor time stands apart. All of our processes run"
     yield "(worker, loops, REST and MLLP door), and the router reads and routes what the door keeps.\n"
     yield from _table(("what", "aim", "measured", ""), rows)

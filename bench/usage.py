@@ -25,7 +25,7 @@ from canonical.usage import UsageEvent
 from store.authority import ERP
 from store.register import StoredRegister
 from store.usage import StoredUsage
-from store.usage_tables import stock_balances
+from store.usage_tables import stock_balances, usage_locations
 from tests import build
 from workers.temporal import sandbox
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
@@ -80,6 +80,9 @@ async def _load(stand: Stand) -> None:
     ]
     async with stand.database.begin() as connection:
         await connection.execute(insert(stock_balances), rows)
+        here = {"facility": build.FACILITY, "counted_at": datetime.now(UTC)}
+        counted = [here | {"location": f"W-{place}"} for place in range(LOCATIONS)]
+        await connection.execute(insert(usage_locations), counted)
 
 
 class Uses:

@@ -112,12 +112,11 @@ def _appointment(facility: str, person: str, spell: Employment, day: date) -> Ap
         state, why = "offered", ""
     else:
         state, why = ("away" if any(one.holds(day) for one in spell.away) else "working"), ""
-    known = day if last is None or not spell.over(day) else last
     return Appointment(
         person=person,
         facility=facility,
         state=state,
-        position=spell.position(known),
+        position=spell.position(spell.last_counted(day)),
         offered_at=spell.hire.said_at,
         starts=spell.starts,
         ends_on=last,
@@ -155,19 +154,20 @@ def _never(facility: str, person: str, waiting: Sequence[Told], states: dict[str
 def _states_of(spell: Employment, day: date, states: dict[str, EventState]) -> None:
     """What each event of an employment is on a day. One whose every word was said anew since is superseded."""
     said_since: set[str] = set()
+    counted, over = spell.last_counted(day), spell.over(day)
+    later: EventState = "superseded" if over else "matched"
     for one in reversed(spell.changes()):
         says = {name for name in Position.model_fields if getattr(one.position, name) not in ("", None, ())}
         if one.id in spell.overtaken:
             continue
-        if spell.from_day(one) > day:
-            states[one.id] = "applied" if one is spell.hire else "matched"
+        if spell.from_day(one) > counted:
+            states[one.id] = "applied" if one is spell.hire else later
             continue
         anew = one.kind == "update" and says and says <= said_since
         states[one.id] = "superseded" if anew else "applied"
         said_since |= says
     for end in (spell.ended, spell.withdrawn):
         if end is not None:
-            over = end is spell.withdrawn or end.emergency or day > end.effective
             states[end.id] = "applied" if over else "matched"
 
 

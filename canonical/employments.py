@@ -96,6 +96,13 @@ class Employment:
         at_once = self.ended is not None and self.ended.emergency
         return self.withdrawn is not None or at_once or (last is not None and day > last)
 
+    def last_counted(self, day: date) -> date:
+        """The day that says how it stands: the day itself, or the last on which something of it could still come into force."""
+        last = self.last_day
+        if self.withdrawn is not None:
+            return self.withdrawn.said_at.date()
+        return last if last is not None and self.over(day) else day
+
     def left_before(self, day: date) -> bool:
         """Whether the last day of work is before a day."""
         last = self.last_day

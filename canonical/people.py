@@ -174,10 +174,10 @@ class HrEvent(Canonical):
     """One thing an HR system says of one person at one facility. Its name is (facility, source, number).
 
     ``number``: the message's or row's own. ``person``: the HR system's number of the person, the same in all of its events.
-    ``said_at``: when the HR system recorded it (EVN-6, EVN-2, MSH-7): events of one person are in this order whatever order
-    they came
-    in. ``effective``: the day it holds from, in the past or future; ``emergency``: access ends now, not at the day's end.
-    ``reason`` is a code (just cause codes differ by system), never a sentence about a person.
+    ``said_at``: when the HR system recorded it (EVN-2, MFE-6, MSH-7; not EVN-6, which is when it happened): events of one
+    person are in this order whatever order they came in. ``effective``: the day it holds from, in the past or future;
+    ``emergency``: access ends now, not at the day's end. ``reason`` is a code (just cause codes differ by system), never a
+    sentence about a person.
     """
 
     facility: FacilityCode

@@ -43,8 +43,13 @@ KIND_SHIFTS: Final[Rows[str, int]] = {
     "*/DeviceUseStatement": -3,
     "*/SupplyDelivery": -3,
     "usage": -3,  # scanned
+    "hr_event": -3,  # it may end somebody's access
+    "scim_user": -3,
     "ACK*": -2,  # what became of a message of ours
     "INU^*": 2,  # counts of what lies there
+    "PMU^B05": -3,  # somebody's access is to end
+    "PMU^B06": -3,
+    "PMU^B08": -3,
     "PMU^*": 3,
     "MFN^*": 4,  # catalogues, locations and other master files
 }
@@ -243,6 +248,11 @@ class Channel(Canonical):
         return self
 
 
+PeopleTable = Literal["role", "employment", "reason", "certificate", "privilege"]
+"""Codes of HR systems: who does what (our role), how somebody is employed, why something ends, what a certificate is, and what a
+privilege allows (``service/procedures``)."""
+
+
 class Mapping(Canonical):
     """What a sender's own codes of one table mean in ours, from a day on; a later one replaces it whole.
 
@@ -250,7 +260,9 @@ class Mapping(Canonical):
     """
 
     sender: SenderCode
-    table: Literal["item", "unit", "location", "cost_centre", "priority", "department", "account", "column"]
+    table: (
+        Literal["item", "unit", "location", "cost_centre", "priority", "department", "account", "column"] | PeopleTable
+    )
     rows: dict[str, str] = Field(default_factory=dict)
     valid_from: date = date(2000, 1, 1)
 

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from canonical.base import Canonical
+from canonical.scans import CountLineStanding
 
 DIMENSIONS: Final = (
     "facility",
@@ -77,6 +78,22 @@ class NeedRow(Canonical):
     expected: date | None = None
     at: datetime
     changed_at: datetime
+
+
+class CountRow(Canonical):
+    """A count of a location, and which of its lines are not booked. ``kind``: par, warehouse, erp; ``lines``: how many it has."""
+
+    id: str
+    facility: str
+    location: str
+    source: str
+    number: str
+    kind: str
+    state: str
+    reason: str = ""
+    counted_at: datetime
+    lines: int = 0
+    parked: tuple[CountLineStanding, ...] = ()
 
 
 class MovementRow(Canonical):

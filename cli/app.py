@@ -36,6 +36,7 @@ from cli import (
     schema,
     stack,
     stock,
+    stock_counts,
     stock_expiring,
     subscriber,
     udi,
@@ -84,7 +85,7 @@ for noun in (
 app.add_typer(people.app, name="person")
 completion.add_to(app)
 
-VERBS_OF_OTHERS = (decide, resume, drift, stock_expiring)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (decide, resume, drift, stock_counts, stock_expiring)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

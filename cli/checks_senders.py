@@ -26,7 +26,7 @@ LOAD: Final = "fascia register load FOLDER, with a row in file_sources.csv (docs
 FOLDER_FIX: Final = "mend it, or correct the file source's row (docs/files.md)"
 LOOPS: Final = "start the loops (fascia up, or python -m workers loops), or see their log for `file source not read`"
 MOST_NAMED: Final = 10
-SCOPES: Final[Mapping[str, tuple[str, ...]]] = {"fhir": ("fhir",), "rest": ("files", "requisitions", "usage")}
+SCOPES: Final[Mapping[str, tuple[str, ...]]] = {"fhir": ("fhir",), "rest": ("files", "people", "requisitions", "usage")}
 
 
 async def senders(settings: Settings) -> Finding:

@@ -8,11 +8,14 @@ from datetime import date
 from canonical.base import Canonical, content_hash
 from canonical.cases import Actor
 from canonical.catalogue import MasterFile
+from canonical.hr_ports import HrRowsApart
 from canonical.invoicing import Invoice
+from canonical.people import HrEvent
 from canonical.purchasing import OrderAcknowledgement, Requisition, ShipNotice
 from canonical.stock import StockCount
 from canonical.usage import UsageEvent
 from cli.views import DriftRow, Foreseen
+from gateway.preview_people import event_name
 from gateway.preview_uses import name_of
 from gateway.simulate import Book
 from store import drift as stored
@@ -33,6 +36,10 @@ async def foresee(wiring: Wiring, noun: Canonical, facility: str, as_of: date) -
         return await _case(wiring, noun)
     if isinstance(noun, UsageEvent):
         return await _use(wiring, noun)
+    if isinstance(noun, HrEvent):
+        return await _hr_event(wiring, noun)
+    if isinstance(noun, HrRowsApart):
+        return Foreseen(outcome="rows", detail=f"{len(noun.rows)} rows that cannot be read would be listed")
     if isinstance(noun, StockCount):
         return Foreseen(
             outcome="count", detail=f"{len(noun.lines)} lines would be held against {noun.location}'s balance"
@@ -69,6 +76,17 @@ async def _use(wiring: Wiring, event: UsageEvent) -> Foreseen:
     held = (await StoredForesight(wiring.database).uses([name])).get(name)
     if held is None:
         return Foreseen(outcome="new", detail=f"it would be kept for {event.location or 'no place'} and judged there")
+    if held.hash == content_hash(event):
+        return Foreseen(outcome="same", detail=f"it is kept already: nothing would change ({held.state})")
+    return Foreseen(outcome="conflict", detail=f"its number is known with other content ({held.state})")
+
+
+async def _hr_event(wiring: Wiring, event: HrEvent) -> Foreseen:
+    event, name = wiring.person_hashes.opaque(event), event_name(event)
+    held = (await StoredForesight(wiring.database).hr_events([name])).get(name)
+    if held is None:
+        now = "; access would end now" if event.emergency else ""
+        return Foreseen(outcome="new", detail=f"{event.kind} from {event.effective}: it would be kept and matched{now}")
     if held.hash == content_hash(event):
         return Foreseen(outcome="same", detail=f"it is kept already: nothing would change ({held.state})")
     return Foreseen(outcome="conflict", detail=f"its number is known with other content ({held.state})")

@@ -77,8 +77,8 @@ async def generate(
 ) -> None:
     """Make an invented hospital's messages and write or send them; nobody in them exists.
 
-    Groups: hl7 (a day's mixture), no-case (HL7 that starts no case), fhir, x12, csv. Faults: unclosed, huge, pipelined,
-    reconnect, half-close, noise, doubled, swapped.
+    Groups: hl7 (a day's mixture), no-case (HL7 that starts no case), people (what HR says), fhir, x12, csv. Faults: unclosed,
+    huge, pipelined, reconnect, half-close, noise, doubled, swapped.
     """
     from cli.synthetic.faults import Faults
     from cli.synthetic.traffic import Plan

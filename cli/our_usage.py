@@ -10,6 +10,7 @@ from canonical.stock_reports import (
     ChargeRow,
     ConflictRow,
     ConsumedRow,
+    CountRow,
     HeldItem,
     MovementFilter,
     MovementRow,
@@ -129,14 +130,25 @@ class OurStock:
         self._again = StoredNeedsAgain(wiring.database)
 
     async def facility_of(self, location: str, facility: str) -> str:
-        found = await self._stock.facilities(location)
-        if facility:
-            found = [one for one in found if one == facility]
-        if not found:
-            raise not_found("location", f"{facility} {location}".strip(), "see `fascia register show location`")
+        found = await self._facilities(location, facility)
         if len(found) > 1:
             raise wrong_usage(f"several facilities have a location {location}", f"--facility {found[0]}")
         return found[0]
+
+    async def known(self, location: str, facility: str) -> None:
+        await self._facilities(location, facility)
+
+    async def _facilities(self, location: str, facility: str) -> Sequence[str]:
+        found = [one for one in await self._stock.facilities(location) if facility in ("", one)]
+        if not found:
+            raise not_found("location", f"{facility} {location}".strip(), "see `fascia register show location`")
+        return found
+
+    async def counts(
+        self, facility: str, location: str, everything: bool, before: str, limit: int
+    ) -> Sequence[CountRow]:
+        named = {"facility": facility, "location": location}
+        return await self._stock.counts(**named, everything=everything, before=before, limit=limit)
 
     async def held(self, facility: str, location: str) -> Sequence[HeldItem]:
         return await self._stock.held(facility, location, utc_today())

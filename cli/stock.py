@@ -56,6 +56,8 @@ async def levels(
     """List what locations should hold (par, reorder point, two bins) beside what they have."""
     async with open_house() as house:
         rows, more = first(await house.stock.levels(facility, location, item, below), limit)
+        if location and not rows:
+            await house.stock.known(location, facility)
     out.rows(HeldItem, rows, lambda: [_by_item(rows, located=True)], more=more)
     if not rows:
         out.say("none is below" if below else "the register has none: `fascia register load stock_levels.csv`")
@@ -95,6 +97,8 @@ async def needs(
     async with open_house() as house:
         asked = (facility, location, item, state, everything, before)
         rows, more = first(await house.stock.needs(*asked, limit + 1), limit)
+        if location and not rows:
+            await house.stock.known(location, facility)
     out.rows(NeedRow, rows, lambda: [_needs(rows)], more=more)
     if not rows:
         out.say("nothing is on its way")

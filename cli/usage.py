@@ -55,6 +55,8 @@ async def list_usage(
         which = which.model_copy(update={"state": "open"})
     async with open_house() as house:
         rows, more = first(await house.usage.rows(which, limit + 1), limit)
+        if location and not rows:
+            await house.stock.known(location, facility)
     out.rows(UsageRow, rows, lambda: [_drawn(rows)], more=more)
     if not rows:
         out.say("no usage event waits for a person" if which.state == "open" else "none is like that")

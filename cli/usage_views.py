@@ -14,6 +14,7 @@ from canonical.stock_reports import (
     ChargeRow,
     ConflictRow,
     ConsumedRow,
+    CountRow,
     HeldItem,
     MovementFilter,
     MovementRow,
@@ -139,6 +140,18 @@ class StockDesk(Protocol):
     async def facility_of(self, location: str, facility: str) -> str:
         """The facility a location is of; the one named where several have it."""
         ...
+
+    async def known(self, location: str, facility: str) -> None:
+        """Whether there is a location of this code, at this facility or, where none is named, at any.
+
+        Raises:
+            Stop: there is none.
+        """
+        ...
+
+    async def counts(
+        self, facility: str, location: str, everything: bool, before: str, limit: int
+    ) -> Sequence[CountRow]: ...
 
     async def held(self, facility: str, location: str) -> Sequence[HeldItem]: ...
     async def levels(self, facility: str, location: str, item: str, below: bool) -> Sequence[HeldItem]: ...

@@ -6,9 +6,10 @@ which segment and element; nothing is guessed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from demo.x12_plain import Segment, Transaction, element
@@ -105,7 +106,9 @@ class Checked:
         """A date that must be there."""
         value = self.text(at, segment, number)
         try:
-            datetime.strptime(value, "%Y%m%d")  # noqa: DTZ007 a date without a time
+            if not re.fullmatch(r"[0-9]{8}", value):
+                raise ValueError
+            date.fromisoformat(value)
         except ValueError:
             if value:
                 self.fault(at, segment, number, BAD_DATE)

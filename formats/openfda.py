@@ -7,8 +7,9 @@ whole answer with its ``results``). Dates are YYYYMMDD, classes ``Class I``, wha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -159,7 +160,9 @@ def _day(report: dict[str, Any], name: str, path: str) -> date | None:
     if not said:
         return None
     try:
-        return datetime.strptime(said, "%Y%m%d").date()  # noqa: DTZ007 a day, of no zone
+        if not re.fullmatch(r"[0-9]{8}", said):
+            raise ValueError
+        return date.fromisoformat(said)
     except ValueError:
         where = f"{path}.{name}".strip(".")
         raise Malformed(f"{where}: not a day written YYYYMMDD", path=where, code="data-invalid") from None

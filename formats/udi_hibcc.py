@@ -109,7 +109,9 @@ def _counted(digits: str) -> dict[str, object]:
 
 def _day(text: str, written: str) -> date:
     try:
-        found = datetime.strptime(text, written).date()  # noqa: DTZ007 - a day of the calendar has no time zone
+        if not text.isdigit() or len(text) != len(f"{date(2000, 1, 1):{written}}"):  # strptime would take 2026111 too
+            raise ValueError
+        found = datetime.strptime(text, written).date()  # noqa: DTZ007 - a day, in one of six ways to write it
     except ValueError:
         raise _wrong("its date is no date") from None
     return (

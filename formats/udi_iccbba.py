@@ -7,7 +7,8 @@ dates are a century digit, two digits of the year and the day of the year (``014
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from calendar import isleap
+from datetime import date, timedelta
 
 from canonical.errors import Malformed
 from canonical.udi import Udi
@@ -60,10 +61,10 @@ def _next(code: str, at: int) -> tuple[str, str, int]:
 
 def _day(text: str) -> date:
     century = 1000 + 100 * int(text[0]) if text[0] == "9" else 2000 + 100 * int(text[0])
-    try:
-        return datetime.strptime(f"{century + int(text[1:3])}{text[3:]}", "%Y%j").date()  # noqa: DTZ007 - a day has no time zone
-    except ValueError:
-        raise _wrong("its date is no date") from None
+    year, number = century + int(text[1:3]), int(text[3:])
+    if not 1 <= number <= 365 + isleap(year):
+        raise _wrong("its date is no date")
+    return date(year, 1, 1) + timedelta(days=number - 1)
 
 
 def _wrong(what: str) -> Malformed:

@@ -20,21 +20,20 @@ from canonical.messages import Kept, Move
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
 from canonical.stock import StockCount
-from canonical.usage import UsageEvent
 from gateway.counts import Counted, CountTaker, keep_counts
 from gateway.csv_answers import FileAnswers, Results
+from gateway.csv_kept import KeptRows
 from gateway.csv_parts import breathing, catalogue, part_of, result_of, some_at_a_time
 from gateway.csv_reading import CsvFile, Part, rows_of
 from gateway.csv_results import TakenRequisition, faults_of
 from gateway.csv_rows import RowFault
-from gateway.csv_uses import Use, keep_uses
 from gateway.csv_work import FileWork, OwnWork, Working, working
 from gateway.directory import SenderRegister
 from gateway.intake import REQUISITION, Intake
 from gateway.mapping import in_force
 from gateway.master_files import MasterFiles
+from gateway.people import HrTaker
 from gateway.registry import CSV_KINDS, csv_feed
-from gateway.usage import MOST_AT_ONCE as USES_AT_ONCE
 from gateway.usage import UsageTaker
 
 MOST_BAD: Final = 1000  # parts set apart; a file with more is another file than was agreed, and refused whole
@@ -42,7 +41,12 @@ DEALT_WITH: Final = ("routed", "corrected", "skipped")  # states of rows set apa
 ENTRIES_AT_ONCE: Final = 2000
 REQUISITIONS_AT_ONCE: Final = 100
 # What rows set apart are listed as; else as a requisition's.
-LISTED_AS: Final = {"csv_catalogue": "catalogue_row", "csv_usage": "usage_row", "csv_counts": "count_row"}
+LISTED_AS: Final = {
+    "csv_catalogue": "catalogue_row",
+    "csv_usage": "usage_row",
+    "csv_counts": "count_row",
+    "csv_people": "hr_row",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +71,7 @@ class CsvFiles:
         work: FileWork | None = None,
         uses: UsageTaker | None = None,
         counts: CountTaker | None = None,
+        people: HrTaker | None = None,
     ) -> None:
         self._intake = intake
         self._journal = intake.journal
@@ -77,6 +82,7 @@ class CsvFiles:
         self._work = work or OwnWork()
         self._uses = uses
         self._counts = counts
+        self._people = people
         self._clock = clock
         for kind, name in CSV_KINDS.items():
             feed = csv_feed(name)
@@ -246,7 +252,7 @@ class CsvFiles:
         entries: list[CatalogueEntry] = []
         asked: list[tuple[Part, Requisition]] = []
         taken: list[TakenRequisition] = []
-        used: list[Use] = []
+        kept = KeptRows(self._uses, self._people, whole, sender, ours)
         counted: list[Counted] = []
         refused: list[RowFault] = []
         differ = compared = unknown = 0
@@ -266,12 +272,6 @@ class CsvFiles:
                 await ours.step(done=rows_of([part for part, _ in asked]))
             asked.clear()
 
-        async def keep() -> None:
-            refused.extend(await keep_uses(self._uses, whole, sender, used))
-            if ours is not None:
-                await ours.step(done=len(used))
-            used.clear()
-
         async for part in breathing(file.parts()):
             if part.first in without:
                 continue
@@ -283,14 +283,12 @@ class CsvFiles:
                 asked.append((part, part.noun))
                 if len(asked) == REQUISITIONS_AT_ONCE:
                     await begin()
-            elif isinstance(part.noun, UsageEvent):
-                used.append((part, part.noun))
-                if len(used) == USES_AT_ONCE:
-                    await keep()
             elif isinstance(part.noun, StockCount):
                 counted.append((part, part.noun))
-        if used:
-            await keep()
+            else:
+                await kept.add(part)
+        await kept.end()
+        refused += kept.refused
         refused += await keep_counts(self._counts, whole, sender, counted)
         if entries:
             await compare()

@@ -17,8 +17,10 @@ import structlog
 from canonical.base import Canonical, content_hash, read_strictly
 from canonical.catalogue import CatalogueEntry, MasterFile
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
+from canonical.hr_ports import HrRowsApart
 from canonical.messages import Kept
 from canonical.parties import Partner
+from canonical.people import HrEvent
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, Outcome, Preview, differences
 from canonical.senders import Sender
@@ -30,7 +32,9 @@ from gateway.csv_parts import catalogue
 from gateway.csv_reading import CsvFile
 from gateway.files import X12
 from gateway.intake import REQUISITION
+from gateway.people import PersonHashes
 from gateway.preview_files import Asked, FilePreview, Foretold, Register, foretell
+from gateway.preview_people import PEOPLE_FILE, EventName, HeldEvent, PeopleEvents, event_name, hidden, masked
 from gateway.preview_uses import HeldUse, UseName, Uses, name_of
 from gateway.reading import Reader
 from gateway.registry import CSV_KINDS, CSV_PARTS, read_x12
@@ -64,6 +68,7 @@ class Foresight(Register, Protocol):
     async def closed(self, names: Sequence[str]) -> Sequence[str]: ...
     async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]: ...
     async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]: ...
+    async def hr_events(self, names: Sequence[EventName]) -> Mapping[EventName, HeldEvent]: ...
 
 
 class Orders(Protocol):
@@ -110,6 +115,7 @@ class Previewer:
         *,
         bad_rows: BadRows = _nothing_said,
         procedures: Procedures | None = None,
+        hashes: PersonHashes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reader = reader
@@ -121,6 +127,7 @@ class Previewer:
         self._clock = clock
         self._begun: dict[str, tuple[str, str]] = {}  # case -> hash and message, of those before in the list
         self._uses = Uses(procedures)
+        self._people = PeopleEvents(hashes)
 
     async def preview(self, messages: Sequence[Kept]) -> list[Preview]:
         """What would become of each."""
@@ -223,7 +230,8 @@ class Previewer:
             for file in [await self._reader.rows(one, sender) for one in (was, now)]
         ]
         pairs = [(place, before.get(place, ""), after.get(place, "")) for place in dict.fromkeys([*before, *after])]
-        return [Difference(path=place, was=old, now=new) for place, old, new in pairs if old != new]
+        found = [Difference(path=place, was=old, now=new) for place, old, new in pairs if old != new]
+        return [hidden(one) for one in found] if CSV_PARTS[was.kind] == PEOPLE_FILE else found
 
     async def _x12(self, message: Kept) -> _Read:
         """An interchange of a partner's: the documents in it, and which of them their cases have."""
@@ -284,6 +292,14 @@ class Previewer:
             outcome, detail, news = self._uses.judged(noun, uses.get(name_of(noun)), one.message)
             one.said.append((outcome, detail))
             one.differences += news
+        elif isinstance(noun, HrEvent):
+            name = event_name(noun)
+            event = (await self._foresight.hr_events([name])).get(name)
+            outcome, detail, news = self._people.judged(noun, event, one.message)
+            one.said.append((outcome, detail))
+            one.differences += news
+        elif isinstance(noun, HrRowsApart):
+            one.said.append((NEW, f"{len(noun.rows)} rows that cannot be read would be listed"))
         elif isinstance(noun, MasterFile):
             file = noun if noun.facility or not one.facility else noun.model_copy(update={"facility": one.facility})
             compared, news = await self._foresight.drifts(file, one.message.id, self._clock().date())
@@ -344,16 +360,22 @@ def _between(was: Sequence[Canonical], now: Sequence[Canonical]) -> tuple[Differ
     """Noun by noun: requisitions by their numbers, others by their place."""
     before = {_named(one, place): one for place, one in enumerate(was)}
     after = {_named(one, place): one for place, one in enumerate(now)}
-    return tuple(
-        one.model_copy(update={"path": f"{name} {one.path}"})
-        for name in dict.fromkeys([*before, *after])
-        for one in differences(before.get(name), after.get(name))
-    )
+    found: list[Difference] = []
+    for name in dict.fromkeys([*before, *after]):
+        news = differences(before.get(name), after.get(name))
+        event = after.get(name) or before.get(name)
+        if isinstance(event, HrEvent):
+            found += masked(event, news)
+        else:
+            found += [one.model_copy(update={"path": f"{name} {one.path}"}) for one in news]
+    return tuple(found)
 
 
 def _named(noun: Canonical, place: int) -> str:
     if isinstance(noun, Requisition):
         return f"requisition {noun.number}"
+    if isinstance(noun, HrEvent):
+        return f"HR event {noun.number}"
     return (
         f"use {noun.number}/{noun.sequence}" if isinstance(noun, UsageEvent) else f"{type(noun).__name__} {place + 1}"
     )

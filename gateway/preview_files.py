@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final, Protocol
 
 from canonical.catalogue import CatalogueEntry, MasterFile
+from canonical.people import HrEvent
 from canonical.purchasing import Requisition
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, OUTCOMES, UNREADABLE, Difference, Outcome, RowPreview
 from canonical.senders import Sender
@@ -21,9 +22,9 @@ MOST_SHOWN: Final = 100
 MOST_DIFFERENCES: Final = 500
 
 Foretold = tuple[Outcome, str, Sequence[Difference]]
-Asked = Requisition | UsageEvent
+Asked = Requisition | UsageEvent | HrEvent
 Judge = Callable[[Sequence[Asked]], Awaitable[Sequence[Foretold]]]
-"""What each of these requisitions and uses would come to, in their order."""
+"""What each of these requisitions, uses and HR events would come to, in their order."""
 
 
 class Register(Protocol):
@@ -105,7 +106,7 @@ async def foretell(
             found.note(part.first, (UNREADABLE, f"row {fault.row} {fault.column}".strip() + f": {fault.reason}", ()))
         elif isinstance(part.noun, CatalogueEntry):
             entries.append((part, part.noun))
-        elif isinstance(part.noun, Requisition | UsageEvent):
+        elif isinstance(part.noun, Requisition | UsageEvent | HrEvent):
             asked.append((part, part.noun))
         if len(entries) == ENTRIES_AT_ONCE:
             await compare()

@@ -24,6 +24,7 @@ from gateway.csv_rows import CsvFeed
 from gateway.feeds import (
     csv_catalogue,
     csv_counts,
+    csv_people,
     csv_requisitions,
     csv_usage,
     fhir_device_usage,
@@ -32,12 +33,17 @@ from gateway.feeds import (
     fhir_transaction,
     hl7_dft_p03,
     hl7_inu_u05,
+    hl7_mfn_m02,
     hl7_mfn_m05,
     hl7_mfn_m16,
     hl7_omn_o07,
     hl7_oms_o05,
+    hl7_pmu_b01,
+    hl7_pmu_b07,
     hl7_rds_o13,
     rest_counts,
+    rest_people,
+    rest_scim,
     rest_usage,
     x12_810,
     x12_832,
@@ -72,12 +78,21 @@ Hl7Feed = Callable[[Message, Sender, Mappings], tuple[Canonical, ...]]
 HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
     ("hl7", "OMS^O05"): hl7_oms_o05.read,
     ("hl7", "OMN^O07"): hl7_omn_o07.read,
+    ("hl7", "MFN^M02"): hl7_mfn_m02.read,
     ("hl7", "MFN^M05"): hl7_mfn_m05.read,
     ("hl7", "MFN^M16"): hl7_mfn_m16.read,
     ("hl7", "DFT^P03"): hl7_dft_p03.read,
     ("hl7", "RDS^O13"): hl7_rds_o13.read,
     ("hl7", "RDS^O01"): hl7_rds_o13.read,
     ("hl7", "INU^U05"): hl7_inu_u05.read,
+    ("hl7", "PMU^B01"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B02"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B03"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B04"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B05"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B06"): hl7_pmu_b01.read,
+    ("hl7", "PMU^B07"): hl7_pmu_b07.read,
+    ("hl7", "PMU^B08"): hl7_pmu_b07.read,
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
@@ -100,6 +115,8 @@ RestFeed = Callable[[bytes, str, datetime, Sender, Mappings], tuple[Canonical, .
 REST_FEEDS: dict[tuple[str, str], RestFeed] = {
     ("rest", "stock_count"): rest_counts.read,
     ("rest", "usage"): rest_usage.read,
+    ("rest", "hr_event"): rest_people.read,
+    ("rest", "scim_user"): rest_scim.read,
 }
 REST_OVERRIDES: dict[tuple[str, str, str], RestFeed] = {}
 
@@ -117,6 +134,9 @@ CSV_FEEDS: dict[tuple[str, str], CsvFeed] = {
         group=csv_requisitions.GROUP,
     ),
     ("csv", "usage"): CsvFeed("csv_usage", csv_usage.COLUMNS, csv_usage.REQUIRED, csv_usage.TOTAL, csv_usage.read),
+    ("csv", "people"): CsvFeed(
+        "csv_people", csv_people.COLUMNS, csv_people.REQUIRED, csv_people.TOTAL, csv_people.read
+    ),
     ("csv", "counts"): CsvFeed(
         "csv_counts",
         csv_counts.COLUMNS,

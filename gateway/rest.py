@@ -135,7 +135,16 @@ def may(who: Caller, scope: str) -> None:
 
 def make_app(behind: Doors) -> FastAPI:
     """The REST door on what stands behind it."""
-    from gateway import rest_decisions, rest_docs, rest_files, rest_hooks, rest_lookups, rest_requisitions, rest_scans
+    from gateway import (
+        rest_decisions,
+        rest_docs,
+        rest_files,
+        rest_hooks,
+        rest_lookups,
+        rest_people,
+        rest_requisitions,
+        rest_scans,
+    )
 
     app = FastAPI(
         title="Fascia",
@@ -153,8 +162,9 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_files, rest_scans, rest_lookups, rest_decisions):
+    for part in (rest_requisitions, rest_files, rest_scans, rest_people, rest_lookups, rest_decisions):
         app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    app.include_router(rest_people.hooks)
     app.include_router(rest_hooks.router)  # its callers have a signature and no key: it looks at parameters after that
     _add_health(app, behind)
     _add_schemas(app)
@@ -197,12 +207,25 @@ def _add_schemas(app: FastAPI) -> None:
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             from gateway.feeds.rest_counts import CountIn
+            from gateway.feeds.rest_people import HrEventIn, HrEventsIn
+            from gateway.feeds.rest_scim import ScimUser
             from gateway.feeds.rest_usage import UsageIn
             from gateway.rest_decisions import AsideIn, AttachIn, DecisionIn
             from gateway.rest_scans import CheckIn
 
             schema = plain()
-            read = (Requisition, DecisionIn, AttachIn, AsideIn, UsageIn, CountIn, CheckIn)
+            read = (
+                Requisition,
+                DecisionIn,
+                AttachIn,
+                AsideIn,
+                UsageIn,
+                CountIn,
+                CheckIn,
+                HrEventIn,
+                HrEventsIn,
+                ScimUser,
+            )
             models: list[Any] = [(model, "validation") for model in read]
             _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
             schema.setdefault("components", {}).setdefault("schemas", {}).update(

@@ -43,7 +43,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 router = APIRouter(prefix="/v1", tags=["files"])
 Feed = Annotated[
-    str, Path(description="catalogue, requisitions, usage or counts", max_length=40, examples=["catalogue"])
+    str, Path(description="catalogue, requisitions, usage, counts or people", max_length=40, examples=["catalogue"])
 ]
 FileName = Annotated[
     str, Header(alias="Fascia-File-Name", max_length=200, description="What you call the file, for people")
@@ -173,7 +173,11 @@ async def _sender(files: CsvFiles, who: Caller, kind: str) -> Sender:
     if sender.facility != who.facility:
         raise Problem(403, "not-allowed", f"this key is for facility {who.facility}, its sender's row is not")
     named = any(one.startswith(SOURCE) for one in who.scopes)
-    if named and kind in ("csv_requisitions", "csv_usage") and (sender.source or sender.code) not in who.sources:
+    if (
+        named
+        and kind in ("csv_requisitions", "csv_usage", "csv_people")
+        and (sender.source or sender.code) not in who.sources
+    ):
         raise Problem(403, "not-allowed", f"source: this key is for {', '.join(who.sources)}")
     return sender
 

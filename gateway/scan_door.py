@@ -17,6 +17,7 @@ import structlog
 from canonical.base import Canonical
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.messages import Kept, Move, NewMessage
+from canonical.people import HrEvent
 from canonical.ports import Journal
 from canonical.scans import Scan
 from canonical.senders import Sender
@@ -167,6 +168,8 @@ class ScanDoor:
 def about(nouns: Sequence[Canonical], number: str) -> str:
     """What a report is about: a void about the report it takes back, a count about its location, any other about itself."""
     first = nouns[0] if nouns else None
+    if isinstance(first, HrEvent):  # their order is in what they say: none waits behind another
+        return f"people/{_digest(number)}"
     if isinstance(first, StockCount):
         return f"count/{_digest(first.location)}"
     if isinstance(first, UsageEvent) and first.kind == "void":

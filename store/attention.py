@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.base import Canonical
 from canonical.replays import CONFLICT, NOT_REPLAYED, UNREADABLE
 from store import people_attention, recall_attention
 from store.attention_usage import stuck_uses
@@ -18,6 +17,7 @@ from store.channel_keeping import StoredChannelKeeping
 from store.database import transaction
 from store.standing import CLOSED
 from store.streams import WAITS, StoredStreams
+from store.stuck import Stuck
 from store.tables import messages, parked_streams, replay_items, replay_jobs
 
 TOO_LONG: Final = timedelta(minutes=15)  # that something waits which is nobody's to decide
@@ -33,18 +33,6 @@ PRESS: Final = {
     "order": "nobody asked for it (docs/runbook.md): fascia unmatched dismiss {id}",
 }
 ANY_OTHER: Final = "fascia journal show {message}; fascia unmatched attach {id} CASE, or dismiss {id}"
-
-
-class Stuck(Canonical):
-    """One thing that stands still, or several of one kind: ``name`` is the first of them, ``count`` how many they are."""
-
-    what: str
-    name: str
-    why: str = ""
-    owner: str = ""
-    count: int = 1
-    since: datetime | None = None
-    press: str = ""
 
 
 class StoredAttention:
@@ -68,9 +56,9 @@ class StoredAttention:
             *await self._asked(_failed(now - LOOKED_BACK), _of_failed),
             *await self._asked(_standing(now - TOO_LONG), _of_standing),
             *await self._asked(_cases(), _of_cases),
-            *(Stuck(**one.model_dump()) for one in await stuck_uses(self._engine, now - TOO_LONG)),
-            *[Stuck.model_validate(one) for one in await recall_attention.stuck(self._engine, now)],
-            *[Stuck.model_validate(one) for one in await people_attention.stuck(self._engine, now)],
+            *await stuck_uses(self._engine, now - TOO_LONG),
+            *await recall_attention.stuck(self._engine, now),
+            *await people_attention.stuck(self._engine, now),
         ]
         return sorted(found, key=lambda one: (one.since is None, one.since or now, one.what, one.name))
 

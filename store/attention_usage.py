@@ -6,33 +6,32 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, func, literal, select
+from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table, TextClause, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.base import Canonical, case_id
 from canonical.charges import OWNER as BILLING
+from canonical.stock_moves import MOVED
 from canonical.usage import FINDINGS
 from canonical.usage import OWNER as MATERIALS
-from store.count_tables import stock_counts
+from store.count_tables import counted_again, stock_counts
 from store.database import transaction
 from store.stock_needs import TAKEN_BACK
+from store.stuck import Stuck
 from store.usage_tables import charges, stock_needs, usage_conflicts, usage_events, usage_rounds
 
 MOST_COUNTED: Final = 10_000  # of one kind: more are many, however many
 WAITS: Final = ("review", "parked")
 TOLD_FOR: Final = timedelta(days=30)  # that something was paid for which was not used; nothing here can answer that
-
-
-class StuckUse(Canonical):
-    """One line of the list; the fields are those of :class:`store.attention.Stuck`."""
-
-    what: str
-    name: str
-    why: str = ""
-    owner: str = ""
-    count: int = 1
-    since: datetime | None = None
-    press: str = ""
+# A location that moved whose last round could not hand all of its stock over, as long as any of it is there.
+_NOT_MOVED: Final = text("""
+SELECT l.facility, l.location, l.location AS id, r.taken ->> 'moved_to' AS moved_to, r.changed_at AS at,
+    o.value #>> '{refused,0,reason}' AS reason, jsonb_array_length(o.value -> 'refused') AS many
+FROM usage_locations AS l JOIN usage_rounds AS r USING (facility, location, round)
+CROSS JOIN LATERAL jsonb_each(r.outcomes) AS o
+WHERE r.taken ->> 'moved_to' <> '' AND o.key LIKE :moved AND jsonb_array_length(o.value -> 'refused') > 0
+AND EXISTS (SELECT FROM stock_balances AS b WHERE (b.facility, b.location) = (l.facility, l.location) AND b.on_hand > 0)
+""").bindparams(moved=f"%/transfer/{MOVED}")
 
 
 class UsageStands(Canonical):
@@ -59,9 +58,9 @@ def _how_many(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(table).where(which).scalar_subquery()
 
 
-async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse]:
+async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[Stuck]:
     """All of it; ``before``: what waits for us since then is waiting too long."""
-    asked: list[tuple[Select[Any], Callable[[RowMapping], StuckUse]]] = [
+    asked: list[tuple[Select[Any] | TextClause, Callable[[RowMapping], Stuck]]] = [
         (_parked(), _of_parked),
         (_conflicts(), _of_conflicts),
         (_charges(), _of_charges),
@@ -69,6 +68,7 @@ async def stuck_uses(engine: AsyncEngine, before: datetime) -> Sequence[StuckUse
         (_refused(), _of_refused),
         (_counts(), _of_counts),
         (_taken_back(before - TOLD_FOR), _of_taken_back),
+        (_NOT_MOVED, _of_not_moved),
     ]
     async with transaction(engine) as connection:
         return [made(row) for one, made in asked for row in (await connection.execute(one)).mappings()]
@@ -83,7 +83,7 @@ def _parked() -> Select[Any]:
     return select(*by, *_counted(some_), func.max(some_.c.owner).label("owner")).group_by(*by)
 
 
-def _of_parked(row: RowMapping) -> StuckUse:
+def _of_parked(row: RowMapping) -> Stuck:
     found, where = row["finding"], row["location"] or "no location"
     why = f"{where}: {FINDINGS.get(found, '') or row['reason']}"
     which = "".join(f" --{name} {row[name]}" for name in ("location", "finding") if row[name])
@@ -100,7 +100,7 @@ def _conflicts() -> Select[Any]:
     return select(*_counted(open_one.subquery())).having(func.count() > 0)
 
 
-def _of_conflicts(row: RowMapping) -> StuckUse:
+def _of_conflicts(row: RowMapping) -> Stuck:
     why = "it came again under its number with other content: the first stands"
     press = (
         "fascia usage conflicts; have it taken back and sent under a new number where the second is right, then dismiss"
@@ -115,7 +115,7 @@ def _charges() -> Select[Any]:
     return select(*_counted(some)).group_by(some.c.facility, some.c.reason)
 
 
-def _of_charges(row: RowMapping) -> StuckUse:
+def _of_charges(row: RowMapping) -> Stuck:
     press = "mend what it names, then fascia usage charges --again"
     return _line(row, "dead charge", why=row["reason"], owner=BILLING, press=press)
 
@@ -136,7 +136,7 @@ def _unanswered(before: datetime) -> Select[Any]:
     return select(waits, under_way.scalar_subquery().label("round"))
 
 
-def _of_unanswered(row: RowMapping) -> StuckUse:
+def _of_unanswered(row: RowMapping) -> Stuck:
     name = f"{row['facility']}/{row['location']}"
     case = case_id("consumption_to_replenishment", row["facility"], row["location"])
     if row["round"] is None:
@@ -156,7 +156,7 @@ def _refused() -> Select[Any]:
     return select(*by, *_counted(some_)).group_by(*by)
 
 
-def _of_refused(row: RowMapping) -> StuckUse:
+def _of_refused(row: RowMapping) -> Stuck:
     listed = f"fascia stock needs --location {row['location']} --state refused; " if row["many"] > 1 else ""
     one = row["id"] if row["many"] == 1 else "NEED"
     press = f"{listed}mend the register, it goes on by itself; or the ERP, then fascia stock needs --again {one} --reason ..."
@@ -177,7 +177,7 @@ def _taken_back(since: datetime) -> Select[Any]:
     ).group_by(*by)
 
 
-def _of_taken_back(row: RowMapping) -> StuckUse:
+def _of_taken_back(row: RowMapping) -> Stuck:
     why = f"{row['location']}: {row['item']} was ordered after a use that was taken back"
     listed = f"fascia stock needs --location {row['location']} --all; " if row["many"] > 1 else ""
     case = row["case"] if row["many"] == 1 else "CASE"
@@ -188,23 +188,29 @@ def _of_taken_back(row: RowMapping) -> StuckUse:
     return _line(row, "order of no use", why=why, owner=MATERIALS, press=press)
 
 
+def _of_not_moved(row: RowMapping) -> Stuck:
+    why = f"{row['location']} moved to {row['moved_to']}, and the ERP refuses to move its stock: {row['reason']}"
+    press = f"mend it in the ERP; it is tried again each night. What lies there: fascia stock show {row['location']}"
+    return _line(
+        row, "stock not moved", name=f"{row['facility']}/{row['location']}", why=why, owner=MATERIALS, press=press
+    )
+
+
 def _counts() -> Select[Any]:
     """Parked counts by location and kind; one that was counted again since is answered by that."""
-    of, later = stock_counts.c, stock_counts.alias("later").c
-    again = select(later.id).where(later.facility == of.facility, later.location == of.location)
-    again = again.where((later.kind == "erp") == (of.kind == "erp"), later.counted_at > of.counted_at)
+    of = stock_counts.c
     some = select(of.id, of.facility, of.location, of.number, of.kind, of.reason, of.at).where(of.state == "parked")
-    some_ = some.where(~again.exists()).order_by(of.id).limit(MOST_COUNTED).subquery()
+    some_ = some.where(~counted_again()).order_by(of.id).limit(MOST_COUNTED).subquery()
     by = (some_.c.facility, some_.c.location, some_.c.kind)
     return select(*by, *_counted(some_), func.min(some_.c.number).label("number")).group_by(*by)
 
 
-def _of_counts(row: RowMapping) -> StuckUse:
+def _of_counts(row: RowMapping) -> Stuck:
     if row["kind"] == "erp":
         press = f"mend location {row['location']} in the ERP; it is asked again the next night"
         return _line(row, "ERP count parked", why=f"{row['location']}: {row['reason']}", owner=MATERIALS, press=press)
     why = f"{row['location']}: {row['reason'] or 'some of its lines are not booked'}"
-    press = f"see the lines of count {row['number']} (GET /v1/counts), mend what they name, then have {row['location']} counted again"
+    press = f"fascia stock counts --location {row['location']}; mend what the lines name, then have it counted again"
     return _line(row, "count parked", why=why, owner=MATERIALS, press=press)
 
 
@@ -214,5 +220,5 @@ def _counted(some: Any) -> tuple[Any, ...]:
     return func.count().label("many"), first, func.min(some.c.at).label("at"), func.min(some.c.reason).label("reason")
 
 
-def _line(row: RowMapping, what: str, **said: str) -> StuckUse:
-    return StuckUse(what=what, count=row["many"], since=row["at"], **({"name": row["id"]} | said))
+def _line(row: RowMapping, what: str, **said: str) -> Stuck:
+    return Stuck(what=what, count=row["many"], since=row["at"], **({"name": row["id"]} | said))

@@ -25,7 +25,12 @@ from store.register_reading import items_in_force
 MOST: Final = 20  # counts of a round
 
 _DUE: Final = text("""
-SELECT count_due <= :as_of FROM usage_locations WHERE facility = :facility AND location = :location""")
+SELECT count_due <= :as_of AS due, count_due IS NULL AND counted_at IS NULL AS new FROM usage_locations
+WHERE facility = :facility AND location = :location""")
+_NEW: Final = text("""
+UPDATE usage_locations AS l SET count_due = :as_of WHERE l.facility = :facility AND l.location = :location
+AND EXISTS (SELECT FROM register AS r WHERE r.kind = 'location' AND (r.facility, r.code) = (l.facility, l.location))
+RETURNING l.location""")
 _WAITING: Final = text("""
 UPDATE stock_counts SET state = 'taken', round = :round, changed_at = :now WHERE id IN (
     SELECT id FROM stock_counts WHERE facility = :facility AND location = :location AND state = 'waiting' ORDER BY id LIMIT :most)
@@ -110,9 +115,15 @@ class StoredCountRounds:
     """Counts that join the rounds of their location, each step in the round's own transaction."""
 
     async def erp_due(self, connection: AsyncConnection, key: RoundKey) -> bool:
-        """Whether our books are to be held against the ERP's before this round."""
+        """Whether our books are to be held against the ERP's before this round.
+
+        Of a location that never was, they are at once: judged by an empty balance, its first uses would all be beyond it.
+        """
         where = {"facility": key.facility, "location": key.location, "as_of": key.as_of}
-        return bool(await connection.scalar(_DUE, where))
+        stands = (await connection.execute(_DUE, where)).one()
+        if stands.new:
+            return await connection.scalar(_NEW, where) is not None
+        return bool(stands.due)
 
     async def take(self, connection: AsyncConnection, key: RoundKey) -> Sequence[StockPosting]:
         """Hold the counts that wait against what should be there; what is to be booked of them, one ``adjust`` each.

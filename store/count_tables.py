@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, Index, Integer, Numeric, PrimaryKeyConstraint, Table, UniqueConstraint, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Date,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    select,
+    text,
+)
 
 from store.tables import Words, metadata, moment, words
 from store.usage_tables import whole
@@ -57,3 +69,10 @@ stock_count_lines = Table(
     PrimaryKeyConstraint("count", "line"),
     Index("ix_stock_count_lines_parked", "code", "lot", postgresql_where=text("state = 'parked'")),
 )
+
+
+def counted_again() -> ColumnElement[bool]:
+    """Whether a count is answered by a later one of its location: of its own kind, by people or of the ERP's books."""
+    of, later = stock_counts.c, stock_counts.alias("later").c
+    again = select(later.id).where(later.facility == of.facility, later.location == of.location)
+    return again.where((later.kind == "erp") == (of.kind == "erp"), later.counted_at > of.counted_at).exists()

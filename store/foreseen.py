@@ -12,12 +12,14 @@ from canonical.base import Canonical
 from canonical.cases import State
 from canonical.catalogue import MasterFile
 from canonical.messages import Kept
+from canonical.people import HrEvent
 from canonical.replays import Difference
 from canonical.usage import UsageEvent
 from store.case_tables import cases, documents
 from store.database import transaction
 from store.drift import DriftRow, StoredDrift
 from store.kept import KEPT, kept
+from store.people_tables import hr_events
 from store.register import StoredRegister
 from store.tables import claims, message_keys, messages
 from store.usage_tables import usage_events
@@ -46,6 +48,18 @@ class HeldUse(Canonical):
     state: str = ""
     message: str = ""
     event: UsageEvent
+
+
+EventName = tuple[str, str, str]  # facility, source, number
+
+
+class HeldEvent(Canonical):
+    """An HR event as it is held: the hash of its content, what became of it, the message it came by, and the event itself."""
+
+    hash: str
+    state: str = ""
+    message: str = ""
+    event: HrEvent
 
 
 class StoredForesight:
@@ -89,6 +103,20 @@ class StoredForesight:
         return {
             (row.facility, row.source, row.number, row.sequence): HeldUse(
                 hash=row.hash, state=row.state, message=row.message, event=UsageEvent.model_validate(row.content)
+            )
+            for row in rows
+        }
+
+    async def hr_events(self, names: Sequence[EventName]) -> Mapping[EventName, HeldEvent]:
+        """The HR events of these names that are kept."""
+        of = hr_events.c
+        named = (of.facility, of.source, of.number)
+        asked = select(*named, of.hash, of.state, of.message, of.content).where(tuple_(*named).in_(names))
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(asked)).all()
+        return {
+            (row.facility, row.source, row.number): HeldEvent(
+                hash=row.hash, state=row.state, message=row.message, event=HrEvent.model_validate(row.content)
             )
             for row in rows
         }

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.people import OWNER
 from store.database import transaction
 from store.people_tables import appointments, hr_events
+from store.stuck import Stuck
 from store.tables import register
 
 FOR_A_HIRE: Final = timedelta(days=1)  # an event may come that much before the hire of its person
 
 
-async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[dict[str, Any]]:
-    """The fields of :class:`store.attention.Stuck`, without anybody's name.
+async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
+    """A line for each thing that stands still, without anybody's name.
 
     Raises:
         Unavailable: our database does not answer.
@@ -40,7 +41,7 @@ def _open(now: datetime) -> Any:
     return select(*by, func.count().label("many"), *first).where(stands).group_by(*by)
 
 
-def _event(row: Any) -> dict[str, Any]:
+def _event(row: Any) -> Stuck:
     what, press = _WHAT[row.state]
     where = f"{row.source} at {row.facility}"
     why = f"{where}: {row.reason}"
@@ -48,15 +49,8 @@ def _event(row: Any) -> dict[str, Any]:
         what, why = f"emergency: {what}", f"{where}: access is to end at once, and nobody knows whose; {row.reason}"
     one = row.id if row.many == 1 else "EVENT"
     listed = "" if row.many == 1 else f"fascia person events --state {row.state}; "
-    return {
-        "what": what,
-        "name": row.id,
-        "why": why,
-        "owner": OWNER,
-        "count": row.many,
-        "since": row.since,
-        "press": listed + press.format(one=one),
-    }
+    about = {"owner": OWNER, "count": row.many, "since": row.since, "press": listed + press.format(one=one)}
+    return Stuck(what=what, name=row.id, why=why, **about)
 
 
 _WHAT: Final = {
@@ -77,7 +71,7 @@ def _roles() -> Any:
     return select(role.label("role"), func.count().label("many"), *first).where(*mine).group_by(role)
 
 
-def _role(row: Any) -> dict[str, Any]:
+def _role(row: Any) -> Stuck:
     role = row.role or "none"
     why = f"role {role} is not in the register: the strictest rules hold, and no groups of access"
     about = {
@@ -86,4 +80,4 @@ def _role(row: Any) -> dict[str, Any]:
         "since": row.since,
         "press": f"fascia register load clinician_role, with {role}",
     }
-    return {"what": "unknown clinician role", "name": row.person, "why": why} | about
+    return Stuck(what="unknown clinician role", name=row.person, why=why, **about)

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.recall import OWNER
 from store.database import transaction
 from store.recall_tables import recall_tasks, recalls
+from store.stuck import Stuck
 from store.usage_tables import stock_balances
 
 EXPIRED_PRESS: Final = "take it off the shelf and count the location: fascia stock expiring --days 0"
 
 
-async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[dict[str, Any]]:
-    """The fields of :class:`store.attention.Stuck`: a line for each recall that is late or not read to the end, one for what expired.
+async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
+    """A line for each recall that is late or not read to the end, one for what expired.
 
     Raises:
         Unavailable: our database does not answer.
@@ -38,12 +39,12 @@ def _overdue(now: datetime) -> Any:
     return select(found, recalls.c.classification).join(recalls, recalls.c.number == found.c.recall)
 
 
-def _late(row: Any) -> dict[str, Any]:
+def _late(row: Any) -> Stuck:
     level = f"class {row.classification}" if row.classification else "not classified"
     why = f"no answer in the time of its class ({level})"
     press = f"fascia recall show {row.recall} --state open, then fascia recall answer"
     about = {"owner": OWNER, "count": row.many, "since": row.since, "press": press}
-    return {"what": "recall task overdue", "name": row.recall, "why": why} | about
+    return Stuck(what="recall task overdue", name=row.recall, why=why, **about)
 
 
 def _uncertain() -> Any:
@@ -51,18 +52,11 @@ def _uncertain() -> Any:
     return asked.where(recalls.c.uncertain, recalls.c.state != "closed")
 
 
-def _unread(row: Any) -> dict[str, Any]:
+def _unread(row: Any) -> Stuck:
     blocks = "nothing of it is blocked yet" if row.state == "scope" else "what is certain of it is blocked"
     press = f"fascia recall show {row.number}, then fascia recall scope, settle, or close --lift"
     why = f"its notice leaves open what it means; {blocks}"
-    return {
-        "what": "recall to be read",
-        "name": row.number,
-        "why": why,
-        "owner": OWNER,
-        "since": row.at,
-        "press": press,
-    }
+    return Stuck(what="recall to be read", name=row.number, why=why, owner=OWNER, since=row.at, press=press)
 
 
 def _past(now: datetime) -> Any:
@@ -74,8 +68,8 @@ def _past(now: datetime) -> Any:
     return asked.where(stock_balances.c.on_hand > 0, stock_balances.c.expires < now.date())
 
 
-def _expired(row: Any) -> dict[str, Any]:
+def _expired(row: Any) -> Stuck:
     since = datetime.combine(row.first, time(), UTC)
     why = f"past its date, the first since {row.first.isoformat()}"
     about = {"owner": OWNER, "count": row.many, "since": since, "press": EXPIRED_PRESS}
-    return {"what": "expired stock", "name": row.name, "why": why} | about
+    return Stuck(what="expired stock", name=row.name, why=why, **about)

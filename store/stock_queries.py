@@ -9,9 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from canonical.scans import CountLineStanding
 from canonical.stock import StockLevel
-from canonical.stock_reports import HeldItem, LotHeld, MovementFilter, MovementRow, NeedRow
+from canonical.stock_reports import CountRow, HeldItem, LotHeld, MovementFilter, MovementRow, NeedRow
 from canonical.supply import Item
+from store.count_tables import counted_again, stock_count_lines, stock_counts
 from store.database import transaction
 from store.register_reading import all_current
 from store.tables import register
@@ -79,6 +81,35 @@ class StoredStock:
             found = await connection.execute(select(stock_needs).where(stock_needs.c.id == need))
             row = found.mappings().one_or_none()
         return NeedRow.model_validate(dict(row)) if row is not None else None
+
+    async def counts(
+        self,
+        *,
+        facility: str = "",
+        location: str = "",
+        everything: bool = False,
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[CountRow]:
+        """Counts, newest first, with their parked lines; without ``everything`` those parked that nobody has answered by another."""
+        of, line = stock_counts.c, stock_count_lines.c
+        many = select(func.count()).where(line.count == of.id).scalar_subquery()
+        asked = select(stock_counts, many.label("lines")).order_by(of.id.desc()).limit(limit)
+        for column, value in {"facility": facility, "location": location}.items():
+            if value:
+                asked = asked.where(of[column] == value)
+        if not everything:
+            asked = asked.where(of.state == "parked", ~counted_again())
+        if before:
+            asked = asked.where(of.id < before)
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(asked)).mappings().all()
+            ids = [row["id"] for row in rows]
+            parked = select(stock_count_lines).where(line.count.in_(ids), line.state == "parked").order_by(line.line)
+            found: dict[str, list[CountLineStanding]] = {one: [] for one in ids}
+            for one in (await connection.execute(parked)).mappings():
+                found[one["count"]].append(CountLineStanding.model_validate(dict(one)))
+        return [CountRow.model_validate(dict(row) | {"parked": tuple(found[row["id"]])}) for row in rows]
 
     async def movements_of(self, event: str) -> Sequence[MovementRow]:
         """What moved for one use, in its order."""

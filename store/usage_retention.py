@@ -15,7 +15,7 @@ DAYS: Final = 30  # rounds and settled conflicts are kept so long
 # The newest round of a location stays: its case asks for it when it begins afresh.
 _ROUNDS: Final = text("""
 DELETE FROM usage_rounds WHERE ctid = ANY(ARRAY(
-    SELECT r.ctid FROM usage_rounds AS r WHERE r.state <> 'taken' AND r.changed_at < :before
+    SELECT r.ctid FROM usage_rounds AS r WHERE r.state <> 'taken' AND r.at < :before AND r.changed_at < :before
     AND EXISTS (SELECT FROM usage_rounds AS n
         WHERE (n.facility, n.location) = (r.facility, r.location) AND n.round > r.round) LIMIT :most))""")
 _CONFLICTS: Final = text("""

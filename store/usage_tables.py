@@ -102,6 +102,7 @@ usage_conflicts = Table(
     moment("at"),
     UniqueConstraint("event", "hash"),
     Index("ix_usage_conflicts_open", "id", postgresql_where=text("state = 'open'")),
+    Index("ix_usage_conflicts_settled", "at", postgresql_where=text("state <> 'open'")),
 )
 
 # Each location's case: the last round it was given, the wake it has not answered, and when its books were last compared.
@@ -136,6 +137,7 @@ usage_rounds = Table(
     moment("changed_at"),
     PrimaryKeyConstraint("facility", "location", "round"),
     Index("ix_usage_rounds_open", "at", postgresql_where=text("state = 'taken'")),
+    Index("ix_usage_rounds_over", "at", postgresql_where=text("state <> 'taken'")),
 )
 
 # ``reserved``: taken by rounds that are not recorded yet, of this location or of one it supplies.
@@ -230,6 +232,8 @@ stock_needs = Table(
         postgresql_where=text("warehouse <> '' AND state = 'back-ordered'"),
     ),
     Index("ix_stock_needs_case", "case", postgresql_where=text("\"case\" <> ''")),
+    Index("ix_stock_needs_refused", "id", postgresql_where=text("state = 'refused'")),
+    Index("ix_stock_needs_of_no_use", "id", postgresql_where=text("reason = 'its use was taken back'")),
 )
 
 # What recalls in force forbid: lots or serials of an item from one to another, in the order of their characters; both empty: all of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.stock import WakeDue
@@ -96,9 +96,9 @@ class StoredUsagePlaces:
         """Take that back."""
         await self._write(_NOT_WOKEN, places, at)
 
-    async def _write(self, asked: object, places: Sequence[WakeDue], at: datetime) -> None:
+    async def _write(self, asked: TextClause, places: Sequence[WakeDue], at: datetime) -> None:
         if not places:
             return
         given = {"facilities": [p.facility for p in places], "locations": [p.location for p in places], "at": at}
         async with at_once(self._engine) as connection:
-            await connection.execute(asked, given)  # type: ignore[call-overload]
+            await connection.execute(asked, given)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -21,12 +21,13 @@ from activities.onboarding import OnboardingActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
-from adapters.sftp import SftpMailbox
 from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
 from canonical.folders import FileSource, Folder
+from canonical.hr_ports import HrRowsApart
 from canonical.parties import Partner
+from canonical.people import HrEvent
 from canonical.ports import Erp, SupplierChannel
 from canonical.purchasing import Requisition
 from canonical.stock import StockCount
@@ -40,6 +41,8 @@ from gateway.folders import FolderDoor
 from gateway.hl7_refusals import Refusals
 from gateway.intake import Intake
 from gateway.master_files import MasterFiles
+from gateway.people import HrTaker, PersonHashes
+from gateway.people_rows import rows_apart
 from gateway.preview import Previewer
 from gateway.quota import Leases
 from gateway.rest import Doors
@@ -55,6 +58,7 @@ from store.keys import StoredKeys
 from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
+from store.people_inbox import StoredHrInbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
@@ -76,6 +80,9 @@ from workers.settings import SECRETS, Settings
 from workers.stock_wiring import StockParts
 from workers.traced import TracedCases, TracedJournal
 from workflows.registry import PROCESSES
+
+if TYPE_CHECKING:  # SFTP is loaded by who opens a mailbox
+    from adapters.sftp import SftpMailbox
 
 
 @dataclass
@@ -184,6 +191,16 @@ class Wiring:
         return StoredDrift(self.database, self.register)
 
     @cached_property
+    def person_hashes(self) -> PersonHashes:
+        """What national numbers are kept by."""
+        return PersonHashes(self.seal_key)
+
+    @cached_property
+    def hr_taker(self) -> HrTaker:
+        """Where HR events go, whichever door they came by."""
+        return HrTaker(StoredHrInbox(self.database), self.intake, self.person_hashes)
+
+    @cached_property
     def master_files(self) -> MasterFiles:
         """Where catalogues and location files go."""
         return MasterFiles(self.intake, self.drift)
@@ -202,6 +219,7 @@ class Wiring:
             work=StoredFileWork(self.database),
             uses=self.stock.usage_taker,
             counts=self.stock.counts,
+            people=self.hr_taker,
         )
 
     def folder_watch(self, turn: Turn) -> FolderWatch:
@@ -232,7 +250,11 @@ class Wiring:
             MasterFile: self.master_files.take,
             StockCount: self.stock.counts.take,
         }
-        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: self.stock.usage_taker.take}
+        takers[HrRowsApart] = rows_apart(self.intake)
+        of_all: dict[type[Canonical], TakerOfAll] = {
+            UsageEvent: self.stock.usage_taker.take,
+            HrEvent: self.hr_taker.take,
+        }
         return Routing(
             *(self.journal, self.intake, self.directory, takers),
             refuser=Refusals(self.register, self.channels),
@@ -250,6 +272,7 @@ class Wiring:
             self.corridor().routes,
             bad_rows=FolderResults(self.register, self.folder_for).bad_rows,
             procedures=self.stock.procedures,
+            hashes=self.person_hashes,
         )
 
     def replayer(self) -> Replayer:
@@ -285,6 +308,8 @@ class Wiring:
 
     def mailbox_for(self, partner: Partner) -> SftpMailbox:
         """The mailbox of a partner as its row is now; a changed row is another mailbox."""
+        from adapters.sftp import SftpMailbox
+
         make = partial(SftpMailbox, partner, keys=self.settings.home / SECRETS)
         return self._mailboxes.get(partner.code, partner.model_dump_json(), make)
 

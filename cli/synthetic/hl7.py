@@ -9,6 +9,7 @@ from functools import cache
 from typing import Final
 
 from cli.synthetic import hl7_patients as patients
+from cli.synthetic import hl7_people as people
 from cli.synthetic import hl7_supply as supply
 from cli.synthetic import hl7_uses as uses
 from cli.synthetic.hl7_patients import Occasion, Segment
@@ -46,17 +47,25 @@ KINDS: Final[Mapping[str, Kind]] = {
     "RDS^O01": Kind("PHARM", uses.rds, weight=0),
     "DFT^P03": Kind("ORSYS", uses.dft, weight=4),
     "INU^U05": Kind("ANALYZER", uses.inu, subjects=4),
-    "PMU^B01": Kind("HR", supply.pmu, subjects=STAFF),
-    "PMU^B02": Kind("HR", supply.pmu, subjects=STAFF),
-    "PMU^B07": Kind("HR", supply.pmu, subjects=STAFF),
+    "PMU^B01": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B02": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B03": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B04": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B05": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B06": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B07": Kind("HR", people.pmu, subjects=STAFF),
+    "PMU^B08": Kind("HR", people.pmu, subjects=STAFF),
     "OMS^O05": Kind("ORSYS", supply.oms, subjects=0, weight=2),
     "OMN^O07": Kind("ORSYS", supply.omn, subjects=0),
-    "MFN^M02": Kind("HR", supply.mfn_staff, subjects=STAFF),
+    "MFN^M02": Kind("HR", people.mfn_staff, subjects=STAFF),
     "MFN^M05": Kind("FACILITIES", supply.mfn_places, subjects=1),
     "MFN^M15": Kind("STORES", supply.mfn_stock, subjects=1),
     "MFN^M16": Kind("ITEMFILE", supply.mfn_items, subjects=1),
 }
-STARTS_NO_CASE: Final = tuple(kind for kind in KINDS if kind[:3] not in ("OMS", "OMN", "MFN", "DFT", "RDS", "INU"))
+STARTS_NO_CASE: Final = tuple(
+    kind for kind in KINDS if kind[:3] not in ("OMS", "OMN", "MFN", "DFT", "RDS", "INU", "PMU")
+)
+PEOPLE: Final = tuple(kind for kind in KINDS if kind[:3] == "PMU" or kind == "MFN^M02")
 
 
 @cache

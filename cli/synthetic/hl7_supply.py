@@ -1,4 +1,4 @@
-"""What departments ask of the stores, and what stores, item file and staff office say: OMS, OMN, MFN, PMU."""
+"""What departments ask of the stores, and what stores and item file say: OMS, OMN, MFN."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from cli.synthetic.hospital import (
     SUPPLIER_NAMES,
     UNIT_NAMES,
     Good,
-    clinician,
-    npi_of,
     patient,
 )
 from formats.hl7_write import Field
@@ -89,11 +87,6 @@ def _order(what: Occasion, line: int) -> list[Segment]:
     return [("ORC", order), ("TQ1", {1: 1, 9: coded("R", "Routine", "HL70485")})]
 
 
-def mfn_staff(what: Occasion) -> list[Segment]:
-    """The staff office's file of practitioners (M02)."""
-    return [_file(what, "PRA", "Practitioner master file"), _entry(what, _staff_key(what)), *_staff(what)]
-
-
 def mfn_places(what: Occasion) -> list[Segment]:
     """The file of locations (M05)."""
     ward: Field = (f"W{what.chance.number(3, 9)}", None, None, FACILITY)
@@ -144,34 +137,6 @@ def mfn_items(what: Occasion) -> list[Segment]:
     ]
     entry = _entry(what, (good.code, FACILITY), kind="EI")
     return [_file(what, "INV", "Inventory master file"), entry, ("ITM", item), ("VND", vendor), *packs]
-
-
-def pmu(what: Occasion) -> list[Segment]:
-    """Somebody is hired, changes, leaves, or is granted a privilege."""
-    event: dict[int, Field] = {1: what.event, 2: what.at, 3: what.at + timedelta(days=14)}
-    if what.event != "B07":
-        return [("EVN", event), *_staff(what)]
-    privilege = coded("PRIV", "Privilege")
-    granted: dict[int, Field] = {1: 1, 2: f"PRIV-{what.chance.number(1, 30)}", 10: privilege, 13: "Orthopaedics"}
-    return [("EVN", event), *_staff(what), ("CER", granted)]
-
-
-def _staff(what: Occasion) -> list[Segment]:
-    who = clinician(what.subject)
-    key = _staff_key(what)
-    person: dict[int, Field] = {
-        1: key,
-        2: (who.id, None, None, FACILITY, "EI"),
-        3: (who.family, who.given),
-        5: who.sex,
-        7: "A",
-    }
-    return [("STF", person), ("PRA", {1: key, 6: (npi_of(who.number), "NPI")})]
-
-
-def _staff_key(what: Occasion) -> Field:
-    key = clinician(what.subject).id
-    return key if what.version == "2.3" else coded(key)
 
 
 def _supplier(good: Good) -> Field:

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
+from cli.synthetic.hl7_people import role_of
 from cli.synthetic.hospital import (
     COST_CENTRE,
     DEPARTMENT,
@@ -20,7 +21,9 @@ from cli.synthetic.hospital import (
     SUPPLIES,
     Chance,
     Good,
+    clinician,
     moment_of,
+    npi_of,
     tag_of,
 )
 
@@ -33,6 +36,10 @@ REQUISITIONS: Final = (
     *("line", "item", "quantity", "unit"),
 )
 USES: Final = ("number", "location", "barcode", "item", "quantity", "unit", "lot", "used_at", "kind", "voids")
+STAFF_SAID: Final = (
+    *("number", "person", "kind", "said_at", "effective", "family", "given", "birth_date"),
+    *("npi", "role", "licences", "reason"),
+)
 SOURCE: Final = "ORPLAN"
 ROWS: Final = 20  # of a file
 
@@ -111,6 +118,21 @@ def _csv(columns: tuple[str, ...], rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
+def staff(seed: int | str, number: int, *, first: date, at: float) -> bytes:
+    """A file of what was said of members of staff, each of them hired in it first."""
+    chance, said = Chance(seed, "staff", number), moment_of(first, at)
+    rows: list[list[str]] = []
+    for place in range(1, ROWS // 2 + 1):
+        who = clinician(chance.number(1, 500))
+        about = [who.family, who.given, who.born.isoformat(), npi_of(who.number), role_of(who.number)]
+        for kind, days in (("hire", 14), (chance.one(("update", "leave", "terminate")), chance.number(60, 400))):
+            name = f"{number_of(seed, number)}-{place}-{kind}"
+            when, holds = said + timedelta(seconds=len(rows)), (said + timedelta(days=days)).date()
+            end = ["IL 036" + who.id[2:], "RESIGNED" if kind == "terminate" else ""]
+            rows.append([name, who.id, kind, f"{when.isoformat(timespec='seconds')}Z", holds.isoformat(), *about, *end])
+    return _csv(STAFF_SAID, rows)
+
+
 class _Maker(Protocol):
     def __call__(self, seed: int | str, number: int, *, first: date, at: float) -> bytes: ...
 
@@ -119,5 +141,6 @@ MAKERS: Final[Mapping[str, _Maker]] = {
     "catalogue": catalogue,
     "requisitions": requisitions,
     "usage": uses,
+    "staff": staff,
     "requisition": requisition,
 }

@@ -18,9 +18,10 @@ from formats.hl7 import VERSIONS
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "hl7": tuple(hl7.KINDS),
     "no-case": hl7.STARTS_NO_CASE,
+    "people": (*hl7.PEOPLE, "staff"),
     "fhir": tuple(fhir.KINDS),
     "x12": tuple(x12.KINDS),
-    "csv": ("catalogue", "requisitions", "usage"),
+    "csv": ("catalogue", "requisitions", "usage", "staff"),
 }
 ALL: Final = (*hl7.KINDS, *fhir.KINDS, *x12.KINDS, *sheets.MAKERS)
 

@@ -116,6 +116,20 @@ def test_a_refused_need_is_asked_for_again_with_a_reason(fascia: Fascia, house: 
     assert fascia("stock", "needs", "--again", "n-9", "--reason", "x").code != 0
 
 
+def test_parked_counts_are_listed_line_by_line(fascia: Fascia, house: FakeHouse) -> None:
+    text = fascia("stock", "counts", "--location", "NGH-OR").out
+    assert all(said in text for said in ("k-1", "C-1", "par", "X-1", "7", "9", "no item X-1"))
+    (row,) = fascia("stock", "counts", "--all", "--before", "k-2", "--json").json["items"]
+    assert (row["number"], row["lines"], row["parked"][0]["cause"]) == ("C-1", 3, "unknown-item")
+    assert house.asked_for == [("", "NGH-OR", False, ""), ("", "", True, "k-2")]
+
+
+@pytest.mark.parametrize("verb", [("usage", "list"), ("stock", "counts")])
+def test_a_location_nobody_has_is_not_found_and_no_empty_list(fascia: Fascia, verb: tuple[str, str]) -> None:
+    ended = fascia(*verb, "--location", "TYPO")
+    assert ended.code == 3 and "there is no location TYPO" in ended.err
+
+
 def test_levels_needs_and_movements_are_asked_for_as_they_are_filtered(fascia: Fascia, house: FakeHouse) -> None:
     assert "purchase par" in fascia("stock", "levels", "--facility", "NGH", "--below").out
     text = fascia("stock", "needs", "--location", "NGH-OR", "--all").out

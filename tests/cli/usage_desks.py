@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from canonical.errors import Rejected
+from canonical.scans import CountLineStanding
 from canonical.stock_reports import (
     ChargeRow,
     ConflictRow,
     ConsumedRow,
+    CountRow,
     HeldItem,
     LotHeld,
     MovementFilter,
@@ -107,6 +109,23 @@ HELD = HeldItem(
     lots=(LotHeld(lot="L1", on_hand=30, expires=date(2026, 12, 20), days=30),),
 )
 
+COUNT = CountRow(
+    id="k-1",
+    facility="NGH",
+    location="NGH-OR",
+    source="shelves",
+    number="C-1",
+    kind="par",
+    state="parked",
+    counted_at=NOON,
+    lines=3,
+    parked=(
+        CountLineStanding(
+            line=2, item="X-1", counted=7, expected=9, state="parked", cause="unknown-item", reason="no item X-1"
+        ),
+    ),
+)
+
 
 class FakeUsageDesk:
     """One event that waits for a person, its charge that could not be written, one conflict."""
@@ -118,6 +137,8 @@ class FakeUsageDesk:
         self.house.fail()
         self.house.asked_for.append(which)
         row = UsageRow.model_validate(PARKED.model_dump())
+        if which.location not in ("", PARKED.location):
+            return []
         return [row.model_copy(update={"id": f"u-{n}"}) for n in range(1, 4)][:limit]
 
     async def show(self, event: str) -> UsageView | None:
@@ -168,6 +189,15 @@ class FakeStockDesk:
         if location != HELD.location:
             raise not_found("location", location)
         return facility or "NGH"
+
+    async def known(self, location: str, facility: str) -> None:
+        await self.facility_of(location, facility)
+
+    async def counts(
+        self, facility: str, location: str, everything: bool, before: str, limit: int
+    ) -> Sequence[CountRow]:
+        self.house.asked_for.append((facility, location, everything, before))
+        return [COUNT][:limit] if location in ("", COUNT.location) else []
 
     async def held(self, facility: str, location: str) -> Sequence[HeldItem]:
         return [HELD, HELD.model_copy(update={"item": "ITM-2", "lots": ()})]

@@ -169,6 +169,7 @@ def test_a_manufacturers_letter_is_our_own_json_read_strictly() -> None:
         ({"recall_number": " "}, "results.1.recall_number"),
         ({"classification": "Class IV"}, "results.1.classification"),
         ({"recall_initiation_date": "2026-11-02"}, "results.1.recall_initiation_date"),
+        ({"recall_initiation_date": "2026111"}, "results.1.recall_initiation_date"),
         ({"product_description": None}, "results.1.product_description"),
         ({"code_info": ["A1"]}, "results.1.code_info"),
         ({"status": "Sometimes"}, "results.1.status"),

@@ -146,6 +146,8 @@ def test_a_hibc_barcode_with_one_character_changed_or_two_swapped_is_refused() -
     [
         ("+$$0927LOT9", "primary barcode"),
         ("+A123BJC5D6E71/$$1327LOT9", "date"),
+        ("+A123BJC5D6E71/$$7LOT9/14D2027112", "date"),
+        ("+A123BJC5D6E71/$$31111", "date"),
         ("+A123BJC5D6E71/$$8XX0927", "quantity"),
         ("+A123BJC5D6E71/$$7LOT9/X", "none of the standard's"),
         ("+A123BJC5D6E71/$$+7SER9/SSER8", "two values for serial"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from canonical.errors import Unavailable
+from canonical.messages import Kept
 from canonical.senders import Mapping, Sender
 from gateway.csv_files import CsvFiles
 from gateway.directory import Directory
@@ -29,7 +31,7 @@ SYSTEM = Caller(
     key="key-1",
     sender="orplan",
     facility="NGH",
-    scopes=("requisitions", "lookups", "files", "usage", "source:surgery-app"),
+    scopes=("requisitions", "lookups", "files", "usage", "people", "source:surgery-app"),
     per_minute=1000,
 )
 PERSON = Caller(key="key-2", sender="e-buy", facility="NGH", person="E-BUY", roles=("buyer",), per_minute=1000)
@@ -100,7 +102,7 @@ class House:
     async def mappings(self) -> Sequence[Mapping]:
         return self.tables
 
-    def check(self, name: str):  # type: ignore[no-untyped-def]
+    def check(self, name: str) -> Callable[[], Awaitable[None]]:
         async def checked() -> None:
             if self.failing.get(name):
                 raise Unavailable(f"{name} does not answer")
@@ -126,7 +128,7 @@ class House:
         return await self.client.get(path, headers={"Authorization": f"Bearer {by}"})
 
     @property
-    def messages(self):  # type: ignore[no-untyped-def]
+    def messages(self) -> list[Kept]:
         return list(self.journal.messages.values())
 
 
@@ -134,10 +136,10 @@ def wire(**changes: object) -> dict[str, object]:
     return {**json.loads(build.requisition(number="R-1").model_dump_json(exclude_defaults=True)), **changes}
 
 
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The problem, of the one form all of them have."""
     assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, object] = answer.json()
+    body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["status"], body["code"]) == (status, status, code), body
     assert body["type"] == f"urn:fascia:problem:{code}"
     assert body["trace"] == answer.headers["x-trace-id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ async def test_a_misspelt_decision_is_refused_with_its_path(house: House) -> Non
         422,
         "data-invalid",
     )
-    assert told["errors"][0]["path"] == "$.lne"  # type: ignore[index]
+    assert told["errors"][0]["path"] == "$.lne"
 
 
 # ---- documents without a case --------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ async def test_a_decision_of_a_wrong_json_type_is_refused_with_its_path(house: H
     answer = await house.post(
         {"verb": "hold", "reason": "x", "revision": "3"}, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions"
     )
-    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"  # type: ignore[index]
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.revision"
     assert house.engine.decided == []
 
 
@@ -150,7 +151,7 @@ async def test_a_decision_with_two_verbs_is_none(house: House) -> None:
     await house.cases.record(stands(ORDER_CASE))
     body = b'{"verb": "hold", "reason": "x", "verb": "approve"}'
     answer = await house.post(body, by="person", path=f"/v1/cases/{ORDER_CASE}/decisions")
-    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.verb"  # type: ignore[index]
+    assert problem(answer, 422, "data-invalid")["errors"][0]["path"] == "$.verb"
     assert house.engine.decided == []
 
 
@@ -164,9 +165,9 @@ async def test_the_decision_our_readme_shows_is_taken_as_it_stands_there(house: 
     case = path.removeprefix("/v1/cases/").removesuffix("/decisions")
     await house.cases.record(stands(case))
     body = words[words.index("--data") + 1].encode()
-    sent = {"content": body, "headers": headers | {"Authorization": "Bearer person"}}
-    answer = await house.client.post(path, **sent)  # type: ignore[arg-type]
+    sent: dict[str, Any] = {"content": body, "headers": headers | {"Authorization": "Bearer person"}}
+    answer = await house.client.post(path, **sent)
     assert answer.json()["taken"] is True and house.engine.decided[0][0] == case
     sent["headers"] = headers | {"Authorization": "Bearer system"}
-    assert problem(await house.client.post(path, **sent), 403, "not-allowed")  # type: ignore[arg-type]
+    assert problem(await house.client.post(path, **sent), 403, "not-allowed")
     assert "fascia key add" in text and "--person" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def _no_named_servers() -> Iterator[None]:
 def script(tmp_path: Path) -> Callable[..., Part]:
     """A part that runs a few lines of Python."""
 
-    def make(name: str, source: str, **options: object) -> Part:
+    def make(name: str, source: str, **options: Any) -> Part:
         path = tmp_path / f"{name}.py"
         path.write_text(source, encoding="utf-8")
-        return Part(name=name, argv=own_program(str(path)), **options)  # type: ignore[arg-type]
+        return Part(name=name, argv=own_program(str(path)), **options)
 
     return make

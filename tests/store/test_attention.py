@@ -13,9 +13,10 @@ from canonical.messages import LEFT_IN_MAILBOX, NewMessage
 from canonical.ports import Unmatched
 from cli import checks
 from store.acts import Act
-from store.attention import StoredAttention, Stuck
+from store.attention import StoredAttention
 from store.channel_keeping import StoredChannelKeeping
 from store.open_cases import StoredOpenCases
+from store.stuck import Stuck
 from tests.gateway.hl7_house import order
 from tests.store.build import change, requisition
 from tests.store.replay_house import DEAD, HERE, ME, ReplayHouse, unknown

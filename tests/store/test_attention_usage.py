@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.cases import Actor
 from cli import checks_usage
 from store.acts import Act
-from store.attention import StoredAttention, Stuck
+from store.attention import StoredAttention
 from store.count_tables import stock_counts
+from store.stuck import Stuck
 from store.usage_conflicts import StoredConflicts
-from store.usage_tables import usage_rounds
-from tests.store.usage_rows_house import charge, conflict, need, put, use
+from store.usage_tables import stock_balances, usage_locations, usage_rounds
+from tests.store.usage_rows_house import charge, conflict, held, need, put, use
 from workers.settings import Settings
 
 NOW = datetime.now(UTC)
@@ -101,13 +102,33 @@ async def test_an_order_whose_use_was_taken_back_is_a_persons_to_cancel(engine: 
     assert credit.count == 1 and credit.press.endswith("ask the supplier for a credit") and len(found) == 2
 
 
+async def test_stock_of_a_moved_location_that_the_erp_will_not_move_is_named_until_it_is_gone(
+    engine: AsyncEngine,
+) -> None:
+    case = "consumption_to_replenishment/NGH/NGH-OR/7"
+    refused = {"refused": [{"key": f"{case}/transfer/moved/ITM-1001//", "reason": "the lot is locked"}]}
+    about = {"state": "recorded", "round": 7, "changed_at": LONG_AGO}
+    for place, outcome in (("NGH-OR", refused), ("NGH-W3", {"receipts": []})):
+        told = {"taken": {"moved_to": "NGH-NEW"}, "outcomes": {f"{case}/transfer/moved": outcome}}
+        await put(engine, usage_rounds, location=place, **about, **told)
+        await put(engine, usage_locations, location=place, round=7)
+        await held(engine, "ITM-1001", 3, location=place)
+    (one,) = (await stuck(engine)).values()
+    assert (one.what, one.name, one.count) == ("stock not moved", "NGH/NGH-OR", 1)
+    assert "moved to NGH-NEW" in one.why and one.why.endswith("the lot is locked")
+    async with engine.begin() as connection:
+        await connection.execute(update(stock_balances).values(on_hand=0))
+    assert await stuck(engine) == {}
+
+
 async def test_a_parked_count_is_named_until_its_location_is_counted_again(engine: AsyncEngine) -> None:
     parked = {"location": "NGH-OR", "state": "parked", "source": "shelves", "counted_at": LONG_AGO}
     await put(engine, stock_counts, number="C-1", kind="par", **parked)
     await put(engine, stock_counts, number="C-2", kind="erp", reason="no such location", **parked)
     found = await stuck(engine)
     count = found["count parked NGH-OR: some of its lines are not booked"]
-    assert "count C-1" in count.press and "counted again" in count.press and count.owner == "materials management"
+    assert "fascia stock counts --location NGH-OR" in count.press and "counted again" in count.press
+    assert count.owner == "materials management"
     assert "mend location NGH-OR in the ERP" in found["ERP count parked NGH-OR: no such location"].press
     await put(engine, stock_counts, number="C-3", kind="par", **(parked | {"state": "reconciled", "counted_at": NOW}))
     assert list(await stuck(engine)) == ["ERP count parked NGH-OR: no such location"]

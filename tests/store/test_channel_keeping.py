@@ -28,7 +28,7 @@ from workers.wiring import Wiring
 ME = Actor(id="mito", known_by="os_user")
 
 
-def refusing(*control_ids: str):  # type: ignore[no-untyped-def]
+def refusing(*control_ids: str) -> Any:
     async def script(call: Call, control_id: str) -> None:
         await call.say(ack(control_id, "AR" if control_id in control_ids else "AA", "no such order"))
 

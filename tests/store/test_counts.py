@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.scans import CountStanding
@@ -43,6 +44,8 @@ class CountedStock(StoredStock):
         one = Move(name, "NGH", location, item, quantity, "opening", lot, serial, expires)
         async with self.engine.begin() as connection:
             await move(connection, [one], BEFORE)
+            row = {"facility": "NGH", "location": location, "counted_at": BEFORE}
+            await connection.execute(upsert(usage_locations).values(row).on_conflict_do_nothing())
 
     async def count(self, number: str, *lines: tuple[str, str, str, str], **fields: Any) -> str:
         about = {"facility": "NGH", "location": "OR-1", "source": "shelves", "number": number, "counted_at": NOW}
@@ -271,6 +274,7 @@ async def test_a_round_taken_again_is_the_same_and_a_count_is_booked_once(house:
 
 async def test_a_count_that_waits_wakes_its_location(house: House, stock: CountedStock) -> None:
     places = StoredUsagePlaces(stock.engine)
+    await stock.opening("OR-1", "GLOVE", 10)
     assert await places.due(NOW, BEFORE) == []
     await stock.count("1", glove("8"))
     assert [one.location for one in await places.due(NOW, BEFORE)] == ["OR-1"]
@@ -300,6 +304,19 @@ async def test_at_first_sight_the_erps_books_are_the_opening_before_anything_is_
     assert await house.state("1") == ("posted", "") and await house.total("SCREW") == 4
     event = await stock.event("1")
     assert event.expires == date(2027, 1, 1), "the lot's date came with the opening"
+
+
+async def test_the_first_uses_of_a_new_location_wait_for_the_erps_opening_and_are_judged_by_it(
+    house: House, stock: CountedStock
+) -> None:
+    """Nobody has let it be counted yet: the loop that does looks now and then, and a use comes before that."""
+    await house.keep(use("1", amount=3), use("2", amount=3))
+    key, taken = await house.take()
+    assert taken.count_due and (await house.book.take(key)).count_due and await due(stock) == []
+    await stock.erp_counts.compared(key, [OnHand(item="GLOVE", quantity=5)])
+    await house.round()
+    assert await house.state("1") == ("posted", "") and await house.state("2") == ("review", "beyond-balance")
+    assert await stock.kinds() == [("opening", "", 5), ("use", "", -3)]
 
 
 async def test_a_nightly_count_finds_drift_and_repairs_it_by_a_named_movement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -66,8 +67,8 @@ def catalogue(*prices: CataloguePrice, **fields: object) -> MasterFile:
     return MasterFile(kind="catalogue", source="ALPINE", facility="NGH", entries=(entry,))
 
 
-def told(rows: object) -> list[tuple[str, str, str, str]]:
-    return [(row.code, row.field, row.ours, row.theirs) for row in rows]  # type: ignore[attr-defined]
+def told(rows: Any) -> list[tuple[str, str, str, str]]:
+    return [(row.code, row.field, row.ours, row.theirs) for row in rows]
 
 
 async def test_another_price_is_listed_with_its_day_and_the_contract_stays(

@@ -21,6 +21,7 @@ from store.people_tables import (
     privileges,
     revocation_blocks,
 )
+from store.person_trace import broken_at
 from tests.store.people_house import CANARY, NOW, Hr
 
 LATER = NOW - timedelta(days=10)
@@ -205,6 +206,34 @@ async def test_a_change_of_the_past_opens_a_task_of_payroll_once_with_the_days_i
     assert [one.content["spans"] for one in noted][1] == [
         {"field": "cost_centre", "was": "CC-1", "now": "CC-2", "first": "2026-03-01", "last": "2026-03-09", "days": 9}
     ]
+
+
+async def test_a_first_load_with_its_history_opens_no_task_of_payroll(hr: Hr) -> None:
+    first = await hr.one(
+        hr.event("1", effective=date(1998, 5, 1), record={"birth_date": "1970-01-01"}),
+        hr.event("2", "update", position={"cost_centre": "CC-2"}, effective=date(2011, 1, 1), said_at=LATER),
+    )
+    found = await hr.at(first.person)
+    assert found and (found.state, found.starts, found.position.cost_centre) == ("working", date(1998, 5, 1), "CC-2")
+    assert await hr.rows(person_tasks) == []
+
+
+async def test_those_who_keep_and_those_who_look_at_once_do_not_stand_in_each_others_way(hr: Hr) -> None:
+    npi = {"npi": "1234567893"}
+    first = await hr.one(hr.event("1", record=npi))
+    await hr.one(hr.event("2", facility="LAKE", record=npi, said_at=LATER))
+    where = ("NGH", "LAKE")
+    moves = [
+        hr.event(f"m{n}", "update", facility=where[n % 2], position={"cost_centre": f"CC-{n}"}, said_at=LATER)
+        for n in range(10)
+    ]
+    looks = [hr.at(first.person, facility=where[n % 2]) for n in range(10)]
+    await asyncio.gather(*(hr.say(move) for move in moves), *looks)
+    assert set((await hr.states()).values()) <= {"applied", "superseded"}
+    rows = await hr.trace(first.person)
+    assert [row.link for row in rows] == list(range(1, len(rows) + 1))
+    (person,) = await hr.rows(people)
+    assert broken_at(first.person, rows, person["links"], person["link"]) is None
 
 
 async def test_an_emergency_blocks_the_person_in_the_same_transaction_also_when_its_event_is_parked(hr: Hr) -> None:

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.recall import RecallScope
-from store.attention import StoredAttention, Stuck
+from store.attention import StoredAttention
+from store.stuck import Stuck
 from tests.store.recall_house import NOON, RecallHouse, lots, notice
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.parties import Location
 from canonical.stock import StockLevel
 from canonical.stock_reports import MovementFilter
+from store.count_tables import stock_count_lines, stock_counts
 from store.stock_queries import StoredStock
-from tests.store.usage_rows_house import AT, DAY, GLOVE, STEM, held, known, moved, need
+from tests.store.usage_rows_house import AT, DAY, GLOVE, STEM, held, known, moved, need, put
 
 
 def level(item: str, par: int = 0, **more: object) -> StockLevel:
@@ -90,3 +91,21 @@ async def test_a_location_is_found_in_its_facility_wherever_it_is_known(
     assert await stock.facilities("NGH-LAB") == ["NGH"]
     assert await stock.facilities("NGH-OR") == ["NGH", "WGH"]
     assert await stock.facilities("NOWHERE") == []
+
+
+async def test_counts_are_listed_with_their_parked_lines_until_their_location_is_counted_again(
+    engine: AsyncEngine, stock: StoredStock
+) -> None:
+    about = {"location": "NGH-OR", "source": "shelves", "kind": "par"}
+    first = await put(engine, stock_counts, number="C-1", state="parked", counted_at=AT, **about)
+    for number, state in ((1, "adjusted"), (2, "parked")):
+        line = {"line": number, "item": f"X-{number}", "cause": "unknown-item", "reason": "no such item"}
+        await put(engine, stock_count_lines, count=first, state=state, **line)
+    (row,) = await stock.counts(location="NGH-OR")
+    assert (row.id, row.lines, [(one.item, one.reason) for one in row.parked]) == (first, 2, [("X-2", "no such item")])
+    assert await stock.counts(location="NGH-W3") == []
+    later = AT + timedelta(hours=1)
+    again = await put(engine, stock_counts, number="C-2", state="reconciled", counted_at=later, **about)
+    assert await stock.counts() == []
+    assert [one.id for one in await stock.counts(everything=True)] == [again, first]
+    assert [one.id for one in await stock.counts(everything=True, before=again)] == [first]

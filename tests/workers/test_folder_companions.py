@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,9 +94,9 @@ async def test_a_file_exchanged_while_it_is_claimed_is_given_back_and_waits_for_
     folder = house.folder_for(house.sources[0])
     move = folder.move
 
-    async def exchanged(name: str, *args: object, **how: object) -> str:
+    async def exchanged(name: str, *args: Any, **how: Any) -> str:
         monkeypatch.setattr(folder, "move", move)
-        done = await move(name, *args, **how)  # type: ignore[arg-type]
+        done = await move(name, *args, **how)
         left(place, "a.csv", SECOND, 10)  # its checksum was just moved
         return done
 

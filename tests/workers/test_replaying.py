@@ -16,6 +16,7 @@ from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Dif
 from canonical.senders import Mapping as Codes
 from canonical.steps import ClaimRequest
 from gateway.preview import Held, Previewer
+from gateway.preview_people import EventName, HeldEvent
 from gateway.preview_uses import HeldUse, UseName
 from gateway.registry import HL7_FEEDS
 from store.foreseen import Held as StoredHeld
@@ -47,6 +48,9 @@ class Foresight:
             for name in names
             if name in claims
         }
+
+    async def hr_events(self, names: Sequence[EventName]) -> Mapping[EventName, HeldEvent]:
+        return {}
 
     async def kept(self, names: Sequence[str]) -> Mapping[str, Kept]:
         return {name: self._at.journal.messages[name] for name in names if name in self._at.journal.messages}

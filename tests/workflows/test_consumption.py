@@ -17,6 +17,7 @@ from temporalio.worker import Replayer
 
 from canonical.cases import CaseStatus
 from canonical.errors import Rejected
+from canonical.stock import StockPosted, StockPosting
 from canonical.usage import LocationCase
 from cli import successor
 from tests import build
@@ -141,7 +142,7 @@ async def test_two_locations_do_not_wait_for_each_other(place: Place) -> None:
     place.erp.put_in(other.location, "ITM-1001", 100)
     post, hold = place.erp.post_stock, asyncio.Event()
 
-    async def slowly(posting):  # type: ignore[no-untyped-def]
+    async def slowly(posting: StockPosting) -> StockPosted:
         if posting.location == place.location:
             await hold.wait()
         return await post(posting)

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -55,17 +56,17 @@ def folder() -> Iterator[Path]:
 def postgres(folder: Path) -> Iterator[Postgres]:
     data, port = folder / "postgres", free_port()
     data.mkdir(mode=0o700)
-    identity: dict[str, int | list[int]] = {}
+    identity: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
         identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     make = [str(programs() / "initdb"), f"-D{data}", "-Ufascia", "-Atrust", "-EUTF8", "--locale=C.UTF-8", "-N"]
-    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)  # type: ignore[call-overload]
+    subprocess.run(make, check=True, capture_output=True, cwd="/", **identity)
     options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", "fsync=off"]
     run = [str(programs() / "postgres"), "-D", str(data), *(part for option in options for part in ("-c", option))]
     with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)  # type: ignore[call-overload]
+        process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)
     server = Postgres("127.0.0.1", port, "fascia", None)
     try:
         give_up = time.monotonic() + 20

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
-import pytest
-
 from canonical.erp_steps import ErpOrder
 from canonical.errors import Unavailable
 from canonical.ports import Erp
@@ -54,14 +52,6 @@ async def until_answered(step: Callable[[], Awaitable[Answer]]) -> Answer:
 
 class Suite:
     """What every part of the suite asks with; a subclass gives the fixtures ``erp`` and ``people``."""
-
-    @pytest.fixture
-    def erp(self) -> Erp:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def people(self) -> People:
-        raise NotImplementedError
 
     async def receipts(self, erp: Erp, order: PurchaseOrder) -> list[Receipt]:
         changes = await erp.changes(FACILITY, LONG_AGO)

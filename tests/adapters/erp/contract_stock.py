@@ -6,6 +6,7 @@ The ERP holds the demonstration hospital; ``people`` is who else works in its st
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -68,23 +69,16 @@ def of_lot(rows: Sequence[OnHand], lot: str) -> list[tuple[str, int]]:
     return [(row.item, row.quantity) for row in rows if row.lot == lot]
 
 
-class StockContract:
+class StockContract(ABC):
     """The suite; a subclass gives the fixtures ``erp`` and ``people`` and closes periods."""
-
-    @pytest.fixture
-    def erp(self) -> Erp:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def people(self) -> StockPeople:
-        raise NotImplementedError
 
     @pytest.fixture
     def lot(self) -> str:
         return unique("LOT")
 
+    @abstractmethod
     def close_period(self, people: StockPeople, until: date) -> None:
-        raise NotImplementedError
+        """The books are closed up to that day."""
 
     # Uses.
 

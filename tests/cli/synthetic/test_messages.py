@@ -20,6 +20,7 @@ from hl7apy.validation import Validator
 from canonical.base import read_strictly
 from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed
+from canonical.people import HrEvent
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
 from cli.synthetic import fhir, hl7, sheets, x12
@@ -29,7 +30,7 @@ from formats import hl7 as wire
 from formats import x12 as x12_wire
 from formats.hl7 import VERSIONS
 from gateway.csv_reading import CsvFile
-from gateway.registry import csv_feed
+from gateway.registry import HL7_FEEDS, csv_feed
 from gateway.simulate import Book, simulate
 
 DAY = date(2026, 11, 2)
@@ -235,4 +236,18 @@ def test_each_kind_and_group_can_be_named() -> None:
     for name in (*GROUPS, *ALL):
         release = "R5" if name == "DeviceUsage" else "R4B"
         assert len(list(Plan(kinds=(name,), many=3, release=release).letters())) == 3
-    assert not any(kind[:3] in ("OMS", "OMN", "MFN") for kind in GROUPS["no-case"])
+    assert not any(kind[:3] in ("OMS", "OMN", "MFN", "PMU") for kind in GROUPS["no-case"])
+    assert not any(kind in GROUPS["no-case"] for _, kind in HL7_FEEDS), "nothing reads what starts no case"
+
+
+def test_what_the_staff_office_says_is_read_by_its_feed_and_hires_with_a_role() -> None:
+    book = Book(DAY)
+    for kind in hl7.PEOPLE:
+        for version in hl7.versions_of(kind):
+            for number in range(1, 6):
+                (found,) = simulate(of(kind, version, number), book)
+                assert (found.problems, found.refused) == ((), False), (kind, version)
+                assert found.nouns and all(isinstance(noun, HrEvent) for noun in found.nouns)
+    for number in range(1, 10):
+        (file,) = simulate(sheets.staff("1", number, first=DAY, at=number), book)
+        assert file.problems == () and len(file.nouns) == sheets.ROWS

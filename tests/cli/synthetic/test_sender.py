@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -22,12 +23,12 @@ Rows = list[dict[str, str]]
 
 
 async def sent(
-    folder: Path, says: Says | None = None, *faults: str, plan: Plan = PLAN, limit: int = 2**24, **target: float
+    folder: Path, says: Says | None = None, *faults: str, plan: Plan = PLAN, limit: int = 2**24, **target: Any
 ) -> tuple[Heard, Summary, Rows]:
     """Send it to a listener; what that heard, the summary, and the ledger's rows."""
     ledger = Ledger(folder / "ledger.csv")
     async with listening(says or (lambda control, _: [control]), limit) as heard:
-        where = Target("127.0.0.1", heard.port, **target)  # type: ignore[arg-type]
+        where = Target("127.0.0.1", heard.port, **target)
         await send(plan, where, Faults.read(faults, 50_000), ledger)
     summary = ledger.close()
     with (folder / "ledger.csv").open(encoding="utf-8", newline="") as file:

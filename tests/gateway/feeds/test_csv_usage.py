@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def parts(*rows: str, head: str = HEAD, sender: Sender = CABINET, **tables: dict
     return list(CsvFile(data, CSV_FEEDS["csv", "usage"], sender, Mappings(tables)).parts())
 
 
-def use(row: str, **about: object) -> UsageEvent:
-    (part,) = parts(row, **about)  # type: ignore[arg-type]
+def use(row: str, **about: Any) -> UsageEvent:
+    (part,) = parts(row, **about)
     assert isinstance(part.noun, UsageEvent), part.faults
     return part.noun
 

@@ -1,0 +1,91 @@
+"""Reads a staff or practitioner master file (HL7 MFN^M02, v2.3 to 2.8 chapter 8.6 and 8.5.2: MFE, STF, PRA): an HR event a row.
+
+MFE-1 (table 0180): MAD adds, MUP updates (on leave where STF-20 says so), MDL deletes what was entered in error, MDC deactivates,
+MAC activates. It holds from MFE-3, else STF-12 (MAD) or STF-13 (MDC), else from the file's day. A row that cannot be read stands
+apart, and keeps no other from being taken.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from canonical.base import Canonical
+from canonical.catalogue import BadRow
+from canonical.errors import Malformed
+from canonical.hr_ports import HrRowsApart
+from canonical.people import HrEvent, HrKind
+from canonical.senders import Mappings, Sender
+from formats.hl7 import Message, Part, Segment
+from gateway.hl7_people import Person, at, event_of, said_at
+from gateway.mapping import Tongue
+
+KINDS: Final[dict[str, HrKind]] = {
+    "MAD": "hire",
+    "MUP": "update",
+    "MDL": "delete",
+    "MDC": "deactivate",
+    "MAC": "activate",
+}
+FILES: Final = ("PRA", "STF")  # table 0175: practitioners, staff
+
+
+def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[Canonical, ...]:
+    """The events of the file's rows, named by the message's number and the row's (MSH-10, MFE-2), then the rows that cannot be read.
+
+    Raises:
+        Malformed: it is no file of staff, or has no row that can be read; the first reason, with its place.
+    """
+    tongue, mfi = Tongue(sender, mappings), message.first("MFI")
+    if mfi is None or mfi.value(1, 1).strip() not in FILES:
+        raise Malformed("MFI-1 is neither PRA nor STF (table 0175)", path="MFI-1", code="data-invalid")
+    parts = message.groups("MFE")
+    if not parts:
+        raise Malformed("MFE is missing: the master file has no rows", path="MFE", code="data-invalid")
+    events: list[HrEvent] = []
+    bad: list[BadRow] = []
+    wrong: Malformed | None = None
+    for part in parts:
+        mfe = part.segments[0]
+        try:
+            events.append(_event(message, mfi, mfe, part, tongue))
+        except Malformed as no:
+            wrong = wrong or no
+            bad.append(BadRow(row=_name(mfe), path=no.path or at(mfe, 0), reason=no.message[:2000]))
+        except ValidationError as no:
+            problem = no.errors(include_input=False, include_url=False, include_context=False)[0]
+            where = ".".join(str(one) for one in problem["loc"])
+            reason = f"{at(mfe, 0)}: {where}: {problem['msg']}"
+            wrong = wrong or Malformed(reason, path=at(mfe, 0), code="data-invalid")
+            bad.append(BadRow(row=_name(mfe), path=at(mfe, 0), reason=reason))
+    if not events and wrong is not None:
+        raise wrong
+    return (*events, HrRowsApart(rows=tuple(bad))) if bad else tuple(events)
+
+
+def _event(message: Message, mfi: Segment, mfe: Segment, part: Part, tongue: Tongue) -> HrEvent:
+    code = mfe.required(1, 0).strip()
+    if code not in KINDS:
+        raise Malformed(f"{at(mfe, 1)}: {code[:10]} is no event of a row", path=at(mfe, 1), code="data-invalid")
+    person, kind = Person.of(message, part, tongue), KINDS[code]
+    standing, _ = person.employment()
+    if standing == "leave" and kind in ("update", "deactivate"):
+        kind = "leave"
+    elif standing == "return" and kind in ("update", "activate"):
+        kind = "return"
+    entered: datetime = said_at(message, *((mfe, 6) if mfe.value(6) else (mfi, 4)), tongue)
+    number = f"{message.header.control}/{_name(mfe)}"
+    effective = _holds_from(person, kind, mfe, mfi) or entered.date()
+    reason = person.stf.value(38, 1).strip()
+    return event_of(person, kind, number, entered, effective, key=mfe.value(4, 1, 1), reason=reason)
+
+
+def _holds_from(person: Person, kind: HrKind, mfe: Segment, mfi: Segment) -> date | None:
+    stated = person.begins() if kind == "hire" else person.ends() if kind == "deactivate" else None
+    return mfe.day(3) or stated or mfi.day(5)
+
+
+def _name(mfe: Segment) -> str:
+    return mfe.value(2).strip()[:40] or str(mfe.sequence)

@@ -1,0 +1,50 @@
+"""Reads what an HR system says of one member of staff (HL7 PMU^B01 to B06, v2.4 to 2.8 chapter 15.3.1 to 15.3.6).
+
+B01 adds, B02 updates (on leave where STF-20 says so), B03 deletes what was entered in error, B04 activates, B05 deactivates, B06 ends.
+It holds from STF-12 (B01) or STF-13 (B05, B06), else from when it happened (EVN-6), is planned (EVN-3), or was recorded (EVN-2).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from canonical.people import HrEvent, HrKind
+from canonical.senders import Mappings, Sender
+from formats.hl7 import Message, Segment
+from gateway.hl7_people import Person, event_of, evn_of, happened, said_at, why
+from gateway.mapping import Tongue
+
+KINDS: Final[dict[str, HrKind]] = {
+    "B01": "hire",
+    "B02": "update",
+    "B03": "delete",
+    "B04": "activate",
+    "B05": "deactivate",
+    "B06": "terminate",
+}
+AWAY: Final = ("update", "deactivate")  # what leave is told by
+
+
+def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[HrEvent, ...]:
+    """The one event of the message, under its own number (MSH-10).
+
+    Raises:
+        Malformed: something that cannot be read, with its path.
+    """
+    tongue = Tongue(sender, mappings)
+    person, evn = Person.of(message, message, tongue), evn_of(message)
+    kind = KINDS[message.header.event]
+    standing, _ = person.employment()
+    if standing == "leave" and kind in AWAY:
+        kind = "leave"
+    elif standing == "return" and kind in ("update", "activate"):
+        kind = "return"
+    recorded = said_at(message, evn, 2, tongue)
+    effective = _holds_from(person, kind, evn) or recorded.date()
+    return (event_of(person, kind, message.header.control, recorded, effective, reason=why(person, evn)),)
+
+
+def _holds_from(person: Person, kind: HrKind, evn: Segment) -> date | None:
+    stated = person.begins() if kind == "hire" else person.ends() if kind in ("deactivate", "terminate") else None
+    return stated or happened(evn)

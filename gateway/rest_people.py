@@ -1,0 +1,178 @@
+"""``POST /v1/hr-events``, ``/v1/scim/Users``, and ``/v1/hooks/<sender>/hr-events``: what an HR system says of people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from canonical.messages import Kept
+from gateway.feeds.rest_scim import ENTERPRISE, HR, USER
+from gateway.lookups import Caller
+from gateway.problems import Problem, ProblemDetails
+from gateway.rest import Behind, Doors, Who, may, refuse_unknown, within_quota
+from gateway.rest_hooks import HEADERS
+from gateway.rest_requisitions import IdempotencyKey, needed
+from gateway.rest_scans import PROBLEMS
+from gateway.scan_door import LONGEST_NUMBER, ScanDoor
+from gateway.signatures import verified
+
+SCOPE: Final = "people"
+EVENT, USER_SAID = "hr_event", "scim_user"  # kinds of messages
+TYPES: Final = ("application/json", "application/scim+json")  # RFC 7644 section 3.1
+ONE: dict[str, Any] = {
+    "person": "E-2077",
+    "kind": "hire",
+    "effective": "2026-12-01",
+    "said_at": "2026-11-02T14:14:55Z",
+    "record": {"name": {"family": "MAPLE", "given": "TEST"}, "birth_date": "1984-03-07", "npi": "1234567893"},
+    "position": {"role": "surgeon", "department": "surgery", "cost_centre": "CC-4100"},
+}
+LEAVER: dict[str, Any] = {
+    "person": "E-2077",
+    "kind": "terminate",
+    "effective": "2026-11-09",
+    "emergency": True,
+    "reason": "for-cause",
+}
+SCIM: dict[str, Any] = {
+    "schemas": [USER, ENTERPRISE, HR],
+    "externalId": "E-2077",
+    "active": True,
+    "name": {"familyName": "MAPLE", "givenName": "TEST"},
+    "meta": {"created": "2026-11-02T14:14:55Z", "lastModified": "2026-11-02T14:14:55Z"},
+    ENTERPRISE: {"employeeNumber": "E-2077", "department": "surgery", "costCenter": "CC-4100"},
+    HR: {"role": "surgeon", "starts": "2026-12-01", "npi": "1234567893"},
+}
+
+router = APIRouter(prefix="/v1", tags=["people"])
+hooks = APIRouter(prefix="/v1", tags=["people"])
+Message = Annotated[str, Path(max_length=80)]
+
+
+class HrKeptView(BaseModel):
+    """It is kept; what becomes of it is told at ``href``."""
+
+    message: str = Field(description="its name in our journal")
+    number: str = Field(description="what its events are named by")
+    status: Literal["kept"] = "kept"
+    href: str
+
+
+class HrMessageView(BaseModel):
+    """What became of it: ``kept`` until it was read, then ``taken``; ``refused``, or ``parked`` for a person to look at."""
+
+    message: str
+    number: str
+    status: Literal["kept", "taken", "refused", "parked"]
+    reason: str = ""
+    at: datetime
+
+
+def _body(name: str, **examples: dict[str, Any]) -> dict[str, Any]:
+    shown = {title.replace("_", " "): {"value": value} for title, value in examples.items()}
+    content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "examples": shown}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+@router.post(
+    "/hr-events",
+    operation_id="reportHrEvents",
+    summary="Say what changed of a person",
+    status_code=202,
+    response_model=HrKeptView,
+    responses=PROBLEMS,
+    openapi_extra=_body("HrEventIn", a_hire=ONE, an_emergency_leaver=LEAVER),
+)
+async def report(
+    request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
+) -> HrKeptView:
+    """Keep it; within seconds it is matched to a person and their case looks. One event, or up to 200 as ``events``."""
+    return await _kept(request, response, who, behind, needed(key), EVENT)
+
+
+@router.post(
+    "/scim/Users",
+    operation_id="reportScimUser",
+    summary="Say how a person stands in your HR system, as a SCIM user",
+    status_code=202,
+    response_model=HrKeptView,
+    responses=PROBLEMS,
+    openapi_extra=_body("ScimUser", a_hire=SCIM),
+)
+async def report_user(
+    request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
+) -> HrKeptView:
+    """Keep it as one HR event: this is no SCIM service, and opens no account by itself."""
+    return await _kept(request, response, who, behind, needed(key), USER_SAID)
+
+
+@router.get(
+    "/hr-events/{message}",
+    operation_id="getHrEvents",
+    summary="What became of what was said of people",
+    response_model=HrMessageView,
+    response_model_exclude_defaults=True,
+    responses={404: PROBLEMS[404]},
+)
+async def look(message: Message, who: Who, behind: Behind) -> HrMessageView:
+    """Whether it was read and taken; nothing of anybody."""
+    may(who, SCOPE)
+    kept = await _door(behind).journal.read(message)
+    if kept is None or kept.sender != who.sender or kept.kind not in (EVENT, USER_SAID) or kept.direction != "in":
+        raise Problem(404, "not-found", "there is no such message of yours")
+    return _view(kept)
+
+
+@hooks.post(
+    "/hooks/{sender}/hr-events",
+    operation_id="hookHrEvents",
+    summary="Say what changed of a person by a signed request",
+    status_code=202,
+    response_model=HrKeptView,
+    responses={**PROBLEMS, 401: {"model": ProblemDetails, "description": "Not signed as agreed, or too old"}},
+    openapi_extra={"parameters": HEADERS, **_body("HrEventIn", a_hire=ONE)},
+)
+async def hook(
+    request: Request, response: Response, behind: Behind, sender: Annotated[str, Path(max_length=80)]
+) -> HrKeptView:
+    """Verify and keep it. The same id with the same body gives the first answer again."""
+    if behind.hooks is None:
+        raise Problem(404, "not-found", "signed requests are not taken at this door")
+    signed = verified(request.headers, await request.body(), await behind.hooks.signers(sender), datetime.now(UTC))
+    who = signed.signer.caller
+    await within_quota(behind, who)
+    refuse_unknown(request)
+    return await _kept(request, response, who, behind, signed.id, EVENT)
+
+
+async def _kept(request: Request, response: Response, who: Caller, behind: Doors, number: str, kind: str) -> HrKeptView:
+    may(who, SCOPE)
+    door = _door(behind)
+    if len(number) > LONGEST_NUMBER - 4:  # behind it stands an event's place
+        raise Problem(400, "data-invalid", f"what names HR events has at most {LONGEST_NUMBER - 4} signs")
+    if request.headers.get("content-type", TYPES[0]).partition(";")[0].strip().lower() not in TYPES:
+        raise Problem(415, "parse", f"send {TYPES[0]}")
+    sender = await door.sender(who, kind)
+    message = await door.keep(who, sender, kind, number, await request.body())
+    href = f"/v1/hr-events/{message.id}"
+    response.headers["Location"] = href
+    return HrKeptView(message=message.id, number=number, href=href)
+
+
+def _view(kept: Kept) -> HrMessageView:
+    ended: dict[str, Literal["taken", "refused", "parked"]] = {
+        "routed": "taken",
+        "refused": "refused",
+        "dead": "parked",
+    }
+    status = ended.get(kept.state, "kept")
+    return HrMessageView(message=kept.id, number=kept.control_number, status=status, reason=kept.reason, at=kept.at)
+
+
+def _door(behind: Doors) -> ScanDoor:
+    if behind.scans is None:
+        raise Problem(404, "not-found", "HR events are not taken at this door")
+    return behind.scans

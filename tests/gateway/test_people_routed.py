@@ -1,0 +1,126 @@
+"""From the frame to what HR said: kept once, all of a message together, nobody's name further than our store, and bad input listed."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import structlog
+
+from canonical.replays import DONE, NEW
+from gateway.preview import Previewer
+from tests.gateway.hl7_house import House
+from tests.gateway.people_house import CANARY, HASHES, HR, NATIONAL, Inbox, hospital, pmu
+from tests.gateway.test_people_files import staff_file
+from tests.workers.test_replaying import Foresight, nobody
+
+
+async def sent(at: House, *messages: bytes) -> None:
+    for message in messages:
+        assert (await at.answer(message)).accepted
+    await at.router().once()
+
+
+class PeopleForesight(Foresight):
+    """What the events in memory say."""
+
+    def __init__(self, at: House, inbox: Inbox) -> None:
+        super().__init__(at)
+        self.hr_events = inbox.hr_events  # type: ignore[method-assign]
+
+
+async def test_an_event_is_kept_once_however_often_it_is_sent() -> None:
+    at, inbox = await hospital()
+    await sent(at, pmu("B01", "M-1"), pmu("B01", "M-1"))
+    (event,) = inbox.events
+    assert (event.number, event.kind, event.position.role, event.source) == ("M-1", "hire", "surgeon", "workday")
+    assert at.journal.kept("M-1").state == "routed"
+
+
+async def test_a_name_and_a_national_number_are_in_no_log_failure_list_or_stream(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at, inbox = await hospital()
+    caplog.set_level(logging.DEBUG)
+    with structlog.testing.capture_logs() as logs:
+        await sent(at, pmu("B01", "M-1"), pmu("B01", "M-2").replace(b"SURGEON", b""))
+        await sent(at, staff_file().replace(b"SURGEON", b""))
+    assert at.journal.kept("M-2").state == "dead" and len(inbox.events) == 2
+    told = [str(logs), caplog.text, "".join(capsys.readouterr()), *(repr(one) for one in inbox.events)]
+    told += [row.model_dump_json() for row in at.cases.unmatched.values()]
+    told += [f"{one.reason} {one.key} {one.stream} {one.note}" for one in at.journal.messages.values()]
+    assert not [one for one in told if CANARY in one or NATIONAL in one]
+    assert CANARY.encode() in at.journal.kept("M-1").data, "the journal has it, as it came"
+
+
+async def test_what_cannot_be_read_is_a_dead_letter_with_its_place_and_holds_up_nobody_else() -> None:
+    at, inbox = await hospital(HR.changed(on_dead="park"))
+    await sent(at, pmu("B01", "M-1").replace(b"SURGEON", b""), pmu("B06", "M-2"))
+    dead = at.journal.kept("M-1")
+    assert dead.state == "dead" and "STF-19" in dead.reason
+    assert [event.kind for event in inbox.events] == ["terminate"], "who leaves does not wait behind what is parked"
+    (row,) = at.cases.unmatched.values()
+    assert (row.kind, row.message) == ("unreadable", dead.id) and "HR integration" in row.reason
+
+
+async def test_rows_of_a_staff_file_that_cannot_be_read_are_listed_each_and_the_others_are_kept() -> None:
+    at, inbox = await hospital()
+    await sent(at, staff_file().replace(b"SURGEON", b""))
+    assert [event.number for event in inbox.events] == ["F-1/R-2"] and at.journal.kept("F-1").state == "routed"
+    (row,) = at.cases.unmatched.values()
+    assert (row.kind, row.number) == ("hr_row", "R-1") and "STF-19" in row.reason
+    await at.router().once()
+    assert len(at.cases.unmatched) == 1
+
+
+async def test_what_the_tables_of_its_version_refuse_its_sender_hears_at_once_with_the_place() -> None:
+    at, inbox = await hospital()
+    answer = await at.answer(pmu("B01", "M-1").replace(b"19840307", b"19841307"))
+    assert (answer.code, answer.errors[0].place) == ("AE", "STF-6.1")
+    assert at.journal.kept("M-1").state == "refused" and inbox.events == []
+
+
+async def test_a_number_with_other_content_is_refused_and_listed_and_changes_nothing() -> None:
+    at, inbox = await hospital()
+    await sent(at, pmu("B01", "M-1"))
+    at.journal.messages.clear()  # long ago: the door has forgotten its number
+    await sent(at, pmu("B01", "M-1", key="S-99"))
+    kept = at.journal.kept("M-1")
+    assert kept.state == "refused" and kept.reason == "HR event M-1 of workday is known with other content"
+    assert [event.person for event in inbox.events] == ["S-77"]
+    (row,) = at.cases.unmatched.values()
+    assert (row.kind, row.number) == ("hr_event", "M-1")
+
+
+async def test_while_our_store_is_away_an_event_waits_and_is_kept_once_it_is_back() -> None:
+    at, inbox = await hospital()
+    inbox.away = True
+    await sent(at, pmu("B01", "M-1"))
+    assert at.journal.kept("M-1").state == "received"
+    inbox.away = False
+    at.now += 300
+    await at.router().once()
+    assert at.journal.kept("M-1").state == "routed" and len(inbox.events) == 1
+
+
+async def test_a_preview_says_what_would_come_of_an_event_and_shows_nobody() -> None:
+    at, inbox = await hospital()
+    for message in (pmu("B01", "M-1"), pmu("B06", "M-2")):
+        assert (await at.answer(message)).accepted
+    for name, kept in list(at.journal.messages.items()):
+        at.journal.messages[name] = kept.model_copy(update={"state": "dead"})
+    previewer = Previewer(
+        at.routing().reader, PeopleForesight(at, inbox), at.cases, nobody, at.intake.routes, hashes=HASHES
+    )
+    new, leaver = await previewer.preview([at.journal.kept("M-1"), at.journal.kept("M-2")])
+    assert (new.outcome, leaver.outcome) == (NEW, NEW)
+    assert "hire of one person from 2026-11-02" in new.detail
+    text = new.model_dump_json() + leaver.model_dump_json()
+    assert CANARY not in text and NATIONAL not in text and "1984" not in text and "(not shown)" in text
+    for control in ("M-1", "M-2"):
+        await at.routing().route(at.journal.kept(control))
+    again = Previewer(
+        at.routing().reader, PeopleForesight(at, inbox), at.cases, nobody, at.intake.routes, hashes=HASHES
+    )
+    (done,) = await again.preview([at.journal.kept("M-1")])
+    assert done.outcome == DONE and "is kept (applied)" in done.detail
