@@ -14,6 +14,7 @@ from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
+from cli.exclusion_views import Exclusions
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
 from cli.usage_views import StockDesk, UsageDesk
@@ -202,6 +203,11 @@ class House(Protocol):
     @property
     def recalls(self) -> Recalls:
         """Recalls, and what expires."""
+        ...
+
+    @property
+    def exclusions(self) -> Exclusions:
+        """Lists of people nobody may employ or pay."""
         ...
 
     @property

@@ -28,6 +28,7 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_exclusions import OurExclusions
 from cli.our_recalls import OurRecalls
 from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
 from cli.views import (
@@ -263,6 +264,10 @@ class OurHouse:
     @property
     def recalls(self) -> OurRecalls:
         return OurRecalls(self._wiring, self._operator, self._answering)
+
+    @property
+    def exclusions(self) -> OurExclusions:
+        return OurExclusions(self._wiring, self._operator)
 
     async def _answering(self) -> Actor:
         """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""

@@ -43,6 +43,7 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.exclusions import FakeExclusions
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
 from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
@@ -337,6 +338,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def exclusions(self) -> FakeExclusions:
+        return FakeExclusions(self.asked_for)
 
     @property
     def recalls(self) -> FakeRecalls:
