@@ -13,13 +13,14 @@ from typing import Final, Protocol
 from canonical.base import Canonical
 from canonical.check_digits import is_npi
 from canonical.credentials import Evidence
-from canonical.names import folded, given_agree
 from canonical.people import ClinicianRecord, stable
+from canonical.people_matching import fits_given, folded
+from canonical.verifying import families
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One row of a list; names folded (:func:`canonical.names.folded`), ``npi`` empty where the list has no real one."""
+    """One row of a list; names folded (:func:`canonical.people_matching.folded`), ``npi`` empty where the list has no real one."""
 
     row: int
     family: str = ""
@@ -127,14 +128,8 @@ def held_against(
     )
 
 
-def families_of(record: ClinicianRecord) -> frozenset[str]:
-    """The family names somebody may be listed under, folded."""
-    names = {folded(record.name.family), folded(record.former_family)}
-    return frozenset(names - {""})
-
-
 def _may_be(record: ClinicianRecord, npi: str, row: Listed) -> bool:
-    if row.family not in families_of(record) or not given_agree(folded(record.name.given), row.given):
+    if row.family not in families(record) or not fits_given(folded(record.name.given), row.given):
         return False
     if record.birth_date and row.birth_date:
         return record.birth_date == row.birth_date

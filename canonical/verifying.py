@@ -12,8 +12,8 @@ from typing import Final
 from canonical.base import Canonical
 from canonical.check_digits import is_dea, prescribes
 from canonical.credentials import ClinicianRole, Evidence, EvidenceState
-from canonical.names import agreement, folded
 from canonical.people import ClinicianRecord, DeaRegistration, Licence
+from canonical.people_matching import fits_given, folded
 
 WORST: Final[tuple[EvidenceState, ...]] = ("refuted", "possible", "unknown", "confirmed")
 ACTIVE: Final = frozenset({"active", "current", "clear", "active in renewal"})
@@ -66,7 +66,7 @@ def of_registry(
         return _says("refuted", "not-a-person", "the number is an organisation's", source, as_of, reference)
     if not entry.active:
         return _says("refuted", "deactivated", "the number is not active", source, as_of, reference)
-    if all(agreement(record, family, given) == "other" for family, given in entry.names):
+    if all(not is_called(record, family, given) for family, given in entry.names):
         return _says("possible", "name-differs", "the registry has another name", source, as_of, reference)
     if role.taxonomies and not set(role.taxonomies) & set(entry.taxonomies):
         detail = "no taxonomy of the registry is one of the role's"
@@ -80,13 +80,13 @@ def of_board(record: ClinicianRecord, entry: BoardEntry | None, source: str, as_
         return _says("unknown", "not-found", "the board has no such licence", source, as_of)
     until = entry.expires
     reference = f"{entry.state} {entry.profession}".strip()
-    status = folded(entry.status)
+    status = entry.status.strip().casefold()
     if until is not None and until < as_of.date():
         return _says("refuted", "expired", f"expired {until}", source, as_of, reference, until)
     if status not in ACTIVE:
         finding = f"licence-{'-'.join(status.split()) or 'without-status'}"[:60]
         return _says("refuted", finding, "the board does not have it as active", source, as_of, reference, until)
-    if agreement(record, entry.family, entry.given) == "other":
+    if not is_called(record, entry.family, entry.given):
         return _says("possible", "name-differs", "the board has another name", source, as_of, reference, until)
     if entry.discipline:
         detail = "the board names an action or a restriction: a person reads it"
@@ -115,20 +115,30 @@ def of_dea(
     reference = "schedules " + " ".join(entry.schedules) if entry.schedules else ""
     if until is not None and until < as_of.date():
         return _says("refuted", "expired", f"expired {until}", source, as_of, reference, until)
-    if folded(entry.status) not in ACTIVE:
+    if entry.status.strip().casefold() not in ACTIVE:
         return _says("refuted", "not-active", "the registration is not active", source, as_of, reference, until)
     if state and entry.state and entry.state != state:
         return _says("refuted", "other-state", f"it is for {entry.state}, not {state}", source, as_of, reference, until)
     if not entry.schedules:
         return _says("refuted", "no-schedules", "it is for no schedule", source, as_of, reference, until)
-    family = next(iter(folded(entry.name).split()), "")
-    known = " ".join(folded(name) for name in (record.name.family, record.former_family)).split()
-    if family not in known:
+    family, comma, given = entry.name.partition(",")
+    known = is_called(record, family, given.split()[0] if given.strip() else "")
+    if not known and (comma or not any(folded(entry.name).startswith(name) for name in families(record))):
         return _says("possible", "name-differs", "the DEA has another name", source, as_of, reference, until)
     if set(asked.schedules) - set(entry.schedules):
         detail = "it is for fewer schedules than the record says"
         return _says("possible", "schedules-differ", detail, source, as_of, reference, until)
     return _says("confirmed", "active", "", source, as_of, reference, until)
+
+
+def families(record: ClinicianRecord) -> frozenset[str]:
+    """The family names somebody is known by, folded: the present one and the one before."""
+    return frozenset({folded(record.name.family), folded(record.former_family)} - {""})
+
+
+def is_called(record: ClinicianRecord, family: str, given: str) -> bool:
+    """Whether a name that a source has may be this person's, by the present family name or the one before."""
+    return folded(family) in families(record) and fits_given(folded(record.name.given), folded(given))
 
 
 def licence_of(record: ClinicianRecord, state: str) -> Licence | None:

@@ -14,7 +14,7 @@ from typing import Final
 from canonical.check_digits import is_npi
 from canonical.errors import Malformed
 from canonical.exclusions import Listed
-from canonical.names import folded
+from canonical.people_matching import folded
 
 COLUMNS: Final = (
     "LASTNAME", "FIRSTNAME", "MIDNAME", "BUSNAME", "GENERAL", "SPECIALTY", "UPIN", "NPI", "DOB", "ADDRESS", "CITY", "STATE",

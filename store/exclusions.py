@@ -13,9 +13,9 @@ from canonical.base import Canonical
 from canonical.check_digits import is_npi
 from canonical.credentials import ClinicianRole, Evidence
 from canonical.errors import Rejected
-from canonical.exclusions import ExclusionEdition, Listed, ListLoaded, families_of, held_against
+from canonical.exclusions import ExclusionEdition, Listed, ListLoaded, held_against
 from canonical.people import ClinicianRecord
-from canonical.verifying import worst
+from canonical.verifying import families, worst
 from store.acts import Act, note_in
 from store.database import transaction
 from store.people_tables import exclusion_lists, exclusions
@@ -153,7 +153,7 @@ async def held_in(
         for key, record in records.items():
             near = [
                 *by_npi.get(record.npi, ()),
-                *(row for name in families_of(record) for row in by_family.get(name, ())),
+                *(row for name in families(record) for row in by_family.get(name, ())),
             ]
             found[key].append(held_against(record, near, edition, as_of))
     return {key: worst(said or [_never("exclusion lists", as_of)]) for key, said in found.items()}
@@ -164,14 +164,14 @@ async def _rows_of(
 ) -> tuple[dict[str, list[Listed]], dict[str, list[Listed]]]:
     """The rows of a list with the NPI or a family name of any of these people."""
     numbers: set[str] = set()
-    families: set[str] = set()
+    names: set[str] = set()
     for record in records:
-        families |= families_of(record)
+        names |= families(record)
         if is_npi(record.npi):
             numbers.add(record.npi)
     either = or_(
         exclusions.c.npi.in_(sorted(numbers)) & (exclusions.c.npi != ""),
-        exclusions.c.family_folded.in_(sorted(families)),
+        exclusions.c.family_folded.in_(sorted(names)),
     )
     by_npi: dict[str, list[Listed]] = {}
     by_family: dict[str, list[Listed]] = {}

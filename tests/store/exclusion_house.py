@@ -10,8 +10,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.exclusions import Listed, ListLoaded
-from canonical.names import folded
 from canonical.people import ClinicianRecord, Licence, PersonName, Position
+from canonical.people_matching import folded
 from store.database import transaction
 from store.exclusions import StoredExclusions
 from store.people_tables import appointments, people, person_trace, verifications
