@@ -11,6 +11,7 @@ from temporalio.client import Client
 from store.clinician_register import StoredClinicianRegister
 from store.people_wakes import StoredPeopleWakes
 from workers.settings import Settings
+from workers.verification_wiring import VerificationParts
 
 
 @dataclass
@@ -30,3 +31,8 @@ class PeopleParts:
     def wakes(self) -> StoredPeopleWakes:
         """Which of their cases are to look."""
         return StoredPeopleWakes(self.database)
+
+    @cached_property
+    def verification(self) -> VerificationParts:
+        """Sources that verify, exclusion lists, the monthly monitoring."""
+        return VerificationParts(self.settings, self.database, self.client, self.register)

@@ -341,6 +341,8 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
+        if "people" in self.__dict__:
+            await self.people.verification.close()
         for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()
@@ -349,8 +351,14 @@ class Wiring:
         """The steps each task queue serves."""
         stock = self.stock.steps()
         own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+        verifying = self.people.verification.steps()
         return {
-            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+            temporal.PROCESSES: [
+                *temporal.steps_of(own),
+                *stock[temporal.PROCESSES],
+                *verifying[temporal.PROCESSES],
+            ],
+            temporal.VERIFICATION: verifying[temporal.VERIFICATION],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
