@@ -76,7 +76,7 @@ async def test_the_facilitys_own_numbers_hold_and_its_case_is_woken(house: Peopl
 async def test_privileges_for_good_are_warned_of_and_temporary_ones_are_not(house: PeopleHouse) -> None:
     until = NOON + timedelta(days=25)
     granted = {"person": key_of(1), "facility": "NGH", "scope": {}, "state": "granted", "until": until}
-    granted |= {"requested_at": NOON}
+    granted |= {"requested_at": NOON, "temporary": False}
     async with transaction(house.engine) as connection:
         await connection.execute(
             insert(privileges), [granted | {"id": "p-1"}, granted | {"id": "p-2", "temporary": True}]

@@ -48,7 +48,8 @@ async def held(monitoring: StoredMonitoring, many: int = 500, *, in_the_middle: 
 async def states(house: PeopleHouse, kind: str = "exclusion") -> dict[str, int]:
     asked = select(verifications.c.state, func.count()).where(verifications.c.kind == kind)
     async with transaction(house.engine) as connection:
-        return dict((await connection.execute(asked.group_by(verifications.c.state))).tuples().all())
+        rows = (await connection.execute(asked.group_by(verifications.c.state))).all()
+    return dict(rows)
 
 
 async def test_ten_thousand_people_meet_the_edition_that_came_in_the_middle(house: PeopleHouse) -> None:

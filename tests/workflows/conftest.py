@@ -16,23 +16,27 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.counts import CountActivities
 from activities.erp import ErpActivities
+from activities.monitoring import MonitoringActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
+from canonical.credentials import VerificationSource
 from canonical.errors import Rejected
 from canonical.events import EVENTS
 from canonical.parties import Location
 from stack.supervisor import Stack, running
 from tests import build, proof
 from tests.fakes.erp import FakeErp
+from tests.fakes.monitoring import FakeClinicianRegister
 from tests.fakes.recalls import FakeRecalls
 from tests.fakes.register import FakeRegister
 from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
 from tests.workflows.case import Case
+from tests.workflows.monitoring_house import Monthly
 from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
 from tests.workflows.recall_house import Recall
@@ -127,6 +131,7 @@ class Workers:
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
         self.book, self.stock, self.no_erp = Stand(), Stand(), ""
         self.recalls = Stand()
+        self.everybody, self.board = Stand(), Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -135,7 +140,11 @@ class Workers:
             return
         await self.stop()
         used = StockActivities(self.book, self.book, self.register, self._stock)
+        boards = VerificationSource(code="IDFPR", kind="licence", adapter="licence_board")
+        register = FakeClinicianRegister(boards)
+        monthly = MonitoringActivities(self.everybody, register, lambda _: self.board, self.everybody)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
+            "verification": [monthly.refresh_lists, monthly.ask_batch],
             "fascia": steps_of(
                 [
                     CaseActivities(self.cases, self.register),
@@ -143,7 +152,8 @@ class Workers:
                     RecallActivities(self.recalls, self.cases),
                 ]
             )
-            + local_steps(used),
+            + local_steps(used)
+            + [monthly.hold_batch, monthly.note_monitoring],
             "erp": [
                 *steps_of([ErpActivities(lambda _: self.outside)]),
                 used.post_round,
@@ -229,3 +239,16 @@ async def recall(server: Stack, workers: Workers, cached: int) -> AsyncIterator[
     await recall.stop()
     for event in cases.events.values():
         read_strictly(EVENTS[event.type], json.dumps(event.data))
+
+
+@pytest.fixture
+async def monthly(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Monthly]:
+    """A month's monitoring of its own for each test."""
+
+    def use(everybody: Any, board: Any) -> None:
+        workers.everybody.behind, workers.board.behind = everybody, board
+
+    await workers.serve(cached)
+    monthly = Monthly(await connect(server.settings), use)
+    yield monthly
+    await monthly.stop()
