@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from temporalio import activity
 
-from canonical.credentials import BY_PEOPLE, ClinicianRole, Evidence, VerificationSource
+from canonical.credentials import BY_PEOPLE, CheckKind, ClinicianRole, Evidence, VerificationSource
 from canonical.errors import Rejected
-from canonical.onboarding import CheckAsked, CheckMade
+from canonical.onboarding import CheckAsked, CheckMade, OnboardingFile
 from canonical.people import ClinicianRecord
-from canonical.people_ports import ClinicianRegister, People, Verifier
+from canonical.people_ports import ClinicianRegister, Verifier
 from canonical.verifying import worst
 
 FOR_A_PERSON: Final = frozenset({"data-missing", "data-invalid", "too-many"})  # refusals that a mended record answers
+
+
+class KnownPeople(Protocol):
+    """What verifying needs of :class:`canonical.people_ports.People`."""
+
+    async def record_of(self, person: str) -> ClinicianRecord: ...
+    async def file(self, facility: str, person: str, as_of: datetime) -> OnboardingFile | None: ...
+    async def verified(
+        self, person: str, kind: CheckKind, subject: str, evidence: Evidence, as_of: datetime
+    ) -> None: ...
 
 
 class VerificationActivities:
     """Verifications by the sources the register names; ``verifier_for`` gives what asks one of them."""
 
     def __init__(
-        self, people: People, register: ClinicianRegister, verifier_for: Callable[[VerificationSource], Verifier]
+        self, people: KnownPeople, register: ClinicianRegister, verifier_for: Callable[[VerificationSource], Verifier]
     ) -> None:
         self._people, self._register, self._verifier_for = people, register, verifier_for
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from canonical.base import Canonical
 from canonical.check_digits import is_npi
@@ -90,9 +90,6 @@ class ExclusionLists(Protocol):
         ...
 
 
-NPI_HIT: Final = "excluded"
-
-
 def held_against(
     record: ClinicianRecord, rows: Iterable[Listed], edition: ExclusionEdition, as_of: datetime
 ) -> Evidence:
@@ -105,13 +102,12 @@ def held_against(
     npi = record.npi if is_npi(record.npi) else ""
     certain = [row for row in rows if npi and row.npi == npi]
     hits = certain or [row for row in rows if _may_be(record, npi, row)]
-    waived = [row for row in hits if row.waived]
     if not hits:
         state, finding, detail = "confirmed", "not-listed", f"not among {edition.rows} rows"
-    elif waived:
+    elif certain and not all(row.waived for row in certain):
+        state, finding, detail = "refuted", "excluded", "listed under this NPI"
+    elif all(row.waived for row in hits):
         state, finding, detail = "possible", "excluded-waived", "listed, with a waiver of a state: a person says"
-    elif certain:
-        state, finding, detail = "refuted", NPI_HIT, "listed under this NPI"
     else:
         state, finding = "possible", "name-on-list"
         detail = f"{len(hits)} rows have this name: confirm by the number the list's own site compares"

@@ -345,7 +345,7 @@ monitoring_runs = Table(
     Column("held", Integer, nullable=False, server_default=text("0")),  # against the lists
     Column("asked", Integer, nullable=False, server_default=text("0")),  # licences
     Column("owed", Integer, nullable=False, server_default=text("0")),  # whose source has not answered
-    Column("changed", Integer, nullable=False, server_default=text("0")),  # who stands otherwise than before
+    Column("differing", Integer, nullable=False, server_default=text("0")),  # who stands otherwise than before
     Column("again", Integer, nullable=False, server_default=text("0")),  # times a list changed in the middle
     words("lists"),
     words("trouble"),

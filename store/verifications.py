@@ -107,10 +107,10 @@ def settled(before: Mapping[str, Any] | None, evidence: Evidence, by: str, day: 
     known = list(before["cleared"]) if before is not None else []
     open_ends = set(evidence.hits) or ({evidence.finding} if evidence.finding else set())
     if by:
-        if before is not None and not before["by"]:
-            row["hits"] = list(before["hits"])
-            left = before["hits"] or [before["finding"]]
-            known = sorted({*known, *left}) if evidence.state == "confirmed" and before["state"] != "refuted" else known
+        if before is not None:
+            row["hits"] = list(evidence.hits) or list(before["hits"])
+            left = before["hits"] or ([] if before["by"] else [before["finding"]])
+            known = sorted({*known, *left}) if evidence.state == "confirmed" else known
         return row | {"cleared": known}
     row["cleared"] = known
     if before is None or not before["by"] or evidence.state not in ("possible", "unknown"):

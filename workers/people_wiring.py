@@ -15,6 +15,7 @@ from store.people_wakes import StoredPeopleWakes
 from workers.loops.people_wakes import PeopleWakes
 from workers.people_engine import PeopleEngine
 from workers.settings import Settings
+from workers.verification_wiring import VerificationParts
 
 
 @dataclass
@@ -53,3 +54,8 @@ class PeopleParts:
     def waking(self) -> PeopleWakes:
         """Wakes the cases that are to look."""
         return PeopleWakes(self.wakes, self.engine)
+
+    @cached_property
+    def verification(self) -> VerificationParts:
+        """Sources that verify, exclusion lists, the monthly monitoring."""
+        return VerificationParts(self.settings, self.database, self.client, self.register)

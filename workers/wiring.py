@@ -367,6 +367,8 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
+        if "people" in self.__dict__:
+            await self.people.verification.close()
         for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()
@@ -379,8 +381,14 @@ class Wiring:
             RegisterActivities(self.register),
             OnboardingActivities(self.people.people, self.cases),
         ]
+        verifying = self.people.verification.steps()
         return {
-            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+            temporal.PROCESSES: [
+                *temporal.steps_of(own),
+                *stock[temporal.PROCESSES],
+                *verifying[temporal.PROCESSES],
+            ],
+            temporal.VERIFICATION: verifying[temporal.VERIFICATION],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }

@@ -77,6 +77,9 @@ async def test_another_real_npi_makes_a_bare_name_somebody_else(house: PeopleHou
 async def test_a_waiver_of_a_state_is_for_a_person_to_judge(house: PeopleHouse) -> None:
     await house.load([*others(), listed(1, npi=NPI, waiver_state="IL", waived_on=NOON.date())])
     assert (await found(house, record_of(1, npi=NPI))).finding == "excluded-waived"
+    both = [listed(1, npi=NPI, waiver_state="IL"), listed(1, npi=NPI, kind="1128b4")]
+    await house.load([*others(), *both], "and another exclusion")
+    assert (await found(house, record_of(1, npi=NPI))).state == "refuted"
 
 
 async def test_a_full_edition_replaces_the_one_before_and_who_was_reinstated_is_clear(house: PeopleHouse) -> None:

@@ -101,6 +101,9 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("people", people_wakes.EVERY, parts.people.waking().once, stop, turn))
         warnings = ExpiryWarnings(StoredExpiry(parts.database))
         group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
+        monthly, expiring = parts.people.verification.schedule(), parts.people.verification.warnings()
+        group.create_task(forever("monitoring schedule", REGISTER_EVERY, monthly.once, stop, turn))
+        group.create_task(forever("credential warnings", EXPIRY_EVERY, expiring.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

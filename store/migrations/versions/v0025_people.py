@@ -145,7 +145,7 @@ def upgrade() -> None:
         sa.Column("held", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("asked", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("owed", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("changed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("differing", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("again", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("lists", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("trouble", sa.Text(), server_default=sa.text("''"), nullable=False),
