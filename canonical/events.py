@@ -217,6 +217,45 @@ class RecallClosed(RecallEvent):
     blocked: Flag = ""
 
 
+class OnboardingEvent(Canonical):
+    """What every event about a clinician's case says: an opaque key of the person, how the case stands, the role and where."""
+
+    person: str = ""
+    headline: str = ""
+    role: str = ""
+    department: str = ""
+    cost_centre: str = ""
+
+
+class OnboardingChanged(OnboardingEvent):
+    """The case stands otherwise than ``before``; ``stopped``: checks that stop everything (``licence:IL=expired``, separated by
+    blanks); ``taken_back``: whatever was given is being taken back."""
+
+    before: str = ""
+    stopped: str = ""
+    taken_back: Flag = ""
+
+
+class OnboardingOpened(OnboardingChanged):
+    """Somebody is to work at a facility, or works there, and we have begun to see to it."""
+
+
+class OnboardingAttentionOverdue(OnboardingEvent):
+    """Nobody answers (``kind``, ``reason``, ``document``: tasks, stopped, a side of access); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
+class OnboardingClosed(OnboardingEvent):
+    """The employment is over, or never began, and every system was seen to have nothing of the person any more."""
+
+
 EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
@@ -240,4 +279,8 @@ EVENTS: dict[str, type[Canonical]] = {
     "recall.attention_overdue.v1": RecallAttentionOverdue,
     "recall.answered.v1": RecallAnswered,
     "recall.closed.v1": RecallClosed,
+    "onboarding.opened.v1": OnboardingOpened,
+    "onboarding.changed.v1": OnboardingChanged,
+    "onboarding.attention_overdue.v1": OnboardingAttentionOverdue,
+    "onboarding.closed.v1": OnboardingClosed,
 }

@@ -11,10 +11,14 @@ from temporalio.client import Client
 from adapters.registry import HR_SYSTEMS, ErpAccess
 from canonical.hr_ports import HrSystem
 from store.clinician_register import StoredClinicianRegister
+from store.people import StoredPeople
 from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
 from workers import telemetry
+from workers.loops.people_wakes import PeopleWakes
+from workers.people_engine import PeopleEngine
 from workers.settings import Settings
+from workers.verification_wiring import VerificationParts
 
 
 @dataclass
@@ -55,3 +59,22 @@ class PeopleParts:
             on_request=(telemetry.passes_trace_on(),),
         )
         return HR_SYSTEMS[given.hr_kind](access)
+
+    @cached_property
+    def people(self) -> StoredPeople:
+        """What facilities' cases know of them."""
+        return StoredPeople(self.database)
+
+    @cached_property
+    def engine(self) -> PeopleEngine:
+        """Their cases in Temporal."""
+        return PeopleEngine(self.client, self.settings)
+
+    def waking(self) -> PeopleWakes:
+        """Wakes the cases that are to look."""
+        return PeopleWakes(self.wakes, self.engine)
+
+    @cached_property
+    def verification(self) -> VerificationParts:
+        """Sources that verify, exclusion lists, the monthly monitoring."""
+        return VerificationParts(self.settings, self.database, self.client, self.register)

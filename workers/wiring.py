@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
+from activities.onboarding import OnboardingActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
@@ -366,6 +367,8 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
+        if "people" in self.__dict__:
+            await self.people.verification.close()
         for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()
@@ -373,9 +376,19 @@ class Wiring:
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
         stock = self.stock.steps()
-        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+        own = [
+            CaseActivities(self.cases, self.register),
+            RegisterActivities(self.register),
+            OnboardingActivities(self.people.people, self.cases),
+        ]
+        verifying = self.people.verification.steps()
         return {
-            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+            temporal.PROCESSES: [
+                *temporal.steps_of(own),
+                *stock[temporal.PROCESSES],
+                *verifying[temporal.PROCESSES],
+            ],
+            temporal.VERIFICATION: verifying[temporal.VERIFICATION],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
