@@ -22,6 +22,7 @@ from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
+from activities.verification import VerificationActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
 from canonical.credentials import VerificationSource
