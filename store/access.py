@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.access import (
+    BY_HAND,
     AccessStanding,
     AccessTarget,
     Block,
@@ -28,6 +29,7 @@ from canonical.access import (
 )
 from canonical.access_plan import (
     ENABLED_OUTSIDE,
+    REFUSED_AGAIN_WITHIN,
     TargetState,
     opened_outside,
     plan,
@@ -39,7 +41,7 @@ from canonical.access_rules import next_change, wanted
 from canonical.errors import Rejected
 from canonical.onboarding import OnboardingFile
 from canonical.people import ClinicianRecord
-from store.access_blocks import block_in, lift_in, off_seen, revocation_in, standing_block_in
+from store.access_blocks import blocking_in, lift_in, off_seen, revocation_in, standing_block_in
 from store.access_rows import (
     all_targets_in,
     held_person,
@@ -142,7 +144,7 @@ class StoredAccess:
                 "since": as_of,
                 "reason": "" if state != "written" else "does not stand there as it was written",
                 "finding": "undone" if crossed else seen.finding,
-                "again_at": tried_again_at("unavailable", tries, wanted.active, as_of) if state == "written" else None,
+                "again_at": _again(row, tries, wanted, as_of) if state == "written" else None,
                 "tries": tries if state == "written" else 0,
             }
             if wanted.active or crossed:
@@ -199,7 +201,7 @@ class StoredAccess:
     async def block(self, block: Block) -> Block:
         """Commit a block; the one that stands where there is one."""
         async with transaction(self._engine) as connection:
-            return await block_in(connection, block)
+            return await blocking_in(connection, block)
 
     async def lift(self, word: BlockWord, by: str, at: datetime) -> LiftTaken:
         """Ask for a block to be lifted, or lift it: see :func:`store.access_blocks.lift_in`."""
@@ -220,9 +222,14 @@ class StoredAccess:
             row, before = await _row(connection, person, target), await state_in(connection, person, target)
             off = Wanted(person=person, target=target, active=False, exists=False)
             settled = settled_at(row, before.asked_at if before else None)
+            block = await standing_block_in(connection, person)
+            if block is None:  # lifted while we looked: nothing is counted, and the case of access looks for itself
+                return OffSeen(target=target, kind=row.kind, stands=False)
             offs, off_at = (before.offs, before.off_at) if before else (0, None)
-            on = seen.active or bool(seen.groups)
-            if on or (settled is not None and at < settled):
+            if off_at is not None and off_at < block.since:
+                offs, off_at = 0, None  # of another block
+            on, by_hand = seen.active or bool(seen.groups), row.kind in BY_HAND
+            if not by_hand and (on or (settled is not None and at < settled)):
                 offs, off_at = 0, None
             elif off_at is None:
                 offs, off_at = 1, now()
@@ -235,7 +242,7 @@ class StoredAccess:
                 "off_at": off_at,
                 "again_at": None,
                 "tries": 0,
-                "reason": "still on" if on else "",
+                "reason": ("asked back" if by_hand else "still on") if on else "",
             }
             if finding := opened_outside(before, seen):
                 values |= {"finding": finding}
@@ -246,7 +253,7 @@ class StoredAccess:
             counted = before is None or offs != before.offs
             await self._changed(connection, person, row, before, values, "seen off", seen, note=counted)
             kept = await state_in(connection, person, target)
-            return off_seen(row, kept)
+            return off_seen(row, kept, block.since)
 
     async def _changed(
         self,
@@ -333,6 +340,13 @@ async def _show(
         await put_in(connection, person, target, state="waiting", reason=line.reason)
     elif not waits and state.state == "waiting":
         await put_in(connection, person, target, state="due", reason="")
+
+
+def _again(row: AccessTarget, tries: int, wanted: Wanted, as_of: datetime) -> datetime:
+    """What people hand out or bring back takes its time; a system is asked again soon."""
+    if row.kind in BY_HAND:
+        return as_of + REFUSED_AGAIN_WITHIN
+    return tried_again_at("unavailable", tries, wanted.active, as_of)
 
 
 def _seen(seen: TargetSeen, as_of: datetime) -> dict[str, Any]:

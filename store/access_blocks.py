@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.access import BY_HAND, AccessTarget, Block, BlockWord, LiftTaken, OffSeen, RevocationStanding
@@ -19,7 +19,9 @@ from store.access_rows import (
     states_in,
     wake_cases_in,
 )
-from store.people_tables import access_states, person_numbers, revocation_blocks
+from store.people_applying import lock_person_in
+from store.people_blocking import block_in
+from store.people_tables import person_numbers, revocation_blocks
 from store.people_wakes import wake_everywhere_in
 from store.person_trace import Entry, note_in
 
@@ -27,23 +29,17 @@ SEEN_OFF = 2  # looks, far enough apart, that confirm
 MARGIN = 5  # seconds beyond the longest time-out: clocks differ
 
 
-async def block_in(connection: AsyncConnection, block: Block) -> Block:
+async def blocking_in(connection: AsyncConnection, block: Block) -> Block:
     """Commit a block with the transaction; the one that stands, or that has this ``id``, where there is one.
 
     Who may still be writing is seen by its mark, since that was made under the lock that this takes.
     """
-    await wake_everywhere_in(connection, block.person, block.since)
+    await lock_person_in(connection, block.person)
     await held_person(connection, block.person, block.since)
     found = await _same(connection, block)
     if found is not None:
         return found
-    row = {"person": block.person, "call": block.id, "by": block.by, "reason": block.reason, "since": block.since}
-    await connection.execute(insert(revocation_blocks).values(row))
-    await connection.execute(
-        update(access_states).where(access_states.c.person == block.person).values(offs=0, off_at=None)
-    )
-    await note_in(connection, block.person, Entry(did="blocked", what=block.id, by=block.by), at=block.since)
-    await wake_everywhere_in(connection, block.person, block.since)  # also where it was not known until now
+    await block_in(connection, block)
     return block
 
 
@@ -88,7 +84,7 @@ async def revocation_in(connection: AsyncConnection, person: str, as_of: datetim
     targets = [one for one in await all_targets_in(connection) if one.active or one.code in states]
     gone = [code for code in states if code not in {one.code for one in targets}]
     rules = list(await policies_in(connection, person, as_of)) or [ClinicianPolicy(facility="any")]
-    seen = [off_seen(one, states.get(one.code)) for one in targets]
+    seen = [off_seen(one, states.get(one.code), row["since"]) for one in targets]
     seen += [_nobody_reaches(code, states[code]) for code in gone]
     confirmed = all(one.confirmed for one in seen if one.kind not in BY_HAND)
     if confirmed and row["confirmed_at"] is None:
@@ -107,16 +103,17 @@ async def revocation_in(connection: AsyncConnection, person: str, as_of: datetim
     )
 
 
-def off_seen(target: AccessTarget, state: TargetState | None) -> OffSeen:
-    """How often a target was seen off; what a person takes back is told once, and then a task of theirs."""
+def off_seen(target: AccessTarget, state: TargetState | None, since: datetime) -> OffSeen:
+    """How often a target was seen off since a block; what a person takes back is asked for once, and then a task of theirs."""
     kept = state or TargetState(target=target.code, state="due")
-    needed = 1 if target.kind in BY_HAND else SEEN_OFF
+    counts = kept.off_at is not None and kept.off_at >= since
+    times, needed = (kept.offs if counts else 0), 1 if target.kind in BY_HAND else SEEN_OFF
     return OffSeen(
         target=target.code,
         kind=target.kind,
-        times=kept.offs,
-        last=kept.off_at,
-        confirmed=kept.offs >= needed,
+        times=times,
+        last=kept.off_at if counts else None,
+        confirmed=times >= needed,
         reason=kept.reason,
         waits_until=settled_at(target, kept.asked_at),
         seconds=int(target.timeout * 2) + SPARE,
@@ -151,12 +148,12 @@ async def lift_in(connection: AsyncConnection, word: BlockWord, by: str, at: dat
             await note_in(connection, word.person, Entry(did="asked to lift", what=row["call"], by=by), at=at)
         message = "asked for: another person must confirm it, and the block stands until then"
         return LiftTaken(person=word.person, lifted=False, asked_by=by, message=message)
-    await wake_everywhere_in(connection, word.person, at)
-    await held_person(connection, word.person, at)
+    await lock_person_in(connection, word.person)
     await connection.execute(update(revocation_blocks).where(mine).values(lifted_by=by, lifted_at=at))
     await note_in(
         connection, word.person, Entry(did="lifted", what=row["call"], by=by, content={"asked by": asked_by}), at=at
     )
+    await wake_everywhere_in(connection, word.person, at)
     return LiftTaken(
         person=word.person, lifted=True, asked_by=asked_by, message="lifted: access follows what is known now"
     )

@@ -10,19 +10,24 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from activities.access import AccessActivities
+from activities.cases import CaseActivities
 from canonical.access import AccessTarget
 from canonical.errors import FasciaError
+from workers.failures import Failures
 from workers.settings import Settings
-from workers.temporal import GRACE, sandbox
+from workers.temporal import GRACE, sandbox, steps_of
 from workflows.clinician_revocation import ClinicianRevocation
 from workflows.policies import REVOCATION_QUEUE, TARGET_QUEUE
+
+if TYPE_CHECKING:
+    from workers.wiring import Wiring
 
 LOOK_EVERY = 30.0  # seconds until a new target's queue is served
 CALLS_OF_A_STEP = 4  # what a write or look asks of a target, about: its rate is in calls
@@ -43,8 +48,14 @@ async def serving_access(
     *,
     interceptors: Sequence[Interceptor] = (),
     look_every: float = LOOK_EVERY,
+    on_fatal: Callable[[BaseException], Any] | None = None,
 ) -> AsyncIterator[None]:
     """Serve them until the block ends. ``own``: the steps on our own store that a revocation's case takes."""
+
+    async def fatal(problem: BaseException) -> None:
+        if on_fatal:
+            on_fatal(problem)
+
     revoking = Worker(
         client,
         task_queue=REVOCATION_QUEUE,
@@ -55,6 +66,7 @@ async def serving_access(
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=REVOKING_AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=GRACE),
+        on_fatal_error=fatal,
     )
     queues = TargetQueues(client, access, targets, interceptors)
     async with revoking:
@@ -66,6 +78,22 @@ async def serving_access(
             with suppress(asyncio.CancelledError):
                 await looking
             await queues.close()
+
+
+@asynccontextmanager
+async def of(parts: Wiring, *, on_fatal: Callable[[BaseException], Any] | None = None) -> AsyncIterator[None]:
+    """The same for a process of ours: its own parts."""
+    async with serving_access(
+        parts.client,
+        parts.settings,
+        parts.people.access_activities,
+        steps_of([CaseActivities(parts.cases, parts.register)]),
+        parts.people.register.access_targets,
+        interceptors=[Failures(parts.cases.trouble)],
+        on_fatal=on_fatal,
+    ):
+        yield
+    await parts.people.targets.close()
 
 
 class TargetQueues:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Protocol
 
+from adapters.registry import TARGETS, TargetWays
 from canonical.access import AccessTarget, TargetSeen, Wanted
 from canonical.errors import Rejected, Throttled, Unavailable
 from canonical.people_ports import ClinicianTarget
@@ -17,13 +16,7 @@ from workers.one_per_row import OnePerRow
 OPEN_AFTER, OPEN_FOR = 5, timedelta(seconds=10)  # calls in a row without an answer; then nothing is sent for so long
 
 
-class Closable(ClinicianTarget, Protocol):
-    """One that holds connections."""
-
-    async def close(self) -> None: ...
-
-
-Build = Callable[[AccessTarget, str], ClinicianTarget]  # of a row, and the secret in its file
+Build = Callable[[AccessTarget, TargetWays], ClinicianTarget]
 
 
 class Guarded:
@@ -83,34 +76,22 @@ class Guarded:
 
 
 class TargetsByRow:
-    """One for each row of the register as it is now; secrets are read from the folder of ours when a row is first used."""
+    """One for each row of the register as it is now."""
 
-    def __init__(self, builders: Mapping[str, Build], secrets: Path) -> None:
-        self._builders, self._secrets = builders, secrets
+    def __init__(self, ways: TargetWays, targets: Mapping[str, Build] = TARGETS) -> None:
+        self._ways, self._targets = ways, targets
         self._made: OnePerRow[Guarded] = OnePerRow()
 
     def __call__(self, row: AccessTarget) -> ClinicianTarget:
         """What speaks to it.
 
         Raises:
-            Rejected: nobody speaks its adapter, or its secret is not there.
+            Rejected: nobody speaks its adapter.
         """
-        if row.adapter not in self._builders:
+        build = self._targets.get(row.adapter)
+        if build is None:
             raise Rejected(f"nobody speaks {row.adapter} to {row.code}", code="configuration", system=row.code)
-        return self._made.get(row.code, row.model_dump_json(), lambda: self._guarded(row))
-
-    def _guarded(self, row: AccessTarget) -> Guarded:
-        return Guarded(self._builders[row.adapter](row, self._secret(row)), row)
-
-    def _secret(self, row: AccessTarget) -> str:
-        if not row.token_file:
-            return ""
-        path = self._secrets / Path(row.token_file).name  # a name among our secrets, never a way out of their folder
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as missing:
-            why = f"no secret for {row.code}: put it into {row.token_file}"
-            raise Rejected(why, code="configuration", system=row.code) from missing
+        return self._made.get(row.code, row.model_dump_json(), lambda: Guarded(build(row, self._ways), row))
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -145,7 +145,7 @@ class Wiring:
     @cached_property
     def people(self) -> PeopleParts:
         """What knows people: onboarding, access, revocation."""
-        return PeopleParts(self.settings, self.database, self.client)
+        return PeopleParts(self.settings, self.database, self.client, self.cases.person, self._erp_access)
 
     @cached_property
     def stock(self) -> StockParts:
@@ -375,7 +375,11 @@ class Wiring:
         stock = self.stock.steps()
         own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
         return {
-            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+            temporal.PROCESSES: [
+                *temporal.steps_of(own),
+                *stock[temporal.PROCESSES],
+                self.people.access_activities.access_standing,
+            ],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }

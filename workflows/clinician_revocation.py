@@ -251,7 +251,7 @@ class ClinicianRevocation(CaseWorkflow):
 
 def _words(one: OffSeen) -> str:
     if one.confirmed:
-        return "confirmed off"
+        return "asked back" if one.kind in BY_HAND else "confirmed off"
     return f"seen off {one.times} of 2" if one.times else "not seen off"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -35,12 +36,9 @@ Body = Mapping[str, Any]
 class ScimTarget:
     """The port :class:`canonical.people_ports.ClinicianTarget` for one identity provider."""
 
-    def __init__(self, client: httpx.AsyncClient, target: AccessTarget, token: str) -> None:
-        self._client, self._target = client, target
+    def __init__(self, client: httpx.AsyncClient, target: AccessTarget, token: Path | None = None) -> None:
+        self._client, self._target, self._token = client, target, token
         self._base = target.url.rstrip("/")
-        self._headers = {"Accept": MEDIA, "Content-Type": MEDIA}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
 
     async def look(self, wanted: Wanted) -> TargetSeen:
         """The account and its groups as they stand."""
@@ -210,6 +208,22 @@ class ScimTarget:
     async def _change(self, group: str, operation: Body) -> None:
         await self._send("PATCH", f"Groups/{group}", json={"schemas": [PATCH_OP], "Operations": [operation]})
 
+    def _headers(self) -> dict[str, str]:
+        """With the token as it is now: one that was renewed needs no restart.
+
+        Raises:
+            Rejected: it is not among our secrets.
+        """
+        headers = {"Accept": MEDIA, "Content-Type": MEDIA}
+        if self._token is None:
+            return headers
+        try:
+            token = self._token.read_text(encoding="utf-8").strip()
+        except OSError:
+            why = f"no token for {self._target.code}: put one into {self._target.token_file} among the secrets"
+            raise Rejected(why, code="configuration", system=self._target.code) from None
+        return headers | {"Authorization": f"Bearer {token}"}
+
     async def _send(
         self,
         method: str,
@@ -228,7 +242,7 @@ class ScimTarget:
             Unavailable, Throttled, Rejected, Malformed: as :mod:`adapters.http` names them.
         """
         system = self._target.code
-        headers = self._headers | ({"If-Match": version} if version else {})
+        headers = self._headers() | ({"If-Match": version} if version else {})
         request = self._client.build_request(method, f"{self._base}/{path}", params=params, json=json, headers=headers)
         try:
             response = await self._client.send(request)

@@ -15,15 +15,16 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy
 
 from activities.access import AccessActivities
 from activities.cases import CaseActivities
-from canonical.access import AccessCase, Block, BlockWord, RevocationStart
+from canonical.access import AccessCase, Block, BlockWord, RevocationStart, Wanted
 from canonical.cases import CaseChange, Trouble
 from canonical.errors import Rejected, Throttled, Unavailable
 from canonical.events import EVENTS
 from stack.supervisor import Stack
-from store import migrate, people_tables
+from store import migrate
 from store.access_rows import all_targets_in
 from store.database import open_engine, transaction
 from store.ids import now
+from store.people_tables import people
 from tests.access_house import CANARY, AccessHouse, target
 from tests.fakes.register import FakeRegister
 from tests.fakes.store import FakeCases
@@ -135,7 +136,7 @@ async def desk(server: Stack, workers: Any) -> AsyncIterator[Desk]:
     engine = open_engine(server.database_url(), pool=20)
     await migrate.upgrade(engine)
     async with transaction(engine) as connection:
-        for table in (*people_tables.metadata.sorted_tables,):
+        for table in people.metadata.sorted_tables:
             await connection.execute(delete(table))
     house = AccessHouse(engine)
     cases = FakeCases(register=FakeRegister(), seal_key=b"x")
@@ -156,8 +157,12 @@ async def test_what_is_wanted_is_given_in_order_and_taken_in_reverse(desk: Desk,
     await desk.house.open(target("idp", after=("payroll",)), plan, target("payroll", "erp"))
     await desk.house.works()
     order: list[str] = []
+
+    def notes(code: str) -> Callable[[Wanted], None]:
+        return lambda wanted: order.append(f"{code} {wanted.active}")
+
     for code in ("idp", "plan", "payroll"):
-        desk.targets[code].on_write = lambda wanted, code=code: order.append(f"{code} {wanted.active}")
+        desk.targets[code].on_write = notes(code)
     async with workers_of(desk, server):
         await desk.wake()
         await desk.until_states(idp="confirmed", plan="confirmed", payroll="confirmed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -82,14 +83,16 @@ Make = Callable[..., ScimTarget]
 
 
 @pytest.fixture
-async def make(provider: Provider) -> AsyncIterator[Make]:
+async def make(provider: Provider, tmp_path: Path) -> AsyncIterator[Make]:
     clients: list[httpx.AsyncClient] = []
+    secret = tmp_path / "idp.token"
 
     def made(faults: Faults | None = None, token: str = provider.token, **row: Any) -> ScimTarget:
         client = httpx.AsyncClient(transport=faults or httpx.AsyncHTTPTransport(), timeout=5.0)
         clients.append(client)
+        secret.write_text(token + "\n")
         told: dict[str, Any] = {"code": "idp", "kind": "identity", "adapter": "scim", "url": provider.url}
-        return ScimTarget(client, AccessTarget.model_validate(told | row), token)
+        return ScimTarget(client, AccessTarget.model_validate(told | row), secret)
 
     yield made
     for client in clients:
