@@ -13,6 +13,7 @@ from adapters.directory.channel import ChannelDirectory
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
 from adapters.hr.tryton import TrytonHr
+from adapters.identity.scim import ScimTarget
 from adapters.manual import Errands, ManualTarget
 from adapters.scheduling.rest import RestScheduling
 from adapters.supplier.x12_sftp import X12SftpSupplier
@@ -117,6 +118,7 @@ def _employees(target: AccessTarget, ways: TargetWays) -> ClinicianTarget:
 
 # By the adapter in the target's row.
 TARGETS: Final[Mapping[str, Callable[[AccessTarget, TargetWays], ClinicianTarget]]] = {
+    "scim": lambda target, ways: ScimTarget(ways.client(target), target, ways.token(target)),
     "rest_scheduling": lambda target, ways: RestScheduling(ways.client(target), target, ways.token(target)),
     "hl7_mfn_m02": lambda target, ways: ChannelDirectory(target, ways.directory, "mfn"),
     "hl7_pmu": lambda target, ways: ChannelDirectory(target, ways.directory, "pmu"),

@@ -256,6 +256,55 @@ class OnboardingClosed(OnboardingEvent):
     """The employment is over, or never began, and every system was seen to have nothing of the person any more."""
 
 
+class AccessEvent(Canonical):
+    """What every event about somebody's access says: whose (our opaque key), and in which target."""
+
+    person: str = ""
+    target: str = ""
+
+
+class AccessCrossed(AccessEvent):
+    """A write crossed a revocation block, and was undone at once."""
+
+
+class AccessEnabledOutside(AccessEvent):
+    """An account that we took away was found on again: nobody of ours switched it on."""
+
+
+class AccessAttentionOverdue(AccessEvent):
+    """Nobody mends what a target refuses (``kind``, ``reason``, ``document``: the target); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
+class RevocationEvent(Canonical):
+    """What every event about a revocation says: whose, and which targets are confirmed off and which are not."""
+
+    person: str = ""
+    confirmed: str = ""
+    missing: str = ""
+
+
+class RevocationConfirmed(RevocationEvent):
+    """All access was seen off twice; ``seconds`` since the block."""
+
+    seconds: str = ""
+
+
+class RevocationEscalated(RevocationEvent):
+    """A revocation is not confirmed in the time the policy gives it."""
+
+
+class RevocationAttentionOverdue(AccessAttentionOverdue):
+    """It still is not; ``what`` follows: remind or escalate."""
+
+
 EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
@@ -283,4 +332,10 @@ EVENTS: dict[str, type[Canonical]] = {
     "onboarding.changed.v1": OnboardingChanged,
     "onboarding.attention_overdue.v1": OnboardingAttentionOverdue,
     "onboarding.closed.v1": OnboardingClosed,
+    "access.crossed.v1": AccessCrossed,
+    "access.enabled_outside.v1": AccessEnabledOutside,
+    "access.attention_overdue.v1": AccessAttentionOverdue,
+    "revocation.confirmed.v1": RevocationConfirmed,
+    "revocation.escalated.v1": RevocationEscalated,
+    "revocation.attention_overdue.v1": RevocationAttentionOverdue,
 }

@@ -243,13 +243,16 @@ revocation_blocks = Table(
     Index("ix_revocation_blocks_open", "since", postgresql_where=text("lifted_at IS NULL AND confirmed_at IS NULL")),
 )
 
-# How one target stands with one person (canonical.onboarding.TargetStanding). ``wanted``: hash of what was written or confirmed last;
-# ``offs``, ``off_at``: how often it was seen off since the block.
+# How one target stands with one person (canonical.onboarding.TargetStanding). ``wanted``: hash of what was tried, written or confirmed
+# last; ``offs``, ``off_at``: how often it was seen off since the block; ``asked_at``: a write that gives something began then, and its
+# end was not heard of.
 access_states = Table(
     "access_states",
     metadata,
     words("person"),
     words("target"),
+    words("kind"),
+    words("facility"),
     words("state"),
     words("wanted"),
     Column("active", Boolean, nullable=False, server_default=text("false")),
@@ -264,6 +267,7 @@ access_states = Table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("offs", Integer, nullable=False, server_default=text("0")),
     moment("off_at", nullable=True),
+    moment("asked_at", nullable=True),
     PrimaryKeyConstraint("person", "target"),
     Index("ix_access_states_target", "target", "state"),
     Index("ix_access_states_refused", "since", postgresql_where=text("state = 'refused'")),

@@ -17,7 +17,6 @@ from temporalio.client import Client
 
 from activities.cases import CaseActivities
 from activities.erp import ErpActivities
-from activities.onboarding import OnboardingActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
@@ -146,7 +145,7 @@ class Wiring:
     @cached_property
     def people(self) -> PeopleParts:
         """What knows people: onboarding, access, revocation."""
-        return PeopleParts(self.settings, self.database, self.client)
+        return PeopleParts(self.settings, self.database, self.client, self.cases.person, self._erp_access)
 
     @cached_property
     def stock(self) -> StockParts:
@@ -375,20 +374,14 @@ class Wiring:
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
-        stock = self.stock.steps()
-        own = [
-            CaseActivities(self.cases, self.register),
-            RegisterActivities(self.register),
-            OnboardingActivities(self.people.people, self.cases),
-        ]
-        verifying = self.people.verification.steps()
-        return {
+        stock, people = self.stock.steps(), self.people.steps(self.cases)
+        own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
+        return people | {
             temporal.PROCESSES: [
                 *temporal.steps_of(own),
                 *stock[temporal.PROCESSES],
-                *verifying[temporal.PROCESSES],
+                *people[temporal.PROCESSES],
             ],
-            temporal.VERIFICATION: verifying[temporal.VERIFICATION],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }

@@ -17,6 +17,8 @@ def upgrade() -> None:
         "access_states",
         sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("target", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("kind", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("wanted", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -31,6 +33,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("offs", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("off_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person", "target", name=op.f("pk_access_states")),
     )
     op.create_index(
