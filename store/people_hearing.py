@@ -12,15 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.access import Block
 from canonical.people import HrEvent
+from canonical.people_matching import Candidate, both, marks, match
 from store.ids import now
 from store.people_applying import apply_in, lock_person_in
 from store.people_blocking import block_in
+from store.people_matching import bind_in
 from store.people_tables import hr_events
 from store.people_wakes import wake_onboarding_in
 from store.person_trace import Entry, note_in
 from store.tables import fit
 
 EMERGENCY: Final = "hr-emergency"
+NO_HIRE: Final = "nobody is known by its number: it waits for a hire"
 
 
 @dataclass
@@ -30,10 +33,18 @@ class Heard:
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     cases: set[tuple[str, str]] = field(default_factory=set)  # person, facility
     blocks: dict[str, tuple[Block, str]] = field(default_factory=dict)
+    met: dict[str, Candidate] = field(
+        default_factory=dict
+    )  # whom it told of, as they are compared, until that is written
 
     def note(self, person: str, *entries: Entry) -> None:
         """To be noted at the end."""
         self.entries.setdefault(person, []).extend(entries)
+
+    def meet(self, person: str, event: HrEvent) -> Candidate:
+        """Somebody by what was said of them in this transaction so far."""
+        self.met[person] = both(self.met.get(person, Candidate(person=person)), marks(event.record))
+        return self.met[person]
 
     async def settle_in(self, connection: AsyncConnection, at: datetime) -> None:
         """Block first, then bring into force, note, and wake."""
@@ -76,6 +87,21 @@ async def adopt(
     mine = hr_events.c.source == source, hr_events.c.source_person == fit(number), hr_events.c.state.in_(states)
     found = await connection.scalars(select(hr_events.c.id).where(*mine, hr_events.c.person != person))
     await moved(connection, found.all(), person, heard)
+
+
+async def adopt_alike(connection: AsyncConnection, one: Candidate, heard: Heard) -> None:
+    """Events that wait for a hire of their number and are certainly this person's by another: a system that sends no hires."""
+    if not (one.npi or one.national_hash):
+        return
+    waits = hr_events.c.state == "waiting", hr_events.c.reason == NO_HIRE
+    record = hr_events.c.content["record"]
+    shares = (record["npi"].astext == (one.npi or None)) | (record["national_id"].astext == (one.national_hash or None))
+    asked = select(hr_events.c.source, hr_events.c.source_person, hr_events.c.content).where(*waits, shares)
+    for row in (await connection.execute(asked.order_by(hr_events.c.id))).all():
+        found = match(marks(HrEvent.model_validate(row.content).record), "", [one])
+        if found.outcome == "certain":
+            await bind_in(connection, row.source, row.source_person, one.person, f"rule:{found.rule}")
+            await adopt(connection, row.source, row.source_person, one.person, heard, ("waiting",))
 
 
 async def moved(connection: AsyncConnection, events: Collection[str], person: str, heard: Heard) -> None:

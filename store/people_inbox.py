@@ -17,13 +17,12 @@ from canonical.people import OWNER, HrEvent, HrKept
 from canonical.people_matching import wrong_with
 from store.database import transaction
 from store.ids import IdsInOrder, now
-from store.people_hearing import Heard, adopt, emergency, heard_of
+from store.people_hearing import NO_HIRE, Heard, adopt, adopt_alike, emergency, heard_of
 from store.people_matching import begins, bind_in, holder_in, lock_in, match_in, new_person_in
 from store.people_tables import hr_events
 from store.person_trace import Entry
 from store.tables import fit
 
-NO_HIRE: Final = "nobody is known by its number: it waits for a hire"
 UNDECIDED: Final = "whose its number is waits for a person"
 
 
@@ -115,7 +114,7 @@ async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: 
         return _open("parked", why, holder)
     if not holder and not begins(event) and await _undecided(connection, event):
         return _open("waiting", UNDECIDED)
-    found = await match_in(connection, event, holder)
+    found = await match_in(connection, event, holder, heard.met)
     if found.outcome == "possible":
         return _open("possible", found.rule, "", found.candidates)
     if found.outcome == "new" and not begins(event):
@@ -128,6 +127,7 @@ async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: 
         if event.emergency:
             await emergency(connection, one, event, person, heard)
         await adopt(connection, event.source, event.person, person, heard, ("waiting",))
+    await adopt_alike(connection, heard.meet(person, event), heard)
     heard.cases.add((person, event.facility))
     return {"state": "matched", "person": person, "owner": "", "reason": "", "candidates": []}
 

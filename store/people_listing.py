@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.people import HrEvent
 from canonical.people_matching import Marks, marks
 from store.database import transaction
-from store.people_matching import known_in
+from store.people_matching import holder_in, known_in, match_in
 from store.people_reading import record_in
 from store.people_tables import (
     access_states,
@@ -127,11 +127,17 @@ class StoredPeopleLists:
             if row is None:
                 return None
             said, found = HrEvent.model_validate(row["content"]), _event(row)
-            concerned = sorted({*row["candidates"], *filter(None, [row["person"]])})
+            if row["state"] in OPEN:  # who came since may be it too
+                holder = await holder_in(connection, row["source"], row["source_person"])
+                fresh = await match_in(connection, said, holder)
+                found["candidates"] = list(
+                    dict.fromkeys((*row["candidates"], *filter(None, [fresh.person]), *fresh.candidates))
+                )
+            concerned = sorted({*found["candidates"], *filter(None, [row["person"]])})
             known = {one.person: one for one in await known_in(connection, concerned)}
             mine = marks(said.record)
             found["likeness"] = [
-                {"person": one, "marks": likeness(mine, known[one])} for one in row["candidates"] if one in known
+                {"person": one, "marks": likeness(mine, known[one])} for one in found["candidates"] if one in known
             ]
             if by:
                 found["record"] = said.record.model_copy(update={"national_id": ""})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.people import HrEvent
-from canonical.people_matching import FIRST, IDENTIFIED, Candidate, Marks, Match, marks, match
+from canonical.people_matching import FIRST, IDENTIFIED, Candidate, Marks, Match, both, marks, match
 from store.ids import new_id, now
 from store.people_tables import people, person_numbers
 
@@ -71,13 +71,17 @@ async def holder_in(connection: AsyncConnection, source: str, number: str) -> st
     return found or ""
 
 
-async def match_in(connection: AsyncConnection, event: HrEvent, by_number: str) -> Match:
-    """Whose an event is, as things stand in this transaction."""
+async def match_in(
+    connection: AsyncConnection, event: HrEvent, by_number: str, met: Mapping[str, Candidate] | None = None
+) -> Match:
+    """Whose an event is, as things stand in this transaction; ``met``: whom it told of so far and has not written yet."""
     said = marks(event.record)
     if by_number and event.kind not in IDENTIFIED:
         return match(said, by_number, (), identified=False)
-    known = await _alike(connection, said, by_number)
-    return match(said, by_number, known)
+    known = {one.person: one for one in await _alike(connection, said, by_number)}
+    for person, one in (met or {}).items():
+        known[person] = both(known[person], one) if person in known else one
+    return match(said, by_number, known.values())
 
 
 async def _alike(connection: AsyncConnection, said: Marks, by_number: str) -> Sequence[Candidate]:

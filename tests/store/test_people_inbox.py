@@ -174,6 +174,29 @@ async def test_two_feeds_that_tell_of_one_person_at_one_moment_make_one_person(h
     assert len({one.person for some in kept for one in some}) == 1 and len(await hr.everybody()) == 1
 
 
+async def test_two_rows_of_one_file_about_one_person_make_one_person(hr: Hr) -> None:
+    npi = {"npi": "1234567893"}
+    first, second, alike = await hr.say(
+        hr.event("1", record=npi),
+        hr.event("2", facility="LAKE", person="L-1", record=npi),
+        hr.event("3", person="P-3"),
+    )
+    assert first.person == second.person != "" and await hr.everybody() == [first.person]
+    assert (alike.state, alike.person) == ("possible", "")
+    (row,) = await hr.rows(hr_events, hr_events.c.number == "3")
+    assert row["candidates"] == [first.person]
+
+
+async def test_a_system_that_sends_no_hires_is_understood_once_somebody_shares_its_number(hr: Hr) -> None:
+    record = {"npi": "1234567893", "email": "a@example.org"}
+    early = hr.event("c1", "update", "C-1", source="credentials", record=record, said_at=LATER)
+    assert (await hr.one(early)).state == "waiting"
+    hired = await hr.one(hr.event("1", record={"npi": "1234567893"}))
+    assert (await hr.states())["c1"] == "applied"
+    (person,) = await hr.rows(people)
+    assert (person["person"], person["content"]["email"]) == (hired.person, "a@example.org")
+
+
 async def test_a_person_at_two_facilities_is_one_person_with_two_appointments(hr: Hr) -> None:
     npi = {"npi": "1234567893"}
     first = await hr.one(hr.event("1", record=npi))
