@@ -12,7 +12,6 @@ import httpx
 from adapters.directory.channel import ChannelDirectory
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
-from adapters.folders.sftp import SftpFolder
 from adapters.hr.tryton import TrytonHr
 from adapters.manual import Errands, ManualTarget
 from adapters.scheduling.rest import RestScheduling
@@ -68,10 +67,18 @@ SUPPLIERS: Final[Mapping[str, Callable[[Numbering, Journal, Callable[[Partner], 
     "x12": X12SftpSupplier
 }
 
+
+def over_sftp(source: FileSource, keys: Path) -> Folder:
+    """A folder over SFTP, whose library only those load that use one."""
+    from adapters.folders.sftp import SftpFolder
+
+    return SftpFolder(source, keys=keys)
+
+
 # By the kind in the file source's row; the keys of those over SFTP are in the folder of our secrets.
 FOLDERS: Final[Mapping[str, Callable[[FileSource, Path], Folder]]] = {
     "folder": lambda source, _: LocalFolder(source),
-    "sftp": lambda source, keys: SftpFolder(source, keys=keys),
+    "sftp": over_sftp,
 }
 
 

@@ -39,6 +39,9 @@ AHEAD = 4 * A_DAY  # that may wait: rounds stay full, and the case never waits f
 BATCH = 500
 LOOK = 0.2
 LATE = 365  # days: the first day of the year is reported today
+SPARE = timedelta(
+    minutes=10
+)  # so the first use is not too old when it is kept, and the last no more in the future than clocks may be
 TABLES = ("usage_events", "usage_rounds", "stock_movements", "charges")
 _BEGAN = text("SELECT min(used_at), count(*) FROM usage_events WHERE facility = :facility AND location = :location")
 _STATES = text(
@@ -64,11 +67,11 @@ _WHERE = {"facility": build.FACILITY, "location": PLACE}
 
 
 def day(number: int, first: datetime) -> Iterator[UsageEvent]:
-    """What was reported on a day, in its order; ``first`` is the midnight the year begins with."""
-    morning = first + timedelta(days=number)
+    """What was reported on a day, in its order; ``first`` is when the year begins."""
+    begins = first + timedelta(days=number)
     for at in range(A_DAY):
         told: dict[str, Any] = {"facility": build.FACILITY, "source": SOURCE, "number": f"{number:03d}-{at:04d}"}
-        told |= {"location": PLACE, "used_at": morning + timedelta(days=at / A_DAY)}
+        told |= {"location": PLACE, "used_at": begins + timedelta(days=at / A_DAY)}
         if back := _takes_back(number, at):
             yield UsageEvent(kind="void", voids_number=f"{back[0]:03d}-{back[1]:04d}", **told)
         else:
@@ -108,7 +111,7 @@ async def measure(stand: Stand, *, days: int, minutes: float, say: Callable[[str
     await stand.serve("year", "fascia")
     began = time.monotonic()
     held = await _one(stand, _BEGAN)
-    first = (held[0] or datetime.now(UTC) - timedelta(days=LATE - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = held[0] or datetime.now(UTC) - timedelta(days=LATE) + SPARE
     before = played = held[1] // A_DAY  # the day it was stopped in is put in anew: what is there already is the same
     inbox = StoredUsage(stand.database)
     while played < days and time.monotonic() - began < 60 * minutes:

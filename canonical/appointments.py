@@ -8,51 +8,17 @@ not undo one that was said for next month. A termination's ``effective`` is the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
+from canonical.employments import AWAY, BACK, ONE_DAY, Employment, Told, employments
 from canonical.onboarding import Appointment
-from canonical.people import HrEvent, HrKind, PersonKey, Position, PrivilegeScope
+from canonical.people import PersonKey, Position, PrivilegeScope
 
-ONE_DAY: Final = timedelta(days=1)
-_AWAY: Final = frozenset({"leave", "deactivate"})
-_BACK: Final = frozenset({"return", "activate"})
 EventState = Literal["matched", "applied", "superseded"]
-
-
-class Told(Canonical):
-    """One event as it is folded: by its id, without who it is about."""
-
-    id: str
-    source: str
-    kind: HrKind
-    said_at: datetime
-    effective: date
-    position: Position = Position()
-    scope: PrivilegeScope | None = None
-    emergency: bool = False
-    reason: str = ""
-
-    @classmethod
-    def of(cls, id: str, event: HrEvent) -> Told:  # noqa: A002 an event's own name
-        """What folding needs of an event kept under this id.
-
-        A licence or certificate granted or revoked is of the record; only one that names a scope is of privileges too.
-        """
-        said = {name: getattr(event, name) for name in cls.model_fields if name != "id"}
-        credential = event.record.licences or event.record.dea or event.record.certificates
-        if credential and event.scope == PrivilegeScope():
-            said["scope"] = None
-        return cls(id=id, **said)
-
-    @property
-    def starts(self) -> date:
-        """The first day of work, of a hire."""
-        return self.position.starts or self.effective
 
 
 class GrantSaid(Canonical):
@@ -91,77 +57,6 @@ class Folded(Canonical):
     revokes: tuple[RevokeSaid, ...] = ()
 
 
-@dataclass
-class _Away:
-    """A leave or deactivation: from a day until before another."""
-
-    by: Told
-    back: Told | None = None
-
-    @property
-    def first(self) -> date:
-        return self.by.effective
-
-    @property
-    def until(self) -> date | None:
-        return self.back.effective if self.back else None
-
-    def holds(self, day: date) -> bool:
-        return self.first <= day and (self.until is None or day < self.until)
-
-
-@dataclass
-class _Spell:
-    """One employment, from its hire to its end."""
-
-    hire: Told
-    starts: date
-    base: Position
-    said: list[Told] = field(default_factory=list)  # what changes the position, the hire itself among it
-    away: list[_Away] = field(default_factory=list)
-    early_returns: list[Told] = field(default_factory=list)
-    contract_ends: date | None = None
-    ended: Told | None = None
-    withdrawn: Told | None = None
-    overtaken: set[str] = field(default_factory=set)
-
-    @property
-    def last_day(self) -> date | None:
-        ends = self.ended.effective if self.ended else None
-        if self.ended is not None and self.ended.emergency:
-            ends = min(self.ended.effective, self.ended.said_at.date())
-        found = [day for day in (ends, self.contract_ends) if day is not None]
-        return min(found) if found else None
-
-    def over(self, day: date) -> bool:
-        last = self.last_day
-        at_once = self.ended is not None and self.ended.emergency
-        return self.withdrawn is not None or at_once or (last is not None and day > last)
-
-    def left_before(self, day: date) -> bool:
-        """Whether the last day of work is before a day."""
-        last = self.last_day
-        return last is not None and last < day
-
-    def closed(self) -> bool:
-        """Whether what is said next may begin another employment."""
-        return self.ended is not None or self.withdrawn is not None
-
-    def changes(self) -> list[Told]:
-        """What changes the position, in the order it comes into force."""
-        return sorted(self.said, key=lambda one: (self.from_day(one), one.said_at, one.id))
-
-    def from_day(self, one: Told) -> date:
-        return self.starts if one is self.hire else max(one.effective, self.starts)
-
-    def position(self, day: date) -> Position:
-        found = self.base
-        for one in self.changes():
-            if self.from_day(one) <= max(day, self.starts):
-                found = one.position.over(found)
-        return found
-
-
 def in_order(events: Iterable[Told]) -> list[Told]:
     """As their HR systems said them; ids decide between those of one moment, a hire before all else of it."""
     return sorted(events, key=lambda one: (one.said_at, one.kind != "hire", one.id))
@@ -169,12 +64,12 @@ def in_order(events: Iterable[Told]) -> list[Told]:
 
 def fold(facility: FacilityCode, person: PersonKey, events: Sequence[Told], as_of: date) -> Folded:
     """What the events of one person at one facility come to on a day. The same for the same events in any order."""
-    spells, waiting, grants = _spells(in_order(events))
+    spells, waiting, grants = employments(in_order(events))
     states: dict[str, EventState] = {one.id: "superseded" for one in events}
     revokes = [one for one in in_order(events) if one.kind == "revoke"]
     for one in (*grants, *revokes):
         states[one.id] = "applied" if one.kind == "grant" or one.effective <= as_of else "matched"
-    left = tuple(one.id for one in waiting if one.kind in ("update", *_AWAY, *_BACK))
+    left = tuple(one.id for one in waiting if one.kind in ("update", *AWAY, *BACK))
     states |= dict.fromkeys(left, "matched")
     made = _of_spells(facility, person, spells, as_of, states) if spells else None
     appointment = made or _never(facility, person, waiting, states)
@@ -193,7 +88,7 @@ def fold(facility: FacilityCode, person: PersonKey, events: Sequence[Told], as_o
 
 
 def _of_spells(
-    facility: str, person: str, spells: Sequence[_Spell], day: date, states: dict[str, EventState]
+    facility: str, person: str, spells: Sequence[Employment], day: date, states: dict[str, EventState]
 ) -> Appointment:
     """The employment that counts on a day: the first that is not over, else the last."""
     spell = next((one for one in spells if not one.over(day)), spells[-1])
@@ -207,122 +102,7 @@ def _of_spells(
     return found.model_copy(update={"next_change": min(days, default=None)})
 
 
-def _spells(events: Sequence[Told]) -> tuple[list[_Spell], list[Told], list[Told]]:
-    """The employments, what waits for one, and what was granted."""
-    spells: list[_Spell] = []
-    waiting: list[Told] = []
-    grants: list[Told] = []
-    for one in events:
-        if one.kind == "grant":
-            grants.append(one)
-        elif one.kind == "hire":
-            waiting = _hired(spells, one, waiting)
-        elif one.kind != "revoke" and not (spells and _said_of(spells, one)):
-            waiting.append(one)
-    return spells, waiting, grants
-
-
-def _hired(spells: list[_Spell], hire: Told, waiting: Sequence[Told]) -> list[Told]:
-    last = spells[-1] if spells else None
-    if last is not None and last.withdrawn is None and not last.left_before(hire.starts):
-        _said_again(last, hire)
-        return list(waiting)
-    spell = _Spell(hire=hire, starts=hire.starts, base=hire.position, said=[hire], contract_ends=hire.position.ends)
-    spells.append(spell)
-    return [one for one in waiting if not _said_before(spell, one)]
-
-
-def _said_again(spell: _Spell, hire: Told) -> None:
-    """A hire of somebody employed: by another system, or of another start; one that starts later takes a planned end back.
-
-    One of the same start is the old employment told once more and takes back nothing; an emergency is taken back by nobody's hire.
-    """
-    if spell.ended is not None and not spell.ended.emergency and hire.starts > spell.starts:
-        spell.overtaken.add(spell.ended.id)
-        spell.ended = None
-    elif spell.ended is None and (hire.starts < spell.starts or hire.position.starts is not None):
-        spell.starts = hire.starts
-    spell.said.append(hire)
-    spell.contract_ends = hire.position.ends or spell.contract_ends
-
-
-def _said_before(spell: _Spell, one: Told) -> bool:
-    """What waited for a hire, taken by it; an end or withdrawal of before it is about an employment nobody told us of."""
-    if one.kind == "delete":
-        return False
-    if one.kind == "terminate" and one.effective < spell.starts:
-        return False
-    return _say(spell, one)
-
-
-def _said_of(spells: list[_Spell], one: Told) -> bool:
-    """Whether an event that is no hire says something of the last employment; of one that is over only what undoes its end."""
-    spell = spells[-1]
-    if not spell.closed():
-        return _say(spell, one)
-    if one.kind == "activate" and spell.ended is not None and spell.withdrawn is None:
-        end = spell.last_day
-        if end is None or one.effective <= end + ONE_DAY:
-            spell.overtaken.add(spell.ended.id)
-            spell.ended, spell.contract_ends = None, None
-            spell.said.append(one)
-            return True
-        base = one.position.over(spell.position(end))
-        spells.append(_Spell(hire=one, starts=one.effective, base=base, said=[one], contract_ends=one.position.ends))
-        return True
-    if one.kind in ("terminate", "delete"):
-        return _say(spell, one)
-    end = spell.last_day
-    return end is None or (one.effective <= end and _say(spell, one))
-
-
-def _say(spell: _Spell, one: Told) -> bool:
-    if one.kind == "terminate":
-        if spell.ended is None or one.emergency or not spell.ended.emergency:
-            spell.overtaken |= {spell.ended.id} if spell.ended else set()
-            spell.ended = one
-    elif one.kind == "delete":
-        spell.withdrawn = one
-    elif one.kind in _AWAY:
-        _away(spell, one)
-    elif one.kind in _BACK:
-        _back(spell, one)
-    if one.kind in ("update", *_AWAY, *_BACK):
-        spell.said.append(one)
-        if one.kind == "update":
-            spell.starts = one.position.starts or spell.starts
-            spell.contract_ends = one.position.ends or spell.contract_ends
-    return True
-
-
-def _away(spell: _Spell, one: Told) -> None:
-    under_way = next((away for away in spell.away if away.holds(one.effective)), None)
-    if under_way is not None:
-        return  # away already
-    back = next((early for early in spell.early_returns if early.effective > one.effective), None)
-    if back is not None:
-        spell.early_returns.remove(back)
-    spell.away.append(_Away(one, back))
-    spell.away.sort(key=lambda away: away.first)
-
-
-def _back(spell: _Spell, one: Told) -> None:
-    """Ends the leave under way that day, or takes back the next; one said before its leave waits for it."""
-    under_way = next((away for away in spell.away if away.holds(one.effective)), None)
-    if under_way is not None:
-        if under_way.back is not None:
-            spell.overtaken.add(under_way.back.id)
-        under_way.back = one
-        return
-    coming = next((away for away in spell.away if away.first > one.effective), None)
-    if coming is not None:
-        spell.away.remove(coming)
-        spell.overtaken |= {coming.by.id} | ({coming.back.id} if coming.back else set())
-    else:
-        spell.early_returns.append(one)
-
-
-def _appointment(facility: str, person: str, spell: _Spell, day: date) -> Appointment:
+def _appointment(facility: str, person: str, spell: Employment, day: date) -> Appointment:
     last = spell.last_day
     if spell.withdrawn is not None:
         state, why = "withdrawn", spell.withdrawn.reason
@@ -332,12 +112,11 @@ def _appointment(facility: str, person: str, spell: _Spell, day: date) -> Appoin
         state, why = "offered", ""
     else:
         state, why = ("away" if any(one.holds(day) for one in spell.away) else "working"), ""
-    known = day if last is None or not spell.over(day) else last
     return Appointment(
         person=person,
         facility=facility,
         state=state,
-        position=spell.position(known),
+        position=spell.position(spell.last_counted(day)),
         offered_at=spell.hire.said_at,
         starts=spell.starts,
         ends_on=last,
@@ -346,7 +125,7 @@ def _appointment(facility: str, person: str, spell: _Spell, day: date) -> Appoin
     )
 
 
-def _next(spell: _Spell, day: date) -> date | None:
+def _next(spell: Employment, day: date) -> date | None:
     last = spell.last_day
     days = [spell.starts, *(spell.from_day(one) for one in spell.said), *(one.first for one in spell.away)]
     days += [one.until for one in spell.away if one.until is not None]
@@ -372,22 +151,23 @@ def _never(facility: str, person: str, waiting: Sequence[Told], states: dict[str
     )
 
 
-def _states_of(spell: _Spell, day: date, states: dict[str, EventState]) -> None:
+def _states_of(spell: Employment, day: date, states: dict[str, EventState]) -> None:
     """What each event of an employment is on a day. One whose every word was said anew since is superseded."""
     said_since: set[str] = set()
+    counted, over = spell.last_counted(day), spell.over(day)
+    later: EventState = "superseded" if over else "matched"
     for one in reversed(spell.changes()):
         says = {name for name in Position.model_fields if getattr(one.position, name) not in ("", None, ())}
         if one.id in spell.overtaken:
             continue
-        if spell.from_day(one) > day:
-            states[one.id] = "applied" if one is spell.hire else "matched"
+        if spell.from_day(one) > counted:
+            states[one.id] = "applied" if one is spell.hire else later
             continue
         anew = one.kind == "update" and says and says <= said_since
         states[one.id] = "superseded" if anew else "applied"
         said_since |= says
     for end in (spell.ended, spell.withdrawn):
         if end is not None:
-            over = end is spell.withdrawn or end.emergency or day > end.effective
             states[end.id] = "applied" if over else "matched"
 
 

@@ -64,6 +64,18 @@ class Candidate(Marks):
     person: str
 
 
+def both(one: Candidate, other: Marks) -> Candidate:
+    """Somebody by what two say of them; a number the other does not say stays."""
+    return Candidate(
+        person=one.person,
+        families=one.families | other.families,
+        givens=one.givens | other.givens,
+        birth_date=other.birth_date or one.birth_date,
+        npi=other.npi or one.npi,
+        national_hash=other.national_hash or one.national_hash,
+    )
+
+
 class Match(Canonical):
     """Whose an event is, and by which rule; ``candidates``: of a possible one, those it may be, surest first."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
-from canonical.appointments import Told, fold
+from canonical.appointments import fold
 from canonical.base import Canonical
-from canonical.people import ClinicianRecord, HrEvent
+from canonical.employments import Told
+from canonical.people import Certificate, ClinicianRecord, DeaRegistration, HrEvent, Licence
 
 PAID_BY: Final = ("cost_centre", "fte", "pay_grade", "employment", "department", "role")
 """What of a position payroll works with."""
@@ -42,22 +43,28 @@ def _with(before: ClinicianRecord, event: HrEvent) -> ClinicianRecord:
     said = event.record
     after = said.over(before)
     if event.kind in ("grant", "revoke"):
-        kept = {
-            "licences": _merged(before.licences, said.licences, lambda one: (one.state, one.number), event.kind),
-            "dea": _merged(before.dea, said.dea, lambda one: one.number, event.kind),
-            "certificates": _merged(
-                before.certificates, said.certificates, lambda one: (one.board, one.specialty), event.kind
-            ),
-        }
+        listed = (("licences", _one_licence), ("dea", _one_registration), ("certificates", _one_certificate))
+        kept = {name: _merged(getattr(before, name), getattr(said, name), same, event.kind) for name, same in listed}
         after = after.model_copy(update=kept)
     renamed = before.name.family and after.name.family != before.name.family and not said.former_family
     return after.model_copy(update={"former_family": before.name.family}) if renamed else after
 
 
-def _merged(before: Sequence[One], said: Sequence[One], key: Callable[[One], Hashable], kind: str) -> tuple[One, ...]:
-    named = {key(one) for one in said}
-    kept = tuple(one for one in before if key(one) not in named)
+def _merged(before: Sequence[One], said: Sequence[One], same: Callable[[One, One], bool], kind: str) -> tuple[One, ...]:
+    kept = tuple(one for one in before if not any(same(one, new) for new in said))
     return (*kept, *said) if kind == "grant" else kept
+
+
+def _one_licence(one: Licence, other: Licence) -> bool:
+    return one.state == other.state and (one.number == other.number or one.kind == other.kind != "")
+
+
+def _one_registration(one: DeaRegistration, other: DeaRegistration) -> bool:
+    return one.number == other.number
+
+
+def _one_certificate(one: Certificate, other: Certificate) -> bool:
+    return (one.board, one.specialty) == (other.board, other.specialty)
 
 
 class PayDays(Canonical):

@@ -26,6 +26,7 @@ from cli import (
     journal,
     key,
     outbox,
+    people,
     recall,
     register,
     replay,
@@ -77,6 +78,7 @@ for noun in (
     dev,
 ):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+app.add_typer(people.app, name="person")
 completion.add_to(app)
 
 VERBS_OF_OTHERS = (decide, resume, drift, stock_counts, stock_expiring)  # loaded so that their commands are there

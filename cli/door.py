@@ -17,6 +17,7 @@ from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
+from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
 from cli.usage_views import StockDesk, UsageDesk
@@ -230,6 +231,10 @@ class DoorHouse:
 
     @property
     def channels(self) -> Channels:
+        self._elsewhere()
+
+    @property
+    def people(self) -> PeopleDesk:
         self._elsewhere()
 
     @property

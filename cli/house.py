@@ -14,6 +14,7 @@ from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
+from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
 from cli.usage_views import StockDesk, UsageDesk
@@ -197,6 +198,11 @@ class House(Protocol):
     @property
     def channels(self) -> Channels:
         """The ways out to other systems."""
+        ...
+
+    @property
+    def people(self) -> PeopleDesk:
+        """People by key, and what HR systems said of them."""
         ...
 
     @property

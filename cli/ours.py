@@ -28,6 +28,7 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_people import MAY_MATCH, OurPeople
 from cli.our_recalls import OurRecalls
 from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
 from cli.views import (
@@ -259,6 +260,14 @@ class OurHouse:
 
     async def acts(self, about: str, limit: int) -> Sequence[ActView]:
         return await outgoing.acts(self._wiring, about, limit)
+
+    @property
+    def people(self) -> OurPeople:
+        return OurPeople(self._wiring, self._medical_staff)
+
+    async def _medical_staff(self, facility: str) -> Actor:
+        person = await self._person(facility, MAY_MATCH)
+        return Actor(id=person.id, known_by="api_key" if self._key else "os_user")
 
     @property
     def recalls(self) -> OurRecalls:

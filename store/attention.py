@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.replays import CONFLICT, NOT_REPLAYED, UNREADABLE
-from store import recall_attention
+from store import people_attention, recall_attention
 from store.attention_usage import stuck_uses
 from store.case_tables import case_attention, cases, unmatched
 from store.channel_keeping import StoredChannelKeeping
@@ -58,6 +58,7 @@ class StoredAttention:
             *await self._asked(_cases(), _of_cases),
             *await stuck_uses(self._engine, now - TOO_LONG),
             *await recall_attention.stuck(self._engine, now),
+            *await people_attention.stuck(self._engine, now),
         ]
         return sorted(found, key=lambda one: (one.since is None, one.since or now, one.what, one.name))
 

@@ -14,7 +14,8 @@ from sqlalchemy import case, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.appointments import Folded, Told, fold
+from canonical.appointments import Folded, fold
+from canonical.employments import Told
 from canonical.people import HrEvent
 from canonical.people_matching import folded
 from canonical.person_records import record_of

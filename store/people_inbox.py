@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,53 +11,19 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from canonical.access import Block
 from canonical.base import content_hash
 from canonical.errors import Unavailable
 from canonical.people import OWNER, HrEvent, HrKept
 from canonical.people_matching import wrong_with
 from store.database import transaction
 from store.ids import IdsInOrder, now
-from store.people_applying import apply_in, lock_person_in
-from store.people_blocking import block_in
+from store.people_hearing import NO_HIRE, Heard, adopt, adopt_alike, emergency, heard_of
 from store.people_matching import begins, bind_in, holder_in, lock_in, match_in, new_person_in
 from store.people_tables import hr_events
-from store.people_wakes import wake_onboarding_in
-from store.person_trace import Entry, note_in
+from store.person_trace import Entry
 from store.tables import fit
 
-NO_HIRE: Final = "nobody is known by its number: it waits for a hire"
 UNDECIDED: Final = "whose its number is waits for a person"
-EMERGENCY: Final = "hr-emergency"
-
-
-@dataclass
-class Heard:
-    """What one transaction heard: entries of the trace, blocks, cases to look. All at its end, person by person in one order."""
-
-    entries: dict[str, list[Entry]] = field(default_factory=dict)
-    cases: set[tuple[str, str]] = field(default_factory=set)  # person, facility
-    blocks: dict[str, tuple[Block, str]] = field(default_factory=dict)
-
-    def note(self, person: str, *entries: Entry) -> None:
-        """To be noted at the end."""
-        self.entries.setdefault(person, []).extend(entries)
-
-    async def settle_in(self, connection: AsyncConnection, at: datetime) -> None:
-        """Block first, then bring into force, note, and wake."""
-        for person in sorted({*self.entries, *self.blocks, *(who for who, _ in self.cases)}):
-            await self._of(connection, person, at)
-
-    async def _of(self, connection: AsyncConnection, person: str, at: datetime) -> None:
-        facilities = sorted(facility for who, facility in self.cases if who == person)
-        await lock_person_in(connection, person)
-        await note_in(connection, person, *self.entries.get(person, ()))
-        if person in self.blocks:
-            block, facility = self.blocks[person]
-            await block_in(connection, block, facility)
-        for facility in facilities:
-            await apply_in(connection, facility, person, at)
-            await wake_onboarding_in(connection, facility, person, at)
 
 
 class StoredHrInbox:
@@ -148,7 +114,7 @@ async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: 
         return _open("parked", why, holder)
     if not holder and not begins(event) and await _undecided(connection, event):
         return _open("waiting", UNDECIDED)
-    found = await match_in(connection, event, holder)
+    found = await match_in(connection, event, holder, heard.met)
     if found.outcome == "possible":
         return _open("possible", found.rule, "", found.candidates)
     if found.outcome == "new" and not begins(event):
@@ -161,6 +127,7 @@ async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: 
         if event.emergency:
             await emergency(connection, one, event, person, heard)
         await adopt(connection, event.source, event.person, person, heard, ("waiting",))
+    await adopt_alike(connection, heard.meet(person, event), heard)
     heard.cases.add((person, event.facility))
     return {"state": "matched", "person": person, "owner": "", "reason": "", "candidates": []}
 
@@ -169,42 +136,10 @@ def _open(state: str, why: str, person: str = "", candidates: Iterable[str] = ()
     return {"state": state, "person": person, "owner": OWNER, "reason": why, "candidates": list(candidates)}
 
 
-def heard_of(one: str, event: HrEvent) -> Entry:
-    """That an event is somebody's, as the trace has it: what it is, never who."""
-    said = {"kind": event.kind, "said_at": event.said_at.isoformat(), "effective": event.effective.isoformat()}
-    content: dict[str, Any] = said | ({"emergency": True} if event.emergency else {})
-    return Entry(did="heard", what=one, by=f"hr:{event.source}", facility=event.facility, content=content)
-
-
 async def _undecided(connection: AsyncConnection, event: HrEvent) -> bool:
     mine = hr_events.c.source == event.source, hr_events.c.source_person == fit(event.person)
     asked = select(hr_events.c.id).where(*mine, hr_events.c.state == "possible").limit(1)
     return await connection.scalar(asked) is not None
-
-
-async def emergency(connection: AsyncConnection, one: str, event: HrEvent, person: str, heard: Heard) -> None:
-    """Block a person by an event's word, unless they were hired anew since it was said (it came late, or again)."""
-    later = hr_events.c.person == person, hr_events.c.kind == "hire", hr_events.c.said_at > event.said_at
-    hired = select(hr_events.c.id).where(*later, hr_events.c.facility == event.facility).limit(1)
-    if await connection.scalar(hired) is None:
-        by, why = f"hr:{event.source}", event.reason or EMERGENCY
-        block = Block(person=person, since=now(), by=by, reason=why, id=one)
-        heard.blocks.setdefault(person, (block, event.facility))
-
-
-async def adopt(
-    connection: AsyncConnection, source: str, number: str, person: str, heard: Heard, states: Sequence[str]
-) -> None:
-    """Events of a number that waited are its person's now."""
-    mine = hr_events.c.source == source, hr_events.c.source_person == fit(number), hr_events.c.state.in_(states)
-    values = {"state": "matched", "person": person, "owner": "", "reason": "", "candidates": [], "changed_at": now()}
-    moved = update(hr_events).where(*mine).values(values).returning(hr_events.c.id, hr_events.c.content)
-    for row in sorted((await connection.execute(moved)).all()):
-        event = HrEvent.model_validate(row.content)
-        heard.note(person, heard_of(row.id, event))
-        heard.cases.add((person, event.facility))
-        if event.emergency:
-            await emergency(connection, row.id, event, person, heard)
 
 
 async def _taken_back(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.people import HrEvent
-from canonical.people_matching import FIRST, IDENTIFIED, Candidate, Marks, Match, marks, match
+from canonical.people_matching import FIRST, IDENTIFIED, Candidate, Marks, Match, both, marks, match
 from store.ids import new_id, now
 from store.people_tables import people, person_numbers
 
@@ -19,7 +19,7 @@ BUCKETS: Final = 512  # of locks: a file of 500 people takes no more than the se
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(26, b) FROM unnest(CAST(:buckets AS int[])) AS g (b)")
 _HOLDER: Final = text("SELECT person FROM person_numbers WHERE source = :source AND number = :number")
-_ALIKE: Final = text("""
+_ALIKE_TO: Final = """
 WITH found AS (
     SELECT person FROM people WHERE person = :by_number
     UNION SELECT person FROM people WHERE npi <> '' AND npi = :npi
@@ -29,11 +29,15 @@ WITH found AS (
         AND (p.birth_date IS NULL OR CAST(:birth AS date) IS NULL OR p.birth_date = CAST(:birth AS date))
     UNION SELECT p.person FROM people AS p JOIN person_names AS n ON n.person = p.person
         WHERE p.birth_date = CAST(:birth AS date) AND n.given_folded = ANY(CAST(:givens AS text[]))
-)
+)"""
+_THESE: Final = "WITH found AS (SELECT unnest(CAST(:people AS text[])) AS person)"
+_MARKS: Final = """
 SELECT p.person, p.birth_date, p.npi, p.national_hash,
     array(SELECT DISTINCT family_folded FROM person_names AS n WHERE n.person = p.person AND family_folded <> '') AS families,
     array(SELECT DISTINCT given_folded FROM person_names AS n WHERE n.person = p.person AND given_folded <> '') AS givens
-FROM people AS p JOIN found AS f ON f.person = p.person WHERE p.merged_into = ''""")
+FROM people AS p JOIN found AS f ON f.person = p.person WHERE p.merged_into = ''"""
+_ALIKE: Final = text(_ALIKE_TO + _MARKS)
+_KNOWN: Final = text(_THESE + _MARKS)
 
 
 async def lock_in(connection: AsyncConnection, events: Iterable[HrEvent]) -> None:
@@ -67,13 +71,17 @@ async def holder_in(connection: AsyncConnection, source: str, number: str) -> st
     return found or ""
 
 
-async def match_in(connection: AsyncConnection, event: HrEvent, by_number: str) -> Match:
-    """Whose an event is, as things stand in this transaction."""
+async def match_in(
+    connection: AsyncConnection, event: HrEvent, by_number: str, met: Mapping[str, Candidate] | None = None
+) -> Match:
+    """Whose an event is, as things stand in this transaction; ``met``: whom it told of so far and has not written yet."""
     said = marks(event.record)
     if by_number and event.kind not in IDENTIFIED:
         return match(said, by_number, (), identified=False)
-    known = await _alike(connection, said, by_number)
-    return match(said, by_number, known)
+    known = {one.person: one for one in await _alike(connection, said, by_number)}
+    for person, one in (met or {}).items():
+        known[person] = both(known[person], one) if person in known else one
+    return match(said, by_number, known.values())
 
 
 async def _alike(connection: AsyncConnection, said: Marks, by_number: str) -> Sequence[Candidate]:
@@ -85,17 +93,23 @@ async def _alike(connection: AsyncConnection, said: Marks, by_number: str) -> Se
         "givens": sorted(said.givens),
         "birth": said.birth_date,
     }
-    return [
-        Candidate(
-            person=row.person,
-            families=frozenset(row.families),
-            givens=frozenset(row.givens),
-            birth_date=row.birth_date,
-            npi=row.npi,
-            national_hash=row.national_hash,
-        )
-        for row in await connection.execute(_ALIKE, given)
-    ]
+    return [_candidate(row) for row in await connection.execute(_ALIKE, given)]
+
+
+async def known_in(connection: AsyncConnection, persons: Sequence[str]) -> Sequence[Candidate]:
+    """These people, as they are compared."""
+    return [_candidate(row) for row in await connection.execute(_KNOWN, {"people": list(persons)})]
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(
+        person=row.person,
+        families=frozenset(row.families),
+        givens=frozenset(row.givens),
+        birth_date=row.birth_date,
+        npi=row.npi,
+        national_hash=row.national_hash,
+    )
 
 
 def begins(event: HrEvent) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.appointments import Told
+from canonical.employments import Told
 from canonical.people import stable
 from canonical.person_records import PayDays, pay_days
 from store.people_reading import policy_in
@@ -18,9 +18,8 @@ from store.person_trace import Entry
 
 PAYROLL: Final = "payroll"
 KIND: Final = "pay-days"
-LONG_AGO: Final = timedelta(
-    days=92
-)  # a hire further back is one we are told of late (a first load), not one nobody paid
+LONG_AGO: Final = timedelta(days=92)  # what a first load tells of before was paid by whoever knew it then
+FIRST_LOAD: Final = timedelta(days=1)  # after the first that we hear of a person at a facility
 
 Came = tuple[datetime, datetime | None, Told]
 """When an event came, when it came into force first, and what it says."""
@@ -42,7 +41,9 @@ async def pay_days_in(
 
 def touched(events: Sequence[Came], one: Told, at: datetime) -> Sequence[PayDays]:
     """The days before it came that an event touches, held against what had come by then."""
-    if one.kind == "hire" and at.date() - one.starts > LONG_AGO:
+    known = min(came for came, _, _ in events)
+    begins = one.starts if one.kind == "hire" else one.effective
+    if at - known < FIRST_LOAD and at.date() - begins > LONG_AGO:
         return ()
     before = [told for came, _, told in events if told.id != one.id and (came, told.id) < (at, one.id)]
     return pay_days(before, [*before, one], at.date())
@@ -53,7 +54,7 @@ async def _task(
 ) -> Entry:
     policy = await policy_in(connection, facility, as_of)
     first, last = min(span.first for span in spans), max(span.last for span in spans)
-    values = {
+    values: dict[str, Any] = {
         "id": stable(KIND, told.id),
         "person": person,
         "facility": facility,
@@ -64,6 +65,8 @@ async def _task(
         "due": as_of + timedelta(days=policy.task_days),
         "opened_at": as_of,
     }
-    await connection.execute(upsert(person_tasks).values(values).on_conflict_do_nothing())
+    told_anew = {name: values[name] for name in ("subject", "state", "due")}  # its event was corrected
+    made = upsert(person_tasks).values(values).on_conflict_do_update(index_elements=["id"], set_=told_anew)
+    await connection.execute(made)
     content = {"event": told.id, "spans": [span.model_dump(mode="json") | {"days": span.days} for span in spans]}
     return Entry(did="back-dated", what=f"task:{values['id']}", facility=facility, content=content)

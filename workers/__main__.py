@@ -98,7 +98,7 @@ async def mllp(given: Settings, stop: asyncio.Event) -> None:
     """Open the MLLP door."""
     from workers import clock
     from workers.mllp import serve
-    from workers.our_store import our_store
+    from workers.our_store import our_store  # not all that the wiring loads: this door is to be back at once
 
     async with our_store(given) as database, clock.right(database):
         await serve(given, database, stop)

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from adapters.registry import HR_SYSTEMS, ErpAccess
 from canonical.hr_ports import HrSystem
 from store.clinician_register import StoredClinicianRegister
+from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
 from workers import telemetry
 from workers.settings import Settings
@@ -28,6 +29,11 @@ class PeopleParts:
     def register(self) -> StoredClinicianRegister:
         """The register's rows about clinicians."""
         return StoredClinicianRegister(self.database)
+
+    @cached_property
+    def inbox(self) -> StoredHrInbox:
+        """Where what HR systems say is kept."""
+        return StoredHrInbox(self.database)
 
     @cached_property
     def wakes(self) -> StoredPeopleWakes:

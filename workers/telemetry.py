@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from workers.settings import Settings
-from workers.trace_passing import PassesTraceOn
+
+if TYPE_CHECKING:  # a door that only keeps needs neither
+    import httpx
+
+    from workers.trace_passing import PassesTraceOn
 
 _provider: trace.TracerProvider | None = None
 
@@ -55,6 +57,8 @@ def start(settings: Settings, process: str) -> trace.TracerProvider:
     global _provider  # noqa: PLW0603 (OpenTelemetry allows one provider per process)
     if _provider is None:
         if settings.otlp_endpoint:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
             exported = TracerProvider(resource=Resource.create({"service.name": f"fascia-{process}"}))
             exported.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
             _provider = exported
@@ -72,6 +76,8 @@ def stop() -> None:
 
 def through_temporal() -> PassesTraceOn:
     """Carries the trace from a door into the case and on into its steps."""
+    from workers.trace_passing import PassesTraceOn
+
     return PassesTraceOn()
 
 

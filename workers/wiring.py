@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -20,7 +20,6 @@ from activities.erp import ErpActivities
 from activities.register import RegisterActivities
 from activities.supplier import SupplierActivities
 from adapters.registry import ERPS, FOLDERS, SUPPLIERS, ErpAccess
-from adapters.sftp import SftpMailbox
 from canonical.base import Canonical, FacilityCode
 from canonical.catalogue import MasterFile
 from canonical.errors import Rejected, Unavailable
@@ -80,6 +79,9 @@ from workers.settings import SECRETS, Settings
 from workers.stock_wiring import StockParts
 from workers.traced import TracedCases, TracedJournal
 from workflows.registry import PROCESSES
+
+if TYPE_CHECKING:  # SFTP is loaded by who opens a mailbox
+    from adapters.sftp import SftpMailbox
 
 
 @dataclass
@@ -305,6 +307,8 @@ class Wiring:
 
     def mailbox_for(self, partner: Partner) -> SftpMailbox:
         """The mailbox of a partner as its row is now; a changed row is another mailbox."""
+        from adapters.sftp import SftpMailbox
+
         make = partial(SftpMailbox, partner, keys=self.settings.home / SECRETS)
         return self._mailboxes.get(partner.code, partner.model_dump_json(), make)
 

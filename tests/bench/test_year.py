@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bench import report
 from bench.figures import Found, Year
-from bench.year import A_DAY, OPENING, day, reckoned
+from bench.year import A_DAY, LATE, OPENING, SPARE, YEAR, day, reckoned
+from canonical.usage import UsagePolicy
 
 FIRST = datetime(2025, 11, 23, tzinfo=UTC)
 
@@ -61,6 +62,14 @@ def test_what_the_days_leave_is_what_was_reckoned() -> None:
 def test_a_year_uses_less_of_each_item_than_there_is() -> None:
     used, _ = reckoned(2)
     assert max(used.values()) * 365 < OPENING
+
+
+def test_no_use_of_the_year_is_too_old_when_it_is_kept_or_too_far_in_the_future() -> None:
+    now = datetime(2026, 11, 22, 5, 23, tzinfo=UTC)
+    first = now - timedelta(days=LATE) + SPARE
+    used = [event.used_at for number in (0, YEAR - 1) for event in day(number, first)]
+    assert now - min(used) < timedelta(days=LATE)
+    assert max(used) - now < timedelta(minutes=UsagePolicy(facility="NGH").ahead_minutes)
 
 
 def test_the_report_says_how_many_days_were_played() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from canonical.appointments import Folded, Told, fold
+from canonical.appointments import Folded, fold
+from canonical.employments import Told
 from canonical.onboarding import Appointment
 from canonical.people import ClinicianRecord, HrEvent, Licence, PersonName
 from canonical.person_records import pay_days, record_of
@@ -181,6 +183,57 @@ def test_a_contract_ends_by_itself_and_may_be_made_longer() -> None:
     assert [on(day, locum).state for day in ("2026-03-31", "2026-04-01")] == ["working", "ended"]
     longer = said(70, "update", "2026-03-20", ends="2026-06-30")
     assert on("2026-04-01", locum, longer).state == "working"
+
+
+FIRST = date(2026, 1, 1)
+KINDS = ("hire", "update", "leave", "return", "terminate", "activate", "deactivate", "delete", "grant", "revoke")
+
+
+def any_events(seed: int) -> list[Told]:
+    """One to nine events of any kind, said and in force in any order."""
+    chance = random.Random(seed)
+    events = []
+    for number in range(chance.randint(1, 9)):
+        kind = chance.choice(KINDS)
+        fields: dict[str, Any] = {
+            "cost_centre": f"CC-{number}",
+            "emergency": kind == "terminate" and chance.random() < 0.3,
+        }
+        fields |= {"scope": {"service": "s"}} if kind in ("grant", "revoke") else {}
+        fields |= (
+            {"ends": (FIRST + timedelta(days=chance.randint(0, 110))).isoformat()} if chance.random() < 0.2 else {}
+        )
+        day = FIRST + timedelta(days=chance.randint(0, 90))
+        events.append(
+            said(chance.randint(1, 60), kind, day.isoformat(), **fields).model_copy(update={"id": f"{number:02}"})
+        )
+    return events
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_events_in_any_order_come_to_one_thing_and_who_has_left_does_not_work(seed: int) -> None:
+    events, chance = any_events(seed), random.Random(seed)
+    last = max(events, key=lambda one: (one.said_at, one.kind != "hire", one.id))
+    for day in (FIRST + timedelta(days=step) for step in range(0, 120, 7)):
+        found = folded(day.isoformat(), *events)
+        for _ in range(4):
+            assert folded(day.isoformat(), *chance.sample(events, len(events))) == found
+        assert set(found.states) == {one.id for one in events}
+        if (appointment := found.appointment) is not None and appointment.state in ("working", "away"):
+            assert appointment.starts and appointment.starts <= day
+            assert appointment.ends_on is None or day <= appointment.ends_on
+            assert not (last.kind == "terminate" and last.effective < day), "it was said last that it ended"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_changes_on_a_day_that_was_not_told_before(seed: int) -> None:
+    events = any_events(seed)
+    for day in (FIRST + timedelta(days=step) for step in range(115)):
+        following = day + timedelta(days=1)
+        now, then = folded(day.isoformat(), *events), folded(following.isoformat(), *events)
+        if now.appointment is not None and now.appointment.next_change != following:
+            assert now == then, f"on {following}"
+            assert now.appointment.next_change is None or now.appointment.next_change > following
 
 
 def test_privileges_are_granted_and_revoked_by_scope() -> None:

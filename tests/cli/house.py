@@ -43,6 +43,7 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.people import FakePeople
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
 from tests.cli.usage_desks import FakeStockDesk, FakeUsageDesk
@@ -172,6 +173,7 @@ class FakeHouse:
         self.handed: list[tuple[str, str, str]] = []
         self.asked_for: list[Any] = []
         self.made: list[KeyRequest] = []
+        self.broken_trace: int | None = None
         self.failing: FasciaError | None = None
         self.the_drift = DriftRow(
             id="drift-1", facility="NGH", kind="contract_price", code="ITM-1001", field="price.BX", source="ALPINE",
@@ -337,6 +339,10 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def people(self) -> FakePeople:
+        return FakePeople(self.asked_for, self.broken_trace)
 
     @property
     def recalls(self) -> FakeRecalls:

@@ -19,7 +19,7 @@ from demo.stage import FACILITY
 from demo.story_scene import BUYER, LABORATORY, PHARMACY, SURGERY, Ask
 from tests.journeys.conftest import Hospital
 from tests.journeys.sheets import AT_PAR, TO_APPROVE, Sheet, case_of, sheet
-from tests.journeys.terminal import fascia, new_key
+from tests.journeys.terminal import fascia, new_key, typed
 from tests.journeys.together import side_by_side, under_way
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
@@ -252,7 +252,7 @@ async def test_a_case_is_listed_shown_and_approved_at_a_terminal(hospital: Hospi
         fascia(hospital, "case", "list", "--process", "procure_to_pay", "--json"),
         fascia(hospital, "case", "list", "--state", "pending approval"),
         fascia(hospital, "case", "show", number, "--json"),
-        fascia(hospital, "case", "show", asked.name),
+        typed(hospital, "case", "show", asked.name),
     )
     assert asked.name in {row["case"] for row in listed.json["items"]}
     assert table.code == 0 and "pending approval" in table.out
@@ -263,7 +263,7 @@ async def test_a_case_is_listed_shown_and_approved_at_a_terminal(hospital: Hospi
     unknown, wrong, stranger, old, nameless, reasonless = await asyncio.gather(
         fascia(hospital, "case", "show", "R-nothing", "--json"),
         fascia(hospital, "case", "approve", number, "--line", "", "--colour", "red"),
-        fascia(hospital, "case", "approve", number, "--json", key=buyer),
+        typed(hospital, "case", "approve", number, "--json", key=buyer),
         fascia(hospital, "case", "approve", number, "--revision", str(revision - 1), "--json", key=manager),
         fascia(hospital, "case", "approve", number, "--json"),
         fascia(hospital, "case", "reject", number, "--json", key=manager),
@@ -278,7 +278,7 @@ async def test_a_case_is_listed_shown_and_approved_at_a_terminal(hospital: Hospi
 
     revision = (await asked.until("pending approval"))["status"]["revision"]
     word = ("case", "approve", number, "--id", number, "--revision", str(revision), "--json")
-    approved = await fascia(hospital, *word, key=manager)
+    approved = await typed(hospital, *word, key=manager)
     assert approved.code == 0 and approved.json["taken"], approved.out + approved.err
     (order,) = await asked.ordered()
     again, late, way = await asyncio.gather(
@@ -315,7 +315,7 @@ async def test_the_journal_is_listed_and_shown_at_a_terminal_byte_for_byte(hospi
 
     shown, plain, x12, unknown = await asyncio.gather(
         fascia(hospital, "journal", "show", kept["id"], "--json"),
-        fascia(hospital, "journal", "show", kept["id"], "--raw"),
+        typed(hospital, "journal", "show", kept["id"], "--raw"),
         fascia(hospital, "journal", "show", sent["id"], "--json"),
         fascia(hospital, "journal", "show", "no-such-message", "--json"),
     )

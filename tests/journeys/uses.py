@@ -169,8 +169,8 @@ class Uses:
         async def shelves() -> bool:
             return await self.there() == self.to_be_there()
 
-        await until(shelves, lambda: f"the ERP's stock {self.to_be_there()}")
         await until(charges, lambda: f"the charges {self.charged} {self.credited}, booked are {self.kinds()}")
+        await until(shelves, lambda: f"the ERP's stock {self.to_be_there()}", every=1.0)  # a look is a dozen calls
         await self.nothing_twice()
 
     def kinds(self) -> tuple[Counter[str], Counter[str]]:
@@ -256,11 +256,13 @@ def ago(**time_ago: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time_ago)
 
 
-async def until(look: Callable[[], Awaitable[T | None]], what: Callable[[], str], within: float = WITHIN) -> T:
+async def until(
+    look: Callable[[], Awaitable[T | None]], what: Callable[[], str], within: float = WITHIN, every: float = 0.3
+) -> T:
     """Look until it is so."""
     give_up = time.monotonic() + within
     while True:
         if found := await look():
             return found
         assert time.monotonic() < give_up, f"nobody shows {what()}"
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(every)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -139,12 +138,3 @@ async def test_a_door_told_to_stop_answers_what_it_has_and_ends(stack: Stack, en
         one = Department("S", 40, (port,))
         await one.send_all()
     assert len(one.acknowledged) == 40
-
-
-async def test_the_port_is_the_same_after_a_new_start(tmp_path: Path) -> None:
-    ports = []
-    for _ in range(2):
-        async with running(tmp_path / "home", ("database", "mllp")) as started:
-            ports.append(started.settings.mllp_port)
-            assert started.status()["parts"]["mllp"]["address"] == f"mllp://127.0.0.1:{ports[0]}"
-    assert ports[0] == ports[1]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
@@ -109,10 +107,3 @@ async def test_a_restarted_server_knows_what_it_knew(stack: Stack) -> None:
 async def test_a_server_that_was_not_asked_to_cannot_skip_time(stack: Stack) -> None:
     with pytest.raises(StackError, match="cannot skip time"):
         await questions.require_time_skipping(stack.settings)
-
-
-async def test_tests_get_a_server_that_skips_time(tmp_path: Path) -> None:
-    async with running(tmp_path / "home", ("database", "temporal"), time_skipping=True) as stack:
-        await questions.require_time_skipping(stack.settings)
-        written = json.loads((stack.home.path / "temporal" / "dynamic.yaml").read_text(encoding="utf-8"))
-        assert written["frontend.WorkflowTimeSkippingEnabled"] == [{"value": True}]

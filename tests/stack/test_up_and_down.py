@@ -64,6 +64,9 @@ def test_two_commands_start_and_stop_everything_and_a_crash_leaves_nothing(tmp_p
 
         second = _up(home)
         assert second["addresses"] == status["addresses"]
+        addresses = {name: part["address"] for name, part in status["parts"].items()}
+        assert {name: part["address"] for name, part in second["parts"].items()} == addresses
+        assert addresses["mllp"] == f"mllp://127.0.0.1:{status['addresses']['FASCIA_MLLP_PORT']}"
     finally:
         stopped = _fascia(home, "down")
     assert stopped.returncode == 0 and not any(is_running(pid) for pid in _processes(second))

@@ -30,7 +30,7 @@ class Hr:
         self.inbox = StoredHrInbox(engine, lambda: self.now)
 
     def event(self, number: str, kind: str = "hire", person: str = "P-1", **fields: Any) -> HrEvent:
-        """Something said of a person, an hour after what was said before unless ``said_at`` says otherwise."""
+        """Something said of a person a month ago, in force since the first of March."""
         about: dict[str, Any] = {"facility": "NGH", "source": "hr", "number": number, "person": person, "kind": kind}
         about |= {"said_at": NOW - timedelta(days=30), "effective": date(2026, 3, 1)}
         if kind == "hire":

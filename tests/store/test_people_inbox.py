@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,6 +21,7 @@ from store.people_tables import (
     privileges,
     revocation_blocks,
 )
+from store.person_trace import broken_at
 from tests.store.people_house import CANARY, NOW, Hr
 
 LATER = NOW - timedelta(days=10)
@@ -81,13 +83,13 @@ async def test_a_corrected_message_takes_the_place_of_the_first_and_is_folded_an
 async def test_whatever_order_events_come_in_they_come_to_the_same(hr: Hr) -> None:
     told = []
     for number, order in enumerate(itertools.permutations(("hire", "transfer", "end"))):
-        mine = {"person": f"P-{number}", "record": {"npi": f"npi-{number}"}}
+        who = f"P-{number}"
         events = {
-            "hire": hr.event(f"h{number}", **mine),
+            "hire": hr.event(f"h{number}", person=who, record={"npi": f"npi-{number}"}),
             "transfer": hr.event(
                 f"t{number}",
                 "update",
-                mine["person"],
+                who,
                 position={"cost_centre": "CC-2"},
                 effective=date(2026, 3, 5),
                 said_at=LATER,
@@ -95,13 +97,13 @@ async def test_whatever_order_events_come_in_they_come_to_the_same(hr: Hr) -> No
             "end": hr.event(
                 f"e{number}",
                 "terminate",
-                mine["person"],
+                who,
                 effective=date(2026, 3, 31),
                 said_at=LATER + timedelta(days=1),
             ),
         }
         kept = [await hr.one(events[kind]) for kind in order]
-        person = next(row["person"] for row in await hr.rows(person_numbers, person_numbers.c.number == mine["person"]))
+        person = next(row["person"] for row in await hr.rows(person_numbers, person_numbers.c.number == who))
         assert {one.outcome for one in kept} == {"new"}
         days = [await hr.at(person, day(on)) for on in ("2026-03-02", "2026-03-31", "2026-04-01")]
         told.append(tuple((one.state, one.position.cost_centre, one.ends_on) for one in days if one))
@@ -139,7 +141,11 @@ async def test_who_is_hired_again_under_another_number_is_known_by_the_npi(hr: H
 
 async def test_a_changed_name_is_the_same_person_from_its_day_and_both_names_are_known(hr: Hr) -> None:
     first = await hr.one(hr.event("1"))
-    new = {"record": {"name": {"family": "Brandt", "given": "Anna"}}, "effective": date(2026, 4, 1), "said_at": LATER}
+    new: dict[str, Any] = {
+        "record": {"name": {"family": "Brandt", "given": "Anna"}},
+        "effective": date(2026, 4, 1),
+        "said_at": LATER,
+    }
     assert (await hr.one(hr.event("2", "update", **new))).person == first.person
     (before,) = await hr.rows(people)
     await hr.at(first.person, day("2026-04-01"))
@@ -166,6 +172,29 @@ async def test_two_feeds_that_tell_of_one_person_at_one_moment_make_one_person(h
     events = [hr.event(f"{n}", person=f"R-{n}", source=f"feed-{n}", record=npi) for n in range(8)]
     kept = await asyncio.gather(*(hr.say(event) for event in events))
     assert len({one.person for some in kept for one in some}) == 1 and len(await hr.everybody()) == 1
+
+
+async def test_two_rows_of_one_file_about_one_person_make_one_person(hr: Hr) -> None:
+    npi = {"npi": "1234567893"}
+    first, second, alike = await hr.say(
+        hr.event("1", record=npi),
+        hr.event("2", facility="LAKE", person="L-1", record=npi),
+        hr.event("3", person="P-3"),
+    )
+    assert first.person == second.person != "" and await hr.everybody() == [first.person]
+    assert (alike.state, alike.person) == ("possible", "")
+    (row,) = await hr.rows(hr_events, hr_events.c.number == "3")
+    assert row["candidates"] == [first.person]
+
+
+async def test_a_system_that_sends_no_hires_is_understood_once_somebody_shares_its_number(hr: Hr) -> None:
+    record = {"npi": "1234567893", "email": "a@example.org"}
+    early = hr.event("c1", "update", "C-1", source="credentials", record=record, said_at=LATER)
+    assert (await hr.one(early)).state == "waiting"
+    hired = await hr.one(hr.event("1", record={"npi": "1234567893"}))
+    assert (await hr.states())["c1"] == "applied"
+    (person,) = await hr.rows(people)
+    assert (person["person"], person["content"]["email"]) == (hired.person, "a@example.org")
 
 
 async def test_a_person_at_two_facilities_is_one_person_with_two_appointments(hr: Hr) -> None:
@@ -202,9 +231,37 @@ async def test_a_change_of_the_past_opens_a_task_of_payroll_once_with_the_days_i
     ]
 
 
+async def test_a_first_load_with_its_history_opens_no_task_of_payroll(hr: Hr) -> None:
+    first = await hr.one(
+        hr.event("1", effective=date(1998, 5, 1), record={"birth_date": "1970-01-01"}),
+        hr.event("2", "update", position={"cost_centre": "CC-2"}, effective=date(2011, 1, 1), said_at=LATER),
+    )
+    found = await hr.at(first.person)
+    assert found and (found.state, found.starts, found.position.cost_centre) == ("working", date(1998, 5, 1), "CC-2")
+    assert await hr.rows(person_tasks) == []
+
+
+async def test_those_who_keep_and_those_who_look_at_once_do_not_stand_in_each_others_way(hr: Hr) -> None:
+    npi = {"npi": "1234567893"}
+    first = await hr.one(hr.event("1", record=npi))
+    await hr.one(hr.event("2", facility="LAKE", record=npi, said_at=LATER))
+    where = ("NGH", "LAKE")
+    moves = [
+        hr.event(f"m{n}", "update", facility=where[n % 2], position={"cost_centre": f"CC-{n}"}, said_at=LATER)
+        for n in range(10)
+    ]
+    looks = [hr.at(first.person, facility=where[n % 2]) for n in range(10)]
+    await asyncio.gather(*(hr.say(move) for move in moves), *looks)
+    assert set((await hr.states()).values()) <= {"applied", "superseded"}
+    rows = await hr.trace(first.person)
+    assert [row.link for row in rows] == list(range(1, len(rows) + 1))
+    (person,) = await hr.rows(people)
+    assert broken_at(first.person, rows, person["links"], person["link"]) is None
+
+
 async def test_an_emergency_blocks_the_person_in_the_same_transaction_also_when_its_event_is_parked(hr: Hr) -> None:
     first = await hr.one(hr.event("1"))
-    late = {"effective": date(2062, 1, 1), "said_at": NOW, "emergency": True, "reason": "CAUSE-4"}
+    late: dict[str, Any] = {"effective": date(2062, 1, 1), "said_at": NOW, "emergency": True, "reason": "CAUSE-4"}
     assert (await hr.one(hr.event("2", "terminate", **late))).state == "parked"
     (block,) = await hr.rows(revocation_blocks)
     assert (block["person"], block["by"], block["reason"]) == (first.person, "hr:hr", "CAUSE-4")
@@ -224,7 +281,7 @@ async def test_an_emergency_before_the_hire_blocks_once_the_hire_comes_and_one_o
     back = await hr.one(
         hr.event("4", person="P-2", given="Bo", record={"npi": "1", "birth_date": "1970-01-01"}, said_at=LATER)
     )
-    old = {"emergency": True, "effective": date(2025, 1, 1), "said_at": LATER - timedelta(days=400)}
+    old: dict[str, Any] = {"emergency": True, "effective": date(2025, 1, 1), "said_at": LATER - timedelta(days=400)}
     await hr.one(hr.event("5", "terminate", "P-2", **old))
     assert back.person not in {row["person"] for row in await hr.rows(revocation_blocks)}
 
@@ -236,7 +293,12 @@ async def test_a_privilege_granted_by_hr_is_asked_of_the_committee_and_ends_when
     await hr.at(first.person)
     (asked,) = await hr.rows(privileges)
     assert (asked["state"], asked["requested_by"], asked["scope"]["procedures"]) == ("requested", "hr:hr", "pci")
-    gone = {"scope": {"service": "cardiac"}, "said_at": NOW, "effective": date(2026, 3, 20), "reason": "LAPSED"}
+    gone: dict[str, Any] = {
+        "scope": {"service": "cardiac"},
+        "said_at": NOW,
+        "effective": date(2026, 3, 20),
+        "reason": "LAPSED",
+    }
     await hr.one(hr.event("3", "revoke", **gone))
     assert (await hr.rows(privileges))[0]["state"] == "requested"
     await hr.at(first.person, day("2026-03-20"))
@@ -260,12 +322,12 @@ async def test_a_date_nobody_can_mean_parks_its_event_and_gives_nothing(hr: Hr) 
 
 
 async def test_a_message_is_kept_whole_or_not_at_all(hr: Hr, monkeypatch: pytest.MonkeyPatch) -> None:
-    import store.people_inbox as inbox
+    import store.people_hearing as hearing
 
     async def fails(*_: object) -> None:
         raise RuntimeError("the server goes down")
 
-    monkeypatch.setattr(inbox, "apply_in", fails)
+    monkeypatch.setattr(hearing, "apply_in", fails)
     with pytest.raises(RuntimeError):
         await hr.say(hr.event("1"), hr.event("2", person="P-2", record={"npi": "2"}))
     assert await hr.rows(hr_events) == [] and await hr.everybody() == []

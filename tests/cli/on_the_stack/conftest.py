@@ -50,7 +50,7 @@ OF_THE_HOSPITAL = {
 PATIENCE = 40.0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """PostgreSQL and Temporal of our own, with our tables."""
     async with running(tmp_path_factory.mktemp("commands"), ("database", "temporal")) as made:
@@ -61,14 +61,14 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def wiring(stack: Stack) -> AsyncIterator[Wiring]:
     """The platform as our processes see it."""
     async with wired(stack.settings, lazy=False) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def outside(wiring: Wiring) -> AsyncIterator[Outside]:
     """Workers at work, with an ERP and suppliers that do as they are asked."""
     played = Outside()

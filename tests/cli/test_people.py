@@ -1,0 +1,62 @@
+"""People as one works with them at a terminal: by key, a name only where it is asked for, a trace that says when it was changed."""
+
+from __future__ import annotations
+
+from cli.people_views import HrEventFilter, PeopleFilter
+from tests.cli.conftest import Fascia
+from tests.cli.house import FakeHouse
+from tests.cli.people import EVENT, KEY, NAME
+
+
+def test_people_are_listed_by_key_with_who_is_blocked(fascia: Fascia, house: FakeHouse) -> None:
+    ended = fascia("person", "list", "--facility", "NGH", "--role", "rn", "--json")
+    assert [(one["person"], one["blocked"]) for one in ended.json["items"]] == [(KEY, False), ("0199-person-2", True)]
+    assert house.asked_for[-1] == PeopleFilter(facility="NGH", role="rn")
+    assert "BLOCKED" in fascia("person", "list").out and "and more" in fascia("person", "list", "--limit", "1").err
+    assert fascia("person", "list", "--csv").out.splitlines()[0].startswith("person,facility,state")
+
+
+def test_a_person_is_shown_without_a_name_and_with_what_payroll_must_know(fascia: Fascia, house: FakeHouse) -> None:
+    text = fascia("person", "show", KEY).out
+    assert "cost centre: CC-1, now CC-2: 2026-11-01 to 2026-11-09 (9 days)" in text and NAME not in text
+    assert house.asked_for[0] == (KEY, False)
+    named = fascia("person", "show", KEY, "--names").out
+    assert f"Anna {NAME} (was Before)" in named
+    assert NAME not in fascia("person", "show", KEY, "--json").out
+    assert fascia("person", "show", "nobody").code == 3
+
+
+def test_events_that_wait_are_listed_and_one_says_how_people_are_like_it(fascia: Fascia, house: FakeHouse) -> None:
+    assert fascia("person", "events", "--json").json["items"][0]["candidates"] == [KEY]
+    assert house.asked_for[-1] == HrEventFilter()
+    fascia("person", "events", "--person", KEY)
+    assert house.asked_for[-1] == HrEventFilter(state="", person=KEY)
+    text = fascia("person", "event", EVENT).out
+    assert "family name same" in text and "birth date other" in text and "fascia person match" in text
+    assert fascia("person", "event", "none").code == 3
+
+
+def test_a_match_names_whose_it_is_and_why(fascia: Fascia, house: FakeHouse) -> None:
+    assert (
+        fascia("person", "match", EVENT, "--same", KEY, "-r", "seen").out.strip()
+        == f"event {EVENT} is of {KEY}: applied"
+    )
+    assert house.asked_for[-1] == ("match", EVENT, KEY, False, "seen")
+    fascia("person", "match", EVENT, "--new", "--whole-number", "-r", "twins")
+    assert house.asked_for[-1] == ("match", EVENT, "", True, "twins")
+    before = len(house.asked_for)
+    for wrong in (("--new", "--same", KEY, "-r", "x"), ("-r", "x"), ("--new",)):
+        assert fascia("person", "match", EVENT, *wrong).code == 2
+    assert fascia("person", "dismiss", EVENT).code == 2 and len(house.asked_for) == before
+    assert fascia("person", "dismiss", EVENT, "-r", "a test", "--json").json["state"] == "dismissed"
+
+
+def test_a_trace_that_was_changed_ends_with_one_and_says_where(fascia: Fascia, house: FakeHouse) -> None:
+    whole = fascia("person", "trace", KEY, "--json")
+    assert whole.code == 0 and whole.json["entries"][0]["did"] == "heard" and whole.json["whole"] is True
+    assert "1 entries, each as it was written" in fascia("person", "trace", KEY, "--check").out
+    house.broken_trace = 3
+    changed = fascia("person", "trace", KEY, "--check", "--json")
+    assert (changed.code, changed.json["whole"], changed.json["broken_at"]) == (1, False, 3)
+    assert "entry 3 was changed" in fascia("person", "trace", KEY).out
+    assert fascia("person", "trace", "nobody").code == 3
