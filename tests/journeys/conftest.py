@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ SHORT = {
 STEP_TIMEOUT = 8  # seconds until a step of a killed worker is given to the next
 QUICK = {"855": 0.3, "856": 0.3, "810": 0.5}
 QUICK_ITEMS = {"ALPINE": ("ALP-ORS-5", "ALP-PAD-M"), "BOREAL": ("BOR-61015",)}
+LONGEST_SAID = 2**26  # bytes of what a command prints
 HOURS = 6 * 3600  # nobody is reminded, replaced or asked why it takes so long while a test is slow
 UNHURRIED = {
     "approval": {"remind_after": HOURS, "substitute_after": HOURS, "escalate_after": HOURS, "emergency_within": HOURS},
@@ -46,6 +48,7 @@ class Hospital:
     doors: Doors
     outside: Outside
     erp_line: Line
+    shell: asyncio.subprocess.Process  # where people give commands
     supplier_lines: dict[str, Line] = field(default_factory=dict)
 
     def scene(self) -> Scene:
@@ -87,7 +90,11 @@ async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ho
         addresses = stage.stack.addresses
         temporal = await Client.connect(addresses["TEMPORAL_ADDRESS"], namespace=addresses["TEMPORAL_NAMESPACE"])
         doors = Doors(stage.api_url, stage.keys, temporal)
-        yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, suppliers)
+        pipe = asyncio.subprocess.PIPE
+        program = (sys.executable, "-m", "tests.journeys.shell")
+        shell = await asyncio.create_subprocess_exec(*program, stdin=pipe, stdout=pipe, limit=LONGEST_SAID)
+        yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, shell, suppliers)
+        await shell.communicate()
         await doors.http.aclose()
     await asyncio.gather(*(line.stop() for line in lines))
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.app import run
 from demo.stage import FACILITY
 from tests.journeys.conftest import Hospital
 
 _AT_ONCE = asyncio.Semaphore(2)
-_HERE = asyncio.Lock()  # a process has one environment and one output
-_OURS = ("FASCIA_", "TEMPORAL_")
+_ASKING = asyncio.Lock()
 
 
 @dataclass(frozen=True)
@@ -35,49 +30,33 @@ class Said:
 
 
 async def typed(hospital: Hospital, *arguments: str, key: str = "") -> Said:
-    """Give a command on the machine of the stack, as a program of its own; with ``key``, as the one whose key it is."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    """Give a command on the machine of the stack, loaded anew; with ``key``, as the one whose key it is."""
     program = (sys.executable, "-c", "from cli.app import main; main()", *arguments)
     async with _AT_ONCE:
         process = await asyncio.create_subprocess_exec(
-            *program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env | _named(hospital, key)
+            *program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment(hospital, key)
         )
         out, err = await process.communicate()
     return Said(process.returncode or 0, out.decode(), err.decode())
 
 
 async def fascia(hospital: Hospital, *arguments: str, key: str = "") -> Said:
-    """The same command in this process: a program of its own takes two seconds of a processor to begin, each time it is asked."""
-
-    def give() -> Said:
-        out, err = io.StringIO(), io.StringIO()
-        with _environment(_named(hospital, key)), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(arguments)
-        return Said(code, out.getvalue(), err.getvalue())
-
-    async with _HERE:
-        return await asyncio.to_thread(give)
+    """The same by a shell that has the command loaded already."""
+    asked = {"arguments": arguments, "environment": _environment(hospital, key)}
+    return await asyncio.shield(asyncio.create_task(_answered(hospital.shell, asked)))  # or the next hears this answer
 
 
-def _named(hospital: Hospital, key: str) -> dict[str, str]:
-    """What one who gives a command has in the environment."""
-    return {"FASCIA_HOME": str(hospital.stage.home)} | ({"FASCIA_API_KEY": key} if key else {})
+async def _answered(shell: asyncio.subprocess.Process, asked: dict[str, Any]) -> Said:
+    assert shell.stdin is not None and shell.stdout is not None
+    async with _ASKING:
+        shell.stdin.write(json.dumps(asked).encode() + b"\n")
+        return Said(**json.loads(await shell.stdout.readline()))
 
 
-@contextlib.contextmanager
-def _environment(named: Mapping[str, str]) -> Iterator[None]:
-    """These names of ours and no other, for as long as a command runs."""
-    before = dict(os.environ)
-    for name in before:
-        if name.startswith(_OURS):
-            del os.environ[name]
-    os.environ.update(named)
-    try:
-        yield
-    finally:
-        for name in named:
-            del os.environ[name]
-        os.environ.update(before)
+def _environment(hospital: Hospital, key: str) -> dict[str, str]:
+    """What one who gives a command has in the environment: of ours these names and no other."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("FASCIA_", "TEMPORAL_"))}
+    return env | {"FASCIA_HOME": str(hospital.stage.home)} | ({"FASCIA_API_KEY": key} if key else {})
 
 
 async def new_key(hospital: Hospital, sender: str, *options: str, facility: str = FACILITY) -> str:
