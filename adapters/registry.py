@@ -13,16 +13,20 @@ from adapters.directory.channel import ChannelDirectory
 from adapters.erp.tryton.erp import TrytonErp
 from adapters.folders.local import LocalFolder
 from adapters.hr.tryton import TrytonHr
+from adapters.identity.scim import ScimTarget
 from adapters.manual import Errands, ManualTarget
 from adapters.scheduling.rest import RestScheduling
 from adapters.supplier.x12_sftp import X12SftpSupplier
+from adapters.verification.dea import DeaRegistrants
+from adapters.verification.licence_board import LicenceBoard
+from adapters.verification.nppes import Nppes
 from canonical.access import AccessTarget
 from canonical.directory import DirectoryLog
 from canonical.folders import FileSource, Folder
 from canonical.hr_ports import HrSystem
 from canonical.mailboxes import Mailbox
 from canonical.parties import Partner
-from canonical.people_ports import ClinicianTarget
+from canonical.people_ports import ClinicianTarget, Verifier
 from canonical.ports import Erp, Journal, Numbering, SupplierChannel
 
 
@@ -114,10 +118,19 @@ def _employees(target: AccessTarget, ways: TargetWays) -> ClinicianTarget:
 
 # By the adapter in the target's row.
 TARGETS: Final[Mapping[str, Callable[[AccessTarget, TargetWays], ClinicianTarget]]] = {
+    "scim": lambda target, ways: ScimTarget(ways.client(target), target, ways.token(target)),
     "rest_scheduling": lambda target, ways: RestScheduling(ways.client(target), target, ways.token(target)),
     "hl7_mfn_m02": lambda target, ways: ChannelDirectory(target, ways.directory, "mfn"),
     "hl7_pmu": lambda target, ways: ChannelDirectory(target, ways.directory, "pmu"),
     "fhir_practitioner_role": lambda target, ways: ChannelDirectory(target, ways.directory, "fhir"),
     "tryton": _employees,
     "manual": lambda target, ways: ManualTarget(target, ways.errands),
+}
+
+# By the adapter in the verification source's row: what asks it, given a client, the source's code and address. Exclusion lists
+# are not asked but loaded (adapters.verification.leie) and looked up in our own store.
+VERIFIERS: Final[Mapping[str, Callable[[httpx.AsyncClient, str, str], Verifier]]] = {
+    "nppes": Nppes,
+    "licence_board": LicenceBoard,
+    "dea": DeaRegistrants,
 }

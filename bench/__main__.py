@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import gateway, machine, preview, probing, recall, report, starts, tryton, usage, usual, year
+from bench import gateway, machine, monthly, preview, probing, recall, report, starts, tryton, usage, usual, year
 from bench.figures import Found, Measured
 from bench.stand import Stand, standing
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("probe", "usual", "usage", "year", "gateway", "tryton", "starts", "preview", "recall")
+PARTS = ("probe", "usual", "usage", "year", "gateway", "tryton", "starts", "preview", "recall", "monthly")
 
 
 def say(line: str) -> None:
@@ -58,6 +58,8 @@ async def measure(parts: Sequence[str], keep: Keep, *, rounds: int, quick: bool,
             keep(await preview.measure(rounds=1 if quick else 3, say=say))
         if "recall" in parts:
             keep(*await recall.measure(rounds=1 if quick else 3, say=say))
+        if "monthly" in parts:
+            keep(*await monthly.measure(rounds=1 if quick else 3, say=say))
         if "tryton" in parts:
             keep(*await tryton.measure(Path(folder) / "demo", rounds=1 if quick else 3, many=4, say=say))
 

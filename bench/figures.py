@@ -195,6 +195,20 @@ class Recalled(Measured):
     again: Sequence[float]
 
 
+class Month(Measured):
+    """The monthly look at so many people against a list of so many rows: seconds of each part and of processors, by round."""
+
+    what: str = "monthly"
+    people: int
+    listed: int
+    load: Sequence[float]  # the list is replaced
+    hold: Sequence[float]  # everybody is held against it
+    ask: Sequence[float]  # every licence is asked about
+    cpu_ours: Sequence[float]
+    cpu_database: Sequence[float]
+    calls: Mapping[str, int]  # in one month, by source
+
+
 class Movement(Measured):
     """Usage events from their arrival to the movement in the ERP, and our books, at so many a second (``what`` says at which)."""
 
@@ -251,6 +265,7 @@ class Found(Kept):
     starts: Sequence[Start] = ()
     previews: Sequence[Previewed] = ()
     recalls: Sequence[Recalled] = ()
+    months: Sequence[Month] = ()
     paced: Sequence[Paced] = ()
     against: Sequence[Against] = ()
     steps: Sequence[Steps] = ()
@@ -277,6 +292,7 @@ _KINDS: Mapping[str, type[Measured]] = {
     "starts": Start,
     "previews": Previewed,
     "recalls": Recalled,
+    "months": Month,
     "paced": Paced,
     "against": Against,
     "steps": Steps,

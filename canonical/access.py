@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from canonical.base import CODE, Canonical, FacilityCode, Text, content_hash
 from canonical.people import ClinicianRecord, PersonKey, Position, PrivilegeScope, access_case, revocation_case
@@ -14,6 +14,9 @@ TargetKind = Literal["identity", "directory", "scheduling", "erp", "manual"]
 """Accounts (SCIM); who works where, for the EHR and others (HL7 MFN^M02 and PMU, FHIR PractitionerRole); eligibility for the
 schedule;
 employee, cost centre and payroll in the ERP; what a person takes back (devices, keys)."""
+MAY_BLOCK: Final = frozenset({"hr", "medical_staff", "credentials_committee", "support", "admin"})
+MAY_LIFT: Final = frozenset({"credentials_committee", "admin"})
+BY_HAND: Final = frozenset({"manual"})  # kinds that a person takes back: nothing of ours can see them off
 REVOKED_FIRST: Final[tuple[TargetKind, ...]] = ("identity", "scheduling", "directory", "erp", "manual")
 """In which order access is taken back: what opens doors first."""
 TargetCode = Annotated[str, CODE]
@@ -26,9 +29,10 @@ class AccessTarget(Canonical):
     all of them.
     ``after``: targets that must be confirmed before somebody is given this one. ``channel``: of a directory, the channel it
     hears by.
-    ``token_file`` names a file among our secrets. ``timeout``: seconds a call may take; ``per_second``: calls it allows.
-    ``look_every``: seconds between two looks at what stands there when nothing is to be written. ``remove``: what is done to
-    who leaves.
+    ``token_file`` names a file among our secrets. ``timeout``: seconds one write or look may take, all of its calls together;
+    ``settles_within``: seconds after which what we gave up waiting for is carried out there no more.
+    ``per_second``: calls it allows. ``look_every``: seconds between two looks at what stands there when nothing is to be
+    written, at the least: what has stood for long is looked at more seldom. ``remove``: what is done to who leaves.
     """
 
     code: TargetCode
@@ -41,6 +45,7 @@ class AccessTarget(Canonical):
     token_file: str = Field(default="", max_length=120)
     after: tuple[str, ...] = ()
     timeout: float = Field(default=10.0, gt=0, le=300)
+    settles_within: float = Field(default=60.0, ge=0, le=3600)
     per_second: float = Field(default=20.0, gt=0, le=1000)
     look_every: int = Field(default=3600, ge=1, le=86_400 * 31)
     remove: Literal["disable", "delete"] = "disable"
@@ -125,6 +130,18 @@ class TargetDue(Canonical):
     kind: TargetKind
     do: Literal["write", "look"]
     seconds: int = Field(default=30, ge=1)
+    takes: bool = False  # what is to be written takes something away
+
+
+class TargetLine(Canonical):
+    """One target of a person as it stands, for who looks at the case. ``state`` as in canonical.onboarding.TargetStanding."""
+
+    target: str
+    kind: str
+    state: str
+    active: bool = False
+    reason: Text = ""
+    finding: str = ""
 
 
 class AccessStanding(Canonical):
@@ -138,6 +155,7 @@ class AccessStanding(Canonical):
     confirmed: int = 0
     all_off: bool = False
     next_at: datetime | None = None
+    targets: tuple[TargetLine, ...] = ()
 
 
 class TargetAsked(Canonical):
@@ -147,6 +165,7 @@ class TargetAsked(Canonical):
     target: TargetCode
     do: Literal["write", "look", "off"]
     as_of: datetime
+    apart: int = Field(default=20, ge=1)
 
 
 class TargetDone(Canonical):
@@ -194,7 +213,11 @@ class RevocationStart(Canonical):
 
 
 class OffSeen(Canonical):
-    """How often a target was seen off since the block, and when last."""
+    """How often a target was seen off since the block, and when last.
+
+    ``waits_until``: a grant we never heard the end of may still be carried out there until then, so no look before it counts.
+    ``seconds``: how long one try may take. ``answered``: it did, the last time; ``stands``: the block still did then.
+    """
 
     target: TargetCode
     kind: TargetKind
@@ -202,3 +225,42 @@ class OffSeen(Canonical):
     last: datetime | None = None
     confirmed: bool = False
     reason: Text = ""
+    answered: bool = True
+    stands: bool = True
+    waits_until: datetime | None = None
+    seconds: int = Field(default=30, ge=1)
+
+
+class RevocationStanding(Canonical):
+    """How a revocation stands. ``apart``: seconds between two looks that confirm; ``escalate_at``: from when it is late."""
+
+    blocked: bool
+    since: datetime | None = None
+    confirmed: bool = False
+    apart: int = Field(default=20, ge=1)
+    escalate_at: datetime | None = None
+    targets: tuple[OffSeen, ...] = ()
+
+
+class BlockWord(Canonical):
+    """A person's word about a block: set it, or lift it (two people). ``id`` is the call's own name, for a safe repeat."""
+
+    person: PersonKey
+    reason: Text = Field(min_length=1)
+    id: str = Field(min_length=1, max_length=120)
+
+    @field_validator("reason")
+    @classmethod
+    def _says_why(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("say why")
+        return value
+
+
+class LiftTaken(Canonical):
+    """What became of a word to lift a block: asked for by the first, lifted by the second."""
+
+    person: PersonKey
+    lifted: bool
+    asked_by: str
+    message: Text

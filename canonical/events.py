@@ -217,6 +217,94 @@ class RecallClosed(RecallEvent):
     blocked: Flag = ""
 
 
+class OnboardingEvent(Canonical):
+    """What every event about a clinician's case says: an opaque key of the person, how the case stands, the role and where."""
+
+    person: str = ""
+    headline: str = ""
+    role: str = ""
+    department: str = ""
+    cost_centre: str = ""
+
+
+class OnboardingChanged(OnboardingEvent):
+    """The case stands otherwise than ``before``; ``stopped``: checks that stop everything (``licence:IL=expired``, separated by
+    blanks); ``taken_back``: whatever was given is being taken back."""
+
+    before: str = ""
+    stopped: str = ""
+    taken_back: Flag = ""
+
+
+class OnboardingOpened(OnboardingChanged):
+    """Somebody is to work at a facility, or works there, and we have begun to see to it."""
+
+
+class OnboardingAttentionOverdue(OnboardingEvent):
+    """Nobody answers (``kind``, ``reason``, ``document``: tasks, stopped, a side of access); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
+class OnboardingClosed(OnboardingEvent):
+    """The employment is over, or never began, and every system was seen to have nothing of the person any more."""
+
+
+class AccessEvent(Canonical):
+    """What every event about somebody's access says: whose (our opaque key), and in which target."""
+
+    person: str = ""
+    target: str = ""
+
+
+class AccessCrossed(AccessEvent):
+    """A write crossed a revocation block, and was undone at once."""
+
+
+class AccessEnabledOutside(AccessEvent):
+    """An account that we took away was found on again: nobody of ours switched it on."""
+
+
+class AccessAttentionOverdue(AccessEvent):
+    """Nobody mends what a target refuses (``kind``, ``reason``, ``document``: the target); ``what`` follows: remind or escalate."""
+
+    what: str = ""
+    owner: str = ""
+    kind: str = ""
+    reason: str = ""
+    line: str = ""
+    document: str = ""
+    since: str = ""
+
+
+class RevocationEvent(Canonical):
+    """What every event about a revocation says: whose, and which targets are confirmed off and which are not."""
+
+    person: str = ""
+    confirmed: str = ""
+    missing: str = ""
+
+
+class RevocationConfirmed(RevocationEvent):
+    """All access was seen off twice; ``seconds`` since the block."""
+
+    seconds: str = ""
+
+
+class RevocationEscalated(RevocationEvent):
+    """A revocation is not confirmed in the time the policy gives it."""
+
+
+class RevocationAttentionOverdue(AccessAttentionOverdue):
+    """It still is not; ``what`` follows: remind or escalate."""
+
+
 EVENTS: dict[str, type[Canonical]] = {
     "requisition.received.v1": RequisitionReceived,
     "requisition.approved.v1": RequisitionApproved,
@@ -240,4 +328,14 @@ EVENTS: dict[str, type[Canonical]] = {
     "recall.attention_overdue.v1": RecallAttentionOverdue,
     "recall.answered.v1": RecallAnswered,
     "recall.closed.v1": RecallClosed,
+    "onboarding.opened.v1": OnboardingOpened,
+    "onboarding.changed.v1": OnboardingChanged,
+    "onboarding.attention_overdue.v1": OnboardingAttentionOverdue,
+    "onboarding.closed.v1": OnboardingClosed,
+    "access.crossed.v1": AccessCrossed,
+    "access.enabled_outside.v1": AccessEnabledOutside,
+    "access.attention_overdue.v1": AccessAttentionOverdue,
+    "revocation.confirmed.v1": RevocationConfirmed,
+    "revocation.escalated.v1": RevocationEscalated,
+    "revocation.attention_overdue.v1": RevocationAttentionOverdue,
 }

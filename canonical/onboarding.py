@@ -126,7 +126,9 @@ class TargetStanding(Canonical):
 
 
 class OnboardingFile(Canonical):
-    """Every fact the rules read about a person at a facility; no identity in it. ``blocked``: a revocation block stands."""
+    """Every fact the rules read about a person at a facility; no identity in it. ``blocked``: a revocation block stands;
+    ``record_changed_at``: when something of who they are (a number, a name) changed last.
+    """
 
     appointment: Appointment
     role: ClinicianRole
@@ -139,6 +141,7 @@ class OnboardingFile(Canonical):
     suspended: bool = False
     reinstating: str = ""
     dea_numbers: int = 0
+    record_changed_at: datetime | None = None
 
 
 class Facet(Canonical):
@@ -153,25 +156,48 @@ class Facet(Canonical):
     reason: Text = ""
 
 
+class TaskDue(Canonical):
+    """Something people are to do as the rules have it. ``episode`` tells one time from the next (a day, a moment), so that what was
+    done once is asked for again only when it comes again.
+    """
+
+    kind: str = Field(max_length=40)
+    subject: str = ""
+    episode: str = ""
+    owner: Text = ""
+    due: datetime | None = None
+
+
+class ExpiryWarning(Canonical):
+    """Something of a person expires on ``expires``, in ``days`` days or fewer; ``name`` as credentials are named (``licence:IL``)."""
+
+    name: str
+    expires: date
+    days: int
+
+
 class OnboardingStanding(Canonical):
     """How a case stands as of a moment, derived by :mod:`canonical.onboarding_rules`. Keys, codes and dates alone.
 
-    ``checks``: what is to be verified now; ``tasks``: what people are to do and has no task yet; ``ended_privileges``: those
-    whose time
-    is over; ``next_at``: when the rules may say something else without anybody doing anything. ``finished``: nothing is left
-    to do.
+    ``checks``: what is to be verified now; ``tasks``: what people are to do; ``stopped``: why nothing clinical may be done, in codes;
+    ``taken_back``: all that was given is; ``ended_privileges``: those whose time is over; ``open_tasks``, ``overdue``: how many tasks
+    wait; ``next_at``: when the rules may say something else without anybody doing anything. ``finished``: nothing is left to do.
     """
 
     known: bool = True
     headline: Headline = "unknown"
     facets: tuple[Facet, ...] = ()
     checks: tuple[CheckDue, ...] = ()
-    tasks: tuple[CheckDue, ...] = ()
+    tasks: tuple[TaskDue, ...] = ()
+    stopped: tuple[str, ...] = ()
+    taken_back: bool = False
     ended_privileges: tuple[str, ...] = ()
     notices_due: tuple[str, ...] = ()
     role: str = ""
     department: str = ""
     cost_centre: str = ""
+    open_tasks: int = 0
+    overdue: int = 0
     next_at: datetime | None = None
     finished: bool = False
     policy: ClinicianPolicy | None = None

@@ -25,6 +25,7 @@ from canonical.base import (
     SourceSystem,
     case_id,
 )
+from canonical.cases import Attention
 
 PersonKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{7,39}$")]
 """Opaque; also what other systems know the person by (``externalId``, RFC 7643 section 3.1)."""
@@ -213,12 +214,17 @@ class HrKept(Canonical):
 
 
 class PersonCase(Canonical):
-    """What opens (or continues) a clinician's case at one facility: keys and counts alone."""
+    """What opens (or continues) a clinician's case at one facility: keys and counts alone.
+
+    ``told``: the headline that others were told last; ``parked``: what needed a person when an earlier run went on in this one.
+    """
 
     facility: FacilityCode
     person: PersonKey
     generation: int = Field(default=1, ge=1)
     revision: int = Field(default=0, ge=0)
+    told: str = Field(default="", max_length=40)
+    parked: tuple[Attention, ...] = ()
 
     @property
     def case_id(self) -> str:

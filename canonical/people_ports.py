@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Protocol
 
-from canonical.access import AccessStanding, AccessTarget, Block, OffSeen, TargetSeen, Wanted
+from canonical.access import (
+    AccessStanding,
+    AccessTarget,
+    Block,
+    OffSeen,
+    RevocationStanding,
+    TargetSeen,
+    Wanted,
+)
 from canonical.base import Canonical
 from canonical.credentials import CheckKind, ClinicianPolicy, ClinicianRole, Evidence, VerificationSource
 from canonical.onboarding import OnboardingFile, OnboardingStanding, PersonTask, PersonWord, PersonWordTaken
@@ -100,33 +108,50 @@ class Access(Protocol):
         """What is to be written or looked at now. Answers the wake."""
         ...
 
+    async def target(self, code: str) -> AccessTarget | None:
+        """A system that is told of people, also one that was put out of use; None where the register has no such row."""
+        ...
+
     async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
-        """What is to stand in a target now: inactive where a block stands. Read it immediately before each write."""
+        """What is to stand in a target now: inactive where a block stands. Changes nothing."""
+        ...
+
+    async def begin(self, person: str, target: str, as_of: datetime) -> Wanted:
+        """The same, immediately before a write: a write that gives something is marked as under way in the same transaction.
+
+        The mark stands until its end is heard of, so that who revokes knows what may still be carried out there. A block and
+        this one come one after the other: a write that begins after a block gives nothing.
+        """
         ...
 
     async def blocked(self, person: str) -> Block | None:
         """The block that stands; read it again after each write."""
         ...
 
-    async def wrote(self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime) -> None:
-        """Keep what was written and seen."""
+    async def wrote(
+        self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime, *, crossed: bool = False
+    ) -> str:
+        """Keep what was written and seen; the state it is in. ``crossed``: it is what undid a write that crossed a block."""
         ...
 
-    async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> None:
-        """Keep what was found by looking; what stands otherwise than wanted is due again."""
+    async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> str:
+        """Keep what was found by looking; the state it is in: what stands otherwise than wanted is due again."""
         ...
 
-    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> None:
+    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> str:
         """The target refuses: it waits for a person, or for what it lacks (``cost-centre-missing``), and is tried again when
-        due."""
+        due. ``code`` ``unavailable`` or ``throttled``: it did not answer, what was asked may still be done there."""
         ...
 
     async def block(self, block: Block) -> Block:
-        """Commit a block; the one that stands where there is one."""
+        """Commit a block; the one that stands where there is one, and the one of this ``id``, lifted or not, where it was given."""
         ...
 
-    async def targets_off(self, person: str) -> Sequence[OffSeen]:
-        """Each target that could hold access of the person, and how often it was seen off since the block."""
+    async def revocation(self, person: str, as_of: datetime) -> RevocationStanding:
+        """Each target that could hold access of the person, and how often it was seen off since the block.
+
+        Confirmed is written down once all of them are that a system of ours can see.
+        """
         ...
 
     async def seen_off(self, person: str, target: str, seen: TargetSeen, at: datetime, apart: int) -> OffSeen:

@@ -15,6 +15,8 @@ from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
+from cli.clinician_views import Clinicians
+from cli.exclusion_views import Exclusions
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
 from cli.people_views import PeopleDesk
@@ -239,6 +241,14 @@ class DoorHouse:
 
     @property
     def recalls(self) -> Recalls:
+        self._elsewhere()
+
+    @property
+    def clinicians(self) -> Clinicians:
+        self._elsewhere()
+
+    @property
+    def exclusions(self) -> Exclusions:
         self._elsewhere()
 
     @property

@@ -14,6 +14,8 @@ from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
+from cli.clinician_views import Clinicians
+from cli.exclusion_views import Exclusions
 from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
@@ -208,6 +210,16 @@ class House(Protocol):
     @property
     def recalls(self) -> Recalls:
         """Recalls, and what expires."""
+        ...
+
+    @property
+    def clinicians(self) -> Clinicians:
+        """Clinicians' cases."""
+        ...
+
+    @property
+    def exclusions(self) -> Exclusions:
+        """Lists of people nobody may employ or pay."""
         ...
 
     @property

@@ -28,6 +28,8 @@ from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
 from cli.our_channels import OurChannels
+from cli.our_clinicians import OurClinicians
+from cli.our_exclusions import OurExclusions
 from cli.our_people import MAY_MATCH, OurPeople
 from cli.our_recalls import OurRecalls
 from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
@@ -272,6 +274,14 @@ class OurHouse:
     @property
     def recalls(self) -> OurRecalls:
         return OurRecalls(self._wiring, self._operator, self._answering)
+
+    @property
+    def clinicians(self) -> OurClinicians:
+        return OurClinicians(self._wiring, self._answering)
+
+    @property
+    def exclusions(self) -> OurExclusions:
+        return OurExclusions(self._wiring, self._operator)
 
     async def _answering(self) -> Actor:
         """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""

@@ -85,7 +85,7 @@ async def _file(connection: AsyncConnection, row: Any, as_of: datetime) -> Onboa
         verifications=tuple(Verification.model_validate(dict(one)) for one in checked),
         privileges=tuple(Privilege.model_validate(dict(one)) for one in granted),
         tasks=tuple(PersonTask.model_validate(dict(one)) for one in to_do),
-        targets=tuple(TargetStanding.model_validate(dict(one) | {"kind": ""}) for one in stands),
+        targets=tuple(TargetStanding.model_validate(dict(one)) for one in stands),
         blocked=await blocked_in(connection, person),
         suspended=row["suspended"],
         reinstating=row["reinstating"],

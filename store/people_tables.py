@@ -126,6 +126,9 @@ appointments = Table(
     Column("next_change", Date, nullable=True),
     flag("suspended"),
     words("suspended_why"),
+    words(
+        "basis"
+    ),  # a hash of what access is given by, as it was derived last: when it is another, access is to be looked at
     words("reinstating"),  # who asked for the reinstatement that a second person must confirm
     moment("changed_at"),
     moment("woken_at", nullable=True),
@@ -134,6 +137,7 @@ appointments = Table(
     PrimaryKeyConstraint("facility", "person"),
     Index(None, "person"),
     Index("ix_appointments_woken", "woken_at", postgresql_where=text("woken_at IS NOT NULL")),
+    Index("ix_appointments_next", "next_at", postgresql_where=text("next_at IS NOT NULL")),
 )
 
 # The last evidence of each kind and subject; what came before stands in the trace.
@@ -151,6 +155,7 @@ verifications = Table(
     Column("expires_on", Date, nullable=True),
     words("reference"),
     Column("hits", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("cleared", JSONB, nullable=False, server_default=text("'[]'")),  # hits and findings a person knows of
     words("by"),
     words("rules"),
     moment("checked_at", nullable=True),
@@ -238,13 +243,16 @@ revocation_blocks = Table(
     Index("ix_revocation_blocks_open", "since", postgresql_where=text("lifted_at IS NULL AND confirmed_at IS NULL")),
 )
 
-# How one target stands with one person (canonical.onboarding.TargetStanding). ``wanted``: hash of what was written or confirmed last;
-# ``offs``, ``off_at``: how often it was seen off since the block.
+# How one target stands with one person (canonical.onboarding.TargetStanding). ``wanted``: hash of what was tried, written or confirmed
+# last; ``offs``, ``off_at``: how often it was seen off since the block; ``asked_at``: a write that gives something began then, and its
+# end was not heard of.
 access_states = Table(
     "access_states",
     metadata,
     words("person"),
     words("target"),
+    words("kind"),
+    words("facility"),
     words("state"),
     words("wanted"),
     Column("active", Boolean, nullable=False, server_default=text("false")),
@@ -259,6 +267,7 @@ access_states = Table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("offs", Integer, nullable=False, server_default=text("0")),
     moment("off_at", nullable=True),
+    moment("asked_at", nullable=True),
     PrimaryKeyConstraint("person", "target"),
     Index("ix_access_states_target", "target", "state"),
     Index("ix_access_states_refused", "since", postgresql_where=text("state = 'refused'")),
@@ -291,6 +300,7 @@ exclusion_lists = Table(
     flag("current"),
     words("by"),
     moment("at"),
+    moment("seen_at", nullable=True),  # when its source last had no other
     Index("uq_exclusion_lists_current", "source", unique=True, postgresql_where=text("current")),
 )
 
@@ -313,6 +323,39 @@ exclusions = Table(
     PrimaryKeyConstraint("list", "row"),
     Index("ix_exclusions_npi", "list", "npi", postgresql_where=text("npi <> ''")),
     Index("ix_exclusions_name", "list", "family_folded", "birth_date"),
+)
+
+# How a source that verifies stands, for all workers: when the next question keeps its rate, and its breaker.
+source_states = Table(
+    "source_states",
+    metadata,
+    Column("source", Words, primary_key=True),
+    moment("free_at", nullable=True),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    moment("opened_at", nullable=True),
+    moment("probe_at", nullable=True),
+    words("error"),
+    moment("error_at", nullable=True),
+)
+
+# One run of the monthly monitoring: what it held people against, and how far it came.
+monitoring_runs = Table(
+    "monitoring_runs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    moment("as_of"),
+    words("state"),  # running, done
+    Column("people", Integer, nullable=False, server_default=text("0")),
+    Column("held", Integer, nullable=False, server_default=text("0")),  # against the lists
+    Column("asked", Integer, nullable=False, server_default=text("0")),  # licences
+    Column("owed", Integer, nullable=False, server_default=text("0")),  # whose source has not answered
+    Column("differing", Integer, nullable=False, server_default=text("0")),  # who stands otherwise than before
+    Column("again", Integer, nullable=False, server_default=text("0")),  # times a list changed in the middle
+    words("lists"),
+    words("trouble"),
+    moment("changed_at"),
+    moment("ended_at", nullable=True),
+    Index("ix_monitoring_runs_at", "as_of"),
 )
 
 # A warning that a licence, certificate, registration or privilege expires, once for each number of days before.

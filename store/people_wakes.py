@@ -48,7 +48,10 @@ class StoredPeopleWakes:
             woken = select(people.c.person).where(people.c.woken_at.is_not(None)).order_by(people.c.woken_at)
             access = (await connection.execute(woken.limit(MOST))).scalars().all()
             asked = select(cases.facility, cases.person).where(cases.woken_at.is_not(None)).order_by(cases.woken_at)
-            onboarding = (await connection.execute(asked.limit(MOST))).all()
+            late = select(cases.facility, cases.person).where(cases.woken_at.is_(None), cases.next_at < repeat_before)
+            onboarding = list((await connection.execute(asked.limit(MOST))).all())
+            # A run that was stopped outside has lost its clock: the dates of its person come all the same.
+            onboarding += (await connection.execute(late.order_by(cases.next_at).limit(MOST))).all()
         return [
             *(WakeOfPerson(process="clinician_revocation", person=person) for person in revoked),
             *(WakeOfPerson(process="clinician_access", person=person) for person in access),

@@ -40,7 +40,7 @@ async def says_it_is_alive(name: str, parts: Wiring, stop: asyncio.Event) -> Non
 
 async def worker(given: Settings, stop: asyncio.Event) -> None:
     """Serve the task queues."""
-    from workers import clock, temporal, wiring
+    from workers import access_serving, clock, temporal, wiring
     from workers.failures import Failures
 
     problems: list[BaseException] = []
@@ -60,6 +60,7 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
             interceptors=[Failures(parts.cases.trouble)],
             on_fatal=fatal,
         ),
+        access_serving.of(parts, on_fatal=fatal),
     ):
         log.info("workers serve", address=given.temporal_address, namespace=given.temporal_namespace)
         alive = asyncio.create_task(says_it_is_alive("worker", parts, stop))

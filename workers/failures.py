@@ -27,7 +27,7 @@ from canonical.cases import Trouble
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 
 LONGEST = 500  # characters of a failure's text; Temporal cuts a whole failure at 4 KiB
-OUTSIDE = ("erp", "supplier")  # the queues named after the system their steps call
+OUTSIDE = ("erp", "supplier", "verification")  # the queues named after the system their steps call
 OURS = str(Path(__file__).resolve().parents[1])
 
 log = structlog.get_logger(__name__)

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.registry import HR_SYSTEMS, ErpAccess
+from activities.access import AccessActivities
+from activities.onboarding import OnboardingActivities
+from adapters.registry import HR_SYSTEMS, ErpAccess, TargetWays
 from canonical.hr_ports import HrSystem
+from canonical.ports import Cases
+from store.access import StoredAccess
+from store.access_words import AccessDesk, Who
 from store.clinician_register import StoredClinicianRegister
+from store.directory import StoredDirectory
+from store.errands import StoredErrands
+from store.people import StoredPeople
+from store.people_applying import apply_in
 from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
-from workers import telemetry
-from workers.settings import Settings
+from workers import telemetry, temporal
+from workers.access_targets import TargetsByRow
+from workers.loops.people_wakes import PeopleWakes
+from workers.people_engine import PeopleEngine
+from workers.revocations import RevocationEngine
+from workers.settings import SECRETS, Settings
+from workers.verification_wiring import VerificationParts
 
 
 @dataclass
@@ -24,6 +40,8 @@ class PeopleParts:
     settings: Settings
     database: AsyncEngine
     client: Client
+    who: Who
+    erp: Callable[[], ErpAccess]
 
     @cached_property
     def register(self) -> StoredClinicianRegister:
@@ -55,3 +73,61 @@ class PeopleParts:
             on_request=(telemetry.passes_trace_on(),),
         )
         return HR_SYSTEMS[given.hr_kind](access)
+
+    @cached_property
+    def people(self) -> StoredPeople:
+        """What facilities' cases know of them."""
+        return StoredPeople(self.database)
+
+    @cached_property
+    def engine(self) -> PeopleEngine:
+        """Their cases in Temporal."""
+        return PeopleEngine(self.client, self.settings)
+
+    def waking(self) -> PeopleWakes:
+        """Wakes the cases that are to look."""
+        return PeopleWakes(self.wakes, self.engine)
+
+    @cached_property
+    def verification(self) -> VerificationParts:
+        """Sources that verify, exclusion lists, the monthly monitoring."""
+        return VerificationParts(self.settings, self.database, self.client, self.register)
+
+    @cached_property
+    def access(self) -> StoredAccess:
+        """What people may reach, and what stands in targets."""
+        return StoredAccess(self.database, apply_in)
+
+    @cached_property
+    def access_desk(self) -> AccessDesk:
+        """Where people's words about blocks go, whichever door they come by."""
+        return AccessDesk(self.database, self.who)
+
+    @cached_property
+    def revocations(self) -> RevocationEngine:
+        """The cases of revocations."""
+        return RevocationEngine(self.client, self.settings)
+
+    @cached_property
+    def targets(self) -> TargetsByRow:
+        """What speaks to each target."""
+        ways = TargetWays(
+            secrets=self.settings.home / SECRETS,
+            directory=StoredDirectory(self.database),
+            errands=StoredErrands(self.database),
+            erp=self.erp,
+            on_request=(telemetry.passes_trace_on(),),
+        )
+        return TargetsByRow(ways)
+
+    @cached_property
+    def access_activities(self) -> AccessActivities:
+        """The steps of access and of its revocation."""
+        return AccessActivities(self.access, self.targets)
+
+    def steps(self, cases: Cases) -> dict[str, Sequence[Callable[..., Any]]]:
+        """The steps each task queue serves; those of targets and revocations are served by their own workers."""
+        verifying = self.verification.steps()
+        own = temporal.steps_of([OnboardingActivities(self.people, cases)])
+        access = self.access_activities.access_standing
+        return verifying | {temporal.PROCESSES: [*own, *verifying[temporal.PROCESSES], access]}

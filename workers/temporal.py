@@ -1,7 +1,7 @@
 """Our line to Temporal: how we connect, what our workers serve, and the engine as the doors see it.
 
-Three task queues: ``fascia`` carries the processes and the steps on our own store, ``erp`` and ``supplier`` the calls to
-those outside systems, so that a slow partner never keeps our own work waiting.
+The task queue ``fascia`` carries the processes and the steps on our own store, ``erp``, ``supplier`` and ``verification`` the
+calls to those outside systems, so that a slow partner never keeps our own work waiting.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from workers.settings import Settings
 PROCESSES = "fascia"
 ERP = "erp"
 SUPPLIER = "supplier"
+VERIFICATION = "verification"
 REQUISITION_PROCESS = "ProcureToPay"  # started by its name: a door need not load the process
 DECISION_WAIT = 10.0  # seconds a person waits at a door before we say that there is no answer yet
 NOT_ANSWERED = (
@@ -153,8 +154,7 @@ async def serving(
     ]
     if steps.get(ERP):
         workers.append(worker(ERP, max_task_queue_activities_per_second=settings.erp_rate))
-    if steps.get(SUPPLIER):
-        workers.append(worker(SUPPLIER))
+    workers += [worker(queue) for queue in sorted(steps.keys() - {PROCESSES, ERP}) if steps[queue]]
     async with AsyncExitStack() as open_workers:
         for one in workers:
             await open_workers.enter_async_context(one)

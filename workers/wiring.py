@@ -144,7 +144,7 @@ class Wiring:
     @cached_property
     def people(self) -> PeopleParts:
         """What knows people: onboarding, access, revocation."""
-        return PeopleParts(self.settings, self.database, self.client)
+        return PeopleParts(self.settings, self.database, self.client, self.cases.person, self._erp_access)
 
     @cached_property
     def stock(self) -> StockParts:
@@ -365,16 +365,26 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
+<<<<<<< HEAD
         for erp in (*self._erps.values(), self.people.__dict__.get("hr_system")):
+=======
+        if "people" in self.__dict__:
+            await self.people.verification.close()
+        for erp in self._erps.values():
+>>>>>>> main
             if close := getattr(erp, "close", None):
                 await close()
 
     def steps(self) -> dict[str, Sequence[Callable[..., Any]]]:
         """The steps each task queue serves."""
-        stock = self.stock.steps()
+        stock, people = self.stock.steps(), self.people.steps(self.cases)
         own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
-        return {
-            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES]],
+        return people | {
+            temporal.PROCESSES: [
+                *temporal.steps_of(own),
+                *stock[temporal.PROCESSES],
+                *people[temporal.PROCESSES],
+            ],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }

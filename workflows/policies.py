@@ -7,18 +7,21 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 ERP_QUEUE, SUPPLIER_QUEUE = "erp", "supplier"
+TARGET_QUEUE, REVOCATION_QUEUE = "target", "revocation"
 
 # A quick step on our own store: repeated by the worker itself; a long outage becomes a timer, not a busy history.
 _OWN_STORE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=20))
 # Another system: repeated until it answers. What cannot succeed is non-retryable by its kind (workers.failures).
 _PARTNER = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60))
+# A target's step: it keeps what the target said itself, so what is repeated is one that a worker left unfinished.
+_TARGET = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=5), maximum_attempts=3)
 
 
 class Outlives(TypedDict):
@@ -80,6 +83,42 @@ async def ask_supplier(
 ) -> Result:
     """A document to a supplier: repeated under one key until it is put; ``seconds`` is how long one try may take."""
     return await _ask(SUPPLIER_QUEUE, step, argument, summary, seconds)
+
+
+async def tell_target(
+    step: Callable[[Any, Argument], Awaitable[Result]], argument: Any, summary: str, seconds: int, first: Priority
+) -> Result:
+    """A step in a system that is told of people, on that target's own queue.
+
+    What a target answers, or that it does not, comes back as a result and is tried again with a fresh look at what is wanted:
+    what is repeated here is only a step that ended without a word, and not for long.
+    """
+    return await workflow.execute_activity_method(
+        step,
+        argument,
+        task_queue=f"{TARGET_QUEUE}-{argument.target}",
+        start_to_close_timeout=timedelta(seconds=seconds),
+        schedule_to_close_timeout=timedelta(seconds=seconds * 3),
+        retry_policy=_TARGET,
+        priority=first,
+        summary=summary,
+    )
+
+
+async def take_back(
+    step: Callable[[Any, Argument], Awaitable[Result]], argument: Any, summary: str, seconds: int, first: Priority
+) -> Result:
+    """A step that takes access away, on the queue of revocations: no target's backlog or rate is before it."""
+    return await workflow.execute_activity_method(
+        step,
+        argument,
+        task_queue=REVOCATION_QUEUE,
+        start_to_close_timeout=timedelta(seconds=seconds),
+        schedule_to_close_timeout=timedelta(seconds=seconds * 3),
+        retry_policy=_TARGET,
+        priority=first,
+        summary=summary,
+    )
 
 
 async def _ask(

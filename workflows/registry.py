@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from canonical.access import AccessCase, RevocationStart
 from canonical.base import Canonical
+from canonical.monitoring import MonitoringStart
+from canonical.people import PersonCase
 from canonical.purchasing import PurchaseOrder, Requisition
 from canonical.recall import RecallStart
 from canonical.usage import LocationCase
+from workflows.clinician_access import ClinicianAccess
+from workflows.clinician_monitoring import ClinicianMonitoring
+from workflows.clinician_onboarding import ClinicianOnboarding
+from workflows.clinician_revocation import ClinicianRevocation
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 from workflows.procure_to_pay import ProcureToPay
 from workflows.purchase_order import PurchaseOrderCase
@@ -49,6 +56,10 @@ PROCESSES = {
             ("wake", "look_again"),
             "usage wakes",
         ),
+        Process("clinician_monitoring", ClinicianMonitoring, MonitoringStart, (), "schedule"),
+        Process("clinician_access", ClinicianAccess, AccessCase, ("look_again",), "loop"),
+        Process("clinician_revocation", ClinicianRevocation, RevocationStart, ("look_again",), "door, loop or client"),
         Process("recall", RecallCase, RecallStart, ("answer", "look_again"), "loop"),
+        Process("clinician_onboarding", ClinicianOnboarding, PersonCase, ("say", "look_again"), "people's wakes"),
     )
 }

@@ -43,6 +43,8 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.clinicians import FakeClinicians
+from tests.cli.exclusions import FakeExclusions
 from tests.cli.people import FakePeople
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
@@ -339,6 +341,14 @@ class FakeHouse:
     ) -> Sequence[DeliveryView]:
         self.asked_for.append((tuple(ids), subscriber, why, dry_run))
         return [DeliveryView(id=one, event=f"k{one}", subscriber="stock", state="waiting") for one in ids or (7,)]
+
+    @property
+    def clinicians(self) -> FakeClinicians:
+        return FakeClinicians(self.asked_for)
+
+    @property
+    def exclusions(self) -> FakeExclusions:
+        return FakeExclusions(self.asked_for)
 
     @property
     def people(self) -> FakePeople:

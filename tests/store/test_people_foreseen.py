@@ -10,7 +10,7 @@ from canonical.replays import CONFLICT, DONE, NEW
 from gateway.people import PersonHashes
 from gateway.preview_people import PeopleEvents, event_name
 from store.foreseen import StoredForesight
-from tests.store.people_house import CANARY, Hr
+from tests.store.people_house import CANARY, NOW, Hr
 
 
 async def test_an_event_that_is_kept_is_foretold_as_done_and_another_of_its_name_as_a_conflict(
@@ -23,7 +23,7 @@ async def test_an_event_that_is_kept_is_foretold_as_done_and_another_of_its_name
     held = (await foresight.hr_events([event_name(event)]))[event_name(event)]
     assert (held.hash, held.state, held.event) == (content_hash(event), "applied", event)
 
-    message = Kept.model_construct(id="M-9", version_of="")
+    message = Kept(id="M-9", direction="in", door="mllp", at=NOW, data=b"")
     judge = PeopleEvents(PersonHashes(b"a secret of these tests"))
     other = hr.event("1", family="Zzother")
     assert judge.judged(event, held, message)[0] == DONE

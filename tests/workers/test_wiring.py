@@ -17,10 +17,12 @@ import pytest
 import activities.cases
 import activities.counts
 import activities.erp
+import activities.monitoring
 import activities.recalls
 import activities.register
 import activities.stock
 import activities.supplier
+import activities.verification
 from canonical.cases import Trouble
 from canonical.errors import Rejected, Unavailable
 from canonical.parties import Facility, Partner, Supplier
@@ -48,6 +50,8 @@ HOLDERS = (
     activities.recalls.RecallActivities,
     activities.stock.StockActivities,
     activities.supplier.SupplierActivities,
+    activities.verification.VerificationActivities,
+    activities.monitoring.MonitoringActivities,
 )
 
 
@@ -68,8 +72,8 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
         if hasattr(method, "__temporal_activity_definition")
     ]
     assert sorted(served) == sorted(written)
-    assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER}
-    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase"}
+    assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER, temporal.VERIFICATION}
+    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase", "ClinicianMonitoring"}
     assert {one.__name__ for one in parts.workflows()} == processes
     told = [step.__qualname__ for step in parts.steps()[temporal.ERP] if "Stock" in step.__qualname__]
     assert told == ["StockActivities.post_round"], "what asks the ERP waits in the ERP's own queue"

@@ -16,23 +16,32 @@ from temporalio.client import Client
 from activities.cases import CaseActivities
 from activities.counts import CountActivities
 from activities.erp import ErpActivities
+from activities.monitoring import MonitoringActivities
+from activities.onboarding import OnboardingActivities
 from activities.recalls import RecallActivities
 from activities.register import RegisterActivities
 from activities.stock import StockActivities
 from activities.supplier import SupplierActivities
+from activities.verification import VerificationActivities
 from canonical.base import read_strictly
 from canonical.cases import Trouble
+from canonical.credentials import VerificationSource
 from canonical.errors import Rejected
 from canonical.events import EVENTS
 from canonical.parties import Location
+from canonical.people_ports import Verifier
 from stack.supervisor import Stack, running
 from tests import build, proof
 from tests.fakes.erp import FakeErp
+from tests.fakes.monitoring import FakeClinicianRegister
+from tests.fakes.people import FakePeople
 from tests.fakes.recalls import FakeRecalls
 from tests.fakes.register import FakeRegister
 from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
 from tests.workflows.case import Case
+from tests.workflows.clinician_house import Clinician, Sources
+from tests.workflows.monitoring_house import Monthly
 from tests.workflows.outside import Outside
 from tests.workflows.place import ITEM, Place
 from tests.workflows.recall_house import Recall
@@ -127,6 +136,8 @@ class Workers:
         self.cases, self.register, self.outside = Stand(), Stand(), Stand()
         self.book, self.stock, self.no_erp = Stand(), Stand(), ""
         self.recalls = Stand()
+        self.people, self.clinicians, self.verifiers = Stand(), Stand(), Stand()
+        self.everybody, self.board = Stand(), Stand()
         self._serving: AsyncExitStack | None = None
         self._cached: int | None = None
 
@@ -135,21 +146,28 @@ class Workers:
             return
         await self.stop()
         used = StockActivities(self.book, self.book, self.register, self._stock)
+        boards = VerificationSource(code="IDFPR", kind="licence", adapter="licence_board")
+        register = FakeClinicianRegister(boards)
+        asking = VerificationActivities(self.people, self.clinicians, self._verifier)
+        monthly = MonitoringActivities(self.everybody, register, lambda _: self.board, self.everybody)
         steps: dict[str, Sequence[Callable[..., Any]]] = {
             "fascia": steps_of(
                 [
                     CaseActivities(self.cases, self.register),
                     RegisterActivities(self.register),
                     RecallActivities(self.recalls, self.cases),
+                    OnboardingActivities(self.people, self.cases),
                 ]
             )
-            + local_steps(used),
+            + local_steps(used)
+            + [monthly.hold_batch, monthly.note_monitoring],
             "erp": [
                 *steps_of([ErpActivities(lambda _: self.outside)]),
                 used.post_round,
                 CountActivities(self.book, self._stock).count_in_erp,
             ],
             "supplier": steps_of([SupplierActivities(lambda _: self.outside, self.register)]),
+            "verification": [monthly.refresh_lists, monthly.ask_batch, asking.verify],
         }
         settings = self._server.settings.model_copy(update={"max_cached_workflows": cached})
         self._serving, self._cached = AsyncExitStack(), cached
@@ -158,6 +176,10 @@ class Workers:
         await self._serving.enter_async_context(
             serving(self._client, settings, workflows=workflows, steps=steps, interceptors=interceptors)
         )
+
+    def _verifier(self, source: VerificationSource) -> Verifier:
+        verifier: Verifier = self.verifiers.of(source)
+        return verifier
 
     def _stock(self, facility: str) -> Any:
         if self.no_erp:
@@ -229,3 +251,34 @@ async def recall(server: Stack, workers: Workers, cached: int) -> AsyncIterator[
     await recall.stop()
     for event in cases.events.values():
         read_strictly(EVENTS[event.type], json.dumps(event.data))
+
+
+@pytest.fixture
+async def clinician(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Clinician]:
+    """A clinician of its own for each test, with the people who decide about them, and sources that say yes."""
+    people = [build.employee(*one) for one in (("E-MSO", "medical_staff"), ("E-C1", "credentials_committee"))]
+    people += [build.employee(*one) for one in (("E-C2", "credentials_committee"), ("E-HR", "hr"))]
+    register = FakeRegister(*build.hospital(), *people)
+    cases, sources = FakeCases(register=register, seal_key=build.SEAL_KEY), Sources()
+    held = FakePeople()
+    workers.cases.behind, workers.register.behind, workers.people.behind = cases, register, held
+    workers.clinicians.behind = workers.verifiers.behind = sources
+    await workers.serve(cached)
+    clinician = Clinician(await connect(server.settings), held, cases, sources)
+    yield clinician
+    await clinician.stop()
+    for event in cases.events.values():
+        read_strictly(EVENTS[event.type], json.dumps(event.data))
+
+
+@pytest.fixture
+async def monthly(server: Stack, workers: Workers, cached: int) -> AsyncIterator[Monthly]:
+    """A month's monitoring of its own for each test."""
+
+    def use(everybody: Any, board: Any) -> None:
+        workers.everybody.behind, workers.board.behind = everybody, board
+
+    await workers.serve(cached)
+    monthly = Monthly(await connect(server.settings), use)
+    yield monthly
+    await monthly.stop()

@@ -18,9 +18,11 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from tests.workflows import location_stories, recall_stories, stories
+from tests.workflows import clinician_stories, location_stories, monitoring_stories, recall_stories, stories
 from tests.workflows.case import Case
+from tests.workflows.clinician_house import CANARY, Clinician
 from tests.workflows.conftest import REMEMBERED
+from tests.workflows.monitoring_house import Monthly
 from tests.workflows.place import Place
 from tests.workflows.recall_house import Recall
 from workers.temporal import sandbox
@@ -58,7 +60,22 @@ async def test_a_recalls_story_is_recorded(recall: Recall, story: recall_stories
     await _keep(f"{story.__name__}.recall", recall, recall.id)
 
 
-async def _keep(story: str, case: Case | Place | Recall, name: str) -> None:
+@pytest.mark.skipif(not record, reason="histories are recorded on purpose only")
+@pytest.mark.parametrize("cached", [pytest.param(REMEMBERED, id=pytest.HIDDEN_PARAM)])
+@pytest.mark.parametrize("story", clinician_stories.STORIES, ids=lambda story: story.__name__)
+async def test_a_clinicians_story_is_recorded(clinician: Clinician, story: clinician_stories.Story) -> None:
+    await story(clinician)
+    await _keep(f"{story.__name__}.clinician", clinician, clinician.id)
+
+
+@pytest.mark.skipif(not record, reason="histories are recorded on purpose only")
+@pytest.mark.parametrize("cached", [pytest.param(REMEMBERED, id=pytest.HIDDEN_PARAM)])
+@pytest.mark.parametrize("story", monitoring_stories.STORIES, ids=lambda story: story.__name__)
+async def test_a_month_of_monitoring_is_recorded(monthly: Monthly, story: monitoring_stories.Story) -> None:
+    await _keep(f"{story.__name__}.monitoring", monthly, await story(monthly))
+
+
+async def _keep(story: str, case: Case | Place | Recall | Monthly | Clinician, name: str) -> None:
     HISTORIES.mkdir(exist_ok=True)
     runs = await _runs(case, name)
     for number, history in enumerate(runs, 1):
@@ -67,7 +84,7 @@ async def _keep(story: str, case: Case | Place | Recall, name: str) -> None:
         (HISTORIES / f"{which}.json").write_text(text + "\n", encoding="utf-8")
 
 
-async def _runs(case: Case | Place | Recall, name: str) -> list[Any]:
+async def _runs(case: Case | Place | Recall | Monthly | Clinician, name: str) -> list[Any]:
     """The histories of a case's runs that went on one from the other, the first first."""
     histories: list[Any] = []
     run: str | None = None
@@ -114,4 +131,13 @@ async def test_a_recorded_case_replays(path: Path) -> None:
 def test_every_ending_of_the_story_is_recorded() -> None:
     recorded = {path.name.split(".")[0] for path in RECORDED}
     told = (*stories.STORIES, *location_stories.STORIES, *recall_stories.STORIES)
+    told = (*told, *monitoring_stories.STORIES, *clinician_stories.STORIES)
     assert recorded == {story.__name__ for story in told}
+
+
+@pytest.mark.skipif(record, reason="being recorded")
+def test_no_history_of_a_clinician_names_anybody() -> None:
+    of_people = [path for path in RECORDED if ".clinician" in path.name]
+    assert len(of_people) > len(clinician_stories.STORIES), "the case that became long has two"
+    said = "".join(path.read_text(encoding="utf-8") for path in of_people)
+    assert not [one for one in (CANARY, "1234567893", "036-1", "AB1234563") if one in said]

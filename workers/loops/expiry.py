@@ -1,4 +1,4 @@
-"""Warns of stock that comes near its expiry: once a day, each balance once at each number of days its facility warns at."""
+"""Warns of what comes near its expiry (stock, credentials): once a day, each once at each number of days its facility warns at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Warned(Protocol):
-    """Balances with their dates."""
+    """What has dates."""
 
     async def warn(self, as_of: datetime) -> int: ...
 
@@ -22,8 +22,13 @@ class Warned(Protocol):
 class ExpiryWarnings:
     """One round a day. A day on which we were down is made up for: what was passed meanwhile is warned of then."""
 
-    def __init__(self, expiry: Warned, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._expiry, self._clock = expiry, clock
+    def __init__(
+        self,
+        expiry: Warned,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        what: str = "stock comes near its expiry",
+    ) -> None:
+        self._expiry, self._clock, self._what = expiry, clock, what
         self._done: date | None = None
 
     async def once(self) -> None:
@@ -34,4 +39,4 @@ class ExpiryWarnings:
         warned = await self._expiry.warn(now)
         self._done = now.date()
         if warned:
-            log.info("stock comes near its expiry", balances=warned, alert=True)
+            log.info(self._what, many=warned, alert=True)

@@ -20,7 +20,7 @@ from store.retention import StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
 from workers import channels, telemetry
-from workers.loops import recalls
+from workers.loops import people_wakes, recalls
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
@@ -99,11 +99,15 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         wakes = recalls.RecallWakes(parts.stock.recalls, parts.stock.recall_engine)
         group.create_task(forever("recalls", recalls.EVERY, wakes.once, stop, turn))
+        group.create_task(forever("people", people_wakes.EVERY, parts.people.waking().once, stop, turn))
         warnings = ExpiryWarnings(StoredExpiry(parts.database))
         group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
         if parts.people.hr_system is not None:
             hr = HrWatcher(given.hr_sender, parts.people.hr_system, parts.journal, parts.directory, parts.marks)
             group.create_task(forever("HR system", given.poll_interval, hr.once, stop, turn))
+        monthly, expiring = parts.people.verification.schedule(), parts.people.verification.warnings()
+        group.create_task(forever("monitoring schedule", REGISTER_EVERY, monthly.once, stop, turn))
+        group.create_task(forever("credential warnings", EXPIRY_EVERY, expiring.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

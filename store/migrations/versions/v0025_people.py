@@ -17,6 +17,8 @@ def upgrade() -> None:
         "access_states",
         sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("target", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("kind", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("facility", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("wanted", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -31,6 +33,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("offs", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("off_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person", "target", name=op.f("pk_access_states")),
     )
     op.create_index(
@@ -55,6 +58,7 @@ def upgrade() -> None:
         sa.Column("next_change", sa.Date(), nullable=True),
         sa.Column("suspended", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("suspended_why", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("basis", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("reinstating", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
@@ -63,6 +67,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("facility", "person", name=op.f("pk_appointments")),
     )
     op.create_index(op.f("ix_appointments_person"), "appointments", ["person"], unique=False)
+    op.create_index(
+        "ix_appointments_next",
+        "appointments",
+        ["next_at"],
+        unique=False,
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
     op.create_index(
         "ix_appointments_woken",
         "appointments",
@@ -90,6 +101,7 @@ def upgrade() -> None:
         sa.Column("current", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("by", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exclusion_lists")),
     )
     op.create_index(
@@ -116,6 +128,35 @@ def upgrade() -> None:
     op.create_index(
         "ix_exclusions_npi", "exclusions", ["list", "npi"], unique=False, postgresql_where=sa.text("npi <> ''")
     )
+    op.create_table(
+        "source_states",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("error_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_source_states")),
+    )
+    op.create_table(
+        "monitoring_runs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("people", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("held", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("asked", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("owed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("differing", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("again", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("lists", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("trouble", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_monitoring_runs")),
+    )
+    op.create_index("ix_monitoring_runs_at", "monitoring_runs", ["as_of"], unique=False)
     op.create_table(
         "hr_events",
         sa.Column("id", sa.Text(), nullable=False),
@@ -329,6 +370,7 @@ def upgrade() -> None:
         sa.Column("expires_on", sa.Date(), nullable=True),
         sa.Column("reference", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("hits", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("cleared", postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("by", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("rules", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,204 @@
+"""Which targets of a person are to be written or looked at now, which wait and for what, and when to look again. Pure rules.
+
+What is given follows ``AccessTarget.after``: a target waits until those it names are confirmed. What is taken away waits for
+nothing but the first try of what opens more doors (:data:`canonical.access.REVOKED_FIRST`): a target that is down holds up no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import Field
+
+from canonical.access import (
+    REVOKED_FIRST,
+    AccessStanding,
+    AccessTarget,
+    TargetDue,
+    TargetLine,
+    TargetSeen,
+    Wanted,
+)
+from canonical.base import Canonical, Text
+
+OFF_SELDOM: Final = 6  # times ``look_every``: how seldom, at the most, what we took away is looked at
+ON_SELDOM: Final = 24  # and what we gave
+FIRST_AGAIN: Final = timedelta(seconds=2)
+TAKEN_AGAIN_WITHIN: Final = timedelta(
+    seconds=60
+)  # what is to be taken away is tried again within a minute, however long it fails
+GIVEN_AGAIN_WITHIN: Final = timedelta(minutes=10)
+REFUSED_AGAIN: Final = timedelta(minutes=5)  # what a person or time must mend is asked for again as often at first
+REFUSED_AGAIN_WITHIN: Final = timedelta(hours=1)
+ENABLED_OUTSIDE: Final = "enabled-outside"
+SPARE: Final = 15  # seconds a step may take beside the calls themselves
+
+
+class TargetState(Canonical):
+    """How a target stands with a person, as it is kept. ``wanted``: hash of what was written or confirmed last.
+
+    ``asked_at``: a write that gives something began then, and its end was not heard of.
+    """
+
+    target: str
+    state: str
+    wanted: str = ""
+    active: bool = False
+    reason: Text = ""
+    finding: str = ""
+    since: datetime | None = None
+    written_at: datetime | None = None
+    seen_at: datetime | None = None
+    again_at: datetime | None = None
+    asked_at: datetime | None = None
+    tries: int = Field(default=0, ge=0)
+    offs: int = Field(default=0, ge=0)
+    off_at: datetime | None = None
+
+
+def plan(
+    targets: Sequence[AccessTarget],
+    states: Mapping[str, TargetState],
+    wanted: Mapping[str, Wanted],
+    as_of: datetime,
+    *,
+    blocked: bool = False,
+    next_change: datetime | None = None,
+) -> AccessStanding:
+    """What is due now. ``targets`` are those in use, and those put out of use where something of the person may stand."""
+    due: list[TargetDue] = []
+    lines: list[TargetLine] = []
+    moments = [next_change] if next_change is not None else []
+    for target in sorted(targets, key=lambda one: (REVOKED_FIRST.index(one.kind), one.code)):
+        state, want = states.get(target.code), wanted[target.code]
+        if not want.active and (state is None or state.state == "absent"):
+            continue  # nothing was ever given there
+        do, why, again = _next(target, targets, states, wanted, as_of)
+        if do is not None:
+            due.append(do)
+        if again is not None:
+            moments.append(again)
+        lines.append(_line(target, state, want, why))
+    return AccessStanding(
+        blocked=blocked,
+        due=tuple(due),
+        waiting=tuple(line.target for line in lines if line.state == "waiting"),
+        refused=tuple(line.target for line in lines if line.state == "refused"),
+        confirmed=sum(1 for line in lines if line.state in ("confirmed", "off")),
+        all_off=all(line.state == "off" and not line.active for line in lines),
+        next_at=min(moments, default=None),
+        targets=tuple(lines),
+    )
+
+
+def _next(
+    target: AccessTarget,
+    targets: Sequence[AccessTarget],
+    states: Mapping[str, TargetState],
+    wanted: Mapping[str, Wanted],
+    as_of: datetime,
+) -> tuple[TargetDue | None, str, datetime | None]:
+    """What is to be done with one target now, what it waits for, and when to look again."""
+    state, want = states.get(target.code), wanted[target.code]
+    seconds = int(target.timeout * 2) + SPARE  # a write, and the one that undoes it
+    stands = state is not None and state.wanted == want.hash and state.state in ("confirmed", "off")
+    if stands and state is not None:
+        look_at = look_again_at(target, state)
+        if look_at > as_of:
+            return None, "", look_at
+        return TargetDue(target=target.code, kind=target.kind, do="look", seconds=seconds), "", None
+    if state is not None and state.again_at is not None and state.again_at > as_of and state.wanted == want.hash:
+        return None, state.reason, state.again_at
+    waits = _waits_for(target, states, wanted) if want.active else _goes_after(target, targets, states, wanted)
+    if waits:
+        return None, waits, None
+    takes = not want.active
+    return TargetDue(target=target.code, kind=target.kind, do="write", seconds=seconds, takes=takes), "", None
+
+
+def look_again_at(target: AccessTarget, state: TargetState) -> datetime:
+    """When what stands as it should is looked at again: the longer it has, the more seldom; at once where a grant may still come."""
+    seen = state.seen_at or state.written_at or state.since
+    if seen is None:
+        raise ValueError("what stands was seen at some time")
+    every = timedelta(seconds=target.look_every)
+    stood = seen - (state.since or seen)
+    at = seen + min(max(stood, every), every * (ON_SELDOM if state.active else OFF_SELDOM))
+    settled = settled_at(target, state.asked_at)
+    return at if settled is None or seen >= settled else min(at, settled)
+
+
+def settled_at(target: AccessTarget, asked_at: datetime | None) -> datetime | None:
+    """Until when a write whose end we never heard of may still be carried out there."""
+    if asked_at is None:
+        return None
+    return asked_at + timedelta(seconds=target.timeout + target.settles_within)
+
+
+def tried_again_at(code: str, tries: int, active: bool, as_of: datetime) -> datetime:
+    """When a target that did not answer, or refused, is tried again; ``active``: something is to be given."""
+    doubled: int = 1 << min(tries, 12)
+    if code in ("unavailable", "throttled") or not active:
+        most = GIVEN_AGAIN_WITHIN if active else TAKEN_AGAIN_WITHIN
+        return as_of + min(FIRST_AGAIN * doubled, most)
+    return as_of + min(REFUSED_AGAIN * doubled, REFUSED_AGAIN_WITHIN)
+
+
+def state_of(want: Wanted, seen: TargetSeen, *, written: bool) -> str:
+    """What a look says of a target: as wanted, seen off, written and not (yet) so, or to be written."""
+    off = not seen.active and not seen.groups
+    if not want.active:
+        return "off" if off else ("written" if written else "due")
+    return "confirmed" if seen.as_wanted and seen.active else ("written" if written else "due")
+
+
+def opened_outside(state: TargetState | None, seen: TargetSeen) -> str:
+    """The finding where something is on again that we had seen off; else what the target itself found."""
+    on = seen.active or bool(seen.groups)
+    had_it_off = state is not None and state.state == "off"
+    return ENABLED_OUTSIDE if had_it_off and on else seen.finding
+
+
+def _waits_for(target: AccessTarget, states: Mapping[str, TargetState], wanted: Mapping[str, Wanted]) -> str:
+    """What must be confirmed before; what is not wanted of this person is not waited for."""
+    missing = [
+        code
+        for code in target.after
+        if (want := wanted.get(code)) is not None and want.active and not _confirmed(states.get(code))
+    ]
+    return f"waits for {', '.join(missing)}" if missing else ""
+
+
+def _confirmed(state: TargetState | None) -> bool:
+    return state is not None and state.state == "confirmed" and state.active
+
+
+def _goes_after(
+    target: AccessTarget,
+    targets: Sequence[AccessTarget],
+    states: Mapping[str, TargetState],
+    wanted: Mapping[str, Wanted],
+) -> str:
+    """What opens more doors is taken first; once that was tried, nothing waits for it."""
+    mine = REVOKED_FIRST.index(target.kind)
+    for other in targets:
+        state, want = states.get(other.code), wanted[other.code]
+        untried = state is not None and state.state not in ("off", "absent") and state.wanted != want.hash
+        if not want.active and untried and REVOKED_FIRST.index(other.kind) < mine:
+            return f"after {other.code}"
+    return ""
+
+
+def _line(target: AccessTarget, state: TargetState | None, want: Wanted, waits: str) -> TargetLine:
+    kept = state or TargetState(target=target.code, state="due")
+    shown = kept.state
+    if waits and kept.wanted != want.hash:
+        shown = "waiting"
+    elif kept.wanted != want.hash and kept.state in ("confirmed", "off"):
+        shown = "due"
+    reason = waits or kept.reason
+    return TargetLine(
+        target=target.code, kind=target.kind, state=shown, active=kept.active, reason=reason, finding=kept.finding
+    )

@@ -1,0 +1,354 @@
+"""What people may reach and what stands in each target, in our own store: the port :class:`canonical.people_ports.Access`.
+
+What is wanted is read from the facts each time. A write that gives something is marked, in the transaction that reads whether it
+may, until its end is heard of; a block is committed under the same lock. So one of the two comes first, and who revokes knows of
+every grant that may still be on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from canonical.access import (
+    BY_HAND,
+    AccessStanding,
+    AccessTarget,
+    Block,
+    BlockWord,
+    LiftTaken,
+    OffSeen,
+    RevocationStanding,
+    TargetLine,
+    TargetSeen,
+    Wanted,
+)
+from canonical.access_plan import (
+    ENABLED_OUTSIDE,
+    REFUSED_AGAIN_WITHIN,
+    TargetState,
+    opened_outside,
+    plan,
+    settled_at,
+    state_of,
+    tried_again_at,
+)
+from canonical.access_rules import next_change, wanted
+from canonical.errors import Rejected
+from canonical.onboarding import OnboardingFile
+from canonical.people import ClinicianRecord
+from store.access_blocks import blocking_in, lift_in, off_seen, revocation_in, standing_block_in
+from store.access_rows import (
+    all_targets_in,
+    held_person,
+    known_in,
+    put_in,
+    state_in,
+    states_in,
+    target_in,
+    wake_cases_in,
+)
+from store.database import transaction
+from store.ids import now
+from store.people_reading import blocked_in, files_in, record_in
+from store.people_tables import appointments, people
+from store.person_trace import Entry, note_in
+
+Apply = Callable[[AsyncConnection, str, str, datetime], Awaitable[None]]  # brings into force what HR said and is due
+
+
+class StoredAccess:
+    """The port. ``apply`` brings due HR events of a facility into force, so that nothing waits for that facility's own case."""
+
+    def __init__(self, engine: AsyncEngine, apply: Apply | None = None) -> None:
+        self._engine, self._apply = engine, apply
+
+    async def target(self, code: str) -> AccessTarget | None:
+        """A target's row, in use or not."""
+        async with transaction(self._engine) as connection:
+            return await target_in(connection, code)
+
+    async def standing(self, person: str, as_of: datetime) -> AccessStanding:
+        """What is to be written or looked at now. Answers the wake."""
+        async with transaction(self._engine) as connection:
+            if not await known_in(connection, person):
+                return AccessStanding(known=False)
+            if self._apply is not None:
+                for facility in await _facilities(connection, person):
+                    await self._apply(connection, facility, person, as_of)
+            # Before the facts are read: who changes them afterwards wakes again.
+            await connection.execute(update(people).where(people.c.person == person).values(woken_at=None))
+            files, blocked, record = await _facts(connection, person, as_of)
+            states = await states_in(connection, person)
+            targets = [one for one in await all_targets_in(connection) if one.active or one.code in states]
+            wants = {one.code: _wanted(files, blocked, record, one, person, as_of) for one in targets}
+            turns = next_change(files, as_of)
+            stands = plan(targets, states, wants, as_of, blocked=blocked, next_change=turns)
+            for target in targets:
+                line = next((one for one in stands.targets if one.target == target.code), None)
+                if line is not None:
+                    await _show(connection, person, target, line, states.get(target.code), as_of)
+            await connection.execute(
+                update(people).where(people.c.person == person).values(access_next_at=stands.next_at)
+            )
+            return stands
+
+    async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
+        """What is to stand in a target now: inactive where a block stands.
+
+        Raises:
+            Rejected: the register has no such target.
+        """
+        async with transaction(self._engine) as connection:
+            return (await _wants(connection, person, target, as_of))[1]
+
+    async def begin(self, person: str, target: str, as_of: datetime) -> Wanted:
+        """The same, with the mark of a write that gives something, in one transaction.
+
+        Raises:
+            Rejected: the register has no such target.
+        """
+        async with transaction(self._engine) as connection:
+            await held_person(connection, person, as_of)
+            row, want = await _wants(connection, person, target, as_of)
+            before = await state_in(connection, person, target)
+            values: dict[str, Any] = {"wanted": want.hash, "again_at": None}
+            if before is None or before.wanted != want.hash:
+                values |= {"tries": 0, "state": "due", "since": as_of}
+            if want.active:
+                values |= {"asked_at": now()}  # a measured moment: who counts from it looks at real calls
+            await put_in(connection, person, row, **values)
+            return want
+
+    async def blocked(self, person: str) -> Block | None:
+        """The block that stands."""
+        async with transaction(self._engine) as connection:
+            return await standing_block_in(connection, person)
+
+    async def wrote(
+        self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime, *, crossed: bool = False
+    ) -> str:
+        """Keep what was written and seen; the state it is in."""
+        async with transaction(self._engine) as connection:
+            row, before = await _row(connection, person, target), await state_in(connection, person, target)
+            state = state_of(wanted, seen, written=True)
+            tries = (before.tries if before else 0) + 1
+            values = _seen(seen, as_of) | {
+                "state": state,
+                "wanted": wanted.hash,
+                "written_at": as_of,
+                "since": as_of,
+                "reason": "" if state != "written" else "does not stand there as it was written",
+                "finding": "undone" if crossed else seen.finding,
+                "again_at": _again(row, tries, wanted, as_of) if state == "written" else None,
+                "tries": tries if state == "written" else 0,
+            }
+            if wanted.active or crossed:
+                values |= {"asked_at": None}  # its end is heard of
+            if crossed:
+                values |= {"offs": 0, "off_at": None}  # whoever saw it off before saw it before that
+            did = "undone" if crossed else "wrote"
+            await self._changed(connection, person, row, before, values, did, seen)
+            return state
+
+    async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> str:
+        """Keep what was found by looking; the state it is in."""
+        async with transaction(self._engine) as connection:
+            row, want = await _wants(connection, person, target, as_of)
+            before = await state_in(connection, person, target)
+            state = state_of(want, seen, written=False)
+            if before is not None and before.wanted != want.hash:
+                state = "due"
+            finding = opened_outside(before, seen)
+            values = _seen(seen, as_of) | {"state": state, "again_at": None, "tries": 0, "reason": ""}
+            if finding or state in ("confirmed",):
+                values |= {"finding": finding}
+            if before is None or before.state != state:
+                values |= {"since": as_of}
+            settled = settled_at(row, before.asked_at if before else None)
+            if settled is not None and as_of >= settled:
+                values |= {"asked_at": None}
+            if finding == ENABLED_OUTSIDE:
+                values |= {"offs": 0, "off_at": None}
+            await self._changed(connection, person, row, before, values, "saw", seen)
+            return state
+
+    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> str:
+        """The target refuses, or does not answer: when it is tried again, and what a person sees meanwhile."""
+        async with transaction(self._engine) as connection:
+            row, want = await _wants(connection, person, target, as_of)
+            before = await state_in(connection, person, target)
+            tries = (before.tries if before else 0) + 1
+            away = code in ("unavailable", "throttled")
+            values: dict[str, Any] = {
+                "state": "due" if away else "refused",
+                "wanted": want.hash,
+                "reason": f"{code}: {reason}"[:500],
+                "tries": tries,
+                "again_at": tried_again_at(code, tries, want.active, as_of),
+            }
+            if not away:
+                values |= {"asked_at": None}  # it said no: nothing of it is under way
+            if before is None or before.state != values["state"]:
+                values |= {"since": as_of}
+            await self._changed(connection, person, row, before, values, "refused", None, note=not away)
+            return str(values["state"])
+
+    async def block(self, block: Block) -> Block:
+        """Commit a block; the one that stands where there is one."""
+        async with transaction(self._engine) as connection:
+            return await blocking_in(connection, block)
+
+    async def lift(self, word: BlockWord, by: str, at: datetime) -> LiftTaken:
+        """Ask for a block to be lifted, or lift it: see :func:`store.access_blocks.lift_in`."""
+        async with transaction(self._engine) as connection:
+            return await lift_in(connection, word, by, at)
+
+    async def revocation(self, person: str, as_of: datetime) -> RevocationStanding:
+        """How a revocation stands."""
+        async with transaction(self._engine) as connection:
+            return await revocation_in(connection, person, as_of)
+
+    async def seen_off(self, person: str, target: str, seen: TargetSeen, at: datetime, apart: int) -> OffSeen:
+        """Count a look that began at ``at`` or later: the moment a look was kept is the latest it can have been made.
+
+        So the two that confirm are ``apart`` seconds from the end of one to the beginning of the other.
+        """
+        async with transaction(self._engine) as connection:
+            row, before = await _row(connection, person, target), await state_in(connection, person, target)
+            off = Wanted(person=person, target=target, active=False, exists=False)
+            settled = settled_at(row, before.asked_at if before else None)
+            block = await standing_block_in(connection, person)
+            if block is None:  # lifted while we looked: nothing is counted, and the case of access looks for itself
+                return OffSeen(target=target, kind=row.kind, stands=False)
+            offs, off_at = (before.offs, before.off_at) if before else (0, None)
+            if off_at is not None and off_at < block.since:
+                offs, off_at = 0, None  # of another block
+            on, by_hand = seen.active or bool(seen.groups), row.kind in BY_HAND
+            if not by_hand and (on or (settled is not None and at < settled)):
+                offs, off_at = 0, None
+            elif off_at is None:
+                offs, off_at = 1, now()
+            elif (at - off_at).total_seconds() >= apart:
+                offs = max(offs, 2)
+            values = _seen(seen, at) | {
+                "state": "due" if on else "off",
+                "wanted": off.hash,
+                "offs": offs,
+                "off_at": off_at,
+                "again_at": None,
+                "tries": 0,
+                "reason": ("asked back" if by_hand else "still on") if on else "",
+            }
+            if finding := opened_outside(before, seen):
+                values |= {"finding": finding}
+            if before is None or before.state != values["state"]:
+                values |= {"since": at, "written_at": at}
+            if settled is not None and at >= settled and not on:
+                values |= {"asked_at": None}
+            counted = before is None or offs != before.offs
+            await self._changed(connection, person, row, before, values, "seen off", seen, note=counted)
+            kept = await state_in(connection, person, target)
+            return off_seen(row, kept, block.since)
+
+    async def _changed(
+        self,
+        connection: AsyncConnection,
+        person: str,
+        row: AccessTarget,
+        before: TargetState | None,
+        values: dict[str, Any],
+        did: str,
+        seen: TargetSeen | None,
+        *,
+        note: bool = True,
+    ) -> None:
+        """Write it; where it stands otherwise than before, the cases look and the trace says so."""
+        names = ("state", "reason", "finding", "active")
+        other = before is None or any(
+            getattr(before, name) != values.get(name, getattr(before, name)) for name in names
+        )
+        if other:
+            await wake_cases_in(connection, person, now())
+        await put_in(connection, person, row, **values)
+        if not note or (did == "saw" and not other):
+            return
+        content: dict[str, Any] = {"state": values["state"], "wanted": values.get("wanted", "")[:16]}
+        if seen is not None:
+            content |= {"present": seen.present, "active": seen.active, "groups": list(seen.groups)}
+            content |= {"version": seen.version[:80]}
+        content |= {name: values[name] for name in ("reason", "finding") if values.get(name)}
+        if "offs" in values and did == "seen off":
+            content |= {"times": values["offs"]}
+        await note_in(connection, person, Entry(did=did, what=row.code, facility=row.facility, content=content))
+
+
+async def _facilities(connection: AsyncConnection, person: str) -> list[str]:
+    asked = select(appointments.c.facility).where(appointments.c.person == person).order_by(appointments.c.facility)
+    return list((await connection.execute(asked)).scalars().all())
+
+
+async def _facts(
+    connection: AsyncConnection, person: str, as_of: datetime
+) -> tuple[list[OnboardingFile], bool, ClinicianRecord | None]:
+    files = list(await files_in(connection, person, as_of))
+    return files, await blocked_in(connection, person), await record_in(connection, person)
+
+
+async def _wants(connection: AsyncConnection, person: str, target: str, as_of: datetime) -> tuple[AccessTarget, Wanted]:
+    """A target, and what is to stand there."""
+    row = await _row(connection, person, target)
+    return row, _wanted(*(await _facts(connection, person, as_of)), row, person, as_of)
+
+
+def _wanted(
+    files: list[OnboardingFile],
+    blocked: bool,
+    record: ClinicianRecord | None,
+    target: AccessTarget,
+    person: str,
+    as_of: datetime,
+) -> Wanted:
+    """In a target that was put out of use nothing is given any more."""
+    return wanted(files if target.active else [], blocked, record, target, person, as_of)
+
+
+async def _row(connection: AsyncConnection, person: str, target: str) -> AccessTarget:
+    row = await target_in(connection, target)
+    if row is None:
+        raise Rejected(f"the register has no target {target}", code="configuration", system="store")
+    return row
+
+
+async def _show(
+    connection: AsyncConnection,
+    person: str,
+    target: AccessTarget,
+    line: TargetLine,
+    state: TargetState | None,
+    as_of: datetime,
+) -> None:
+    """What waits shows that it does, and why."""
+    waits = line.state == "waiting"
+    if state is None:
+        await put_in(connection, person, target, state=line.state, reason=line.reason, since=as_of)
+    elif waits and (state.state, state.reason) != ("waiting", line.reason) and state.state in ("due", "waiting"):
+        await put_in(connection, person, target, state="waiting", reason=line.reason)
+    elif not waits and state.state == "waiting":
+        await put_in(connection, person, target, state="due", reason="")
+
+
+def _again(row: AccessTarget, tries: int, wanted: Wanted, as_of: datetime) -> datetime:
+    """What people hand out or bring back takes its time; a system is asked again soon."""
+    if row.kind in BY_HAND:
+        return as_of + REFUSED_AGAIN_WITHIN
+    return tried_again_at("unavailable", tries, wanted.active, as_of)
+
+
+def _seen(seen: TargetSeen, as_of: datetime) -> dict[str, Any]:
+    on = seen.active or bool(seen.groups)
+    return {"active": on, "version": seen.version[:200], "reference": seen.reference, "seen_at": as_of}

@@ -1,0 +1,100 @@
+"""People, roles, privileges and targets in our own tables, for tests of what people may reach."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from canonical.access import AccessTarget
+from canonical.credentials import ClinicianPolicy, ClinicianRole
+from canonical.people import ClinicianRecord, PersonName, Position
+from store.access import StoredAccess
+from store.access_rows import states_in
+from store.database import transaction
+from store.people_tables import appointments, people, privileges, verifications
+from store.people_wakes import wake_everywhere_in
+from store.person_trace import trace_in
+from tests.build import unique
+from tests.store.build import put
+
+CANARY = "Xylophone"  # a family name that must be in no history, id, log or failure
+PHYSICIAN = ClinicianRole(
+    code="physician", checks=("npi", "licence", "exclusion"), least=("staff",), clinical=("clinical",)
+)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class AccessHouse:
+    """What a test puts in and looks at."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.access = StoredAccess(engine)
+        self.person = unique("person-")
+
+    async def open(self, *targets: AccessTarget, **policy: Any) -> None:
+        """A facility with a role and these targets."""
+        await put(self.engine, "clinician_role", "", PHYSICIAN.code, PHYSICIAN)
+        rules: dict[str, Any] = {"seen_off_apart": 1, "escalate_after": 5} | policy
+        for site in ("NGH", "SGH"):
+            row = ClinicianPolicy(facility=site, **rules)
+            await put(self.engine, "clinician_policy", site, site, row)
+        for one in targets:
+            await self.put_target(one)
+
+    async def put_target(self, target: AccessTarget) -> None:
+        await put(self.engine, "access_target", "", target.code, target)
+
+    async def works(self, facility: str = "NGH", person: str = "", **fields: Any) -> str:
+        """Somebody works there, verified and with a privilege unless said otherwise; gives their key."""
+        key = person or self.person
+        privileged = fields.pop("privileged", True)
+        record = ClinicianRecord(name=PersonName(family=CANARY, given="Nora"))
+        known = {"person": key, "content": record.model_dump(mode="json"), "at": NOON, "changed_at": NOON}
+        position = Position(role="physician", department="ED").model_dump(mode="json")
+        row = {"facility": facility, "person": key, "state": "working", "position": position, "offered_at": NOON}
+        row |= {"starts": date(2026, 1, 1), "changed_at": NOON}
+        async with transaction(self.engine) as connection:
+            if await connection.scalar(select(people.c.person).where(people.c.person == key)) is None:
+                await connection.execute(insert(people).values(known))
+            await connection.execute(insert(appointments).values(row | fields))
+            if privileged:
+                await self._privilege(connection, facility, key)
+        return key
+
+    async def _privilege(self, connection: Any, facility: str, key: str) -> None:
+        row = {"id": unique("p"), "person": key, "facility": facility, "scope": {}, "state": "granted"}
+        await connection.execute(insert(privileges).values(row | {"requested_at": NOON, "starts": NOON}))
+
+    async def becomes(self, facility: str = "NGH", **fields: Any) -> None:
+        """The employment changes, as HR says."""
+        mine = appointments.c.facility == facility, appointments.c.person == self.person
+        async with transaction(self.engine) as connection:
+            await connection.execute(update(appointments).where(*mine).values(**fields))
+            await wake_everywhere_in(connection, self.person, NOON)
+
+    async def says(self, kind: str, state: str, subject: str = "", expires_on: date | None = None) -> None:
+        """What a source says."""
+        row = {"person": self.person, "kind": kind, "subject": subject, "state": state, "expires_on": expires_on}
+        async with transaction(self.engine) as connection:
+            await connection.execute(insert(verifications).values(row | {"changed_at": NOON}))
+
+    async def states(self) -> dict[str, str]:
+        async with transaction(self.engine) as connection:
+            return {code: one.state for code, one in (await states_in(connection, self.person)).items()}
+
+    async def state(self, target: str) -> Any:
+        async with transaction(self.engine) as connection:
+            return (await states_in(connection, self.person))[target]
+
+    async def trace(self) -> list[str]:
+        async with transaction(self.engine) as connection:
+            return [one.did for one in await trace_in(connection, self.person)]
+
+
+def target(code: str = "idp", kind: str = "identity", **fields: Any) -> AccessTarget:
+    told: dict[str, Any] = {"code": code, "kind": kind, "adapter": "fake", "timeout": 2.0, "settles_within": 1.0}
+    return AccessTarget.model_validate(told | fields)

@@ -1,0 +1,108 @@
+"""A system that is told of people, in memory, which does what real ones do at their worst: late, slow, away, twice, refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from canonical.access import AccessTarget, TargetSeen, Wanted
+from canonical.errors import FasciaError
+
+
+@dataclass
+class Account:
+    """What stands about one person."""
+
+    active: bool = False
+    groups: tuple[str, ...] = ()
+    version: int = 1
+
+
+class FakeTarget:
+    """The port :class:`canonical.people_ports.ClinicianTarget`. ``held``: a write waits for it; ``late``: it is carried out
+    after who asked has gone."""
+
+    def __init__(self, code: str = "idp") -> None:
+        self.code = code
+        self.accounts: dict[str, Account] = {}
+        self.calls: list[str] = []
+        self.failures: list[FasciaError] = []
+        self.away: FasciaError | None = None
+        self.held: asyncio.Event | None = None
+        self.late: float | None = None
+        self.twice = False
+        self.on_write: Callable[[Wanted], None] = lambda _: None
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def look(self, wanted: Wanted) -> TargetSeen:
+        self.calls.append(f"look {wanted.person}")
+        self._fails()
+        return self._seen(wanted)
+
+    async def write(self, wanted: Wanted) -> TargetSeen:
+        self.calls.append(f"{'on' if wanted.active else 'off'} {wanted.person}")
+        self.on_write(wanted)
+        self._fails()
+        if wanted.active and self.late is not None:
+            task = asyncio.create_task(self._carry_out_later(wanted, self.late))
+            self._carrying.add(task)
+            await asyncio.Event().wait()  # no answer comes: who asks gives up
+        if wanted.active and self.held is not None:
+            await self.held.wait()
+        for _ in range(2 if self.twice else 1):
+            self._carry_out(wanted)
+        return self._seen(wanted)
+
+    def enable_by_hand(self, person: str, *groups: str) -> None:
+        """An administrator of that system switches it on."""
+        self.accounts[person] = Account(active=True, groups=groups, version=99)
+
+    def is_on(self, person: str) -> bool:
+        account = self.accounts.get(person)
+        return account is not None and (account.active or bool(account.groups))
+
+    def _fails(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.away is not None:
+            raise self.away
+
+    async def _carry_out_later(self, wanted: Wanted, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._carry_out(wanted)
+
+    def _carry_out(self, wanted: Wanted) -> None:
+        before = self.accounts.get(wanted.person)
+        if before is None and not wanted.active:
+            return
+        stands = before is not None and (before.active, before.groups) == (wanted.active, wanted.groups)
+        version = (before.version + (0 if stands else 1)) if before else 1
+        self.accounts[wanted.person] = Account(wanted.active, wanted.groups if wanted.active else (), version)
+
+    def _seen(self, wanted: Wanted) -> TargetSeen:
+        account = self.accounts.get(wanted.person)
+        if account is None:
+            return TargetSeen(present=False, as_wanted=not wanted.active)
+        right = (account.active, account.groups) == (wanted.active, wanted.groups if wanted.active else ())
+        return TargetSeen(
+            present=True,
+            active=account.active,
+            groups=account.groups,
+            version=str(account.version),
+            reference=f"{self.code}-{wanted.person}",
+            as_wanted=right,
+        )
+
+
+class FakeTargets:
+    """One for each row of the register, made when first asked for."""
+
+    def __init__(self) -> None:
+        self.by_code: dict[str, FakeTarget] = {}
+
+    def __getitem__(self, code: str) -> FakeTarget:
+        return self.by_code.setdefault(code, FakeTarget(code))
+
+    def __call__(self, row: AccessTarget) -> FakeTarget:
+        return self[row.code]
