@@ -365,13 +365,10 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
-<<<<<<< HEAD
-        for erp in (*self._erps.values(), self.people.__dict__.get("hr_system")):
-=======
-        if "people" in self.__dict__:
-            await self.people.verification.close()
-        for erp in self._erps.values():
->>>>>>> main
+        people = self.__dict__.get("people")
+        if people is not None:
+            await people.verification.close()
+        for erp in (*self._erps.values(), people.__dict__.get("hr_system") if people else None):
             if close := getattr(erp, "close", None):
                 await close()
 
