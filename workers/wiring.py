@@ -57,7 +57,6 @@ from store.keys import StoredKeys
 from store.marks import StoredMarks
 from store.numbering import StoredNumbering
 from store.outbox import StoredOutbox
-from store.people_inbox import StoredHrInbox
 from store.queries import StoredQueries
 from store.quotas import StoredQuotas
 from store.register import StoredRegister
@@ -197,7 +196,7 @@ class Wiring:
     @cached_property
     def hr_taker(self) -> HrTaker:
         """Where HR events go, whichever door they came by."""
-        return HrTaker(StoredHrInbox(self.database), self.intake, self.person_hashes)
+        return HrTaker(self.people.inbox, self.intake, self.person_hashes)
 
     @cached_property
     def master_files(self) -> MasterFiles:
@@ -366,9 +365,10 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
-        if "people" in self.__dict__:
-            await self.people.verification.close()
-        for erp in self._erps.values():
+        people = self.__dict__.get("people")
+        if people is not None:
+            await people.verification.close()
+        for erp in (*self._erps.values(), people.__dict__.get("hr_system") if people else None):
             if close := getattr(erp, "close", None):
                 await close()
 

@@ -14,7 +14,9 @@ import structlog
 
 from canonical.base import Canonical
 from canonical.catalogue import MasterFile
+from canonical.hr_ports import HrRowsApart
 from canonical.messages import KeepResult, Kept, NewMessage
+from canonical.people import HrEvent
 from canonical.purchasing import Requisition
 from canonical.senders import Sender
 from canonical.usage import UsageEvent
@@ -23,11 +25,15 @@ from formats.hl7 import Unreadable
 from formats.mllp import Broken, Frames
 from gateway import registry
 from gateway.hl7_verdict import answered_no
+from gateway.people import HrTaker
+from gateway.people_rows import rows_apart
 from gateway.routing import Routing, Taker, TakerOfAll
 from gateway.usage import UsageTaker
 from tests import proof
 from tests.gateway import fuzz
 from tests.gateway.hl7_house import HERE, WARD, House, house
+from tests.gateway.people_house import HASHES
+from tests.gateway.people_house import Inbox as PeopleInbox
 from tests.gateway.usage_house import PROCEDURES, Inbox
 
 ANYBODY = WARD.changed(code="ANY", applications=(), kinds=("*",), check="warn", later_version=True)
@@ -67,8 +73,13 @@ class Trial:
         self.at: House = at
         self.inbox = Inbox()
         uses = UsageTaker(self.inbox, at.intake, PROCEDURES)
-        takers: dict[type[Canonical], Taker] = {Requisition: _taken, MasterFile: _taken}
-        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: uses.take}
+        people = HrTaker(PeopleInbox(), at.intake, HASHES)
+        takers: dict[type[Canonical], Taker] = {
+            Requisition: _taken,
+            MasterFile: _taken,
+            HrRowsApart: rows_apart(at.intake),
+        }
+        of_all: dict[type[Canonical], TakerOfAll] = {UsageEvent: uses.take, HrEvent: people.take}
         self.routing = Routing(at.journal, at.intake, at.directory, takers, takers_of_all=of_all)
 
     async def put(self, chance: random.Random, data: bytes) -> None:
