@@ -122,6 +122,7 @@ class TargetStanding(Canonical):
     state: Literal["absent", "waiting", "due", "written", "confirmed", "refused", "off"]
     active: bool = False
     reason: Text = ""
+    finding: str = ""
     since: datetime | None = None
 
 

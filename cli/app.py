@@ -29,6 +29,7 @@ from cli import (
     key,
     outbox,
     people,
+    person_access,
     recall,
     register,
     replay,
@@ -85,7 +86,14 @@ for noun in (
 app.add_typer(people.app, name="person")
 completion.add_to(app)
 
-VERBS_OF_OTHERS = (decide, resume, drift, stock_counts, stock_expiring)  # loaded so that their commands are there
+VERBS_OF_OTHERS = (
+    decide,
+    resume,
+    drift,
+    stock_counts,
+    stock_expiring,
+    person_access,
+)  # loaded so that their commands are there
 
 
 @app.callback(invoke_without_command=True)

@@ -13,6 +13,7 @@ import httpx
 from canonical.base import Canonical, case_parts
 from canonical.cases import Actor, Answer, Decision
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
+from cli.access_views import AccessDeskView
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.clinician_views import Clinicians
@@ -237,6 +238,10 @@ class DoorHouse:
 
     @property
     def people(self) -> PeopleDesk:
+        self._elsewhere()
+
+    @property
+    def access(self) -> AccessDeskView:
         self._elsewhere()
 
     @property

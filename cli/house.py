@@ -12,6 +12,7 @@ from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
+from cli.access_views import AccessDeskView
 from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.clinician_views import Clinicians
@@ -205,6 +206,11 @@ class House(Protocol):
     @property
     def people(self) -> PeopleDesk:
         """People by key, and what HR systems said of them."""
+        ...
+
+    @property
+    def access(self) -> AccessDeskView:
+        """What people may reach, and taking it all away."""
         ...
 
     @property

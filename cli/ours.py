@@ -27,6 +27,7 @@ from cli.attention_views import StuckRow
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
+from cli.our_access import OurAccess
 from cli.our_channels import OurChannels
 from cli.our_clinicians import OurClinicians
 from cli.our_exclusions import OurExclusions
@@ -270,6 +271,10 @@ class OurHouse:
     async def _medical_staff(self, facility: str) -> Actor:
         person = await self._person(facility, MAY_MATCH)
         return Actor(id=person.id, known_by="api_key" if self._key else "os_user")
+
+    @property
+    def access(self) -> OurAccess:
+        return OurAccess(self._wiring, self._answering)
 
     @property
     def recalls(self) -> OurRecalls:

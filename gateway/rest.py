@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import structlog
 from fastapi import Depends, FastAPI, Request
@@ -21,6 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from canonical.access import Block, BlockWord
+from canonical.cases import Actor
 from canonical.errors import FasciaError
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
@@ -42,6 +44,14 @@ Check = Callable[[], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
+class Revoking(Protocol):
+    """Where a call to revoke goes: the block is committed when ``block`` returns; ``begin`` lets its case take everything away."""
+
+    async def block(self, word: BlockWord, actor: Actor) -> Block: ...
+
+    async def begin(self, person: str, call: str) -> None: ...
+
+
 @dataclass(frozen=True)
 class Doors:
     """What the REST door is given: everything behind it, chosen elsewhere."""
@@ -60,6 +70,7 @@ class Doors:
     version: str = "0.1.0"
     fhir: FhirDoor | None = None  # None: resources are not taken here
     scans: ScanDoor | None = None
+    revoking: Revoking | None = None
 
 
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")
@@ -143,6 +154,7 @@ def make_app(behind: Doors) -> FastAPI:
         rest_lookups,
         rest_people,
         rest_requisitions,
+        rest_revocations,
         rest_scans,
     )
 
@@ -162,7 +174,15 @@ def make_app(behind: Doors) -> FastAPI:
     )
     app.state.doors = behind
     problems.install(app)
-    for part in (rest_requisitions, rest_files, rest_scans, rest_people, rest_lookups, rest_decisions):
+    for part in (
+        rest_requisitions,
+        rest_files,
+        rest_scans,
+        rest_people,
+        rest_revocations,
+        rest_lookups,
+        rest_decisions,
+    ):
         app.include_router(part.router, dependencies=[Depends(known_parameters)])
     app.include_router(rest_people.hooks)
     app.include_router(rest_hooks.router)  # its callers have a signature and no key: it looks at parameters after that

@@ -13,6 +13,8 @@ from temporalio.client import Client
 from activities.access import AccessActivities
 from activities.onboarding import OnboardingActivities
 from adapters.registry import HR_SYSTEMS, ErpAccess, TargetWays
+from canonical.access import Block, BlockWord
+from canonical.cases import Actor
 from canonical.hr_ports import HrSystem
 from canonical.ports import Cases
 from store.access import StoredAccess
@@ -131,3 +133,11 @@ class PeopleParts:
         own = temporal.steps_of([OnboardingActivities(self.people, cases)])
         access = self.access_activities.access_standing
         return verifying | {temporal.PROCESSES: [*own, *verifying[temporal.PROCESSES], access]}
+
+    async def block(self, word: BlockWord, actor: Actor) -> Block:
+        """For the REST door: commit a block in somebody's word."""
+        return await self.access_desk.block(word, actor)
+
+    async def begin(self, person: str, call: str) -> None:
+        """For the REST door: let its case take everything away."""
+        await self.revocations.wake(person, call)

@@ -351,6 +351,7 @@ class Wiring:
             version=version("fascia"),
             fhir=self.fhir.door(),
             scans=self.stock.scan_door(self.directory),
+            revoking=self.people,
         )
 
     async def _store_ready(self) -> None:

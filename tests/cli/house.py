@@ -43,6 +43,7 @@ from cli.views import (
     WayStep,
 )
 from gateway.simulate import Book
+from tests.cli.access_desk import FakeAccessDesk
 from tests.cli.clinicians import FakeClinicians
 from tests.cli.exclusions import FakeExclusions
 from tests.cli.people import FakePeople
@@ -353,6 +354,10 @@ class FakeHouse:
     @property
     def people(self) -> FakePeople:
         return FakePeople(self.asked_for, self.broken_trace)
+
+    @property
+    def access(self) -> FakeAccessDesk:
+        return FakeAccessDesk(self.asked_for)
 
     @property
     def recalls(self) -> FakeRecalls:

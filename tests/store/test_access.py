@@ -170,8 +170,8 @@ async def test_two_people_lift_and_neither_is_whom_it_is_about(house: AccessHous
 async def test_only_who_may_blocks_and_lifts(house: AccessHouse) -> None:
     await put(house.engine, "facility", "NGH", "NGH", Facility(code="NGH"))
     for name, role in (("E-HR", "hr"), ("E-BUY", "buyer"), ("E-COM", "credentials_committee")):
-        person = Employee(id=name, facility="NGH", roles=(role,), os_user=name.lower())
-        await put(house.engine, "employee", "NGH", name, person)
+        employee = Employee(id=name, facility="NGH", roles=(role,), os_user=name.lower())
+        await put(house.engine, "employee", "NGH", name, employee)
     cases = StoredCases(house.engine, SEAL_KEY)
     desk = AccessDesk(house.engine, cases.person)
 

@@ -1,0 +1,56 @@
+"""What the commands show of a person's access, and what they ask of the platform about it: keys and codes alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from canonical.access import BlockWord, LiftTaken
+from canonical.base import Canonical
+
+
+class TargetShown(Canonical):
+    """One target: what stands there, and how often it was seen off since the block (twice is confirmed)."""
+
+    target: str
+    kind: str = ""
+    facility: str = ""
+    state: str = ""
+    active: bool = False
+    reason: str = ""
+    finding: str = ""
+    since: datetime | None = None
+    times: int = 0
+    confirmed_off: bool = False
+
+
+class AccessShown(Canonical):
+    """A person's access; of a block: since when, by whom, and whether all of it was confirmed."""
+
+    person: str
+    known: bool
+    blocked: bool
+    confirmed: bool = False
+    since: datetime | None = None
+    by: str = ""
+    lift_asked_by: str = ""
+    targets: tuple[TargetShown, ...] = ()
+
+
+class Revoked(Canonical):
+    """What a call to revoke did: the block that stands, and whether its case was begun at once."""
+
+    person: str
+    since: datetime
+    by: str
+    id: str
+    begun: bool
+    message: str
+
+
+class AccessDeskView(Protocol):
+    """Access as the commands keep it."""
+
+    async def revoke(self, word: BlockWord) -> Revoked: ...
+    async def lift(self, word: BlockWord) -> LiftTaken: ...
+    async def access(self, person: str) -> AccessShown: ...

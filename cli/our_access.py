@@ -1,0 +1,60 @@
+"""Access as the commands reach it: the block in our own store first, then its case in Temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from canonical.access import BlockWord, LiftTaken
+from canonical.cases import Actor
+from canonical.errors import Unavailable
+from canonical.onboarding import TargetStanding
+from cli.access_views import AccessShown, Revoked, TargetShown
+from store.ids import now
+from workers.wiring import Wiring
+
+
+class OurAccess:
+    """:class:`cli.access_views.AccessDeskView`; ``decider`` says who decides: a login, or the person behind a key."""
+
+    def __init__(self, wiring: Wiring, decider: Callable[[], Awaitable[Actor]]) -> None:
+        self._people, self._decider = wiring.people, decider
+
+    async def revoke(self, word: BlockWord) -> Revoked:
+        block = await self._people.access_desk.block(word, await self._decider())
+        told: dict[str, Any] = {"person": word.person, "since": block.since, "by": block.by, "id": block.id}
+        try:
+            await self._people.revocations.wake(word.person, block.id)
+        except Unavailable:
+            later = "nobody writes any access from now on; Temporal is away, and its case begins when it is back"
+            return Revoked(begun=False, message=later, **told)
+        begun = "it is being taken away everywhere: `fascia person access` shows what is confirmed"
+        return Revoked(begun=True, message=begun, **told)
+
+    async def lift(self, word: BlockWord) -> LiftTaken:
+        return await self._people.access_desk.lift(word, await self._decider())
+
+    async def access(self, person: str) -> AccessShown:
+        view = await self._people.access_desk.view(person, now())
+        seen = {one.target: one for one in view.revocation.targets} if view.revocation else {}
+        kept = {one.target: one for one in view.targets}
+        rows = []
+        for code in sorted({*kept, *seen}):
+            stands = kept.get(code) or TargetStanding(target=code, kind=seen[code].kind, state="absent")
+            off = seen.get(code)
+            told = stands.model_dump() | {
+                "times": off.times if off else 0,
+                "confirmed_off": bool(off and off.confirmed),
+            }
+            rows.append(TargetShown.model_validate(told))
+        block = view.block
+        return AccessShown(
+            person=person,
+            known=view.known,
+            blocked=view.blocked,
+            confirmed=bool(view.revocation and view.revocation.confirmed),
+            since=block.since if block else None,
+            by=block.by if block else "",
+            lift_asked_by=block.lift_asked_by if block else "",
+            targets=tuple(rows),
+        )

@@ -1,0 +1,91 @@
+"""``fascia person revoke``, ``lift`` and ``access``: take all access from somebody by one call, and see what was confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+from rich.console import RenderableType
+
+from canonical.access import BY_HAND, BlockWord
+from canonical.base import in_words
+from cli.access_views import AccessShown
+from cli.command import Yes, command
+from cli.exits import Exit, Stop, wrong_usage
+from cli.house import open_house
+from cli.output import Output, table, when
+from cli.people import Key, app
+
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it stays in our own store, with who said it.")]
+CallId = Annotated[
+    str, typer.Option("--id", help="This call's own name, to repeat it safely.", show_default="a new one")
+]
+
+
+@command(app, "revoke")
+async def revoke(out: Output, person: Key, reason: Reason = "", call: CallId = "", yes: Yes = False) -> None:
+    """Take all access from a person, everywhere and now. The key need not be known to us; two people lift it again.
+
+    The block holds from this command on, also while Temporal is away; what was confirmed is shown by `fascia person access`.
+    """
+    word = _word(person, reason, call)
+    if out.interactive and not yes and not out.ask(f"take all access from {person}, at every facility?"):
+        raise Stop("nothing was done", code="interrupted")
+    async with open_house() as house:
+        told = await house.access.revoke(word)
+    out.data(told, lambda: [f"blocked since {when(told.since)} by {told.by}", told.message])
+
+
+@command(app, "lift")
+async def lift(out: Output, person: Key, reason: Reason = "", call: CallId = "") -> None:
+    """Ask for a block to be lifted, or, as the second person, lift it: access is then what is known at that moment."""
+    word = _word(person, reason, call)
+    async with open_house() as house:
+        told = await house.access.lift(word)
+    out.data(told, lambda: [told.message])
+
+
+@command(app, "access")
+async def access(out: Output, person: Key) -> None:
+    """Show what a person may reach: each target, what stands there, and of a revocation what is confirmed and what is not.
+
+    Ends with 1 while a revocation is not confirmed.
+    """
+    async with open_house() as house:
+        view = await house.access.access(person)
+    out.data(view, lambda: _drawn(view))
+    if view.blocked and not view.confirmed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _word(person: str, reason: str, call: str) -> BlockWord:
+    try:
+        return BlockWord(person=person, reason=reason, id=call or uuid4().hex)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        where = str(first["loc"][0]) if first["loc"] else ""
+        hint = "give it by --reason" if where == "reason" else "a key, as `fascia person list` has it"
+        raise wrong_usage(in_words(first["msg"]), hint) from None
+
+
+def _drawn(view: AccessShown) -> Iterator[RenderableType]:
+    if view.blocked:
+        asked = f"; {view.lift_asked_by} asks to lift it" if view.lift_asked_by else ""
+        yield f"BLOCKED since {when(view.since)} by {view.by}{asked}"
+        missing = [one.target for one in view.targets if not one.confirmed_off and one.kind not in BY_HAND]
+        yield (
+            "off everywhere, seen twice"
+            if view.confirmed
+            else f"NOT confirmed off: {', '.join(missing) or 'being looked at'}"
+        )
+    elif not view.known:
+        yield "nobody is known by this key"
+    shown = table("target", "kind", "facility", "state", "on", "seen off", "since", "finding", "reason")
+    for one in view.targets:
+        off = "confirmed" if one.confirmed_off else str(one.times or "")
+        about = (one.target, one.kind, one.facility, one.state, "yes" if one.active else "no", off)
+        shown.add_row(*about, when(one.since), one.finding, one.reason[:60])
+    yield shown
