@@ -178,10 +178,14 @@ class ClinicianOnboarding(CaseWorkflow):
             self._tell("onboarding.closed", workflow.now().isoformat())
 
     def _tell_headline(self) -> None:
-        now, at = self._standing, workflow.now().isoformat()
-        kind = "onboarding.changed" if self._told else "onboarding.opened"
-        said = {"before": self._told, "stopped": " ".join(one.replace(": ", "=") for one in now.stopped)}
-        self._tell(kind, f"{now.headline}/{at}", **said, taken_back="true" if now.taken_back else "false")
+        now = self._standing
+        key = f"{now.headline}/{workflow.now().isoformat()}"
+        stopped = " ".join(one.replace(": ", "=") for one in now.stopped)
+        back = "true" if now.taken_back else "false"
+        if self._told:
+            self._tell("onboarding.changed", key, before=self._told, stopped=stopped, taken_back=back)
+        else:
+            self._tell("onboarding.opened", key, before="", stopped=stopped, taken_back=back)
         self._told = now.headline
 
     def _waiting(self) -> str:

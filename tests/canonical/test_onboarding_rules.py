@@ -343,6 +343,11 @@ def test_a_cost_centre_that_does_not_exist_yet_is_payrolls_to_see() -> None:
     assert standing.headline == "privileged"
 
 
+def test_who_is_given_nothing_yet_in_a_system_is_not_active() -> None:
+    least = (*GIVEN[:2], target("scheduling", active=False), GIVEN[3])
+    assert says(file(verifications=ALL, privileges=(granted(),), targets=least)) == "privileged"
+
+
 def test_the_facets_say_whose_it_is() -> None:
     standing = stand(file(verifications=but("reference", drop=True), privileges=REQUESTED, targets=GIVEN), NOON)
     said = {one.name: (one.state, one.owner) for one in standing.facets}

@@ -143,9 +143,17 @@ class PrivilegesContract:
         await house.hired()
         await house.all_verified()
         name = await house.requested()
-        await house.say("temporary", "E-1", privilege=name, days=30)
-        await house.say("temporary", "E-2", privilege=name)
+        for by in ("E-1", "E-2"):
+            await house.say("temporary", by, privilege=name, days=30)
         assert (await house.stands()).next_at == NOON + timedelta(seconds=20)
+
+    async def test_of_two_lengths_the_shorter_holds(self, house: CaseHouse) -> None:
+        await house.hired()
+        await house.all_verified()
+        name = await house.requested()
+        await house.say("temporary", "E-1", privilege=name, days=5)
+        message = (await house.say("temporary", "E-2", privilege=name, days=10)).message
+        assert message == "temporary privileges until 2026-11-25 12:00 UTC"
 
     @pytest.mark.parametrize("verb", ["approve", "reject"])
     async def test_the_committees_word_ends_what_was_temporary(self, house: CaseHouse, verb: str) -> None:
