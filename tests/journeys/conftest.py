@@ -94,7 +94,9 @@ async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ho
         program = (sys.executable, "-m", "tests.journeys.shell")
         shell = await asyncio.create_subprocess_exec(*program, stdin=pipe, stdout=pipe, limit=LONGEST_SAID)
         yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, shell, suppliers)
-        await shell.communicate()
+        assert shell.stdin is not None
+        shell.stdin.close()  # it ends when nobody can ask it anything any more; communicate() alone leaves it open before 3.12
+        await shell.wait()
         await doors.http.aclose()
     await asyncio.gather(*(line.stop() for line in lines))
 
