@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -33,8 +32,9 @@ from gateway.csv_reading import CsvFile
 from gateway.files import X12
 from gateway.intake import REQUISITION
 from gateway.people import PersonHashes
-from gateway.preview_files import Asked, FilePreview, Foretold, Register, foretell
-from gateway.preview_people import PEOPLE_FILE, EventName, HeldEvent, PeopleEvents, event_name, hidden, masked
+from gateway.preview_files import Asked, FilePreview, Foretold, foretell
+from gateway.preview_people import PEOPLE_FILE, PeopleEvents, event_name, hidden, masked
+from gateway.preview_ports import Foresight, Held, Orders
 from gateway.preview_uses import HeldUse, UseName, Uses, name_of
 from gateway.reading import Reader
 from gateway.registry import CSV_KINDS, CSV_PARTS, read_x12
@@ -42,39 +42,6 @@ from gateway.replay_rules import conflicts, refusal
 from gateway.usage import Procedures
 
 log = structlog.get_logger(__name__)
-
-
-class Held(Protocol):
-    """A case as our store holds it."""
-
-    @property
-    def hash(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def started(self) -> bool: ...
-    @property
-    def ended(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-
-
-class Foresight(Register, Protocol):
-    """What our store says without changing anything."""
-
-    async def held(self, names: Sequence[str]) -> Mapping[str, Held]: ...
-    async def kept(self, names: Sequence[str]) -> Mapping[str, Kept]: ...
-    async def brought(self, message: str) -> Mapping[str, bool]: ...
-    async def closed(self, names: Sequence[str]) -> Sequence[str]: ...
-    async def drifts(self, file: MasterFile, message: str, as_of: date) -> tuple[int, Sequence[Difference]]: ...
-    async def uses(self, names: Sequence[UseName]) -> Mapping[UseName, HeldUse]: ...
-    async def hr_events(self, names: Sequence[EventName]) -> Mapping[EventName, HeldEvent]: ...
-
-
-class Orders(Protocol):
-    """The cases of orders, and whom we exchange with."""
-
-    async def order_case(self, order: str, supplier: str = "") -> str | None: ...
 
 
 PartnerFor = Callable[[str], Awaitable[Partner | None]]

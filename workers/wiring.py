@@ -62,7 +62,6 @@ from store.quotas import StoredQuotas
 from store.register import StoredRegister
 from store.replays import StoredReplays
 from store.replies import StoredReplies
-from store.retention import KeepFor
 from workers import telemetry, temporal
 from workers.acknowledged import credit
 from workers.answers import KeysOfCallers, KeysOfSigners, StoredLookups
@@ -237,10 +236,6 @@ class Wiring:
         """Who sends HL7 messages and FHIR resources; read for the first time when somebody looks."""
         return Directory(self.register)
 
-    async def keep_for(self) -> Sequence[KeepFor]:
-        """How long each sender's messages are kept, by its row."""
-        return [KeepFor(sender=sender.code, days=sender.days_kept) for sender in await self.register.senders()]
-
     def routing(self) -> Routing:
         """Where kept messages of streams go, by what they say."""
         takers: dict[type[Canonical], Taker] = {
@@ -366,10 +361,9 @@ class Wiring:
         await self.beside.close()
         await self._mailboxes.close()
         await self._folders.close()
-        people = self.__dict__.get("people")
-        if people is not None:
-            await people.verification.close()
-        for erp in (*self._erps.values(), people.__dict__.get("hr_system") if people else None):
+        if "people" in self.__dict__:
+            await self.people.close()
+        for erp in self._erps.values():
             if close := getattr(erp, "close", None):
                 await close()
 

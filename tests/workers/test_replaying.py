@@ -15,8 +15,9 @@ from canonical.parties import Partner
 from canonical.replays import CONFLICT, DONE, NEW, NOT_REPLAYED, UNREADABLE, Difference, ReplayItem, ReplayJob
 from canonical.senders import Mapping as Codes
 from canonical.steps import ClaimRequest
-from gateway.preview import Held, Previewer
+from gateway.preview import Previewer
 from gateway.preview_people import EventName, HeldEvent
+from gateway.preview_ports import Held
 from gateway.preview_uses import HeldUse, UseName
 from gateway.registry import HL7_FEEDS
 from store.foreseen import Held as StoredHeld

@@ -16,7 +16,7 @@ from store.needs_again import StoredNeedsAgain
 from store.partitions import StoredPartitions
 from store.replays import StoredReplays
 from store.replenishment import StoredReplenishment
-from store.retention import StoredRetention
+from store.retention import KeepFor, StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
 from workers import channels, telemetry
@@ -134,8 +134,12 @@ async def _route(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None
 
 
 def _upkeep(parts: Wiring) -> JournalUpkeep:
+    async def keep_for() -> Sequence[KeepFor]:
+        """How long each sender's messages are kept, by its row."""
+        return [KeepFor(sender=sender.code, days=sender.days_kept) for sender in await parts.register.senders()]
+
     partitions = StoredPartitions(parts.database)
-    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal, rules=parts.keep_for)
+    return JournalUpkeep(partitions, StoredRetention(parts.database, partitions), parts.journal, rules=keep_for)
 
 
 async def _watch_erps(parts: Wiring, stop: asyncio.Event, turn: Turn, group: asyncio.TaskGroup) -> None:
