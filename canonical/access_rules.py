@@ -13,6 +13,7 @@ from typing import Final
 from canonical.access import AccessTarget, Held, TargetKind, Wanted
 from canonical.credentials import HARD_STOPS, Privilege, Verification
 from canonical.onboarding import OnboardingFile
+from canonical.onboarding_rules import ever_granted, is_taken_back
 from canonical.people import ClinicianRecord
 
 AT_WORK: Final = frozenset({"working", "away"})
@@ -31,6 +32,8 @@ def wanted(
     """What is to stand in a target about a person: the union over the facilities it serves; nothing where a block stands."""
     blocked = blocked or any(file.blocked for file in files)
     of_it = [] if blocked else [file for file in files if target.facility in ("", file.appointment.facility)]
+    past = tuple(one for one in (_past(file) for file in of_it) if one is not None) if target.kind == "erp" else ()
+    of_it = [file for file in of_it if not _taken_back(file, target.kind, as_of)]
     held = tuple(one for one in (held_at(file, as_of) for file in of_it) if one is not None)
     active = any(_is_on(target.kind, one) for one in held)
     return Wanted(
@@ -39,7 +42,7 @@ def wanted(
         active=active,
         exists=bool(held),
         groups=tuple(sorted({group for one in held for group in one.groups})) if active else (),
-        held=held if active else (),
+        held=held if active else past,
         record=(record or ClinicianRecord()) if active else ClinicianRecord(),
     )
 
@@ -66,6 +69,19 @@ def held_at(file: OnboardingFile, as_of: datetime) -> Held | None:
         starts=about.starts,
         ends=about.ends_on,
     )
+
+
+def _taken_back(file: OnboardingFile, kind: TargetKind, as_of: datetime) -> bool:
+    """Whether whatever was given here is taken back; who has worked with privileges stays employed until HR ends it."""
+    return is_taken_back(file, as_of) and not (kind == "erp" and ever_granted(file))
+
+
+def _past(file: OnboardingFile) -> Held | None:
+    """Until when somebody was employed: payroll pays until then, whenever we hear of it."""
+    about = file.appointment
+    if about.ends_on is None:
+        return None
+    return Held(facility=about.facility, position=about.position, starts=about.starts, ends=about.ends_on)
 
 
 def holds(one: Privilege, as_of: datetime) -> bool:

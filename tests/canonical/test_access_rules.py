@@ -58,7 +58,6 @@ def test_the_privileged_have_clinical_access_and_others_the_least() -> None:
         {"suspended": True},
         {"verifications": (Verification(person=PERSON, kind="licence", subject="IL", state="refuted"),)},
         {"verifications": (Verification(person=PERSON, kind="licence", subject="IL", state="unknown"),)},
-        {"verifications": (Verification(person=PERSON, kind="exclusion", state="refuted"),)},
         {
             "verifications": (
                 Verification(
@@ -97,7 +96,26 @@ def test_a_licence_of_a_state_where_nobody_is_seen_stops_nothing() -> None:
 )
 def test_who_has_left_has_nothing_anywhere_whether_or_not_anybody_noticed(gone: dict[str, Any], kind: str) -> None:
     left = of(file(**gone), kind=kind)
-    assert (left.active, left.exists, left.groups, left.held, left.record) == (False, False, (), (), ClinicianRecord())
+    assert (left.active, left.exists, left.groups, left.record) == (False, False, (), ClinicianRecord())
+    assert not any(one.employed or one.eligible or one.groups or one.privileges for one in left.held)
+    until = [one.ends for one in left.held]  # payroll pays until then, whenever anybody heard of it
+    assert until == ([gone["ends_on"]] if kind == "erp" and "ends_on" in gone else [])
+
+
+EXCLUDED = (Verification(person=PERSON, kind="exclusion", state="refuted"),)
+UNLICENSED = (Verification(person=PERSON, kind="licence", subject="IL", state="refuted"),)
+
+
+def test_the_excluded_lose_all_access_and_stay_employed_until_hr_ends_it() -> None:
+    for kind in ("identity", "directory", "scheduling", "manual"):
+        assert not of(file(verifications=EXCLUDED), kind=kind).active
+    assert of(file(verifications=EXCLUDED), kind="erp").active
+
+
+def test_a_verification_that_fails_before_any_grant_takes_back_whatever_was_given() -> None:
+    for kind in ("identity", "directory", "scheduling", "erp", "manual"):
+        for failed in (EXCLUDED, UNLICENSED):
+            assert not of(file(verifications=failed, privileges=()), kind=kind).active
 
 
 def test_the_last_day_is_worked_until_its_end() -> None:
