@@ -59,6 +59,7 @@ class ClinicianRevocation(CaseWorkflow):
         self._offs: dict[str, OffSeen] = {}
         self._tried: set[str] = set()
         self._escalated = False
+        self._told_confirmed = False
         self._ended_outside = False
 
     @workflow.run
@@ -129,7 +130,7 @@ class ClinicianRevocation(CaseWorkflow):
             )
             try:
                 seen = await take_back(AccessActivities.off_target, asked, f"take away in {target}", seen.seconds, TOP)
-                failures = failures + 1 if not seen.answered else 0
+                failures = failures + 1 if not seen.answered or seen.times == 0 else 0
             except ActivityError:
                 seen, failures = seen.changed(answered=False, reason="a step of ours failed"), failures + 1
             self._offs[target] = seen
@@ -142,7 +143,7 @@ class ClinicianRevocation(CaseWorkflow):
         self._stirred += 1
 
     def _again(self, seen: OffSeen, failures: int) -> timedelta:
-        """Until the next try: after a failure soon, and more seldom; after a look that counted, when the next one counts."""
+        """Until the next try: soon, and more seldom while it fails or is on; after a look that counted, when the next one does."""
         if not seen.answered or seen.times == 0:
             wait = min(AGAIN_FIRST * (1 << min(max(failures, 1) - 1, 4)), AGAIN_WITHIN)
             if seen.answered and seen.waits_until is not None:
@@ -182,9 +183,10 @@ class ClinicianRevocation(CaseWorkflow):
                 self._publish("revocation.escalated", f"{self._since()}", {"person": self.person} | names)
         elif not missing:
             self._attend("")
-            self._publish(
-                "revocation.confirmed", f"{self._since()}", {"person": self.person} | names | {"seconds": self._took()}
-            )
+            if not self._told_confirmed:
+                self._told_confirmed = True
+                said = {"person": self.person} | names | {"seconds": self._took()}
+                self._publish("revocation.confirmed", f"{self._since()}", said)
 
     def _why(self, one: OffSeen) -> str:
         heard = self._offs.get(one.target, one)
