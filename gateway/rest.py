@@ -231,6 +231,7 @@ def _add_schemas(app: FastAPI) -> None:
             from gateway.feeds.rest_scim import ScimUser
             from gateway.feeds.rest_usage import UsageIn
             from gateway.rest_decisions import AsideIn, AttachIn, DecisionIn
+            from gateway.rest_revocations import RevocationIn
             from gateway.rest_scans import CheckIn
 
             schema = plain()
@@ -245,6 +246,7 @@ def _add_schemas(app: FastAPI) -> None:
                 HrEventIn,
                 HrEventsIn,
                 ScimUser,
+                RevocationIn,
             )
             models: list[Any] = [(model, "validation") for model in read]
             _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,12 @@ class Hospital:
         orders = await scene.orders()
         assert orders
         ending = await self.counts(scene)
+        give_up = time.monotonic() + 60.0
+        while (
+            ending.sent < len(orders) and time.monotonic() < give_up
+        ):  # it is in the ERP first, then with its supplier
+            await asyncio.sleep(0.5)
+            ending = await self.counts(scene)
         assert (ending.purchases, ending.sent) == (len(orders), len(orders)), ending.text()
         assert set((await self.outside.all_orders()).values()) == {1}
 

@@ -18,6 +18,7 @@ import activities.cases
 import activities.counts
 import activities.erp
 import activities.monitoring
+import activities.onboarding
 import activities.recalls
 import activities.register
 import activities.stock
@@ -52,6 +53,7 @@ HOLDERS = (
     activities.supplier.SupplierActivities,
     activities.verification.VerificationActivities,
     activities.monitoring.MonitoringActivities,
+    activities.onboarding.OnboardingActivities,
 )
 
 
@@ -71,9 +73,13 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
         for method in vars(holder).values()
         if hasattr(method, "__temporal_activity_definition")
     ]
-    assert sorted(served) == sorted(written)
+    access = (
+        "AccessActivities.access_standing"  # its other steps are served by queues of their own (workers.access_serving)
+    )
+    assert sorted(served) == sorted([*written, access])
     assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER, temporal.VERIFICATION}
-    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase", "ClinicianMonitoring"}
+    processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase"}
+    processes |= {"ClinicianMonitoring", "ClinicianOnboarding", "ClinicianAccess", "ClinicianRevocation"}
     assert {one.__name__ for one in parts.workflows()} == processes
     told = [step.__qualname__ for step in parts.steps()[temporal.ERP] if "Stock" in step.__qualname__]
     assert told == ["StockActivities.post_round"], "what asks the ERP waits in the ERP's own queue"
