@@ -24,7 +24,7 @@ class OurAccess:
         block = await self._people.access_desk.block(word, await self._decider())
         told: dict[str, Any] = {"person": word.person, "since": block.since, "by": block.by, "id": block.id}
         try:
-            await self._people.revocations.wake(word.person, block.id)
+            await self._people.engine.revoke(word.person, block.id)
         except Unavailable:
             later = "nobody writes any access from now on; Temporal is away, and its case begins when it is back"
             return Revoked(begun=False, message=later, **told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from gateway.intake import Intake
 from gateway.lookups import Caller, DecisionRow
 from gateway.problems import Problem, trace_id
 from gateway.rest import Behind, Doors, Who, body_of, may
+from gateway.rest_forms import request_body
 from gateway.rest_requisitions import DOOR, PROBLEMS, IdempotencyKey, needed
 
 DECISION = "decision"
@@ -63,11 +64,6 @@ class UnmatchedPage(BaseModel):
     documents: list[Unmatched]
 
 
-def _body(model: str, example: dict[str, Any]) -> dict[str, Any]:
-    content = {"schema": {"$ref": f"#/components/schemas/{model}"}, "examples": {"one": {"value": example}}}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
-
-
 @router.get("/cases/{case:path}/decisions", operation_id="listDecisions", summary="What was decided on a case")
 async def decisions(case: str, who: Who, behind: Behind) -> Sequence[DecisionRow]:
     """Every decision, taken or refused, oldest first."""
@@ -82,7 +78,9 @@ async def decisions(case: str, who: Who, behind: Behind) -> Sequence[DecisionRow
     summary="Approve, reject, correct, accept, ...",
     response_model=Answer,
     responses=PROBLEMS,
-    openapi_extra=_body("DecisionIn", {"verb": "approve", "revision": 4, "reason": "needed for Tuesday's list"}),
+    openapi_extra=request_body(
+        "DecisionIn", one={"verb": "approve", "revision": 4, "reason": "needed for Tuesday's list"}
+    ),
 )
 async def decide(request: Request, case: str, who: Who, behind: Behind, key: IdempotencyKey = None) -> Answer:
     """Give a decision; the answer says what the case made of it, or why not."""
@@ -165,7 +163,7 @@ async def unmatched(
     summary="Give a document to a case",
     tags=["unmatched"],
     response_model=Unmatched,
-    openapi_extra=_body("AttachIn", {"case": "purchase_order/NGH/PO000012", "reason": "their typing error"}),
+    openapi_extra=request_body("AttachIn", one={"case": "purchase_order/NGH/PO000012", "reason": "their typing error"}),
 )
 async def attach(request: Request, document: str, who: Who, behind: Behind) -> Unmatched:
     """The case takes it as if it had come for it; who attached it goes with it."""
@@ -185,7 +183,7 @@ async def attach(request: Request, document: str, who: Who, behind: Behind) -> U
     summary="Nothing follows from a document",
     tags=["unmatched"],
     response_model=Unmatched,
-    openapi_extra=_body("AsideIn", {"reason": "the supplier's test file"}),
+    openapi_extra=request_body("AsideIn", one={"reason": "the supplier's test file"}),
 )
 async def set_aside(request: Request, document: str, who: Who, behind: Behind) -> Unmatched:
     """It stays listed, with the person and the reason."""

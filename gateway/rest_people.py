@@ -13,6 +13,7 @@ from gateway.feeds.rest_scim import ENTERPRISE, HR, USER
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails
 from gateway.rest import Behind, Doors, Who, may, refuse_unknown, within_quota
+from gateway.rest_forms import request_body
 from gateway.rest_hooks import HEADERS
 from gateway.rest_requisitions import IdempotencyKey, needed
 from gateway.rest_scans import PROBLEMS
@@ -71,12 +72,6 @@ class HrMessageView(BaseModel):
     at: datetime
 
 
-def _body(name: str, **examples: dict[str, Any]) -> dict[str, Any]:
-    shown = {title.replace("_", " "): {"value": value} for title, value in examples.items()}
-    content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "examples": shown}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
-
-
 @router.post(
     "/hr-events",
     operation_id="reportHrEvents",
@@ -84,7 +79,7 @@ def _body(name: str, **examples: dict[str, Any]) -> dict[str, Any]:
     status_code=202,
     response_model=HrKeptView,
     responses=PROBLEMS,
-    openapi_extra=_body("HrEventIn", a_hire=ONE, an_emergency_leaver=LEAVER),
+    openapi_extra=request_body("HrEventIn", a_hire=ONE, an_emergency_leaver=LEAVER),
 )
 async def report(
     request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
@@ -100,7 +95,7 @@ async def report(
     status_code=202,
     response_model=HrKeptView,
     responses=PROBLEMS,
-    openapi_extra=_body("ScimUser", a_hire=SCIM),
+    openapi_extra=request_body("ScimUser", a_hire=SCIM),
 )
 async def report_user(
     request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
@@ -133,7 +128,7 @@ async def look(message: Message, who: Who, behind: Behind) -> HrMessageView:
     status_code=202,
     response_model=HrKeptView,
     responses={**PROBLEMS, 401: {"model": ProblemDetails, "description": "Not signed as agreed, or too old"}},
-    openapi_extra={"parameters": HEADERS, **_body("HrEventIn", a_hire=ONE)},
+    openapi_extra={"parameters": HEADERS, **request_body("HrEventIn", a_hire=ONE)},
 )
 async def hook(
     request: Request, response: Response, behind: Behind, sender: Annotated[str, Path(max_length=80)]

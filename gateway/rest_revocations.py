@@ -13,6 +13,7 @@ from canonical.cases import Actor
 from canonical.errors import Unavailable
 from gateway.problems import Problem
 from gateway.rest import Behind, Who, body_of, may
+from gateway.rest_forms import request_body
 from gateway.rest_requisitions import PROBLEMS, IdempotencyKey, needed
 
 SCOPE = "revocations"
@@ -43,12 +44,7 @@ class RevocationOut(BaseModel):
     status_code=202,
     response_model=RevocationOut,
     responses=PROBLEMS,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RevocationIn"}}},
-        }
-    },
+    openapi_extra=request_body("RevocationIn", one={"reason": "their badge was found with somebody else"}),
 )
 async def revoke(request: Request, person: str, who: Who, behind: Behind, key: IdempotencyKey = None) -> RevocationOut:
     """Answered once the block is committed: from then on nobody writes any access. The person need not be known to us."""

@@ -16,6 +16,7 @@ from gateway.feeds.rest_usage import scanned
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails
 from gateway.rest import Behind, Doors, Who, body_of, may
+from gateway.rest_forms import request_body
 from gateway.rest_requisitions import IdempotencyKey, needed
 from gateway.scan_door import LONGEST_NUMBER, ScanDoor
 from gateway.scans import Checked
@@ -96,12 +97,6 @@ class CheckIn(BaseModel):
     at: datetime | None = None
 
 
-def _body(name: str, **examples: dict[str, Any]) -> dict[str, Any]:
-    shown = {title.replace("_", " "): {"value": value} for title, value in examples.items()}
-    content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "examples": shown}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
-
-
 @router.post(
     "/usage",
     operation_id="reportUsage",
@@ -109,7 +104,7 @@ def _body(name: str, **examples: dict[str, Any]) -> dict[str, Any]:
     status_code=202,
     response_model=Reported,
     responses=PROBLEMS,
-    openapi_extra=_body("UsageIn", one_scan=ONE, a_procedure=MANY),
+    openapi_extra=request_body("UsageIn", one_scan=ONE, a_procedure=MANY),
 )
 async def report_usage(
     request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
@@ -141,7 +136,7 @@ async def usage(message: Annotated[str, Path(max_length=80)], who: Who, behind: 
     status_code=202,
     response_model=Reported,
     responses=PROBLEMS,
-    openapi_extra=_body("CountIn", a_shelf=COUNTED),
+    openapi_extra=request_body("CountIn", a_shelf=COUNTED),
 )
 async def report_count(
     request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
@@ -173,7 +168,7 @@ async def count(message: Annotated[str, Path(max_length=80)], who: Who, behind: 
     response_model=Checked,
     response_model_exclude_defaults=True,
     responses={code: PROBLEMS[code] for code in (403, 422, 429)},
-    openapi_extra=_body("CheckIn", a_barcode=ASKED),
+    openapi_extra=request_body("CheckIn", a_barcode=ASKED),
 )
 async def check(request: Request, who: Who, behind: Behind) -> Checked:
     """Answered at once, from our own store, and kept nowhere: `stop` with its reasons (expired, recalled, a serial used before, an

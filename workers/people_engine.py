@@ -46,13 +46,13 @@ class PeopleEngine:
         """
         await self._begin(wake.process, _start(wake))
 
-    async def revoke(self, start: RevocationStart) -> None:
-        """Begin (or wake) the revocation of a person; the block stands already.
+    async def revoke(self, person: str, call: str) -> None:
+        """Begin (or wake) the revocation of a person; the block of this call stands already.
 
         Raises:
             Unavailable: Temporal does not answer; the loop of wakes begins it.
         """
-        await self._begin("clinician_revocation", start)
+        await self._begin("clinician_revocation", RevocationStart(person=person, id=call))
 
     async def give(self, facility: str, person: str, word: PersonWord) -> Answer:
         """Give a word to a facility's case under its own id, so that a repeat is answered, not carried out again.

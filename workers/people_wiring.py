@@ -30,7 +30,6 @@ from workers import telemetry, temporal
 from workers.access_targets import TargetsByRow
 from workers.loops.people_wakes import PeopleWakes
 from workers.people_engine import PeopleEngine
-from workers.revocations import RevocationEngine
 from workers.settings import SECRETS, Settings
 from workers.verification_wiring import VerificationParts
 
@@ -106,11 +105,6 @@ class PeopleParts:
         return AccessDesk(self.database, self.who)
 
     @cached_property
-    def revocations(self) -> RevocationEngine:
-        """The cases of revocations."""
-        return RevocationEngine(self.client, self.settings)
-
-    @cached_property
     def targets(self) -> TargetsByRow:
         """What speaks to each target."""
         ways = TargetWays(
@@ -140,7 +134,7 @@ class PeopleParts:
 
     async def begin(self, person: str, call: str) -> None:
         """For the REST door: let its case take everything away."""
-        await self.revocations.wake(person, call)
+        await self.engine.revoke(person, call)
 
     async def close(self) -> None:
         """Give every connection back that was taken."""

@@ -16,8 +16,8 @@ from canonical.people_ports import ClinicianRegister
 from store.credential_warnings import StoredCredentialWarnings
 from store.exclusions import StoredExclusions
 from store.monitoring import StoredMonitoring
+from store.people import StoredPeople
 from store.source_states import StoredSourceStates
-from store.verified_people import StoredVerified
 from workers import telemetry, temporal
 from workers.exclusion_lists import ListFetcher
 from workers.loops.expiry import ExpiryWarnings
@@ -50,7 +50,7 @@ class VerificationParts:
     @cached_property
     def verification(self) -> VerificationActivities:
         """The step a case asks by."""
-        return VerificationActivities(StoredVerified(self.database), self.register, self.sources.verifier_for)
+        return VerificationActivities(StoredPeople(self.database), self.register, self.sources.verifier_for)
 
     @cached_property
     def monitoring(self) -> MonitoringActivities:

@@ -372,11 +372,7 @@ class Wiring:
         stock, people = self.stock.steps(), self.people.steps(self.cases)
         own = [CaseActivities(self.cases, self.register), RegisterActivities(self.register)]
         return people | {
-            temporal.PROCESSES: [
-                *temporal.steps_of(own),
-                *stock[temporal.PROCESSES],
-                *people[temporal.PROCESSES],
-            ],
+            temporal.PROCESSES: [*temporal.steps_of(own), *stock[temporal.PROCESSES], *people[temporal.PROCESSES]],
             temporal.ERP: [*temporal.steps_of([ErpActivities(self.erp_for)]), *stock[temporal.ERP]],
             temporal.SUPPLIER: temporal.steps_of([SupplierActivities(self.channel_for, self.register)]),
         }
