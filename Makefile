@@ -32,7 +32,8 @@ lint: $(VENV)/.ready  ## ruff, mypy strict, import rules, the compose file
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.temporal.yml
 
 test: $(VENV)/.ready  ## all behaviour, on the real stack
-	@$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m stack prepare
+	@$(BIN)/python -m pytest -m "not prove" -n 3 --dist loadscope --no-loadscope-reorder
 
 check: lint test  ## the whole gate
 

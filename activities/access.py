@@ -24,7 +24,7 @@ from canonical.access import (
     TargetSeen,
     Wanted,
 )
-from canonical.errors import FasciaError, Throttled, Unavailable
+from canonical.errors import FasciaError, Rejected, Throttled, Unavailable
 from canonical.people_ports import Access, ClinicianTarget
 
 TRIES_TO_UNDO = 3
@@ -46,8 +46,13 @@ class AccessActivities:
 
     @activity.defn
     async def commit_block(self, block: Block) -> Block:
-        """Commit a revocation block, or find the one that stands."""
-        return await self._access.block(block)
+        """Commit a revocation block, or find the one that stands.
+
+        Every door commits its own before it begins the case: one that is not there yet came by Temporal alone, where everybody may
+        call themselves what they like.
+        """
+        said = block.model_copy(update={"by": f"unverified: {block.by}"[:120]})
+        return (await self._access.block(said)).changed(reason="")  # its words stay in our own store
 
     @activity.defn
     async def revocation_standing(self, asked: AccessAsked) -> RevocationStanding:
@@ -59,7 +64,7 @@ class AccessActivities:
     @activity.defn
     async def write_target(self, asked: TargetAsked) -> TargetDone:
         """Make one target as is wanted now."""
-        row = await self._access.target(asked.target)
+        row = await self._access.target(asked.target, asked.as_of)
         if row is None:
             return TargetDone(target=asked.target, state="refused", finding="configuration")
         wanted = await self._access.begin(asked.person, asked.target, asked.as_of)
@@ -70,16 +75,19 @@ class AccessActivities:
         except Exception as failed:  # whatever it is, what may have been given is looked at first
             failure = failed
         if wanted.active and (await self._access.blocked(asked.person)) is not None:
-            return await self._undo(asked, row)
+            return await self._undo(
+                asked, row, wanted, heard=failure is None or isinstance(failure, Rejected | Throttled)
+            )
         if failure is not None or seen is None:
-            return await self._failed(asked, failure or Unavailable("no answer", system=row.code))
+            problem = failure or Unavailable("no answer", system=row.code)
+            return await self._failed(asked, problem, gave=wanted.active)
         state = await self._access.wrote(asked.person, asked.target, wanted, seen, asked.as_of)
         return TargetDone(target=asked.target, state=state, active=seen.active, finding=seen.finding)
 
     @activity.defn
     async def look_target(self, asked: TargetAsked) -> TargetDone:
         """See what stands in one target."""
-        row = await self._access.target(asked.target)
+        row = await self._access.target(asked.target, asked.as_of)
         if row is None:
             return TargetDone(target=asked.target, state="refused", finding="configuration")
         wanted = await self._access.wanted(asked.person, asked.target, asked.as_of)
@@ -97,18 +105,18 @@ class AccessActivities:
         The first time it is written whatever stands there; afterwards only where something is on again. Each look counts that
         begins after ``as_of``.
         """
-        row = await self._access.target(asked.target)
+        row = await self._access.target(asked.target, asked.as_of)
         if row is None:
             return OffSeen(target=asked.target, kind="identity", answered=False, reason="no such target")
         standing = await self._access.revocation(asked.person, asked.as_of)
         if not standing.blocked:
             return OffSeen(target=row.code, kind=row.kind, stands=False)
         before = next((one for one in standing.targets if one.target == row.code), None)
-        off = nothing(asked)
+        off = nothing(asked, await self._access.wanted(asked.person, asked.target, asked.as_of))
         try:
             seen = await self._off(row, off, first=before is None or before.times == 0)
         except FasciaError as failed:
-            await self._access.refused(asked.person, asked.target, failed.code, failed.message, asked.as_of)
+            await self._failed(asked, failed)
             return OffSeen(
                 target=row.code, kind=row.kind, answered=False, reason=f"{failed.code}: {failed.message}"[:500]
             )
@@ -121,33 +129,33 @@ class AccessActivities:
                 return seen
         return await self._in_time(row, lambda target: target.write(off))
 
-    async def _undo(self, asked: TargetAsked, row: AccessTarget) -> TargetDone:
+    async def _undo(self, asked: TargetAsked, row: AccessTarget, gave: Wanted, *, heard: bool) -> TargetDone:
         """A block came while we wrote: take away at once what we gave, or may have given.
+
+        ``heard`` False: the write did not answer, and may still be carried out after this; its mark stays.
 
         Raises:
             Unavailable: it could not be: this step is tried again, and the revocation tries beside it.
         """
-        off, failure = nothing(asked), None
+        off, failure = nothing(asked, gave), None
         for _ in range(TRIES_TO_UNDO):
             try:
                 seen = await self._in_time(row, lambda target: target.write(off))
             except (Unavailable, Throttled) as away:
                 failure = away
                 continue
-            state = await self._access.wrote(asked.person, asked.target, off, seen, asked.as_of, crossed=True)
+            state = await self._access.wrote(
+                asked.person, asked.target, off, seen, asked.as_of, crossed=True, heard=heard
+            )
             return TargetDone(target=asked.target, state=state, active=seen.active, crossed=True, finding="undone")
         raise failure or Unavailable("what crossed the block could not be undone yet", system=row.code)
 
-    async def _failed(self, asked: TargetAsked, problem: Exception) -> TargetDone:
+    async def _failed(self, asked: TargetAsked, problem: Exception, *, gave: bool = False) -> TargetDone:
         """Keep what a target said, or that it did not answer; a mistake of ours goes on as that."""
         if not isinstance(problem, FasciaError):
             raise problem
-        code = problem.code
-        if isinstance(problem, Throttled):
-            code = "throttled"
-        elif isinstance(problem, Unavailable):
-            code = "unavailable"
-        state = await self._access.refused(asked.person, asked.target, code, problem.message, asked.as_of)
+        code = _code(problem)
+        state = await self._access.refused(asked.person, asked.target, code, problem.message, asked.as_of, gave=gave)
         return TargetDone(target=asked.target, state=state, finding=code)
 
     async def _in_time(self, row: AccessTarget, call: Callable[[ClinicianTarget], Awaitable[TargetSeen]]) -> TargetSeen:
@@ -164,6 +172,13 @@ class AccessActivities:
             raise Unavailable(f"{row.code} took longer than {row.timeout:g} s", system=row.code) from None
 
 
-def nothing(asked: TargetAsked) -> Wanted:
+def _code(problem: FasciaError) -> str:
+    """What kept a target from it; not there is not there, whatever its adapter calls it."""
+    if isinstance(problem, Throttled):
+        return "throttled"
+    return "unavailable" if isinstance(problem, Unavailable) else problem.code
+
+
+def nothing(asked: TargetAsked, known: Wanted) -> Wanted:
     """What is wanted of somebody who may reach nothing."""
-    return Wanted(person=asked.person, target=asked.target, active=False, exists=False)
+    return Wanted(person=asked.person, target=asked.target, active=False, exists=False, known_as=known.known_as)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from temporalio import activity
@@ -25,7 +26,11 @@ from canonical.monitoring import (
 from canonical.people_ports import ClinicianRegister, Verifier
 from canonical.verifying import worst
 
-AT_ONCE: Final = 6  # questions of a batch that are open; below what one source is asked at a time
+BATCH_FOR: Final = (
+    600.0  # seconds a batch waits in line; who was not asked by then is owed, and what was answered is kept
+)
+BEAT: Final = 30.0
+AT_ONCE: Final = 6  # questions to the boards of a state that are open; below what one source is asked at a time
 IN_LINE: Final = 30.0  # seconds we wait when told to; longer, and it is owed until the next pass
 TIMES: Final = 20
 
@@ -39,9 +44,11 @@ class MonitoringActivities:
         register: ClinicianRegister,
         verifier_for: Callable[[VerificationSource], Verifier],
         lists: ListFetching,
+        batch_for: float = BATCH_FOR,
     ) -> None:
         self._monitoring, self._register = monitoring, register
         self._verifier_for, self._lists = verifier_for, lists
+        self._batch_for = batch_for
 
     @activity.defn
     async def refresh_lists(self, start: MonitoringStart) -> ListsRefreshed:
@@ -52,33 +59,40 @@ class MonitoringActivities:
     @activity.defn
     async def hold_batch(self, batch: MonitoringBatch) -> BatchHeld:
         """Hold the next people against the exclusion lists of the register."""
-        sources = sources_of(await self._register.verification_sources(), "exclusion", "")
+        sources = sources_of(await self._register.verification_sources(batch.as_of.date()), "exclusion", "")
         return await self._monitoring.hold(batch, [source.code for source in sources])
 
     @activity.defn
     async def ask_batch(self, batch: MonitoringBatch) -> BatchAsked:
         """Ask about the next licences; what a source does not answer is owed, and changes nothing that is known."""
-        sources = [one for one in await self._register.verification_sources() if one.kind == "licence" and one.active]
+        known = await self._register.verification_sources(batch.as_of.date())
+        sources = [one for one in known if one.kind == "licence" and one.active]
         everywhere = any(not source.state for source in sources)
         states = None if everywhere else sorted({source.state for source in sources})
         due = await self._monitoring.licences(batch, states)
         if not due:
             return BatchAsked()
-        gate, troubles = asyncio.Semaphore(AT_ONCE), set[str]()
-        roles = {code: await self._register.clinician_role(code) for code in {one.role for one in due}}
+        gates = {
+            one.state: asyncio.Semaphore(AT_ONCE) for one in due
+        }  # who waits for one board is in nobody else's way
+        troubles = set[str]()
+        until = asyncio.get_running_loop().time() + self._batch_for
+        day = batch.as_of.date()
+        roles = {code: await self._register.clinician_role(code, day) for code in {one.role for one in due}}
 
         async def ask(one: LicenceDue) -> LicenceAnswer | None:
-            async with gate:
+            async with gates[one.state]:
                 role = roles[one.role] or ClinicianRole(code="unknown")
                 try:
-                    evidence = await self._asked(one, sources_of(sources, "licence", one.state), role, batch)
+                    of_state = sources_of(sources, "licence", one.state)
+                    evidence = worst([await self._patiently(each, one, role, batch, until) for each in of_state])
                 except FasciaError as failed:
                     troubles.add(failed.message[:200])
                     return None
-                _beat(one.person)
                 return LicenceAnswer(person=one.person, state=one.state, evidence=evidence)
 
-        answers = [answer for answer in await asyncio.gather(*(ask(one) for one in due)) if answer is not None]
+        async with _beating():
+            answers = [answer for answer in await asyncio.gather(*(ask(one) for one in due)) if answer is not None]
         differing = await self._monitoring.keep(answers, batch.as_of) if answers else 0
         return BatchAsked(
             after=f"{due[-1].person}/{due[-1].state}" if len(due) == batch.many else "",
@@ -93,22 +107,19 @@ class MonitoringActivities:
         """Note how far the run has come."""
         await self._monitoring.note(start)
 
-    async def _asked(
-        self, one: LicenceDue, sources: Sequence[VerificationSource], role: ClinicianRole, batch: MonitoringBatch
-    ) -> Evidence:
-        return worst([await self._patiently(source, one, role, batch) for source in sources])
-
     async def _patiently(
-        self, source: VerificationSource, one: LicenceDue, role: ClinicianRole, batch: MonitoringBatch
+        self, source: VerificationSource, one: LicenceDue, role: ClinicianRole, batch: MonitoringBatch, until: float
     ) -> Evidence:
-        """What one source says; in line for it as long as that is worth it."""
+        """What one source says; in line for it as long as that is worth it, and the batch has time."""
+        clock = asyncio.get_running_loop()
         for _ in range(TIMES):
+            if clock.time() >= until:
+                break
             try:
                 return await self._verifier_for(source).check(one.record, one.state, role, batch.as_of)
             except Throttled as slow:
-                if slow.retry_after > IN_LINE:
+                if slow.retry_after > IN_LINE or clock.time() + slow.retry_after >= until:
                     raise
-                _beat(one.person)
                 await asyncio.sleep(slow.retry_after)
             except Rejected as refused:
                 if refused.code not in FOR_A_PERSON:
@@ -118,6 +129,18 @@ class MonitoringActivities:
         raise Throttled(f"{source.code} keeps us in line", retry_after=IN_LINE, system=source.code)
 
 
-def _beat(person: str) -> None:
-    if activity.in_activity():
-        activity.heartbeat(person)
+@asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    """Say that we are at it for as long as the block takes: one slow question may take longer than a beat may be missing."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(BEAT)
+
+    beats = asyncio.create_task(beat()) if activity.in_activity() else None
+    try:
+        yield
+    finally:
+        if beats is not None:
+            beats.cancel()

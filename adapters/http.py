@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import email.utils
+import json
+import re
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 
@@ -18,6 +21,60 @@ LONGEST_WAIT: Final = (
 )
 
 
+LARGEST: Final = 8_000_000  # bytes of one answer that is JSON: more is a mistake over there, or a trap
+TAG: Final = re.compile(r"[\x21-\x7e]{1,200}")  # what can stand in If-Match (RFC 9110 8.8.3)
+NOT_REPEATED: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+async def whole(
+    client: httpx.AsyncClient, request: httpx.Request, *, system: str, most: int = LARGEST
+) -> httpx.Response:
+    """Send a request and read its answer to the end, whatever it says; redirects are answers, and are not followed.
+
+    Raises:
+        Unavailable: no answer, one that does not end as it says or cannot be unpacked, or one of more than ``most`` bytes. Nothing
+            of the answer, or of what was sent, is in its words. What was asked may still have been done.
+    """
+    held = bytearray()
+    try:
+        response = await client.send(request, stream=True)
+        try:
+            async for part in response.aiter_bytes():
+                held += part
+                if len(held) > most:
+                    raise Unavailable(f"{system} answered with more than {most} bytes", system=system)
+        finally:
+            await response.aclose()
+    except httpx.RequestError as lost:  # its text may hold what we sent: a header with a token in it
+        raise Unavailable(f"{system} did not answer ({type(lost).__name__})", system=system) from None
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in NOT_REPEATED]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(held), request=request)
+
+
+def said(response: httpx.Response) -> Any:
+    """What an answer says in JSON; None where it is none."""
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):  # the second: ten thousand brackets
+        return None
+
+
+def bearer(path: Path, *, system: str) -> dict[str, str]:
+    """The header that shows the token in a file, read for each call: one that was renewed needs no restart.
+
+    Raises:
+        Rejected: (configuration) there is no such file, or what it holds can be no token. Never what it holds.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        token = ""
+    if not token or not token.isascii() or not token.isprintable():
+        why = f"no token for {system}: put it, in one line, into {path.name} among the secrets"
+        raise Rejected(why, code="configuration", system=system)
+    return {"Authorization": f"Bearer {token}"}
+
+
 async def send(client: httpx.AsyncClient, request: httpx.Request, *, system: str) -> httpx.Response:
     """Send a request and return its answer when it is a good one.
 
@@ -28,14 +85,17 @@ async def send(client: httpx.AsyncClient, request: httpx.Request, *, system: str
     """
     try:
         response = await client.send(request)
-    except httpx.TransportError as lost:
+    except httpx.RequestError as lost:
         raise Unavailable(f"{system} did not answer ({type(lost).__name__})", system=system) from lost
     check(response, system=system)
     return response
 
 
-def check(response: httpx.Response, *, system: str) -> None:
-    """Raise the failure a status stands for (RFC 9110); a good status passes."""
+def check(response: httpx.Response, *, system: str, repeat: bool = True) -> None:
+    """Raise the failure a status stands for (RFC 9110); a good status passes.
+
+    ``repeat``: what it says is told. Of systems that hear of people it is not: they repeat whom we asked about.
+    """
     status = response.status_code
     if response.is_success:
         return
@@ -47,7 +107,8 @@ def check(response: httpx.Response, *, system: str) -> None:
         raise Rejected(f"{system} does not accept our credentials", code=UNAUTHENTICATED, system=system)
     if status == httpx.codes.FORBIDDEN:
         raise Rejected(f"{system} does not let us do this", code="forbidden", system=system)
-    raise Rejected(f"{system} refused (HTTP {status}): {cut(response.text)}", system=system)
+    why = f": {cut(response.text)}" if repeat else ""
+    raise Rejected(f"{system} refused (HTTP {status}){why}", system=system)
 
 
 def cut(text: str) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from adapters import http
 from canonical.errors import Unavailable
-
-LARGEST: Final = 8_000_000  # bytes of one answer; a page of 200 providers is a quarter of one
 
 
 @dataclass(frozen=True)
@@ -52,19 +49,11 @@ async def ask(
     """
     target = "/".join([url.rstrip("/"), *(quote(part, safe="") for part in path)]) if path else url
     request = client.build_request("GET", target, params=params)
-    try:
-        response = await client.send(request)
-    except httpx.TransportError as lost:
-        raise Unavailable(f"{system} did not answer ({type(lost).__name__})", system=system) from None
+    response = await http.whole(client, request, system=system)
     if response.status_code == httpx.codes.NOT_FOUND:
         return None
-    http.check(response, system=system)
-    if len(response.content) > LARGEST:
-        raise Unavailable(f"{system} answered with {len(response.content)} bytes", system=system)
-    try:
-        answer = json.loads(response.content)
-    except ValueError:
-        raise nonsense(system) from None
+    http.check(response, system=system, repeat=False)
+    answer = http.said(response)
     if not isinstance(answer, dict):
         raise nonsense(system)
     return answer

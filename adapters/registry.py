@@ -29,6 +29,10 @@ from canonical.parties import Partner
 from canonical.people_ports import ClinicianTarget, Verifier
 from canonical.ports import Erp, Journal, Numbering, SupplierChannel
 
+# Each call has a connection of its own: on one kept open, a second answer to a call would be read as the answer to the next, which
+# is about somebody else.
+ONE_ANSWER: Final = httpx.Limits(max_keepalive_connections=0)
+
 
 @dataclass(frozen=True)
 class ErpAccess:
@@ -55,6 +59,7 @@ def tryton_hr(access: ErpAccess) -> HrSystem:
 
 def _client(access: ErpAccess) -> httpx.AsyncClient:
     return httpx.AsyncClient(
+        limits=ONE_ANSWER,
         timeout=httpx.Timeout(access.timeout, connect=min(5.0, access.timeout)),
         event_hooks={"request": list(access.on_request)},
         trust_env=False,
@@ -99,6 +104,7 @@ class TargetWays:
     def client(self, target: AccessTarget) -> httpx.AsyncClient:
         """A client of our own for a target; it waits as long as the target's row says."""
         return httpx.AsyncClient(
+            limits=ONE_ANSWER,
             timeout=httpx.Timeout(target.timeout, connect=min(5.0, target.timeout)),
             event_hooks={"request": list(self.on_request)},
             follow_redirects=False,
@@ -107,7 +113,7 @@ class TargetWays:
 
     def token(self, target: AccessTarget) -> Path | None:
         """The file with the bearer token we show it, read for each call."""
-        return self.secrets / target.token_file if target.token_file else None
+        return self.secrets / Path(target.token_file).name if target.token_file else None
 
 
 def _employees(target: AccessTarget, ways: TargetWays) -> ClinicianTarget:

@@ -256,6 +256,52 @@ class Year(Measured):
     mib: Mapping[str, float]  # of each, with its indexes
 
 
+class Revoked(Measured):
+    """People whose access ended: seconds from the word of it, for each, in order. ``apart``: between the looks that confirm."""
+
+    what: str
+    open: int  # people whose cases were open
+    apart: float
+    beside: int  # people who were being hired meanwhile
+    blocked: Sequence[float]  # until the block stood in our store
+    off: Sequence[float]  # until the last target had switched them off
+    confirmed: Sequence[float]  # until seen off twice everywhere
+
+
+class Clinicians(Measured):
+    """So many people's cases, opened and held: two for each person. Memory in MiB, processor time in seconds or parts of a core."""
+
+    what: str = "open"
+    people: int
+    opened: int  # in this run; the others were open
+    rate: float  # people a second, from the HR event to active everywhere
+    cached: int  # cases the worker keeps in memory, at most
+    cpu: Mapping[str, float]  # milliseconds for a person, by part, while they were opened
+    before: Mapping[str, float]  # memory by part, before the first was opened in this run
+    after: Mapping[str, float]
+    disk: Mapping[str, float]  # MiB of each database
+    idle: Mapping[str, float]  # of one core, by part, while nothing comes
+    idle_seconds: float
+    again: float  # seconds until every case has looked again, all woken at once
+    restarted: float  # the same, from the start of a new worker
+
+
+class Deeds(Measured):
+    """One clinician's two cases through days of a working life: history events, and whom they come from."""
+
+    what: str
+    days: int  # that were played
+    seconds: float  # it took
+    events: Mapping[str, int]  # of all runs, by case
+    runs: Mapping[str, int]
+    longest: Mapping[str, int]  # events of a run
+    bytes: Mapping[str, int]  # of the longest
+    replayed: Mapping[str, Sequence[float]]  # processor seconds for the longest, each time
+    deeds: Mapping[str, Mapping[str, int]]  # events that each brought, by case
+    quiet: Mapping[str, float]  # events a day with no deed, by case
+    steps: Mapping[str, int]  # in other systems, by what was done there
+
+
 class Found(Kept):
     """Everything measured; a part not measured this time is the last one's."""
 
@@ -274,6 +320,9 @@ class Found(Kept):
     used: Sequence[Movement] = ()
     lives: Sequence[Life] = ()
     years: Sequence[Year] = ()
+    revoked: Sequence[Revoked] = ()
+    clinicians: Sequence[Clinicians] = ()
+    deeds: Sequence[Deeds] = ()
 
     def with_parts(self, *parts: Measured) -> Found:
         """With these in the place of earlier ones of the same name."""
@@ -301,6 +350,9 @@ _KINDS: Mapping[str, type[Measured]] = {
     "used": Movement,
     "lives": Life,
     "years": Year,
+    "revoked": Revoked,
+    "clinicians": Clinicians,
+    "deeds": Deeds,
 }
 
 

@@ -9,7 +9,7 @@ from bench.cpu import of_process
 from bench.figures import Idle
 from bench.stand import Stand, time_now
 
-OURS = ("worker", "loops", "api", "mllp")
+OURS = ("worker", "revocations", "loops", "api", "mllp")
 
 
 async def measure(stand: Stand, *, seconds: float, say: Callable[[str], None]) -> Idle:

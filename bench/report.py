@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import gateway_report, usage_report
+from bench import gateway_report, people_report, usage_report
 from bench.figures import (
     NOT_OURS,
     Found,
@@ -73,6 +73,7 @@ def lines(found: Found) -> Iterator[str]:
         yield from _recalls(found.recalls)
     if found.months:
         yield from _months(found.months)
+    yield from people_report.lines(found)
 
 
 def _probing(runs: Sequence[Probing]) -> Iterator[str]:

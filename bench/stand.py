@@ -95,10 +95,16 @@ class _Polls:
 
 @contextlib.asynccontextmanager
 async def standing(
-    home: Path, say: Callable[[str], None], env: Mapping[str, str] | None = None, parts: Sequence[str] = PARTS
+    home: Path,
+    say: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+    parts: Sequence[str] = PARTS,
+    *,
+    time_skipping: bool = False,
 ) -> AsyncIterator[Stand]:
     """Start these parts, with the tests' hospital in the register and a key at the door; stop it all at the end."""
-    async with running(home, parts, env={**WIDE, **(env or {})}, say=lambda news: say(news.text)) as stack:
+    wide = {**WIDE, **(env or {})}
+    async with running(home, parts, env=wide, time_skipping=time_skipping, say=lambda news: say(news.text)) as stack:
         client = await Client.connect(**stack.settings.temporal_connection(), data_converter=pydantic_data_converter)
         database = open_engine(stack.settings.database_url.get_secret_value())
         try:

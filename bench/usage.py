@@ -11,12 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, text
-from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
 
 from bench.cpu import spent
 from bench.figures import Life, Movement
+from bench.replaying import replayed
 from bench.stand import Stand, time_now
 from canonical.base import Canonical, case_id
 from canonical.parties import Location
@@ -27,7 +25,6 @@ from store.register import StoredRegister
 from store.usage import StoredUsage
 from store.usage_tables import stock_balances, usage_locations
 from tests import build
-from workers.temporal import sandbox
 from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 
 PARTS = ("database", "temporal")
@@ -177,7 +174,7 @@ async def _life(stand: Stand, *, rounds: int, say: Callable[[str], None]) -> Lif
         found = await handle.describe()
         runs[found.run_id] = found.history_length
     longest, length = max(runs.items(), key=lambda one: one[1])
-    history, seconds = await replayed(stand, handle.id, longest)
+    history, seconds = await replayed(stand.client, handle.id, longest, ConsumptionToReplenishment)
     say(f"one location: {len(runs)} runs, {length} events at most, replayed in {max(seconds):.2f} CPU s")
     whole = list(runs.values())[1:-1] or list(runs.values())
     return Life(
@@ -192,20 +189,3 @@ async def _life(stand: Stand, *, rounds: int, say: Callable[[str], None]) -> Lif
         bytes=sum(event.ByteSize() for event in history.events),
         replayed=seconds,
     )
-
-
-async def replayed(stand: Stand, case: str, run: str) -> tuple[WorkflowHistory, list[float]]:
-    """A run's history, and the processor seconds it is replayed in, three times over."""
-    history = await stand.client.get_workflow_handle(case, run_id=run).fetch_history()
-    replayer = Replayer(
-        workflows=[ConsumptionToReplenishment],
-        data_converter=pydantic_data_converter,
-        workflow_runner=sandbox(),
-    )
-    await replayer.replay_workflow(history)  # a worker that takes it over has loaded its code before
-    seconds = []
-    for _ in range(3):
-        began = time.process_time()
-        await replayer.replay_workflow(history)
-        seconds.append(time.process_time() - began)
-    return history, seconds

@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from bench.figures import Year
+from bench.replaying import replayed
 from bench.stand import Stand, time_now
-from bench.usage import replayed
 from bench.worker import BOOKED
 from canonical.base import Canonical, case_id
 from canonical.parties import Location
@@ -30,6 +30,7 @@ from store.register import StoredRegister
 from store.usage import StoredUsage
 from store.usage_tables import stock_balances, usage_locations
 from tests import build
+from workflows.consumption_to_replenishment import ConsumptionToReplenishment
 
 A_DAY, YEAR = 2000, 365
 PLACE, SOURCE, ITEMS = "W-YEAR", "year", 50
@@ -168,7 +169,9 @@ async def _found(stand: Stand, days: int, *, rate: float) -> Year:
         run.run_id: (await stand.client.get_workflow_handle(case, run_id=run.run_id).describe()).history_length
         async for run in stand.client.list_workflows(f'WorkflowId = "{case}"')
     }
-    history, seconds = await replayed(stand, case, max(lengths, key=lambda run: lengths[run]))
+    history, seconds = await replayed(
+        stand.client, case, max(lengths, key=lambda run: lengths[run]), ConsumptionToReplenishment
+    )
     used, charged = reckoned(days)
     stands = {item: OPENING - many for item, many in used.items()}
     gone = {item: -many for item, many in used.items()}

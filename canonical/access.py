@@ -8,12 +8,19 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, field_validator
 
 from canonical.base import CODE, Canonical, FacilityCode, Text, content_hash
+from canonical.cases import Attention
 from canonical.people import ClinicianRecord, PersonKey, Position, PrivilegeScope, access_case, revocation_case
 
 TargetKind = Literal["identity", "directory", "scheduling", "erp", "manual"]
 """Accounts (SCIM); who works where, for the EHR and others (HL7 MFN^M02 and PMU, FHIR PractitionerRole); eligibility for the
 schedule;
 employee, cost centre and payroll in the ERP; what a person takes back (devices, keys)."""
+NOT_BLOCKED: Final = (
+    "no block is known to stand: say it again until it is taken, and until then take the account away in its own system"
+)
+"""What who asked for a block is told where our own database is away."""
+LIFTED: Final = "two people lifted the block of this call since: nobody is blocked by it; to block anew, give another"
+"""And the name of what tells one call from another: what who says a call again is told once its block stands no more."""
 MAY_BLOCK: Final = frozenset({"hr", "medical_staff", "credentials_committee", "support", "admin"})
 MAY_LIFT: Final = frozenset({"credentials_committee", "admin"})
 BY_HAND: Final = frozenset({"manual"})  # kinds that a person takes back: nothing of ours can see them off
@@ -32,7 +39,9 @@ class AccessTarget(Canonical):
     ``token_file`` names a file among our secrets. ``timeout``: seconds one write or look may take, all of its calls together;
     ``settles_within``: seconds after which what we gave up waiting for is carried out there no more.
     ``per_second``: calls it allows. ``look_every``: seconds between two looks at what stands there when nothing is to be
-    written, at the least: what has stood for long is looked at more seldom. ``remove``: what is done to who leaves.
+    written, at the least: what has stood for long is looked at more seldom. ``refused_again``: seconds after which what it
+    refused (``cost-centre-missing``) is asked for again, at first: the pauses double, up to twelve times that;
+    where it did not answer, from 2 seconds up to twice that. ``remove``: what is done to who leaves.
     """
 
     code: TargetCode
@@ -48,6 +57,7 @@ class AccessTarget(Canonical):
     settles_within: float = Field(default=60.0, ge=0, le=3600)
     per_second: float = Field(default=20.0, gt=0, le=1000)
     look_every: int = Field(default=3600, ge=1, le=86_400 * 31)
+    refused_again: int = Field(default=300, ge=1, le=86_400)
     remove: Literal["disable", "delete"] = "disable"
     active: bool = True
 
@@ -69,7 +79,7 @@ class Wanted(Canonical):
     """What is to stand in a target about a person: the union over facilities. Made where it is written; holds a person's data.
 
     ``active`` False: nothing of the person may work there; ``record`` is then of no interest. ``exists`` False: nobody has to
-    be there.
+    be there. ``known_as``: the target's own id of the record, as it was seen last; of what is wanted it says nothing.
     """
 
     person: PersonKey
@@ -79,11 +89,12 @@ class Wanted(Canonical):
     groups: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
     record: ClinicianRecord = Field(default=ClinicianRecord(), repr=False)
+    known_as: str = Field(default="", max_length=200)
 
     @property
     def hash(self) -> str:
         """Of all that is wanted: what was written under it need not be written again."""
-        return content_hash(self)
+        return content_hash(self, without=frozenset({"known_as"}))
 
 
 class TargetSeen(Canonical):
@@ -104,11 +115,16 @@ class TargetSeen(Canonical):
 
 
 class AccessCase(Canonical):
-    """What opens (or continues) the one case that writes a person's access."""
+    """What opens (or continues) the one case that writes a person's access.
+
+    ``told``: targets of which was told that they were switched on outside; ``parked``: what needs a person, with its clocks.
+    """
 
     person: PersonKey
     generation: int = Field(default=1, ge=1)
     revision: int = Field(default=0, ge=0)
+    told: tuple[str, ...] = ()
+    parked: tuple[Attention, ...] = ()
 
     @property
     def case_id(self) -> str:
@@ -145,7 +161,10 @@ class TargetLine(Canonical):
 
 
 class AccessStanding(Canonical):
-    """How a person's access stands: what is due now, what waits and why. Keys and codes alone."""
+    """How a person's access stands: what is due now, what waits and why. Keys and codes alone.
+
+    ``finished``: all has been off for long and nothing is wanted; who keeps the clocks wakes the case at ``next_at``.
+    """
 
     known: bool = True
     blocked: bool = False
@@ -154,6 +173,7 @@ class AccessStanding(Canonical):
     refused: tuple[str, ...] = ()
     confirmed: int = 0
     all_off: bool = False
+    finished: bool = False
     next_at: datetime | None = None
     targets: tuple[TargetLine, ...] = ()
 
@@ -197,7 +217,10 @@ class Block(Canonical):
 
 
 class RevocationStart(Canonical):
-    """What opens the emergency: whose access, by whom, why. ``id``: the call's own name, so that a repeat is one revocation."""
+    """What opens the emergency: whose access, by whom, why. ``id``: the call's own name, so that a repeat is one revocation.
+
+    ``parked``: what needs a person, with its clock, where a run goes on from another.
+    """
 
     person: PersonKey
     by: str = Field(default="unknown", max_length=120)
@@ -205,6 +228,7 @@ class RevocationStart(Canonical):
     id: str = Field(default="", max_length=120)
     generation: int = Field(default=1, ge=1)
     revision: int = Field(default=0, ge=0)
+    parked: tuple[Attention, ...] = ()
 
     @property
     def case_id(self) -> str:

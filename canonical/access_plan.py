@@ -25,27 +25,38 @@ from canonical.base import Canonical, Text
 
 OFF_SELDOM: Final = 6  # times ``look_every``: how seldom, at the most, what we took away is looked at
 ON_SELDOM: Final = 24  # and what we gave
+LEFT_AFTER: Final = timedelta(days=30)  # off for so long, it is looked at
+LEFT_EVERY: Final = timedelta(
+    days=1
+)  # so often: an account switched on again after somebody left is found within a day
+EARLY: Final = (
+    10  # such a part of its time early, a look is made with those that are due: one waking of the case for all targets
+)
+LATE_LOOKS: Final = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 5, 15))
+"""After a write whose end was not heard of should have settled: in case the target was slower than its row says."""
 FIRST_AGAIN: Final = timedelta(seconds=2)
 TAKEN_AGAIN_WITHIN: Final = timedelta(
     seconds=60
 )  # what is to be taken away is tried again within a minute, however long it fails
-GIVEN_AGAIN_WITHIN: Final = timedelta(minutes=10)
 REFUSED_AGAIN: Final = timedelta(minutes=5)  # what a person or time must mend is asked for again as often at first
 REFUSED_AGAIN_WITHIN: Final = timedelta(hours=1)
+REFUSED_SELDOM: Final = 12  # times that first pause: how seldom, at the most
 ENABLED_OUTSIDE: Final = "enabled-outside"
+TAKEN_AGAIN: Final = "taken-again"  # it was on outside, and we took it away once more
 SPARE: Final = 15  # seconds a step may take beside the calls themselves
 
 
 class TargetState(Canonical):
     """How a target stands with a person, as it is kept. ``wanted``: hash of what was written or confirmed last.
 
-    ``asked_at``: a write that gives something began then, and its end was not heard of.
+    ``asked_at``: a write that gives something began then, and its end was not heard of; ``unheard_at``: so did one before it.
     """
 
     target: str
     state: str
     wanted: str = ""
     active: bool = False
+    reference: str = ""
     reason: Text = ""
     finding: str = ""
     since: datetime | None = None
@@ -53,6 +64,7 @@ class TargetState(Canonical):
     seen_at: datetime | None = None
     again_at: datetime | None = None
     asked_at: datetime | None = None
+    unheard_at: datetime | None = None
     tries: int = Field(default=0, ge=0)
     offs: int = Field(default=0, ge=0)
     off_at: datetime | None = None
@@ -81,9 +93,12 @@ def plan(
         if again is not None:
             moments.append(again)
         lines.append(_line(target, state, want, why))
+    rest = [one for one in targets if one.code in {line.target for line in lines}]
+    at_rest = all(_at_rest(states.get(one.code), wanted[one.code]) for one in rest)
     return AccessStanding(
         blocked=blocked,
         due=tuple(due),
+        finished=at_rest and not due and not any(one.active for one in wanted.values()),
         waiting=tuple(line.target for line in lines if line.state == "waiting"),
         refused=tuple(line.target for line in lines if line.state == "refused"),
         confirmed=sum(1 for line in lines if line.state in ("confirmed", "off")),
@@ -106,7 +121,8 @@ def _next(
     stands = state is not None and state.wanted == want.hash and state.state in ("confirmed", "off")
     if stands and state is not None:
         look_at = look_again_at(target, state)
-        if look_at > as_of:
+        early = (look_at - (state.seen_at or look_at)) / EARLY if state.asked_at is None else timedelta()
+        if look_at - early > as_of:
             return None, "", look_at
         return TargetDue(target=target.code, kind=target.kind, do="look", seconds=seconds), "", None
     if state is not None and state.again_at is not None and state.again_at > as_of and state.wanted == want.hash:
@@ -125,9 +141,29 @@ def look_again_at(target: AccessTarget, state: TargetState) -> datetime:
         raise ValueError("what stands was seen at some time")
     every = timedelta(seconds=target.look_every)
     stood = seen - (state.since or seen)
-    at = seen + min(max(stood, every), every * (ON_SELDOM if state.active else OFF_SELDOM))
+    seldom = every * (ON_SELDOM if state.active else OFF_SELDOM)
+    at = seen + (
+        max(seldom, LEFT_EVERY) if stood >= LEFT_AFTER and not state.active else min(max(stood, every), seldom)
+    )
     settled = settled_at(target, state.asked_at)
-    return at if settled is None or seen >= settled else min(at, settled)
+    if settled is None:
+        return at
+    return min(at, next((settled + late for late in LATE_LOOKS if seen < settled + late), at))
+
+
+def heard_no_more(target: AccessTarget, asked_at: datetime | None, at: datetime) -> bool:
+    """Whether a write whose end was not heard of has been looked for often enough: nothing of it will come any more."""
+    settled = settled_at(target, asked_at)
+    return settled is not None and at >= settled + LATE_LOOKS[-1]
+
+
+def _at_rest(state: TargetState | None, want: Wanted) -> bool:
+    """Off for so long that no run of a case need wait for the next look."""
+    if state is None or state.state != "off" or state.active or state.wanted != want.hash or state.asked_at is not None:
+        return False
+    if state.seen_at is None or state.since is None:
+        return False
+    return state.seen_at - state.since >= LEFT_AFTER
 
 
 def settled_at(target: AccessTarget, asked_at: datetime | None) -> datetime | None:
@@ -137,13 +173,14 @@ def settled_at(target: AccessTarget, asked_at: datetime | None) -> datetime | No
     return asked_at + timedelta(seconds=target.timeout + target.settles_within)
 
 
-def tried_again_at(code: str, tries: int, active: bool, as_of: datetime) -> datetime:
-    """When a target that did not answer, or refused, is tried again; ``active``: something is to be given."""
+def tried_again_at(code: str, tries: int, active: bool, as_of: datetime, first: timedelta = REFUSED_AGAIN) -> datetime:
+    """When a target that did not answer, or refused, is tried again; ``active``: something is to be given; ``first``: the target's
+    own first pause after it refused; what did not answer is asked within twice that."""
     doubled: int = 1 << min(tries, 12)
     if code in ("unavailable", "throttled") or not active:
-        most = GIVEN_AGAIN_WITHIN if active else TAKEN_AGAIN_WITHIN
+        most = 2 * first if active else TAKEN_AGAIN_WITHIN
         return as_of + min(FIRST_AGAIN * doubled, most)
-    return as_of + min(REFUSED_AGAIN * doubled, REFUSED_AGAIN_WITHIN)
+    return as_of + min(first * doubled, first * REFUSED_SELDOM)
 
 
 def state_of(want: Wanted, seen: TargetSeen, *, written: bool) -> str:
@@ -159,6 +196,11 @@ def opened_outside(state: TargetState | None, seen: TargetSeen) -> str:
     on = seen.active or bool(seen.groups)
     had_it_off = state is not None and state.state == "off"
     return ENABLED_OUTSIDE if had_it_off and on else seen.finding
+
+
+def taken_again(state: TargetState | None) -> str:
+    """The finding of what is off: that somebody outside had switched it on stays to be seen; else nothing."""
+    return TAKEN_AGAIN if state is not None and state.finding in (ENABLED_OUTSIDE, TAKEN_AGAIN) else ""
 
 
 def _waits_for(target: AccessTarget, states: Mapping[str, TargetState], wanted: Mapping[str, Wanted]) -> str:

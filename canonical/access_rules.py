@@ -7,18 +7,18 @@ employment whose last day is over gives nothing, also where nobody has noticed y
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 from canonical.access import AccessTarget, Held, TargetKind, Wanted
-from canonical.credentials import HARD_STOPS, Privilege, Verification
+from canonical.credentials import Privilege
 from canonical.onboarding import OnboardingFile
+from canonical.onboarding_checks import GOOD, NEVER, after, day_of, judged, stops
 from canonical.onboarding_rules import ever_granted, is_taken_back
 from canonical.people import ClinicianRecord
 
 AT_WORK: Final = frozenset({"working", "away"})
 TO_COME: Final = frozenset({"offered"})
-NO_RECORD: Final = frozenset({"licence", "dea"})  # what a source does not know of these is as good as a no
 
 
 def wanted(
@@ -49,15 +49,17 @@ def wanted(
 
 def held_at(file: OnboardingFile, as_of: datetime) -> Held | None:
     """What somebody is at one facility on a moment; None where they are nobody there, or no more."""
-    about, day = file.appointment, _day(as_of)
+    about, day = file.appointment, day_of(as_of)
     to_come = about.state in TO_COME or (about.starts is not None and day < about.starts)
     over = about.ends_on is not None and day > about.ends_on
     if about.state not in AT_WORK | TO_COME or over:
         return None
     employed = not to_come
     in_force = tuple(one.scope for one in file.privileges if holds(one, as_of)) if employed else ()
-    stopped = about.state == "away" or file.suspended or bool(stops(file, as_of))
-    eligible = employed and not stopped and (bool(in_force) if file.role.clinical_role else verified(file, as_of))
+    checks = judged(file, as_of)
+    stopped = about.state == "away" or file.suspended or bool(stops(checks))
+    verified = all(one.state in GOOD for one in checks)
+    eligible = employed and not stopped and (bool(in_force) if file.role.clinical_role else verified)
     groups = (file.role.least if employed else ()) + (file.role.clinical if eligible else ())
     return Held(
         facility=about.facility,
@@ -86,37 +88,15 @@ def _past(file: OnboardingFile) -> Held | None:
 
 def holds(one: Privilege, as_of: datetime) -> bool:
     """Whether a privilege may be used: granted, not over, and within the days of its scope."""
-    day = _day(as_of)
+    day = day_of(as_of)
     begun = one.scope.starts is None or one.scope.starts <= day
     return one.holds(as_of) and begun and (one.scope.ends is None or day <= one.scope.ends)
-
-
-def stops(file: OnboardingFile, as_of: datetime) -> tuple[str, ...]:
-    """The verifications this role needs that forbid clinical access now: a source says no, or what it said has expired."""
-    needed = needs(file)
-    return tuple(
-        one.name for one in file.verifications if one.kind in HARD_STOPS and one.name in needed and _stops(one, as_of)
-    )
-
-
-def verified(file: OnboardingFile, as_of: datetime) -> bool:
-    """Whether all that this role needs is confirmed and has not expired."""
-    good = {one.name for one in file.verifications if one.state in ("confirmed", "waived") and not _expired(one, as_of)}
-    return needs(file) <= good
-
-
-def needs(file: OnboardingFile) -> frozenset[str]:
-    """What is to be verified for this role, by name; a licence, and a registration to prescribe, for each state of practice."""
-    states = file.appointment.position.practice_states or (file.policy.state,)
-    kinds = set(file.role.checks) | ({"dea"} if file.role.prescriber else set())
-    by_state = {f"{kind}:{state}" for kind in kinds & {"licence", "dea"} for state in states}
-    return frozenset(by_state | (kinds - {"licence", "dea"}))
 
 
 def next_change(files: Iterable[OnboardingFile], as_of: datetime) -> datetime | None:
     """When the rules may say something else without anybody doing anything."""
     moments = [moment for file in files for moment in _moments(file)]
-    return min((moment for moment in moments if moment > as_of), default=None)
+    return min((moment for moment in moments if as_of < moment < NEVER), default=None)
 
 
 def _moments(file: OnboardingFile) -> Iterable[datetime]:
@@ -137,7 +117,7 @@ def _begins(*days: date | None) -> Sequence[datetime]:
 
 def _ends(day: date | None) -> Sequence[datetime]:
     """The moment a last day is over."""
-    return _begins(day + timedelta(days=1)) if day is not None and day < date.max else []
+    return [after(day)] if day is not None else []
 
 
 def _is_on(kind: TargetKind, held: Held) -> bool:
@@ -148,16 +128,3 @@ def _is_on(kind: TargetKind, held: Held) -> bool:
             return held.eligible
         case _:
             return held.employed
-
-
-def _stops(one: Verification, as_of: datetime) -> bool:
-    said_no = one.state == "refuted" or (one.state == "unknown" and one.kind in NO_RECORD)
-    return said_no or _expired(one, as_of)
-
-
-def _expired(one: Verification, as_of: datetime) -> bool:
-    return one.expires_on is not None and one.expires_on < _day(as_of)
-
-
-def _day(as_of: datetime) -> date:
-    return as_of.astimezone(UTC).date()

@@ -7,16 +7,17 @@ not undo one that was said for next month. A termination's ``effective`` is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from canonical.base import Canonical, FacilityCode
-from canonical.employments import AWAY, BACK, ONE_DAY, Employment, Told, employments
-from canonical.onboarding import Appointment
-from canonical.people import PersonKey, Position, PrivilegeScope
+from canonical.employments import AWAY, BACK, Employment, Told, day_after, employments
+from canonical.onboarding import Appointment, EmploymentState
+from canonical.people import ClinicianRecord, HrEvent, PersonKey, Position, PrivilegeScope
 
 EventState = Literal["matched", "applied", "superseded"]
 
@@ -57,6 +58,24 @@ class Folded(Canonical):
     revokes: tuple[RevokeSaid, ...] = ()
 
 
+LISTED: Final = ("licences", "dea", "certificates")
+"""What is verified of a record, and somebody has several of: with others, a hard stop may follow."""
+
+
+def may_change_access(event: HrEvent, stands: Appointment, known: ClinicianRecord) -> bool:
+    """Whether what an event says beside its kind may take access away from somebody who stands so: another role or state of
+    practice, another first or last day, other credentials. The same said again changes nothing.
+    """
+    said, held = event.position, stands.position
+    position = (said.role and said.role != held.role) or (
+        said.practice_states and set(said.practice_states) != set(held.practice_states)
+    )
+    days = (said.starts and said.starts != stands.starts) or (said.ends and said.ends != stands.ends_on)
+    after = event.record.over(known, event.kind)
+    others = any(set(getattr(after, one)) != set(getattr(known, one)) for one in LISTED)
+    return bool(position or days) or others or (after.npi, after.taxonomy) != (known.npi, known.taxonomy)
+
+
 def in_order(events: Iterable[Told]) -> list[Told]:
     """As their HR systems said them; ids decide between those of one moment, a hire before all else of it."""
     return sorted(events, key=lambda one: (one.said_at, one.kind != "hire", one.id))
@@ -87,6 +106,34 @@ def fold(facility: FacilityCode, person: PersonKey, events: Sequence[Told], as_o
     )
 
 
+def standing(events: Sequence[Told]) -> Callable[[date], tuple[str, Position]]:
+    """How somebody stands by these events, and in which position, for any day: folded once, asked for as many days as one likes.
+
+    The state is empty where nobody was hired. The same as :func:`fold` says of each of these days.
+    """
+    spells, waiting, _ = employments(in_order(events))
+    never = "ended" if any(one.kind == "terminate" for one in waiting) else ""
+    positions = {id(spell): _positions(spell) for spell in spells}
+
+    def on(day: date) -> tuple[str, Position]:
+        if not spells:
+            return never, Position()
+        spell = next((one for one in spells if not one.over(day)), spells[-1])
+        from_days, found = positions[id(spell)]
+        counted = bisect_right(from_days, max(spell.last_counted(day), spell.starts))
+        return _state(spell, day)[0], found[counted]
+
+    return on
+
+
+def _positions(spell: Employment) -> tuple[list[date], list[Position]]:
+    """The days from which each change holds, and the position before the first and after each."""
+    changes, found = spell.changes(), [spell.base]
+    for one in changes:
+        found.append(one.position.over(found[-1]))
+    return [spell.from_day(one) for one in changes], found
+
+
 def _of_spells(
     facility: str, person: str, spells: Sequence[Employment], day: date, states: dict[str, EventState]
 ) -> Appointment:
@@ -103,15 +150,7 @@ def _of_spells(
 
 
 def _appointment(facility: str, person: str, spell: Employment, day: date) -> Appointment:
-    last = spell.last_day
-    if spell.withdrawn is not None:
-        state, why = "withdrawn", spell.withdrawn.reason
-    elif spell.over(day):
-        state, why = "ended", spell.ended.reason if spell.ended else "contract-ended"
-    elif day < spell.starts:
-        state, why = "offered", ""
-    else:
-        state, why = ("away" if any(one.holds(day) for one in spell.away) else "working"), ""
+    state, why = _state(spell, day)
     return Appointment(
         person=person,
         facility=facility,
@@ -119,17 +158,28 @@ def _appointment(facility: str, person: str, spell: Employment, day: date) -> Ap
         position=spell.position(spell.last_counted(day)),
         offered_at=spell.hire.said_at,
         starts=spell.starts,
-        ends_on=last,
+        ends_on=spell.last_day,
         ended_why=why,
         next_change=None if spell.over(day) else _next(spell, day),
     )
+
+
+def _state(spell: Employment, day: date) -> tuple[EmploymentState, str]:
+    """How an employment stands on a day, and why."""
+    if spell.withdrawn is not None:
+        return "withdrawn", spell.withdrawn.reason
+    if spell.over(day):
+        return "ended", spell.ended.reason if spell.ended else "contract-ended"
+    if day < spell.starts:
+        return "offered", ""
+    return ("away" if any(one.holds(day) for one in spell.away) else "working"), ""
 
 
 def _next(spell: Employment, day: date) -> date | None:
     last = spell.last_day
     days = [spell.starts, *(spell.from_day(one) for one in spell.said), *(one.first for one in spell.away)]
     days += [one.until for one in spell.away if one.until is not None]
-    days += [last + ONE_DAY] if last is not None else []
+    days += [day_after(last)] if last is not None else []
     return min((one for one in days if one > day), default=None)
 
 

@@ -85,6 +85,8 @@ class VerificationSource(Canonical):
     """Where a kind of verification is looked up: a row of the register. ``state`` empty: of every state.
 
     ``token_file`` names a file among our secrets. ``per_second``: requests the source allows; ``active`` False: a person looks.
+    Of an exclusion list: ``may_lose`` is the share of the rows in force that may be gone from its next edition (OIG takes dozens
+    of some 80,000 away in a month), ``least_rows`` what any edition has, also the first.
     """
 
     code: Annotated[str, CODE]
@@ -96,6 +98,8 @@ class VerificationSource(Canonical):
     per_second: float = Field(default=5.0, gt=0, le=1000)
     timeout: float = Field(default=20.0, gt=0, le=300)
     active: bool = True
+    may_lose: float = Field(default=0.005, ge=0, le=1)
+    least_rows: int = Field(default=0, ge=0)
 
 
 class CheckDue(Canonical):

@@ -47,3 +47,7 @@ class DirectoryLog(Protocol):
     async def delivery(self, said: Said) -> Delivery:
         """What became of the messages."""
         ...
+
+    async def taken(self, channel: str, controls: Sequence[str]) -> bool:
+        """Whether the other side of a channel has said yes to any message of these control ids."""
+        ...

@@ -13,9 +13,13 @@ from typing import Final
 from canonical.base import Canonical
 from canonical.people import HrEvent, HrKind, Position, PrivilegeScope
 
-ONE_DAY: Final = timedelta(days=1)
 AWAY: Final = frozenset({"leave", "deactivate"})
 BACK: Final = frozenset({"return", "activate"})
+
+
+def day_after(day: date) -> date:
+    """The next day. After 9999-12-31, by which many HR systems say that something has no end, there is none."""
+    return day + timedelta(days=1) if day < date.max else day
 
 
 class Told(Canonical):
@@ -182,7 +186,7 @@ def _said_of(spells: list[Employment], one: Told) -> bool:
         return _say(spell, one)
     if one.kind == "activate" and spell.ended is not None and spell.withdrawn is None:
         end = spell.last_day
-        if end is None or one.effective <= end + ONE_DAY:
+        if end is None or one.effective <= day_after(end):
             spell.overtaken.add(spell.ended.id)
             spell.ended, spell.contract_ends = None, None
             spell.said.append(one)

@@ -14,8 +14,7 @@ from canonical.base import Canonical
 from canonical.check_digits import is_npi
 from canonical.credentials import Evidence
 from canonical.people import ClinicianRecord, stable
-from canonical.people_matching import fits_given, folded
-from canonical.verifying import families
+from canonical.verifying import is_called
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,13 @@ class ExclusionLists(Protocol):
         """Let a full edition take the place of the one before, all of it or nothing.
 
         Raises:
-            Rejected: (``list-empty``, ``list-truncated``) it holds no row, or far fewer than the one before and ``smaller`` does
-                not say that a person knows.
+            Rejected: (``list-empty``, ``list-truncated``) it holds no row, or has lost more of the one before than its source may
+                lose and ``smaller`` does not say that a person knows.
         """
+        ...
+
+    async def refused(self, source: str, why: str, at: datetime) -> None:
+        """A file of a source was not taken: people are told until one is."""
         ...
 
     async def editions(self) -> Sequence[ExclusionEdition]:
@@ -125,7 +128,7 @@ def held_against(
 
 
 def _may_be(record: ClinicianRecord, npi: str, row: Listed) -> bool:
-    if row.family not in families(record) or not fits_given(folded(record.name.given), row.given):
+    if not is_called(record, row.family, row.given):
         return False
     if record.birth_date and row.birth_date:
         return record.birth_date == row.birth_date

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime
-from typing import Final, Literal
+from datetime import date, datetime, timedelta
+from typing import Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -26,8 +26,10 @@ Headline = Literal[
     "withdrawn",
     "unknown",
 ]
+HEADLINES: Final[tuple[Headline, ...]] = get_args(Headline)
 FacetName = Literal["identity", "verification", "privileges", "access", "payroll", "scheduling"]
-FACETS: Final[tuple[FacetName, ...]] = ("identity", "verification", "privileges", "access", "payroll", "scheduling")
+EmploymentState = Literal["offered", "working", "away", "ended", "withdrawn"]
+EMPLOYMENT_STATES: Final[tuple[EmploymentState, ...]] = get_args(EmploymentState)
 
 MAY_SAY: Final[dict[str, frozenset[str]]] = {
     "verify": frozenset({"medical_staff", "admin"}),
@@ -44,7 +46,6 @@ MAY_SAY: Final[dict[str, frozenset[str]]] = {
     "done": frozenset({"medical_staff", "hr", "support", "admin"}),
 }
 """Who may say what to a case, by role. ``approve``, ``temporary`` and ``reinstate`` need two people."""
-FOUR_EYES: Final = frozenset({"approve", "temporary", "reinstate"})
 
 
 class PersonAsked(Canonical):
@@ -82,7 +83,7 @@ class Appointment(Canonical):
 
     person: PersonKey
     facility: FacilityCode
-    state: Literal["offered", "working", "away", "ended", "withdrawn"]
+    state: EmploymentState
     position: Position = Position()
     offered_at: datetime
     starts: date | None = None
@@ -113,7 +114,8 @@ class TargetStanding(Canonical):
 
     ``state``: absent (nothing of the person there), waiting (for what it depends on), due (to be written), written, confirmed
     (seen as
-    wanted), refused (a person decides), off (seen off).
+    wanted), refused (a person decides), off (seen off). ``elsewhere``: what stands there is what the person's other facilities want,
+    and nothing of this one's.
     """
 
     target: str
@@ -124,6 +126,12 @@ class TargetStanding(Canonical):
     reason: Text = ""
     finding: str = ""
     since: datetime | None = None
+    elsewhere: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing of the person stands there, or nothing of this facility's."""
+        return self.state in ("absent", "off") or (self.state == "confirmed" and (not self.active or self.elsewhere))
 
 
 class OnboardingFile(Canonical):
@@ -160,6 +168,9 @@ class Facet(Canonical):
 class TaskDue(Canonical):
     """Something people are to do as the rules have it. ``episode`` tells one time from the next (a day, a moment), so that what was
     done once is asked for again only when it comes again.
+
+    ``days``: how long its people have from the moment it is opened, however long ago what it is about began (a hire we heard of
+    late); 0: ``due`` says until when, or nothing does.
     """
 
     kind: str = Field(max_length=40)
@@ -167,6 +178,11 @@ class TaskDue(Canonical):
     episode: str = ""
     owner: Text = ""
     due: datetime | None = None
+    days: int = 0
+
+    def due_when(self, opened_at: datetime) -> datetime | None:
+        """Until when it is to be done where it is opened at that moment."""
+        return opened_at + timedelta(days=self.days) if self.days else self.due
 
 
 class ExpiryWarning(Canonical):

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Literal
 
 from canonical.credentials import BY_PEOPLE, HARD_STOPS, CheckDue, CheckKind, Verification
+from canonical.employments import day_after
 from canonical.onboarding import OnboardingFile
 
 Judged = Literal["due", "confirmed", "aged", "expired", "possible", "refuted", "unknown", "missing"]
@@ -56,14 +57,17 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
+NEVER: Final = datetime.combine(date.max, time(), UTC)  # 9999-12-31: what has no end
+
+
 def begins(day: date) -> datetime:
     """The first moment of a UTC day."""
     return datetime.combine(day, time(), UTC)
 
 
 def after(day: date) -> datetime:
-    """The first moment after a UTC day."""
-    return begins(day + timedelta(days=1))
+    """The first moment after a UTC day; :data:`NEVER` after the last there is."""
+    return begins(day_after(day))
 
 
 def practice_states(file: OnboardingFile) -> tuple[str, ...]:

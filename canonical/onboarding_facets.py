@@ -22,7 +22,6 @@ OWNERS: Final[dict[FacetName, str]] = {
     "scheduling": "scheduling office",
 }
 COMMITTEE: Final = "credentials committee"
-GONE: Final = frozenset({"absent", "off"})
 
 
 def facets(file: OnboardingFile, checks: Sequence[Check], state: str, as_of: datetime) -> tuple[Facet, ...]:
@@ -40,7 +39,7 @@ def all_confirmed(file: OnboardingFile) -> bool:
 
 def all_off(file: OnboardingFile) -> bool:
     """Whether nothing of them stands anywhere."""
-    return all(one.state in GONE or (one.state == "confirmed" and not one.active) for one in file.targets)
+    return all(one.gone for one in file.targets)
 
 
 def _verification(file: OnboardingFile, checks: Sequence[Check], *, over: bool) -> Facet:
@@ -60,7 +59,7 @@ def _verification(file: OnboardingFile, checks: Sequence[Check], *, over: bool) 
         said = f"{len(checks) - len(open_)} of {len(checks)} verified"
     else:
         said = "verified"
-    due = begun + timedelta(days=file.policy.task_days) if open_ else None
+    due = _until(file, *BY_PEOPLE, "say-who-it-is", "missing", "stop", "look-at") if open_ else None
     return Facet(
         name="verification", state=said, owner=owner, since=begun, due=due, stops=bool(stopped), reason=reason[:2000]
     )
@@ -85,12 +84,19 @@ def _privileges(file: OnboardingFile, as_of: datetime, *, over: bool) -> Facet:
     if waiting:
         one = min(waiting, key=lambda each: each.requested_at)
         said = "one of two said yes" if one.state == "seconded" else "before the committee"
-        due = one.requested_at + timedelta(days=file.policy.task_days)
+        due = _until(file, "decide") or one.requested_at + timedelta(days=file.policy.task_days)
         return Facet(name="privileges", state=said, owner=COMMITTEE, since=one.requested_at, due=due)
     last = max(file.privileges, key=lambda each: (each.requested_at, each.id), default=None)
     states = {"rejected": "refused by the committee", "granted": "granted, not begun"}
     said = "not asked for" if last is None else states.get(last.state, "ended")
-    return Facet(name="privileges", state=said, owner=file.policy.owner, since=last.ended_at if last else None)
+    ended, until = last.ended_at if last else None, _until(file, "request")
+    return Facet(name="privileges", state=said, owner=file.policy.owner, since=ended, due=until)
+
+
+def _until(file: OnboardingFile, *kinds: str) -> datetime | None:
+    """Until when the people it waits for have: the earliest of their open tasks of these kinds."""
+    dues = (one.due for one in file.tasks if one.state == "open" and one.kind in kinds and one.due is not None)
+    return min(dues, default=None)
 
 
 def _side(file: OnboardingFile, name: FacetName, *, over: bool) -> Facet:
@@ -103,7 +109,7 @@ def _side(file: OnboardingFile, name: FacetName, *, over: bool) -> Facet:
     waiting = [one for one in mine if one.state == "waiting"]
     reason = "; ".join(f"{one.target}: {one.reason or one.state}" for one in (*refused, *waiting))
     if file.blocked or over:
-        off = all(one.state in GONE or (one.state == "confirmed" and not one.active) for one in mine)
+        off = all(one.gone for one in mine)
         said = "off" if off else "being taken back"
         return Facet(name=name, state=said, owner="" if off else OWNERS[name], since=since, reason=reason[:2000])
     said = _in_words(mine, refused, waiting)
@@ -118,6 +124,6 @@ def _in_words(
         return "refused"
     if waiting:
         return "waiting"
-    if all(one.state in GONE or (one.state == "confirmed" and not one.active) for one in mine):
+    if all(one.gone for one in mine):
         return "nothing given"
     return "confirmed" if all(one.state == "confirmed" for one in mine) else "being written"

@@ -27,7 +27,7 @@ from typing import Final
 
 from canonical.credentials import BY_PEOPLE, Privilege
 from canonical.onboarding import ExpiryWarning, Headline, OnboardingFile, OnboardingStanding, TaskDue
-from canonical.onboarding_checks import GOOD, Check, after, begins, day_of, judged, moments, stops, to_ask
+from canonical.onboarding_checks import GOOD, NEVER, Check, after, begins, day_of, judged, moments, stops, to_ask
 from canonical.onboarding_facets import COMMITTEE, all_confirmed, all_off, facets
 
 RULE_TASKS: Final = BY_PEOPLE | {
@@ -154,7 +154,7 @@ def stand(file: OnboardingFile, as_of: datetime) -> OnboardingStanding:
         cost_centre=position.cost_centre or "",
         open_tasks=len(waiting),
         overdue=sum(1 for one in waiting if one.due is not None and one.due <= as_of),
-        next_at=min((one for one in _moments(file, checks, as_of, open_=open_) if one > as_of), default=None),
+        next_at=min((one for one in _moments(file, checks, as_of, open_=open_) if as_of < one < NEVER), default=None),
         finished=over and all_off(file),
         policy=file.policy,
     )
@@ -176,22 +176,16 @@ def not_noticed(one: Privilege) -> bool:
 
 
 def _tasks(file: OnboardingFile, checks: Sequence[Check], as_of: datetime, *, decide: bool) -> Iterator[TaskDue]:
-    policy, begun = file.policy, file.appointment.offered_at
-    soon = timedelta(days=policy.task_days)
+    policy = file.policy
     for one in checks:
-        since = one.known.checked_at if one.known is not None and one.known.checked_at else begun
-        day = _episode(one)
+        day, whose = _episode(one), {"owner": policy.owner, "days": policy.task_days}
         if one.state in ("possible", "missing") or one.stops:
             kind = {"possible": "say-who-it-is", "missing": "missing"}.get(one.state, "stop")
-            yield TaskDue(
-                kind=kind, subject=one.name, episode=f"{one.state}:{day}", owner=policy.owner, due=since + soon
-            )
+            yield TaskDue(kind=kind, subject=one.name, episode=f"{one.state}:{day}", **whose)
         elif one.state in ("unknown", "refuted"):
-            yield TaskDue(
-                kind="look-at", subject=one.name, episode=f"{one.state}:{day}", owner=policy.owner, due=since + soon
-            )
+            yield TaskDue(kind="look-at", subject=one.name, episode=f"{one.state}:{day}", **whose)
         elif one.kind in BY_PEOPLE and (one.state in ("due", "expired") or (one.state == "aged" and decide)):
-            yield TaskDue(kind=one.kind, subject=one.subject, episode=day, owner=policy.owner, due=since + soon)
+            yield TaskDue(kind=one.kind, subject=one.subject, episode=day, **whose)
     yield from _committees(file, checks, as_of, decide=decide)
     yield from _notices(file)
     if file.reinstating:
@@ -209,15 +203,15 @@ def _episode(one: Check) -> str:
 
 def _committees(file: OnboardingFile, checks: Sequence[Check], as_of: datetime, *, decide: bool) -> Iterator[TaskDue]:
     """What waits for the committee, or to be put before it."""
-    soon = timedelta(days=file.policy.task_days)
+    days = file.policy.task_days
     waiting = [one for one in file.privileges if one.state in ("requested", "seconded")]
     if all(one.state == "confirmed" for one in checks):
         for one in waiting:
-            yield TaskDue(kind="decide", subject=one.id, owner=COMMITTEE, due=one.requested_at + soon)
+            yield TaskDue(kind="decide", subject=one.id, owner=COMMITTEE, days=days)
     lasting = [one for one in waiting if not one.temporary]
     if decide and file.role.clinical_role and not lasting and not _said_no(file) and not _granted_for_good(file, as_of):
         ended = max((one.ended_at.isoformat() for one in file.privileges if one.ended_at), default="")
-        yield TaskDue(kind="request", episode=ended, owner=file.policy.owner, due=file.appointment.offered_at + soon)
+        yield TaskDue(kind="request", episode=ended, owner=file.policy.owner, days=days)
     for one in file.privileges:
         if not one.temporary and one.holds(as_of) and one.until is not None and not lasting and not _renewed(file, one):
             due = one.until - timedelta(days=REPRIVILEGE_DAYS)

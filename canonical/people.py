@@ -8,6 +8,7 @@ messages that carried it; cases, histories, logs and names hold the key alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -24,6 +25,7 @@ from canonical.base import (
     LocationCode,
     SourceSystem,
     case_id,
+    exact,
 )
 from canonical.cases import Attention
 
@@ -35,6 +37,8 @@ StateCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 PersonWordText = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
+
+OTHER_NAMES: Final = 50  # names kept of one person beside the present and the former one
 
 OWNER: Final = "medical staff office"  # whose parked HR events and open questions are, unless a rule names another
 EVENT_STATES: Final = ("waiting", "matched", "possible", "applied", "superseded", "parked", "dismissed")
@@ -86,11 +90,13 @@ class ClinicianRecord(Canonical):
 
     ``national_id`` is kept as a keyed hash by who keeps the record, for matching alone. What is empty is not known to its
     source and
-    changes nothing that another said.
+    changes nothing that another said. ``former_family``: the family name before; ``other_names``: every other name they have or
+    had.
     """
 
     name: PersonName = PersonName()
     former_family: PersonWordText = ""
+    other_names: tuple[PersonName, ...] = Field(default=(), max_length=OTHER_NAMES)
     birth_date: date | None = None
     national_id: str = Field(default="", max_length=64, repr=False)
     npi: str = Field(default="", max_length=20)
@@ -101,12 +107,52 @@ class ClinicianRecord(Canonical):
     email: str = Field(default="", max_length=254)
     phone: str = Field(default="", max_length=60)
 
-    def over(self, before: ClinicianRecord) -> ClinicianRecord:
-        """What is known when this is said after ``before``: what is empty here stays as it was."""
-        said = {name: value for name in type(self).model_fields if (value := getattr(self, name)) not in ("", None, ())}
+    @property
+    def names(self) -> tuple[PersonName, ...]:
+        """Every name somebody is known by, the present one first; one of a family name alone goes with any given name of theirs."""
+        former = (PersonName(family=self.former_family),) if self.former_family else ()
+        return tuple(dict.fromkeys((self.name, *former, *self.other_names)))
+
+    def over(self, before: ClinicianRecord, kind: str = "update") -> ClinicianRecord:
+        """What is known when an event of this kind says this after ``before``: what is empty here stays as it was.
+
+        A granted certificate or licence comes beside the others, a revoked one goes; any other event that names some says all of
+        them. Names are never forgotten: who changes the family name keeps the one before as the former.
+        """
+        said = _said(self)
         if self.name == PersonName():
             said.pop("name", None)
-        return before.model_copy(update=said)
+        elif before.name.family and before.name.family != self.name.family:
+            said.setdefault("former_family", before.name.family)
+        if kind in ("grant", "revoke"):
+            for name, same in _LISTED.items():
+                kept = [one for one in getattr(before, name) if not any(same(one, new) for new in getattr(self, name))]
+                said[name] = (*kept, *(getattr(self, name) if kind == "grant" else ()))
+        after = before.model_copy(update=said)
+        shown = {(after.name.family, after.name.given)}
+        others = {
+            (name.family, name.given): name
+            for name in (*before.other_names, before.name, *self.names)
+            if name.family and (name.family, name.given) not in shown | {(after.former_family, "")}
+        }
+        return after.model_copy(update={"other_names": tuple(others.values())[-OTHER_NAMES:]})
+
+
+def _said(what: Canonical) -> dict[str, Any]:
+    """What is not empty."""
+    return {name: value for name in type(what).model_fields if (value := getattr(what, name)) not in ("", None, ())}
+
+
+def _one_licence(one: Licence, other: Licence) -> bool:
+    return one.state == other.state and (one.number == other.number or one.kind == other.kind != "")
+
+
+_LISTED: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "licences": _one_licence,
+    "dea": lambda one, other: bool(one.number == other.number),
+    "certificates": lambda one, other: (one.board, one.specialty) == (other.board, other.specialty),
+}
+"""What a person holds several of, and when two of it are one."""
 
 
 class Position(Canonical):
@@ -132,14 +178,11 @@ class Position(Canonical):
     @field_validator("fte", mode="before")
     @classmethod
     def _no_float(cls, value: Any) -> Any:
-        if isinstance(value, float):
-            raise ValueError("fte is a decimal in text, never a float")
-        return value
+        return exact(value, "fte") if value is not None else None
 
     def over(self, before: Position) -> Position:
         """What holds when this is said after ``before``: what is empty here stays as it was."""
-        said = {name: value for name in type(self).model_fields if (value := getattr(self, name)) not in ("", None, ())}
-        return before.model_copy(update=said)
+        return before.model_copy(update=_said(self))
 
 
 class PrivilegeScope(Canonical):
@@ -170,14 +213,18 @@ at work
 from ``effective``; back from it."""
 
 
+MAY_BE_URGENT: Final[frozenset[str]] = frozenset({"terminate", "deactivate"})
+ONLY_ENDS: Final = "only terminate and deactivate end access at once"
+
+
 class HrEvent(Canonical):
     """One thing an HR system says of one person at one facility. Its name is (facility, source, number).
 
     ``number``: the message's or row's own. ``person``: the HR system's number of the person, the same in all of its events.
     ``said_at``: when the HR system recorded it (EVN-2, MFE-6, MSH-7; not EVN-6, which is when it happened): events of one
     person are in this order whatever order they came in. ``effective``: the day it holds from, in the past or future;
-    ``emergency``: access ends now, not at the day's end. ``reason`` is a code (just cause codes differ by system), never a
-    sentence about a person.
+    ``emergency``: access ends now, not at the day's end; of what ends (``MAY_BE_URGENT``) alone. ``reason`` is a code (just cause
+    codes differ by system), never a sentence about a person.
     """
 
     facility: FacilityCode

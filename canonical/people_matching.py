@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
 from canonical.base import Canonical
-from canonical.people import ClinicianRecord, HrEvent
+from canonical.people import MAY_BE_URGENT, ONLY_ENDS, ClinicianRecord, HrEvent
 
 FIRST: Final = frozenset({"hire"})  # what begins somebody; all else of a number nobody knows waits for it
 IDENTIFIED: Final = frozenset({"hire", "update"})  # what is held against others too when its number is known
+CLOCKS_DIFFER: Final = timedelta(days=1)  # said later than that after it came: a clock that is wrong
 MOST_AHEAD: Final = timedelta(days=5 * 366)  # nobody is hired or transferred later than that: a slip of the hand
+LONGEST_AGO: Final = date(1900, 1, 1)  # what is before is a system's word for a day it does not know
 YOUNGEST: Final = timedelta(days=14 * 365)
 
 _LETTERS: Final = str.maketrans(
@@ -87,10 +89,9 @@ class Match(Canonical):
 
 def marks(record: ClinicianRecord) -> Marks:
     """What is compared of a record; ``national_id`` is the keyed hash by now."""
-    families = {folded(record.name.family), folded(record.former_family)} - {""}
     return Marks(
-        families=frozenset(families),
-        givens=frozenset({folded(record.name.given)} - {""}),
+        families=frozenset({folded(name.family) for name in record.names} - {""}),
+        givens=frozenset({folded(name.given) for name in record.names} - {""}),
         birth_date=record.birth_date,
         npi=record.npi.strip(),
         national_hash=record.national_id,
@@ -185,17 +186,27 @@ def _alike(said: Marks, one: Marks) -> int | None:
     return 2 if same_birth and bool(said.givens & one.givens) else None
 
 
-def wrong_with(event: HrEvent) -> str:
+def wrong_with(event: HrEvent, received: datetime) -> str:
     """Why nobody should act on an event before a person has looked, in words without a name; empty where nothing is.
 
-    It is kept and listed; a corrected message takes its place, or a person dismisses it.
+    It is kept and listed; a corrected message takes its place, or a person dismisses it. ``received``: when it came.
     """
+    if event.said_at - received > CLOCKS_DIFFER:
+        came = f"it came {received.isoformat(timespec='minutes')}"
+        return f"said_at {event.said_at.isoformat(timespec='minutes')} and {came}: the clock of its HR system is ahead"
+    if event.emergency and event.kind not in MAY_BE_URGENT:
+        return f"an emergency that is a {event.kind}: {ONLY_ENDS}"
     said, birth = event.said_at.date(), event.record.birth_date
-    if event.effective > said + MOST_AHEAD:
-        return f"effective {event.effective.isoformat()}: more than five years ahead"
-    if birth is not None and birth + YOUNGEST > max(said, event.effective):
-        return "the birth date is that of a child"
     starts, ends = event.position.starts, event.position.ends
+    begins = {"effective": event.effective, "the position's start": starts}
+    begins |= {"the scope's start": event.scope.starts} if event.scope is not None else {}
+    for what, day in begins.items():
+        if day is not None and day < LONGEST_AGO:
+            return f"{what} {day.isoformat()}: nobody who works today began before 1900"
+        if day is not None and day - said > MOST_AHEAD:
+            return f"{what} {day.isoformat()}: more than five years ahead"
+    if birth is not None and birth > max(said, event.effective) - YOUNGEST:
+        return "the birth date is that of a child"
     if starts is not None and ends is not None and ends < starts:
         return f"the position ends {ends.isoformat()}, before it starts"
     return ""

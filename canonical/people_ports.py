@@ -77,15 +77,15 @@ class People(Protocol):
 
 
 class ClinicianRegister(Protocol):
-    """The register's rows about clinicians."""
+    """The register's rows about clinicians, as in force on a day."""
 
     async def clinician_policy(self, facility: str, as_of: date) -> ClinicianPolicy: ...
 
-    async def clinician_role(self, code: str) -> ClinicianRole | None: ...
+    async def clinician_role(self, code: str, as_of: date) -> ClinicianRole | None: ...
 
-    async def access_targets(self) -> Sequence[AccessTarget]: ...
+    async def access_targets(self, as_of: date) -> Sequence[AccessTarget]: ...
 
-    async def verification_sources(self) -> Sequence[VerificationSource]: ...
+    async def verification_sources(self, as_of: date) -> Sequence[VerificationSource]: ...
 
 
 class Verifier(Protocol):
@@ -108,8 +108,8 @@ class Access(Protocol):
         """What is to be written or looked at now. Answers the wake."""
         ...
 
-    async def target(self, code: str) -> AccessTarget | None:
-        """A system that is told of people, also one that was put out of use; None where the register has no such row."""
+    async def target(self, code: str, as_of: datetime) -> AccessTarget | None:
+        """A system that is told of people, also one that was put out of use; None where the register has no such row then."""
         ...
 
     async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
@@ -119,8 +119,9 @@ class Access(Protocol):
     async def begin(self, person: str, target: str, as_of: datetime) -> Wanted:
         """The same, immediately before a write: a write that gives something is marked as under way in the same transaction.
 
-        The mark stands until its end is heard of, so that who revokes knows what may still be carried out there. A block and
-        this one come one after the other: a write that begins after a block gives nothing.
+        The mark stands until its end is heard of, so that who revokes knows what may still be carried out there; that of an
+        earlier write stands on. A block and this one come one after the other: a write that begins after
+        a block gives nothing.
         """
         ...
 
@@ -129,18 +130,30 @@ class Access(Protocol):
         ...
 
     async def wrote(
-        self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime, *, crossed: bool = False
+        self,
+        person: str,
+        target: str,
+        wanted: Wanted,
+        seen: TargetSeen,
+        as_of: datetime,
+        *,
+        crossed: bool = False,
+        heard: bool = True,
     ) -> str:
-        """Keep what was written and seen; the state it is in. ``crossed``: it is what undid a write that crossed a block."""
+        """Keep what was written and seen; the state it is in. ``crossed``: it is what undid a write that crossed a block;
+        ``heard`` False: that write never answered, and may still be carried out."""
         ...
 
     async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> str:
         """Keep what was found by looking; the state it is in: what stands otherwise than wanted is due again."""
         ...
 
-    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> str:
+    async def refused(
+        self, person: str, target: str, code: str, reason: str, as_of: datetime, *, gave: bool = False
+    ) -> str:
         """The target refuses: it waits for a person, or for what it lacks (``cost-centre-missing``), and is tried again when
-        due. ``code`` ``unavailable`` or ``throttled``: it did not answer, what was asked may still be done there."""
+        due. ``code`` ``unavailable`` or ``throttled``: it did not answer, what was asked may still be done there. ``gave``: it
+        was a write that gives something, of which a no is the end; a look or a taking that is refused ends no grant."""
         ...
 
     async def block(self, block: Block) -> Block:
@@ -176,8 +189,12 @@ class ClinicianTarget(Protocol):
 
 
 class WakeOfPerson(Canonical):
-    """A case of people that is to look: ``process`` is clinician_onboarding, clinician_access or clinician_revocation."""
+    """A case of people that is to look: ``process`` is clinician_onboarding, clinician_access or clinician_revocation.
+
+    ``since``: when it was asked for; the same moment again means that nobody has looked yet.
+    """
 
     process: str
     person: str
     facility: str = ""
+    since: datetime | None = None

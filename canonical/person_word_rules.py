@@ -18,6 +18,7 @@ from canonical.onboarding import OnboardingFile, PersonWord
 from canonical.onboarding_checks import after, begins, day_of, judged, stops, why_not_decide
 from canonical.onboarding_rules import employment, not_noticed
 from canonical.people import HrEvent, HrKind, onboarding_case, stable
+from canonical.people_matching import MOST_AHEAD
 
 OURS: Final = "fascia"  # the source of HR events that people say to a case
 BY_WORD: Final = BY_PEOPLE | {"say-who-it-is", "request", "decide", "notice", "reinstate"}
@@ -111,6 +112,8 @@ def _request(said: _Said) -> WordOutcome:
         raise _no("this role needs no privileges", "data-invalid")
     if scope.ends is not None and scope.ends < max(day_of(said.at), scope.starts or date.min):
         raise _no("the scope ends before it begins", "data-invalid")
+    if scope.starts is not None and scope.starts - day_of(said.at) > MOST_AHEAD:
+        raise _no("the scope begins more than five years ahead", "data-invalid")
     if any(one.state in ("requested", "seconded") and one.scope == scope for one in file.privileges):
         raise _no("this is before the committee already", "conflict")
     asked = Privilege(
@@ -243,7 +246,7 @@ def _event(said: _Said, kind: HrKind, effective: date) -> HrEvent:
     return HrEvent(
         facility=about.facility,
         source=OURS,
-        number=said.word.id[:80],
+        number=stable("word", onboarding_case(about.facility, about.person), said.word.id),  # ids are a case's own
         person=about.person,
         kind=kind,
         said_at=said.at,

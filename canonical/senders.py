@@ -248,7 +248,7 @@ class Channel(Canonical):
         return self
 
 
-PeopleTable = Literal["role", "employment", "reason", "certificate", "privilege"]
+PeopleTable = Literal["role", "employment", "reason", "certificate", "privilege", "event"]
 """Codes of HR systems: who does what (our role), how somebody is employed, why something ends, what a certificate is, and what a
 privilege allows (``service/procedures``)."""
 

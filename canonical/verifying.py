@@ -132,13 +132,17 @@ def of_dea(
 
 
 def families(record: ClinicianRecord) -> frozenset[str]:
-    """The family names somebody is known by, folded: the present one and the one before."""
-    return frozenset({folded(record.name.family), folded(record.former_family)} - {""})
+    """The family names somebody is or was known by, folded."""
+    return frozenset({folded(name.family) for name in record.names} - {""})
 
 
 def is_called(record: ClinicianRecord, family: str, given: str) -> bool:
-    """Whether a name that a source has may be this person's, by the present family name or the one before."""
-    return folded(family) in families(record) and fits_given(folded(record.name.given), folded(given))
+    """Whether a name that a source has may be this person's: any family name of theirs, with any given name of theirs.
+
+    Not only in the pairs they were said in: a source may hold the old family name with the new given one.
+    """
+    givens = [folded(name.given) for name in record.names if name.given] or [""]
+    return folded(family) in families(record) and any(fits_given(one, folded(given)) for one in givens)
 
 
 def licence_of(record: ClinicianRecord, state: str) -> Licence | None:

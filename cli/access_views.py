@@ -25,7 +25,10 @@ class TargetShown(Canonical):
 
 
 class AccessShown(Canonical):
-    """A person's access; of a block: since when, by whom, and whether all of it was confirmed."""
+    """A person's access; of a block: since when, by whom, and whether all of it was confirmed.
+
+    ``gone_to``: keys that the events are of by now which made this one somebody.
+    """
 
     person: str
     known: bool
@@ -34,11 +37,12 @@ class AccessShown(Canonical):
     since: datetime | None = None
     by: str = ""
     lift_asked_by: str = ""
+    gone_to: tuple[str, ...] = ()
     targets: tuple[TargetShown, ...] = ()
 
 
 class Revoked(Canonical):
-    """What a call to revoke did: the block that stands, and whether its case was begun at once."""
+    """What a call to revoke did: the block that stands, and whether its case was begun at once; ``gone_to`` as above."""
 
     person: str
     since: datetime
@@ -46,6 +50,7 @@ class Revoked(Canonical):
     id: str
     begun: bool
     message: str
+    gone_to: tuple[str, ...] = ()
 
 
 class AccessDeskView(Protocol):

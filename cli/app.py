@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache, partial
 from importlib.metadata import version
 
 import typer
@@ -16,6 +17,7 @@ from cli import (
     case,
     channel,
     clinician,
+    clinician_words,
     completion,
     config,
     decide,
@@ -93,6 +95,7 @@ VERBS_OF_OTHERS = (
     stock_counts,
     stock_expiring,
     person_access,
+    clinician_words,
 )  # loaded so that their commands are there
 
 
@@ -105,6 +108,10 @@ def _root(
         raise typer.Exit
 
 
+# All of them with their options. To put them together takes longer than most of them do, so who gives several does it once.
+commands = cache(partial(get_command, app))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and say how it ended."""
     completion.answer_shells()
@@ -114,7 +121,7 @@ def run(arguments: Sequence[str]) -> int:
             Stop(why, code="usage", hint="a variable of the shell that is not set? leave out what is not asked for")
         )
     try:
-        ended = get_command(app).main(list(arguments), prog_name=completion.PROGRAM, standalone_mode=False)
+        ended = commands().main(list(arguments), prog_name=completion.PROGRAM, standalone_mode=False)
     except typer.Abort:
         return Exit.INTERRUPTED
     except typer.TyperException as wrong:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Final
 
 import typer
 from rich.console import RenderableType
@@ -15,6 +15,15 @@ from cli.exits import Stop, not_found, wrong_usage
 from cli.house import CaseFilter, House, first, open_house
 from cli.output import Output, table, when
 from cli.views import CaseRow, CaseView, DecisionView, LineWay
+
+TARGETS: Final = ("target", "kind", "state")
+COLUMNS: Final[
+    Mapping[str, tuple[str, ...]]
+] = {  # what the lines of a case about a person are; everybody else's are goods
+    "clinician_access": TARGETS,
+    "clinician_revocation": TARGETS,
+    "clinician_onboarding": ("facet", "owner", "state", "due"),
+}
 
 app = noun("Cases: one for each requisition and each order. See them, decide, set them going again.")
 
@@ -129,7 +138,7 @@ def drawn(view: CaseView) -> Iterator[RenderableType]:
         if part.row_count:
             yield ""
             yield part
-    for way in view.way:
+    for way in () if _process(view) in COLUMNS else view.way:  # a system that is told of somebody has no way
         yield ""
         yield from _way(way)
     if view.links:
@@ -154,7 +163,19 @@ def _about(what: Attention | DecisionView) -> str:
     return " ".join(filter(None, (f"line {what.line}" if what.line else "", what.document or "")))
 
 
+def _process(view: CaseView) -> str:
+    return view.process or view.case.partition("/")[0]
+
+
 def _lines(view: CaseView) -> Table:
+    if columns := COLUMNS.get(_process(view)):
+        title = "Targets" if columns == TARGETS else "Facets"
+        shown = table(*columns, title=title)
+        for line in view.lines:
+            told = {"target": line.line, "facet": line.line, "kind": line.item, "owner": line.item}
+            told |= {"state": line.state, "due": line.expected}
+            shown.add_row(*(told[column] for column in columns))
+        return shown
     shown = table(
         "line", "item", "order", "state", "ordered", "shipped", "received", "invoiced", "unit", "expected",
         title="Lines", right=("ordered", "shipped", "received", "invoiced"),

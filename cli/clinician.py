@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from rich.console import RenderableType
 
 from canonical.base import in_words
-from canonical.onboarding import PersonWord
+from canonical.onboarding import HEADLINES, PersonWord
 from cli.clinician_views import ClinicianRow, ClinicianView
 from cli.command import Limit, Yes, command, noun
-from cli.exits import Stop, not_found, wrong_usage
+from cli.exits import Stop, not_found, one_of, wrong_usage
 from cli.house import first, open_house
 from cli.output import Output, table, when
 
@@ -41,11 +41,14 @@ async def list_clinicians(
     limit: Limit = 50,
 ) -> None:
     """List cases by key: how each stands, which tasks wait, and when it may change by itself. Never a name."""
+    one_of(headline, HEADLINES, "--headline")
     async with open_house() as house:
         rows, more = first(await house.clinicians.rows(facility, headline, everything, limit + 1), limit)
     out.rows(ClinicianRow, rows, lambda: [_listed(rows)], more=more)
     if not rows:
         out.say("no case is like that")
+    elif more:
+        out.say(f"and more: the first {limit} are shown (--limit)")
 
 
 @command(app, "show")
@@ -72,6 +75,7 @@ async def verify(
     word_id: WordId = "",
 ) -> None:
     """Say what no source answers, or whether a possible hit is this person; with what it was verified by."""
+    one_of(outcome, ("confirmed", "refuted"), "OUTCOME")
     about = {"check": check, "outcome": outcome, "reference": reference, "expires_on": _day(expires, "--expires")}
     await _said(out, person, facility, _word("verify", reason, word_id, **about))
 

@@ -42,6 +42,18 @@ class ClinicianView(ClinicianRow):
     tasks: tuple[PersonTask, ...] = ()
 
 
+class WordRow(Canonical):
+    """What became of one word of many. ``code``: why it was refused."""
+
+    person: str
+    facility: str = ""
+    verb: str
+    privilege: str = ""
+    taken: bool
+    message: str = ""
+    code: str = ""
+
+
 class Clinicians(Protocol):
     """Clinicians' cases as the commands keep them."""
 

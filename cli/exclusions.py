@@ -23,19 +23,26 @@ app = noun("Exclusion lists: who may not be employed or paid (OIG's LEIE), editi
 async def load(
     out: Output,
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A full edition of the LEIE (CSV, 18 columns).", exists=True)
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A full edition of the LEIE (CSV, 18 columns).",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
     ],
     source: Annotated[str, typer.Option("--source", help="Which list it is: the code of its source.")] = "LEIE",
     smaller: Annotated[
-        bool, typer.Option("--smaller", help="Take it though it has far fewer rows than the one before.")
+        bool, typer.Option("--smaller", help="Take it though rows of the one before are missing, or it is older.")
     ] = False,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with who said it.")] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Let a full edition take the place of the one before, whole or not at all.
 
-    An empty file, one that was cut off, and one with far fewer rows are refused, and the edition before stays in force. Everybody
-    is held against a new edition by the next monthly run.
+    An empty file, one that was cut off, an older one and one that lacks many rows of the edition in force are refused, and that
+    stays in force. Everybody is held against a new edition by the next monthly run.
     """
     if smaller and not reason.strip():
         raise wrong_usage("--smaller needs a reason", "give it by --reason")

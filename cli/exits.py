@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
@@ -68,3 +69,11 @@ def not_allowed(message: str, hint: str = "") -> Stop:
 def wrong_usage(message: str, hint: str = "") -> Stop:
     """The command was given what it cannot use."""
     return Stop(message, code="usage", hint=hint)
+
+
+def one_of(given: str, known: Iterable[str], option: str) -> str:
+    """The word as it was given, where it is one of these or none: a misspelt one would find nothing and look like an answer."""
+    words = list(known)
+    if given and given not in words:
+        raise wrong_usage(f"{option} {given} is none of those there are", f"one of {', '.join(words)}")
+    return given

@@ -15,9 +15,10 @@ from workers.wiring import Wiring
 
 
 class OurClinicians:
-    """:class:`cli.clinician_views.Clinicians`; ``decider`` says who decides: a login, or the person behind a key."""
+    """:class:`cli.clinician_views.Clinicians`; ``decider`` says who decides: a login, or the person behind a key with the one
+    facility that they are somebody at."""
 
-    def __init__(self, wiring: Wiring, decider: Callable[[], Awaitable[Actor]]) -> None:
+    def __init__(self, wiring: Wiring, decider: Callable[[], Awaitable[tuple[Actor, str]]]) -> None:
         self._wiring, self._decider = wiring, decider
         self._lists = StoredClinicianLists(wiring.database)
 
@@ -44,7 +45,12 @@ class OurClinicians:
         if not key:
             where = self._wiring.settings.secret_path("seal_key")
             raise not_allowed(f"there is no key to seal decisions with at {where}", "run `fascia up` once")
-        word = word.model_copy(update={"actor": await self._decider()})
+        actor, of = await self._decider()
+        if of and of != facility:
+            raise not_allowed(
+                f"this key is one of {of}: its person is nobody at {facility}", "use a key of that facility"
+            )
+        word = word.model_copy(update={"actor": actor})
         if word.reason.strip():  # its text stays in our own store: Temporal keeps what it is given
             await self._wiring.cases.keep_reason(onboarding_case(facility, person), word.id, word.reason)
             word = word.model_copy(update={"reason": REASON_KEPT})

@@ -23,14 +23,10 @@ class OurExclusions:
         from formats import leie
 
         rows, file_hash = leie.read(data, now().date()), hashlib.sha256(data).hexdigest()
-        if dry_run:
-            before = next((one for one in await self._lists.editions() if one.source == source), None)
-            outcome = "same" if before is not None and before.file_hash == file_hash else "new"
-            many = before.rows if before is not None else 0
-            return ListLoadedRow(source=source, outcome=outcome, rows=len(rows), before=many, file_hash=file_hash)
         act = Act(verb="exclusions load", about="", actor=self._operator, reason=why)
-        by = self._operator.id
-        loaded = await self._lists.replace(source, rows, file_hash, by, now(), smaller=smaller, act=act)
+        loaded = await self._lists.replace(
+            source, rows, file_hash, self._operator.id, now(), smaller=smaller, act=act, keep=not dry_run
+        )
         return ListLoadedRow.model_validate(loaded.model_dump(exclude={"id"}))
 
     async def rows(self, limit: int) -> Sequence[EditionRow]:

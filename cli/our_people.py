@@ -61,7 +61,7 @@ class OurPeople:
         facility = await self._lists.facility_of(event)
         if facility is None:
             return None
-        by = (await self._decider(facility)).id if names else ""
+        by = await self._decider(facility) if names else None
         return HrEventView.model_validate(await self._lists.event(event, by))
 
     async def match(self, event: str, same: str, whole_number: bool, why: str) -> Matched:

@@ -53,8 +53,7 @@ from cli.views import (
     SubscriberRow,
     UnmatchedRow,
 )
-from gateway.decisions import without_reason
-from gateway.rest_decisions import MAY_SETTLE
+from gateway.decisions import MAY_SETTLE, without_reason
 from gateway.simulate import Book
 from store import keys as stored_keys
 from store.acts import Act
@@ -274,7 +273,7 @@ class OurHouse:
 
     @property
     def access(self) -> OurAccess:
-        return OurAccess(self._wiring, self._answering)
+        return OurAccess(self._wiring, self._known_at)
 
     @property
     def recalls(self) -> OurRecalls:
@@ -282,7 +281,7 @@ class OurHouse:
 
     @property
     def clinicians(self) -> OurClinicians:
-        return OurClinicians(self._wiring, self._answering)
+        return OurClinicians(self._wiring, self._known_at)
 
     @property
     def exclusions(self) -> OurExclusions:
@@ -290,12 +289,16 @@ class OurHouse:
 
     async def _answering(self) -> Actor:
         """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""
+        return (await self._known_at())[0]
+
+    async def _known_at(self) -> tuple[Actor, str]:
+        """Who gives a word, and the one facility a key's person is somebody at; a login may be somebody's at any."""
         if not self._key:
-            return Actor(id=login(), known_by="os_user")
+            return Actor(id=login(), known_by="os_user"), ""
         caller = await reading.caller(self._wiring, self._key)
         if caller is None or not caller.person:
             raise not_allowed("this key is not valid, or stands for no person", "`fascia key add --person`")
-        return Actor(id=caller.person, known_by="api_key")
+        return Actor(id=caller.person, known_by="api_key"), caller.facility
 
     @property
     def replays(self) -> OurReplays:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from canonical.people import ClinicianRecord
+from canonical.onboarding import EMPLOYMENT_STATES, HEADLINES
+from canonical.people import EVENT_STATES, ClinicianRecord
 from cli.command import Limit, command, noun
-from cli.exits import Exit, not_found, wrong_usage
+from cli.exits import Exit, not_found, one_of, wrong_usage
 from cli.house import first, open_house
 from cli.output import Output, table, when
 from cli.people_views import HrEventFilter, HrEventRow, HrEventView, PeopleFilter, PersonRow, PersonView, TraceView
@@ -41,6 +42,7 @@ async def list_people(
     limit: Limit = 50,
 ) -> None:
     """List people at facilities by key: how each stands, in which role, until when. Never a name."""
+    one_of(state, dict.fromkeys((*EMPLOYMENT_STATES, *HEADLINES)), "--state")
     which = PeopleFilter(facility=facility, state=state, role=role, blocked=blocked, everything=everything, after=after)
     async with open_house() as house:
         rows, more = first(await house.people.rows(which, limit + 1), limit)
@@ -48,7 +50,7 @@ async def list_people(
     if not rows:
         out.say("nobody is like that")
     elif more:
-        out.say(f"and more: --after {rows[-1].person}")
+        out.say(f"and more: --after {rows[-1].person}/{rows[-1].facility}")
 
 
 @command(app, "show")
@@ -76,6 +78,7 @@ async def events(
     limit: Limit = 50,
 ) -> None:
     """List HR events; without a filter those that wait: for a person's word on whose they are, or for a hire."""
+    one_of(state, ("open", *EVENT_STATES), "--state")
     wanted = state or ("" if everything or person else "open")
     which = HrEventFilter(state=wanted, facility=facility, person=person, source=source, after=after)
     async with open_house() as house:
@@ -174,8 +177,7 @@ def _listed(rows: Sequence[PersonRow]) -> RenderableType:
 
 def _drawn(view: PersonView) -> Iterator[RenderableType]:
     yield f"{view.person}  {view.events} HR events, {view.trace} entries in the trace"
-    if view.merged_into:
-        yield f"is {view.merged_into} by a person's word"
+    yield from gone(view.gone_to, "show")
     if view.record is not None:
         yield from _who(view.record)
     if view.at:
@@ -195,6 +197,12 @@ def _drawn(view: PersonView) -> Iterator[RenderableType]:
         for span in pay.spans:
             days = f"{span.first} to {span.last} ({span.days} days)"
             yield f"  {span.field.replace('_', ' ')}: {span.was or 'nothing'}, now {span.now or 'nothing'}: {days}"
+
+
+def gone(keys: Sequence[str], verb: str) -> Iterator[str]:
+    """That this key is nobody's by now, and what to press."""
+    for key in keys:
+        yield f"by a person's word its HR events are of {key}: fascia person {verb} {key}"
 
 
 def _who(record: ClinicianRecord) -> Iterator[str]:

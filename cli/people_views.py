@@ -48,7 +48,10 @@ class PayRow(Canonical):
 
 
 class PersonView(Canonical):
-    """One person: where they work and how it stands. ``record``: who it is, only where it was asked for (and noted)."""
+    """One person: where they work and how it stands. ``record``: who it is, only where it was asked for (and noted).
+
+    ``gone_to``: keys that the events are of by now which made this one somebody.
+    """
 
     person: str
     at: tuple[PersonRow, ...] = ()
@@ -59,8 +62,8 @@ class PersonView(Canonical):
     tasks: dict[str, str] = Field(default_factory=dict)
     pay: tuple[PayRow, ...] = ()
     events: int = 0
+    gone_to: tuple[str, ...] = ()
     trace: int = 0
-    merged_into: str = ""
     record: ClinicianRecord | None = None
 
 

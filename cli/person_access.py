@@ -14,10 +14,10 @@ from canonical.access import BY_HAND, BlockWord
 from canonical.base import in_words
 from cli.access_views import AccessShown
 from cli.command import Yes, command
-from cli.exits import Exit, Stop, wrong_usage
+from cli.exits import Exit, Stop, not_found, wrong_usage
 from cli.house import open_house
 from cli.output import Output, table, when
-from cli.people import Key, app
+from cli.people import Key, app, gone
 
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it stays in our own store, with who said it.")]
 CallId = Annotated[
@@ -30,19 +30,23 @@ async def revoke(out: Output, person: Key, reason: Reason = "", call: CallId = "
     """Take all access from a person, everywhere and now. The key need not be known to us; two people lift it again.
 
     The block holds from this command on, also while Temporal is away; what was confirmed is shown by `fascia person access`.
+    Ends with 6 where the events of this key are another's by now: that one is named, and to be revoked too.
     """
-    word = _word(person, reason, call)
+    word = _word("revoke", person, reason, call)
     if out.interactive and not yes and not out.ask(f"take all access from {person}, at every facility?"):
         raise Stop("nothing was done", code="interrupted")
     async with open_house() as house:
         told = await house.access.revoke(word)
-    out.data(told, lambda: [f"blocked since {when(told.since)} by {told.by}", told.message])
+    said = [f"blocked since {when(told.since)} by {told.by}", told.message, *gone(told.gone_to, "revoke")]
+    out.data(told, lambda: said)
+    if told.gone_to:
+        raise typer.Exit(Exit.PARTLY)
 
 
 @command(app, "lift")
 async def lift(out: Output, person: Key, reason: Reason = "", call: CallId = "") -> None:
     """Ask for a block to be lifted, or, as the second person, lift it: access is then what is known at that moment."""
-    word = _word(person, reason, call)
+    word = _word("lift", person, reason, call)
     async with open_house() as house:
         told = await house.access.lift(word)
     out.data(told, lambda: [told.message])
@@ -56,22 +60,29 @@ async def access(out: Output, person: Key) -> None:
     """
     async with open_house() as house:
         view = await house.access.access(person)
+    if not view.known and not view.blocked:  # a mistyped key is not somebody who is off everywhere
+        raise not_found("person", person, "see `fascia person list --all`")
     out.data(view, lambda: _drawn(view))
     if view.blocked and not view.confirmed:
         raise typer.Exit(Exit.FAILED)
 
 
-def _word(person: str, reason: str, call: str) -> BlockWord:
+def _word(verb: str, person: str, reason: str, call: str) -> BlockWord:
     try:
         return BlockWord(person=person, reason=reason, id=call or uuid4().hex)
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        where = str(first["loc"][0]) if first["loc"] else ""
-        hint = "give it by --reason" if where == "reason" else "a key, as `fascia person list` has it"
-        raise wrong_usage(in_words(first["msg"]), hint) from None
+        match first["loc"][0] if first["loc"] else "":
+            case "person":
+                raise wrong_usage(f"{person} is no key of a person", "see `fascia person list --all`") from None
+            case "reason" if not reason.strip():
+                raise wrong_usage(f"{verb} needs a reason", "give it by --reason") from None
+            case where:
+                raise wrong_usage(f"{where}: {in_words(first['msg'])}") from None
 
 
 def _drawn(view: AccessShown) -> Iterator[RenderableType]:
+    yield from gone(view.gone_to, "access")
     if view.blocked:
         asked = f"; {view.lift_asked_by} asks to lift it" if view.lift_asked_by else ""
         yield f"BLOCKED since {when(view.since)} by {view.by}{asked}"
@@ -81,8 +92,6 @@ def _drawn(view: AccessShown) -> Iterator[RenderableType]:
             if view.confirmed
             else f"NOT confirmed off: {', '.join(missing) or 'being looked at'}"
         )
-    elif not view.known:
-        yield "nobody is known by this key"
     shown = table("target", "kind", "facility", "state", "on", "seen off", "since", "finding", "reason")
     for one in view.targets:
         off = "confirmed" if one.confirmed_off else str(one.times or "")

@@ -27,7 +27,7 @@ from demo.story_play import Play, Played
 from demo.story_scene import Scenario
 from stack.home import StackError
 
-PARTS = 8  # database, Temporal, its UI, ERP, suppliers, worker, loops, api
+PARTS = 15  # four of the stack, four programs of the platform, and seven peers
 INTERRUPTED = 130
 PLAIN_WIDTH = 160
 

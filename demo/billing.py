@@ -7,12 +7,8 @@ away: nobody listens, and calls it had taken are hung up.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -21,12 +17,10 @@ from pathlib import Path
 
 from demo.hl7_plain import NotHl7, Writer, framed, one, segments
 from demo.hl7_plain import field as component
-from demo.hl7_plain import frame as next_frame
+from demo.mllp_peer import MllpPeer, command_line
 
-HOST = "127.0.0.1"
 CODE = "BILLING"  # its row in the register
 US = Writer("BILL", "NGH")
-LOOK = 0.1  # seconds between looks whether it is to be away
 CHARGED, CREDITED = "CG", "CD"
 
 
@@ -149,73 +143,27 @@ def _write_down(path: Path, row: Booked) -> None:
         os.fsync(file.fileno())
 
 
-class Office:
-    """Billing's listener: open while it is not to be away."""
+class Office(MllpPeer):
+    """Billing's listener."""
 
     def __init__(self, home: Path, port: int) -> None:
-        self.home = home
-        self.port = port
+        super().__init__(home, port)
         self.books = Books.open(home)
-        self._server: asyncio.Server | None = None
-        self._calls: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
-    async def look(self) -> None:
-        """Open or close, as it is to be."""
-        if is_down(self.home):
-            await self.close()
-        elif self._server is None:
-            self._server = await asyncio.start_server(self._listen, HOST, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+    def away(self) -> bool:
+        """While a story has sent it away."""
+        return is_down(self.home)
 
-    async def close(self) -> None:
-        """Hang up, and listen no more."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        calls = dict(self._calls)
-        for writer in calls.values():
-            writer.transport.abort()
-        if ending := [task for task in calls if task is not None]:
-            await asyncio.wait(ending, timeout=1.0)
-
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._calls[asyncio.current_task()] = writer
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, NotHl7):
-            while True:
-                text = await next_frame(reader)
-                number = component(one(text, "MSH"), 10)
-                code, why = self.books.take(text)
-                writer.write(framed(US.message("ACK", f"A{number}"[:20], f"MSA|{code}|{number}|{why}".rstrip("|"))))
-                await writer.drain()
-        del self._calls[asyncio.current_task()]
-        writer.close()
-
-
-async def serve(home: Path, port: int) -> None:
-    """Listen until SIGTERM or SIGINT, but for the times it is to be away."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    office = Office(home, port)
-    await office.look()
-    sys.stdout.write(f"{CODE} listens on mllp://{HOST}:{office.port}\n")
-    sys.stdout.flush()
-    while not stop.is_set():
-        await office.look()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK)
-    await office.close()
+    async def answer(self, text: str) -> bytes:
+        """AA, AE or AR, once it is booked."""
+        number = component(one(text, "MSH"), 10)
+        code, why = self.books.take(text)
+        return framed(US.message("ACK", f"A{number}"[:20], f"MSA|{code}|{number}|{why}".rstrip("|")))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line of billing's listener."""
-    parser = argparse.ArgumentParser(prog="python -m demo.billing", description=__doc__)
-    parser.add_argument("verb", choices=["serve"])
-    parser.add_argument("--home", type=Path, default=Path(os.environ.get("FASCIA_HOME") or ".fascia"))
-    parser.add_argument("--port", type=int, required=True)
-    chosen = parser.parse_args(arguments)
-    asyncio.run(serve(chosen.home.expanduser().absolute(), chosen.port))
-    return 0
+    return command_line("demo.billing", __doc__, CODE, Office, arguments)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.erp import read_secret
+from demo.erp_people_acts import PayrollPeople
 from demo.erp_rpc import ErpClient, ErpRefused
 from demo.erp_stock_acts import StockPeople, label
 
@@ -53,7 +54,7 @@ class OrderDocuments:
         return {kind: sum(d.state not in ("cancelled", "failed") for d in getattr(self, kind)) for kind in kinds}
 
 
-class ErpPeople(StockPeople):
+class ErpPeople(StockPeople, PayrollPeople):
     """The people who work in the ERP at ``url``; their passwords lie in the state folder."""
 
     def __init__(self, url: str, database: str, home: Path) -> None:

@@ -2,7 +2,9 @@
 
 ``python -m demo.registries serve --home HOME --port 22330`` serves them until it is told to stop. What they know stands in
 ``HOME/registries/{providers,licences,registrants}.json`` and ``HOME/registries/leie.csv``, read anew when a file changes. They answer
-in the published formats and keep the published limits: NPPES gives 200 results a page and none past the 1,200th.
+in the published formats and keep the published limits: NPPES gives 200 results a page and none past the 1,200th. While
+``HOME/registries/trouble`` holds a line they behave as that says (:mod:`demo.trouble`): ``down``, ``busy SECONDS``, ``slow SECONDS``,
+``lost``, ``late SECONDS`` (answers nothing), ``twice``; of one person: named by the number that is asked for (NPI, licence, DEA).
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from demo.trouble import Trouble, Unruly
+
+NAME = "registries"
 HOST = "127.0.0.1"
 PAGE, FURTHEST = 200, 1000
 CRITERIA = ("number", "first_name", "last_name", "organization_name", "taxonomy_description", "city", "postal_code")
@@ -41,15 +46,24 @@ class Sources:
     faults: dict[str, Callable[[], Answer | None]] = field(default_factory=dict)
     slow: float = 0.0
     twice: bool = False
+    unruly: Unruly | None = None  # where lines of trouble are read
 
     def read(self, home: Path) -> None:
         """Take up what the files of a home say; one that is not there says nothing."""
-        folder = home / "registries"
+        folder = home / NAME
         for name in FILES:
             with contextlib.suppress(FileNotFoundError):
                 setattr(self, name, json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
         with contextlib.suppress(FileNotFoundError):
             self.leie = (folder / LEIE).read_bytes()
+
+    def trouble(self, target: str) -> Trouble:
+        """How a question is to go."""
+        if self.unruly is None:
+            return Trouble()
+        now = self.unruly.at(unquote(target))
+        self.unruly.meet(now)
+        return now
 
     def answer(self, target: str, headers: Mapping[str, str]) -> Answer:
         """What the source at a path says."""
@@ -141,6 +155,14 @@ def _json(status: int, content: Any) -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
+def _troubled(now: Trouble) -> Answer | None:
+    if now.word == "down":
+        return _json(503, {"error": "down"})
+    if now.word == "busy":
+        return 429, {"Retry-After": str(int(now.number))}, b""
+    return None
+
+
 async def _serve(sources: Sources, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection, kept open between questions as the real ones keep theirs."""
     with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ValueError):
@@ -150,13 +172,16 @@ async def _serve(sources: Sources, reader: asyncio.StreamReader, writer: asyncio
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
             if sources.slow:
                 await asyncio.sleep(sources.slow)
-            status, more, body = sources.answer(target, headers)
-            if status == 0:  # hung up without an answer
+            now = sources.trouble(target)
+            status, more, body = _troubled(now) or sources.answer(target, headers)
+            if now.word in ("slow", "late"):
+                await asyncio.sleep(now.number)
+            if status == 0 or now.word in ("lost", "late"):  # hung up without an answer
                 break
             length = more.pop("Content-Length", str(len(body)))
             lines = [f"HTTP/1.1 {status} -", f"Content-Length: {length}", *(f"{key}: {more[key]}" for key in more)]
             answer = "\r\n".join([*lines, "", ""]).encode() + body
-            writer.write(answer * (2 if sources.twice else 1))
+            writer.write(answer * (2 if sources.twice or now.word == "twice" else 1))
             await writer.drain()
             if int(length) != len(body):  # it said more than it sends
                 break
@@ -184,13 +209,13 @@ async def served(sources: Sources, port: int = 0) -> AsyncIterator[str]:
 
 async def serve(home: Path, port: int) -> None:
     """The program: serves what the files of its home say, until it is told to stop."""
-    sources, stop = Sources(), asyncio.Event()
+    sources, stop = Sources(unruly=Unruly(home, NAME)), asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with served(sources, port):
         seen: dict[Path, int] = {}
         while not stop.is_set():
-            paths = [home / "registries" / name for name in (*(f"{file}.json" for file in FILES), LEIE)]
+            paths = [home / NAME / name for name in (*(f"{file}.json" for file in FILES), LEIE)]
             there = {path: path.stat().st_mtime_ns for path in paths if path.exists()}
             if there != seen:
                 with contextlib.suppress(ValueError):  # it is being written: the next look has it whole

@@ -12,19 +12,19 @@ import hashlib
 import json
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from demo import billing
+from demo import billing, stage_people
 from demo.department import SITE, SYSTEMS, book_file
 from demo.erp_acts import ErpPeople
 from demo.partner import HOST, USER, public_host_key, user_key_file
 from demo.partner_script import SEED
+from demo.stage_parts import all_listen, forget_another_hospital, given_port, listener, listener_port
 from stack.held import News
 from stack.part import Part, own_program
 from stack.supervisor import Stack, running
@@ -39,7 +39,10 @@ A_MINUTE = 6000
 
 # Who calls the platform: departments' systems, and people who decide. No person here exists.
 SENDERS = ("surgery-desk", "pharmacy-desk", "laboratory-desk")
-PEOPLE = ("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002", "E-8101")
+PEOPLE = (
+    *("E-2001", "E-2003", "E-2004", "E-3001", "E-6001", "E-7001", "E-7002", "E-8101"),
+    *stage_people.OFFICE,
+)
 
 Say = Callable[[str], None]
 
@@ -88,7 +91,7 @@ class Stage:
             rows.append((f"replies to {code}", where, f"heard: {book_file(self.home, code)}"))
         where = f"mllp://{HOST}:{listener_port(self.stack, billing.CODE)}"
         rows.append(("billing", where, f"booked: {billing.book_file(self.home)}"))
-        return rows
+        return rows + stage_people.addresses(self.stack)
 
 
 def _known_as() -> str:
@@ -103,18 +106,9 @@ def _mailbox(supplier: str) -> str:
     return f"mailbox_{supplier.lower()}"
 
 
-def _listener(code: str) -> str:
-    return f"replies_{code.lower()}"
-
-
-def listener_port(stack: Stack, code: str) -> int:
-    """The port the listener of a department's system was given at this start."""
-    return int(stack.home.read("ports.json")[_listener(code)])
-
-
 def mailbox_port(stack: Stack, supplier: str) -> int:
     """The port a supplier's running mailbox was given at this start."""
-    return int(stack.home.read("ports.json")[_mailbox(supplier)])
+    return given_port(stack, _mailbox(supplier))
 
 
 @contextlib.asynccontextmanager
@@ -137,12 +131,13 @@ async def staged(
             peers.create_task(_bring_partners(stack, script))
             peers.create_task(_bring_departments(stack))
             peers.create_task(_bring_billing(stack))
+            peers.create_task(stage_people.bring(stack))
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
         stage = Stage(stack, stack.home.path, erp, {})
         await _set_up(stage, say)
-        stage.keys = {name: _key_file(stage.home, name).read_text().strip() for name in (*SENDERS, *PEOPLE)}
+        stage.keys = {wish["sender"]: Path(wish["save"]).read_text().strip() for wish in _keys(stage.home)}
         yield stage
 
 
@@ -196,17 +191,8 @@ async def _tell_log(stack: Stack, part: str, say: Say) -> None:
             say(last[:100])
 
 
-def _forget_another_hospital(stack: Stack, name: str = "partners", known: str = "suppliers") -> None:
-    """Suppliers who remember a hospital that was set aside would take its orders for repeats: their books (``name``) go aside too."""
-    mark = stack.home.folder("temporal") / known  # goes aside with the stack's own data
-    books = stack.home.path / name
-    if books.exists() and not mark.exists():
-        books.rename(stack.home.folder("old") / f"{name}-{time.time_ns()}")
-    mark.touch()
-
-
 async def _bring_partners(stack: Stack, script: Path | None) -> None:
-    _forget_another_hospital(stack)
+    forget_another_hospital(stack)
     ports = {supplier: stack.port(_mailbox(supplier)) for supplier in SUPPLIERS}
     told = ",".join(f"{supplier}={port}" for supplier, port in ports.items())
     behave = ("--script", str(script)) if script else ()
@@ -216,53 +202,39 @@ async def _bring_partners(stack: Stack, script: Path | None) -> None:
             name=PARTNERS,
             argv=own_program("-m", "demo.partner", "serve", "--home", str(stack.home.path), "--ports", told, *behave),
             env={"PYTHONUNBUFFERED": "1"},
-            ready=_all_listen(ports.values()),
+            ready=all_listen(ports.values()),
             address=" ".join(f"sftp://{HOST}:{port}" for port in ports.values()),
         )
     )
 
 
 async def _bring_departments(stack: Stack) -> None:
-    ports = {code: stack.port(_listener(code)) for code in SYSTEMS}
+    ports = {code: stack.port(listener(code)) for code in SYSTEMS}
     told = ",".join(f"{code}={port}" for code, port in ports.items())
     await stack.add_part(
         Part(
             name=DEPARTMENTS,
             argv=own_program("-m", "demo.department", "serve", "--home", str(stack.home.path), "--ports", told),
             env={"PYTHONUNBUFFERED": "1"},
-            ready=_all_listen(ports.values()),
+            ready=all_listen(ports.values()),
             address=" ".join(f"mllp://{HOST}:{port}" for port in ports.values()),
         )
     )
 
 
 async def _bring_billing(stack: Stack) -> None:
-    port = stack.port(_listener(billing.CODE))
-    _forget_another_hospital(stack, "billing", "billing")
+    port = stack.port(listener(billing.CODE))
+    forget_another_hospital(stack, "billing", "billing")
     billing.come_back(stack.home.path)  # an earlier story may have sent it away
     await stack.add_part(
         Part(
             name=BILLING,
             argv=own_program("-m", "demo.billing", "serve", "--home", str(stack.home.path), "--port", str(port)),
             env={"PYTHONUNBUFFERED": "1"},
-            ready=_all_listen([port]),
+            ready=all_listen([port]),
             address=f"mllp://{HOST}:{port}",
         )
     )
-
-
-def _all_listen(ports: Iterable[int]) -> Callable[[], Any]:
-    async def ask() -> bool:
-        try:
-            for port in ports:
-                _, writer = await asyncio.open_connection(HOST, port)
-                writer.close()
-                await writer.wait_closed()
-        except OSError:
-            return False
-        return True
-
-    return ask
 
 
 # -- what is set up once --------------------------------------------------------------------------------------------
@@ -270,7 +242,7 @@ def _all_listen(ports: Iterable[int]) -> Callable[[], Any]:
 
 async def _set_up(stage: Stage, say: Say) -> None:
     """Load the register and make the keys, unless the platform knows both already."""
-    reached = (_partners_file(stage), _channels_file(stage))
+    reached = (_partners_file(stage), _channels_file(stage), *stage_people.register_files(stage.stack))
     marks = {"seed": _content(*sorted(SEED.iterdir())), "reached": _content(*reached)}
     known = stage.stack.home.read(SET_UP)
     if not await _knows_us(stage):
@@ -283,8 +255,14 @@ async def _set_up(stage: Stage, say: Say) -> None:
     if known.get("reached") != marks["reached"]:
         say("loading how we reach suppliers and departments")
         await fascia(stage, "register", "load", str(reached[0].parent))
-    if not known.get("keys"):
-        await _make_keys(stage, say)
+    excluded = stage_people.exclusion_list(stage.home)
+    if known.get("excluded") != _content(excluded):
+        say("loading the exclusion list")
+        await fascia(stage, "exclusions", "load", str(excluded))
+        known |= {"excluded": _content(excluded)}
+    made = bool(known.get("keys"))
+    if missing := [wish for wish in _keys(stage.home) if not (made and Path(wish["save"]).exists())]:
+        await _make_keys(stage, missing, say)
     stage.stack.home.write(SET_UP, {**known, **marks, "keys": True})
 
 
@@ -335,28 +313,31 @@ def _key_file(home: Path, name: str) -> Path:
     return home / "secrets" / f"key_{name}"
 
 
-async def _make_keys(stage: Stage, say: Say) -> None:
+def _keys(home: Path) -> list[dict[str, Any]]:
+    """Every key of the stage, as ``fascia key add --from`` makes it."""
+    people = [{"sender": name, "person": name} for name in PEOPLE]
+    wishes = [*({"sender": name} for name in SENDERS), *people, *stage_people.SENDER_KEYS]
+    about = {"facility": FACILITY, "per_minute": A_MINUTE}
+    return [{**about, **wish, "save": str(_key_file(home, str(wish["sender"])))} for wish in wishes]
+
+
+async def _make_keys(stage: Stage, wishes: list[dict[str, Any]], say: Say) -> None:
     """One command makes them all: a process each would cost a machine of two cores some ten seconds."""
-    names = (*SENDERS, *PEOPLE)
-    say(f"making {len(names)} keys")
-    wanted = []
-    for name in names:
-        path = _key_file(stage.home, name)
-        path.unlink(missing_ok=True)
-        person = name if name in PEOPLE else ""
-        wanted.append(
-            {"sender": name, "facility": FACILITY, "person": person, "per_minute": A_MINUTE, "save": str(path)}
-        )
+    say(f"making {len(wishes)} keys")
+    for wish in wishes:
+        Path(wish["save"]).unlink(missing_ok=True)
     file = stage.stack.home.folder("register") / "keys.json"
-    file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(wishes, indent=2) + "\n", encoding="utf-8")
     await fascia(stage, "key", "add", "--from", str(file))
 
 
-async def fascia(stage: Stage, *arguments: str, who: str = "") -> dict[str, Any]:
+async def fascia(stage: Stage, *arguments: str, who: str = "", ends: Collection[int] = (0,)) -> dict[str, Any]:
     """Give a ``fascia`` command, as a person at a terminal would (``who``: by whose key), and read its JSON.
 
+    ``ends``: the exit codes it may end with.
+
     Raises:
-        StageError: it failed; with what it said.
+        StageError: it ended otherwise; with what it said.
     """
     program = (sys.executable, "-c", "from cli.app import main; main()", *arguments, "--json")
     process = await asyncio.create_subprocess_exec(
@@ -366,7 +347,7 @@ async def fascia(stage: Stage, *arguments: str, who: str = "") -> dict[str, Any]
         env={**os.environ, "FASCIA_HOME": str(stage.home), **({"FASCIA_API_KEY": stage.keys[who]} if who else {})},
     )
     out, err = await process.communicate()
-    if process.returncode != 0:
+    if process.returncode not in ends:
         said = (err.decode(errors="replace") + out.decode(errors="replace")).strip()
         raise StageError(f"fascia {' '.join(arguments)} ended with {process.returncode}:\n{said[-3000:]}")
     found: dict[str, Any] = json.loads(out or b"{}")

@@ -1,4 +1,4 @@
-"""The story the demonstration plays: 22 ways things go between departments, ERP and suppliers, each with the end it must come to.
+"""The story the demonstration plays: 23 ways things go between departments, ERP and suppliers, each with the end it must come to.
 
 Each scene reads as what people do. Endings are counted in the ERP, in the suppliers' books and in what departments heard. The scenes
 at the gateway are in ``demo/story_gateway.py``, those in which something breaks for everybody in ``demo/story_faults.py``.
@@ -15,6 +15,7 @@ from demo.story_doors import StoryError
 from demo.story_faults import FAULTS
 from demo.story_gateway import GATEWAY_SCENES
 from demo.story_outside import Ending
+from demo.story_people import PEOPLE_SCENES
 from demo.story_scene import (
     BUYER,
     DIRECTOR,
@@ -309,5 +310,6 @@ STORY: tuple[Scenario, ...] = (
     ),
     *GATEWAY_SCENES,
     *SURGERY_SCENES,
+    *PEOPLE_SCENES,
     *FAULTS,
 )

@@ -140,7 +140,7 @@ class Play:
         )
         ending = replace(ending, also=tuple(scene.also))
         found = f"{ending.text()} (the scene broke off: {wrong})" if wrong else ending.text()
-        names = [case.name for case in (*scene.requisitions, *orders)]
+        names = [*(case.name for case in (*scene.requisitions, *orders)), *scene.others]
         events = sum([await self.doors.events(name) for name in names])
         if self.histories is not None:
             await self._keep_histories(self.histories, scenario, names)

@@ -77,6 +77,7 @@ class Scene:
     erp_away: float = 60.0
     told: Callable[[str], None] = lambda _: None
     requisitions: list[Requisition] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)  # names of cases that are no requisition's
     also: list[str] = field(default_factory=list)
     said: str = ""  # the platform's own word, where the scene has no case to ask for it
 

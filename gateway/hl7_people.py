@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from canonical.errors import Malformed
 from canonical.people import (
+    OTHER_NAMES,
     Certificate,
     ClinicianRecord,
     DeaRegistration,
@@ -28,7 +29,7 @@ from canonical.people import (
 from formats.hl7 import Message, Part, Segment, place
 from gateway.hl7_certificates import Held, held_of
 from gateway.mapping import Tongue
-from gateway.people_codes import EMPLOYMENTS, ON_LEAVE, emergency, reason_of, role_of, shown
+from gateway.people_codes import EMPLOYMENTS, ON_LEAVE, reason_of, role_of, shown, urgent, utc
 
 NATIONAL: Final = frozenset({"SS", "NI", "SIN", "NNUSA"})  # table 0203: social security and national person numbers
 NO_NUMBER: Final = NATIONAL | {
@@ -47,7 +48,16 @@ NO_NUMBER: Final = NATIONAL | {
 LICENCES: Final = frozenset({"SL", "LN", "MD", "RN", "DN", "DO", "NP", "PA", "PHARM"})  # tables 0203 and 0338
 NAMES: Final = ("L", "D", "")  # table 0200: legal, display, and names whose type nobody says
 FORMER: Final = frozenset({"M", "B", "BAD"})  # maiden, birth, name no longer used
+ALSO: Final = FORMER | {
+    "A",
+    "C",
+    "N",
+    "T",
+}  # alias, adopted, nickname, tribal: other names of the same person (table 0200)
 CERTIFIED: Final = "C"  # SPD-3, table 0337: certified, not only eligible
+LONGEST_NUMBER: Final = 80  # characters, as of every number in our language (canonical.base.SAFE)
+ITS_NUMBER: Final = "the HR system's own number of the person"
+KEY: Final = "MFE-4"  # a master file's row says again what it is about
 STATE: Final = re.compile(r"[A-Z]{2}")
 
 
@@ -81,27 +91,35 @@ class Person:
         """What the HR system calls the person: STF-1, the key of the record (15.4.6.1), else the staff number (STF-2), else ``key``.
 
         Raises:
-            Malformed: it says none.
+            Malformed: it says none, or one that is too long or cannot be printed; the place is the number's own.
         """
         staff = [one for one in self._numbers() if one[1] not in NO_NUMBER]
         staff.sort(key=lambda one: one[1] not in ("EI", "EN"))
-        found = self.stf.value(1, 1, 1).strip() or (staff[0][0] if staff else "") or key.strip()
-        if not found or len(found) > 80 or not found.isprintable():
-            raise Malformed(
-                f"{at(self.stf, 1)} is required: the HR system's own number of the person",
-                path=at(self.stf, 1),
-                code="field-missing" if not found else "data-invalid",
+        own, other = self.stf.value(1, 1, 1).strip(), staff[0][0] if staff else ""
+        found, where = own or other or key.strip(), at(self.stf, 1 if own or not other else 2)
+        if not own and not other and found:
+            where = KEY
+        if not found:
+            raise Malformed(f"{where} is required: {ITS_NUMBER}", path=where, code="field-missing")
+        if len(found) > LONGEST_NUMBER:
+            why = (
+                f"{where} is too long: {ITS_NUMBER} has at most {LONGEST_NUMBER} characters, and this one {len(found)}"
             )
+            raise Malformed(why, path=where, code="data-invalid")
+        if not found.isprintable():
+            raise Malformed(f"{where} has a sign that cannot be printed: {ITS_NUMBER}", path=where, code="data-invalid")
         return found
 
     def record(self) -> ClinicianRecord:
         """Who it is, as far as the message says."""
         stf, held = self.stf, held_of(self.part.all("CER"), self.tongue)
         former = [stf.value(3, 1, 1, repetition=number) for number, kind in self._names() if kind in FORMER]
+        also = [self._name_at(number) for number, kind in self._names() if kind in ALSO]
         national = [text for text, kind in self._numbers() if kind in NATIONAL]
         return ClinicianRecord(
             name=self._name(),
             former_family=shown(former[0], 120) if former else "",
+            other_names=tuple(name for name in also if name.family or name.given)[:OTHER_NAMES],
             birth_date=stf.day(6),
             national_id=shown(national[0], 64) if national else "",
             npi=self._npi(),
@@ -164,7 +182,10 @@ class Person:
         found = sorted((NAMES.index(kind), number) for number, kind in self._names() if kind in NAMES)
         if not found:
             return PersonName()
-        number = found[0][1]
+        return self._name_at(found[0][1])
+
+    def _name_at(self, number: int) -> PersonName:
+        """One repetition of STF-3."""
         family, given, middle, suffix, prefix = (
             shown(self.stf.value(3, component, 1, repetition=number), 120) for component in range(1, 6)
         )
@@ -294,7 +315,7 @@ def said_at(message: Message, segment: Segment | None, field: int, tongue: Tongu
     found = sent if recorded is None or (by_day and sent is not None and sent.date() == recorded.date()) else recorded
     if found is None:
         raise Malformed("EVN-2 is required: when was it recorded?", path="EVN-2", code="field-missing")
-    return found.astimezone(UTC)
+    return utc(found, "EVN-2")
 
 
 def evn_of(message: Message) -> Segment:
@@ -358,6 +379,6 @@ def event_of(
         record=record,
         position=position,
         scope=scope,
-        emergency=kind in ("terminate", "deactivate") and emergency(code),
+        emergency=urgent(tongue, kind, reason),
         reason=code,
     )

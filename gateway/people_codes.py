@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
-from canonical.people import HrKind
+from canonical.errors import Malformed
+from canonical.people import MAY_BE_URGENT, HrKind
 from gateway.mapping import Tongue
 
 Employment = Literal["", "employed", "contracted", "locum", "volunteer"]
@@ -26,6 +28,18 @@ EMPLOYMENTS: Final[dict[str, Employment]] = {
 }
 CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 EMERGENCY: Final = "emergency"  # a reason of ours that begins so ends access now, not at the day's end
+
+
+def utc(moment: datetime, path: str) -> datetime:
+    """The same moment in UTC.
+
+    Raises:
+        Malformed: it is at an end of the calendar, where UTC has no name for it: a system's word for a time it does not know.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Malformed(f"{path}: this is no time anything was recorded at", path=path, code="data-invalid") from None
 
 
 def shown(text: str, most: int) -> str:
@@ -50,6 +64,11 @@ def reason_of(tongue: Tongue, code: str) -> str:
 def emergency(reason: str) -> bool:
     """Whether a reason ends access now."""
     return reason.lower().startswith(EMERGENCY)
+
+
+def urgent(tongue: Tongue, kind: HrKind, code: str) -> bool:
+    """Whether an event of this kind with this reason of the sender's ends access now."""
+    return kind in MAY_BE_URGENT and emergency(reason_of(tongue, code))
 
 
 def scope_codes(tongue: Tongue, code: str) -> tuple[str, str]:

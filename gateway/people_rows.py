@@ -18,7 +18,9 @@ from gateway.people import HrTaker, known
 from gateway.routing import Taker
 
 LISTED: Final = "hr_row"  # its kind in the list a person works
-MOST_AT_ONCE: Final = 200  # events of a file in one transaction
+MOST_AT_ONCE: Final = (
+    20  # events of a file in one transaction: while it lasts, what is said of these people elsewhere waits
+)
 
 Said = tuple[Part, HrEvent]
 

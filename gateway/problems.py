@@ -6,18 +6,21 @@ RFC 9457 (application/problem+json). The text never repeats a value that was sen
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from opentelemetry import trace
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from gateway.intake import Conflict
+
+if TYPE_CHECKING:  # loaded by the REST door; every other process knows our problems without it
+    from fastapi import FastAPI
 
 MEDIA_TYPE = "application/problem+json"
 REJECTIONS = {
@@ -133,34 +136,47 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse(content, problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
-async def _problem(_: Request, problem: Exception) -> JSONResponse:
+def _in_form(request: Request, problem: Problem) -> JSONResponse:
+    """In the form of the address that was asked: some have their standard's own."""
+    forms: dict[str, Callable[[Problem], JSONResponse]] = getattr(request.app.state, "forms", {})
+    form = next((form for base, form in forms.items() if request.url.path.startswith(base)), answer)
+    return form(problem)
+
+
+async def _problem(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, Problem)
-    return answer(problem)
+    return _in_form(request, problem)
 
 
 async def _failure(request: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, FasciaError)
     log.warning("request failed", path=request.url.path, code=failure.code, problem=failure.message)
-    return answer(problem_of(failure))
+    return _in_form(request, problem_of(failure))
 
 
-async def _http(_: Request, failure: Exception) -> JSONResponse:
+async def _http(request: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, HTTPException)
     code = {404: "not-found", 405: "not-allowed-here"}.get(failure.status_code, "http")
-    return answer(Problem(failure.status_code, code, str(failure.detail), headers=dict(failure.headers or {})))
+    return _in_form(
+        request, Problem(failure.status_code, code, str(failure.detail), headers=dict(failure.headers or {}))
+    )
 
 
-async def _parameters(_: Request, failure: Exception) -> JSONResponse:
+async def _parameters(request: Request, failure: Exception) -> JSONResponse:
+    from fastapi.exceptions import RequestValidationError
+
     assert isinstance(failure, RequestValidationError)
     wrongs = []
     for error in failure.errors():
         path = ".".join(str(part) for part in error["loc"])
         wrongs.append(Wrong(detail=error["msg"], path=json_path(path), pointer=pointer(path)).model_dump())
-    return answer(Problem(422, "data-invalid", wrongs[0]["detail"] if wrongs else "", errors=wrongs))
+    return _in_form(request, Problem(422, "data-invalid", wrongs[0]["detail"] if wrongs else "", errors=wrongs))
 
 
 def install(app: FastAPI) -> None:
     """Let every failure of this app be answered as a problem."""
+    from fastapi.exceptions import RequestValidationError
+
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(FasciaError, _failure)
     app.add_exception_handler(HTTPException, _http)

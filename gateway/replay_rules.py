@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from canonical.errors import FasciaError, Rejected
 from canonical.messages import APART, Kept
+from gateway.decisions import DECISION, REVOCATION
 from gateway.fhir_judge import DOOR as FHIR_DOOR
 from gateway.fhir_judge import ENTRIES_KEPT, READ_TOGETHER
 from gateway.files import FILE
 from gateway.folders import SPOILT
 from gateway.hl7_door import BATCH
-from gateway.rest_decisions import DECISION
 
 WAITING = ("received", "validated")
 
@@ -43,8 +43,8 @@ def _never(kept: Kept) -> NotReplayed | None:
     if kept.direction == "out":
         hint = "fascia case resend CASE, or fascia channel retry MESSAGE"
         return NotReplayed(f"{kept.id} is a message of ours: it is sent again by its case", hint=hint)
-    if kept.kind == DECISION:
-        return NotReplayed("a decision is never given later, when its person may think otherwise")
+    if kept.kind in (DECISION, REVOCATION):
+        return NotReplayed(f"a {kept.kind} is never given later, when its person may think otherwise")
     if kept.door == FHIR_DOOR and kept.state == "refused":
         hint = "a refused resource takes no identifier, so sending it again is no conflict"
         return NotReplayed("its sender heard no, and sends it again when it is mended", hint=hint)

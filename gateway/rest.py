@@ -6,7 +6,7 @@ What a path does stands in a ``rest_...`` file of its own; ``rest_docs`` tells p
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
@@ -26,7 +26,7 @@ from canonical.cases import Actor
 from canonical.errors import FasciaError
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
-from gateway import fhir_faults, problems
+from gateway import fhir_faults, problems, scim_faults
 from gateway.csv_files import CsvFiles
 from gateway.fhir_door import FhirDoor
 from gateway.intake import Intake
@@ -45,11 +45,14 @@ log = structlog.get_logger(__name__)
 
 
 class Revoking(Protocol):
-    """Where a call to revoke goes: the block is committed when ``block`` returns; ``begin`` lets its case take everything away."""
+    """Where a call to revoke goes: the block is committed when ``block`` returns; ``begin`` lets its case take everything away;
+    ``gone_to``: the keys whose events this one's are by now."""
 
-    async def block(self, word: BlockWord, actor: Actor) -> Block: ...
+    async def block(self, word: BlockWord, actor: Actor, facility: str) -> Block: ...
 
     async def begin(self, person: str, call: str) -> None: ...
+
+    async def gone_to(self, person: str) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def make_app(behind: Doors) -> FastAPI:
         rest_requisitions,
         rest_revocations,
         rest_scans,
+        rest_scim,
     )
 
     app = FastAPI(
@@ -173,12 +177,14 @@ def make_app(behind: Doors) -> FastAPI:
         responses={"default": {"model": problems.ProblemDetails, "description": "A problem (RFC 9457)"}},
     )
     app.state.doors = behind
+    app.state.forms = {scim_faults.BASE: scim_faults.answer}
     problems.install(app)
     for part in (
         rest_requisitions,
         rest_files,
         rest_scans,
         rest_people,
+        rest_scim,
         rest_revocations,
         rest_lookups,
         rest_decisions,
@@ -316,6 +322,8 @@ class _Traced:
 
 def _said(scope: Scope, problem: Problem) -> Response:
     """A problem in the words of the door that was knocked at."""
+    if scope["path"].startswith(scim_faults.BASE):
+        return scim_faults.answer(problem)
     return fhir_faults.answer(problem) if f"{scope['path']}/".startswith("/fhir/") else problems.answer(problem)
 
 

@@ -14,16 +14,12 @@ from canonical.cases import VERBS, Actor, Answer, Correction, Decision
 from canonical.errors import FasciaError, Rejected
 from canonical.messages import Kept, NewMessage
 from canonical.ports import Unmatched
-from gateway.decisions import without_reason
-from gateway.intake import Intake
+from gateway.decisions import DECISION, MAY_SETTLE, without_reason
 from gateway.lookups import Caller, DecisionRow
 from gateway.problems import Problem, trace_id
 from gateway.rest import Behind, Doors, Who, body_of, may
 from gateway.rest_forms import request_body
 from gateway.rest_requisitions import DOOR, PROBLEMS, IdempotencyKey, needed
-
-DECISION = "decision"
-MAY_SETTLE = frozenset({"buyer", "finance", "support", "admin"})  # who gives a document to a case, or sets it aside
 
 router = APIRouter(prefix="/v1", tags=["decisions"])
 
@@ -117,16 +113,6 @@ async def _kept(behind: Doors, who: Caller, case: str, key: str, body: bytes) ->
         await behind.intake.refused(result.message, Rejected(reason, code="idempotency-key-reused"))
         raise Problem(422, "idempotency-key-reused", reason)
     return result.message
-
-
-def settle_decisions(intake: Intake) -> None:
-    """A decision kept just before a door stopped is never given later, when its person may think otherwise."""
-
-    async def not_decided(message: Kept) -> None:
-        reason = "no answer: the door stopped before the case did; the case may have taken it; it is safe to repeat"
-        raise Rejected(reason, code="unavailable")
-
-    intake.add_route(DECISION, not_decided)
 
 
 async def _of_facility(behind: Doors, who: Caller, case: str, *, or_nobodys: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""``POST /v1/hr-events``, ``/v1/scim/Users``, and ``/v1/hooks/<sender>/hr-events``: what an HR system says of people."""
+"""``POST /v1/hr-events`` and ``/v1/hooks/<sender>/hr-events``: what an HR system says of people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from canonical.messages import Kept
-from gateway.feeds.rest_scim import ENTERPRISE, HR, USER
+from gateway.feeds.rest_scim import ENTERPRISE, HR
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails
 from gateway.rest import Behind, Doors, Who, may, refuse_unknown, within_quota
@@ -18,6 +18,7 @@ from gateway.rest_hooks import HEADERS
 from gateway.rest_requisitions import IdempotencyKey, needed
 from gateway.rest_scans import PROBLEMS
 from gateway.scan_door import LONGEST_NUMBER, ScanDoor
+from gateway.scim_operations import USER
 from gateway.signatures import verified
 
 SCOPE: Final = "people"
@@ -85,23 +86,7 @@ async def report(
     request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
 ) -> HrKeptView:
     """Keep it; within seconds it is matched to a person and their case looks. One event, or up to 200 as ``events``."""
-    return await _kept(request, response, who, behind, needed(key), EVENT)
-
-
-@router.post(
-    "/scim/Users",
-    operation_id="reportScimUser",
-    summary="Say how a person stands in your HR system, as a SCIM user",
-    status_code=202,
-    response_model=HrKeptView,
-    responses=PROBLEMS,
-    openapi_extra=request_body("ScimUser", a_hire=SCIM),
-)
-async def report_user(
-    request: Request, response: Response, who: Who, behind: Behind, key: IdempotencyKey = None
-) -> HrKeptView:
-    """Keep it as one HR event: this is no SCIM service, and opens no account by itself."""
-    return await _kept(request, response, who, behind, needed(key), USER_SAID)
+    return await keep_said(request, response, who, behind, needed(key), EVENT, await request.body())
 
 
 @router.get(
@@ -140,10 +125,13 @@ async def hook(
     who = signed.signer.caller
     await within_quota(behind, who)
     refuse_unknown(request)
-    return await _kept(request, response, who, behind, signed.id, EVENT)
+    return await keep_said(request, response, who, behind, signed.id, EVENT, await request.body())
 
 
-async def _kept(request: Request, response: Response, who: Caller, behind: Doors, number: str, kind: str) -> HrKeptView:
+async def keep_said(
+    request: Request, response: Response, who: Caller, behind: Doors, number: str, kind: str, body: bytes
+) -> HrKeptView:
+    """Keep what an HR system says, under its sender's number of it."""
     may(who, SCOPE)
     door = _door(behind)
     if len(number) > LONGEST_NUMBER - 4:  # behind it stands an event's place
@@ -151,7 +139,7 @@ async def _kept(request: Request, response: Response, who: Caller, behind: Doors
     if request.headers.get("content-type", TYPES[0]).partition(";")[0].strip().lower() not in TYPES:
         raise Problem(415, "parse", f"send {TYPES[0]}")
     sender = await door.sender(who, kind)
-    message = await door.keep(who, sender, kind, number, await request.body())
+    message = await door.keep(who, sender, kind, number, body)
     href = f"/v1/hr-events/{message.id}"
     response.headers["Location"] = href
     return HrKeptView(message=message.id, number=number, href=href)

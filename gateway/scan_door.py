@@ -38,6 +38,7 @@ DOOR: Final = "rest"
 SENDERS_EVERY: Final = 5.0  # seconds until a changed row of the register counts
 LONGEST_NUMBER: Final = 80
 QUOTA_PAUSE: Final = 5.0  # seconds
+URGENT: Final = 0  # the first of the priorities
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +114,7 @@ class ScanDoor:
             key=f"{DOOR}/{who.sender}/{number}",
             control_number=number,
             stream=f"{DOOR}/{sender.code}/{about(nouns, number)}",
-            priority=sender.priority_of(kind),
+            priority=URGENT if ends_at_once(nouns) else sender.priority_of(kind),
             trace=trace_id(),
             remember=timedelta(days=sender.keep_for),
             refused=reason_of(wrong) if wrong is not None else "",
@@ -163,6 +164,11 @@ class ScanDoor:
             if self._looked < 0:
                 raise
         self._looked = time.monotonic()
+
+
+def ends_at_once(nouns: Sequence[Canonical]) -> bool:
+    """Whether it says that somebody's access ends now: routed before whatever else waits."""
+    return any(isinstance(one, HrEvent) and one.emergency for one in nouns)
 
 
 def about(nouns: Sequence[Canonical], number: str) -> str:

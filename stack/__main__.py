@@ -1,4 +1,5 @@
-"""``python -m stack supervise``: hold the local stack of the state folder until told to stop."""
+"""``python -m stack supervise``: hold the local stack of the state folder until told to stop. ``python -m stack prepare``: put what a
+first start would build (Temporal's server: minutes) into the cache, so that no start after it waits for that."""
 
 from __future__ import annotations
 
@@ -6,12 +7,16 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from stack.held import News
 from stack.home import StackError
-from stack.supervisor import Stack
+from stack.part import Part
+from stack.supervisor import Stack, running
+from stack.temporal_programs import TemporalPrograms
 from workers import settings
 
 
@@ -35,17 +40,37 @@ async def hold(stack: Stack, ready: Callable[[Stack], None]) -> None:
     await stack.close()
 
 
+async def prepare(env: settings.Settings) -> None:
+    """Start a stack of its own once and stop it, where its programs are not in the cache yet."""
+    if env.temporal_address or TemporalPrograms(env.cache, _never, _never_told).cached() is not None:
+        return
+    with tempfile.TemporaryDirectory(prefix="fascia-prepare-") as folder:
+        async with running(Path(folder), say=_print):
+            pass
+
+
+async def _never(part: Part, say: Callable[[str], None]) -> None:
+    raise AssertionError("looking builds nothing")
+
+
+def _never_told(text: str) -> None:
+    raise AssertionError("looking says nothing")
+
+
 def _print(news: News) -> None:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     print(f"{when} {news.text}", flush=True)  # noqa: T201 the supervisor's own log
 
 
 def main() -> int:
-    if sys.argv[1:] != ["supervise"]:
-        sys.stderr.write("usage: python -m stack supervise   (people use: fascia up)\n")
+    if sys.argv[1:] not in (["supervise"], ["prepare"]):
+        sys.stderr.write("usage: python -m stack supervise | prepare   (people use: fascia up)\n")
         return 2
     try:
-        asyncio.run(hold(Stack(settings.load().home, say=_print), lambda _: None))
+        if sys.argv[1] == "prepare":
+            asyncio.run(prepare(settings.load()))
+        else:
+            asyncio.run(hold(Stack(settings.load().home, say=_print), lambda _: None))
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -18,8 +18,9 @@ from workers.settings import Settings
 
 State = Literal["ok", "warn", "fail"]
 UP = "fascia up"
+SOME_SILENT = "a queue new in the register is served within half a minute; else see the worker's log and start it anew"
+NO_REVOCATIONS = "start python -m workers revocations: until then nobody's access is seen off"
 POLLED_LATELY = timedelta(seconds=90)  # a worker's question to Temporal stands open for up to a minute
-QUEUES = ("fascia", "erp", "supplier")
 
 
 @dataclass(frozen=True)
@@ -141,22 +142,25 @@ async def mllp(settings: Settings) -> Finding:
     )
 
 
-async def workers(settings: Settings) -> Finding:
-    """Somebody asks Temporal for work on each of our task queues."""
+async def workers(settings: Settings, queues: Sequence[str]) -> Finding:
+    """Somebody asks Temporal for work on each of these task queues."""
     from temporalio.service import RPCError
 
     if not settings.temporal_address:
         return Finding("workers", "fail", "", "no Temporal to ask", UP)
-    address = f"task queues {', '.join(QUEUES)}"
+    address = f"task queues {', '.join(queues)}"
     try:
         client = await questions.connect(settings)
-        polls = {queue: await questions.last_poll(client, queue) for queue in QUEUES}
+        polls = await asyncio.gather(*(questions.last_poll(client, queue) for queue in queues))
     except (RPCError, RuntimeError) as error:
         return Finding("workers", "fail", address, f"Temporal {refusal(error)}", UP)
     oldest = datetime.now(UTC) - POLLED_LATELY
-    silent = [queue for queue, last in polls.items() if last is None or last < oldest]
+    silent = [queue for queue, last in zip(queues, polls, strict=True) if last is None or last < oldest]
     if silent:
-        return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", UP)
+        fix = UP if len(silent) == len(queues) else SOME_SILENT
+        if silent == [questions.REVOCATION_QUEUE]:
+            fix = NO_REVOCATIONS
+        return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", fix)
     return Finding("workers", "ok", address, "work is being asked for")
 
 

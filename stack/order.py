@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Prepare = Callable[["Stack"], Coroutine[Any, Any, None]]
 
-OUR_PROGRAMS: Final = ("worker", "loops", "api", "mllp")
+OUR_PROGRAMS: Final = ("worker", "revocations", "loops", "api", "mllp")
+SERVES: Final = {
+    "worker": questions.TASK_QUEUE,
+    "revocations": questions.REVOCATION_QUEUE,
+}  # the queue that shows that it is there
 PARTS: Final = (pg.NAME, temporal.NAME, temporal.WEB_UI, *OUR_PROGRAMS)
 OWN_STOP: Final = 6.0  # what a worker may take to end its steps; a step cut short is repeated under its key
 
@@ -62,8 +66,8 @@ def own_part(stack: Stack, name: str) -> Part:
     elif name == "mllp":
         address = f"mllp://{settings.mllp_host}:{settings.mllp_port}"
         ready = questions.port_listens(settings.mllp_host, settings.mllp_port)
-    elif name == "worker":
-        ready = questions.WorkerPolls(settings)
+    elif name in SERVES:
+        ready = questions.WorkerPolls(settings, SERVES[name])
     return Part(
         name=name,
         argv=own_program("-m", "workers", name),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 3.0
 TASK_QUEUE = "fascia"
+REVOCATION_QUEUE = "revocation"
 OLDEST_TEMPORAL = (1, 32, 0)
 
 
@@ -119,8 +120,8 @@ async def last_poll(client: Client, task_queue: str = TASK_QUEUE) -> datetime | 
 class WorkerPolls:
     """Whether a worker just started asks for work: one that died stays listed for minutes, so only newer polls count."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, task_queue: str = TASK_QUEUE) -> None:
+        self._settings, self._task_queue = settings, task_queue
         self._client: Client | None = None
         self._began: datetime | None = None
 
@@ -130,7 +131,7 @@ class WorkerPolls:
         self._began = self._began or datetime.now(UTC)
         try:
             self._client = self._client or await connect(self._settings)
-            last = await last_poll(self._client)
+            last = await last_poll(self._client, self._task_queue)
         except (RPCError, RuntimeError):
             return False
         if last is None or last < self._began:

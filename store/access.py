@@ -2,13 +2,14 @@
 
 What is wanted is read from the facts each time. A write that gives something is marked, in the transaction that reads whether it
 may, until its end is heard of; a block is committed under the same lock. So one of the two comes first, and who revokes knows of
-every grant that may still be on its way.
+every grant that may still be on its way. Locks are taken as everywhere of people: appointments, the person, then what stands in
+targets; else who looks and who writes would wait for each other just when access must end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -31,21 +32,24 @@ from canonical.access_plan import (
     ENABLED_OUTSIDE,
     REFUSED_AGAIN_WITHIN,
     TargetState,
+    heard_no_more,
     opened_outside,
     plan,
     settled_at,
     state_of,
+    taken_again,
     tried_again_at,
 )
 from canonical.access_rules import next_change, wanted
 from canonical.errors import Rejected
 from canonical.onboarding import OnboardingFile
 from canonical.people import ClinicianRecord
-from store.access_blocks import blocking_in, lift_in, off_seen, revocation_in, standing_block_in
+from store.access_blocks import blocking_in, lift_in, off_seen, reopened_in, revocation_in, standing_block_in
 from store.access_rows import (
     all_targets_in,
     held_person,
     known_in,
+    looked_at,
     put_in,
     state_in,
     states_in,
@@ -54,6 +58,7 @@ from store.access_rows import (
 )
 from store.database import transaction
 from store.ids import now
+from store.people_applying import lock_person_in
 from store.people_reading import blocked_in, files_in, record_in
 from store.people_tables import appointments, people
 from store.person_trace import Entry, note_in
@@ -67,10 +72,10 @@ class StoredAccess:
     def __init__(self, engine: AsyncEngine, apply: Apply | None = None) -> None:
         self._engine, self._apply = engine, apply
 
-    async def target(self, code: str) -> AccessTarget | None:
+    async def target(self, code: str, as_of: datetime) -> AccessTarget | None:
         """A target's row, in use or not."""
         async with transaction(self._engine) as connection:
-            return await target_in(connection, code)
+            return await target_in(connection, code, as_of)
 
     async def standing(self, person: str, as_of: datetime) -> AccessStanding:
         """What is to be written or looked at now. Answers the wake."""
@@ -84,7 +89,7 @@ class StoredAccess:
             await connection.execute(update(people).where(people.c.person == person).values(woken_at=None))
             files, blocked, record = await _facts(connection, person, as_of)
             states = await states_in(connection, person)
-            targets = [one for one in await all_targets_in(connection) if one.active or one.code in states]
+            targets = [one for one in await all_targets_in(connection, as_of) if looked_at(one, states.get(one.code))]
             wants = {one.code: _wanted(files, blocked, record, one, person, as_of) for one in targets}
             turns = next_change(files, as_of)
             stands = plan(targets, states, wants, as_of, blocked=blocked, next_change=turns)
@@ -104,7 +109,8 @@ class StoredAccess:
             Rejected: the register has no such target.
         """
         async with transaction(self._engine) as connection:
-            return (await _wants(connection, person, target, as_of))[1]
+            _, want = await _wants(connection, person, target, as_of)
+            return _known(want, await state_in(connection, person, target))
 
     async def begin(self, person: str, target: str, as_of: datetime) -> Wanted:
         """The same, with the mark of a write that gives something, in one transaction.
@@ -121,8 +127,10 @@ class StoredAccess:
                 values |= {"tries": 0, "state": "due", "since": as_of}
             if want.active:
                 values |= {"asked_at": now()}  # a measured moment: who counts from it looks at real calls
+                if before is not None and before.asked_at is not None:
+                    values |= {"unheard_at": before.asked_at}  # may come after this one has ended
             await put_in(connection, person, row, **values)
-            return want
+            return _known(want, before)
 
     async def blocked(self, person: str) -> Block | None:
         """The block that stands."""
@@ -130,11 +138,21 @@ class StoredAccess:
             return await standing_block_in(connection, person)
 
     async def wrote(
-        self, person: str, target: str, wanted: Wanted, seen: TargetSeen, as_of: datetime, *, crossed: bool = False
+        self,
+        person: str,
+        target: str,
+        wanted: Wanted,
+        seen: TargetSeen,
+        as_of: datetime,
+        *,
+        crossed: bool = False,
+        heard: bool = True,
     ) -> str:
         """Keep what was written and seen; the state it is in."""
         async with transaction(self._engine) as connection:
-            row, before = await _row(connection, person, target), await state_in(connection, person, target)
+            await lock_person_in(connection, person)
+            row = await _row(connection, person, target, as_of)
+            before = await state_in(connection, person, target)
             state = state_of(wanted, seen, written=True)
             tries = (before.tries if before else 0) + 1
             values = _seen(seen, as_of) | {
@@ -143,12 +161,12 @@ class StoredAccess:
                 "written_at": as_of,
                 "since": as_of,
                 "reason": "" if state != "written" else "does not stand there as it was written",
-                "finding": "undone" if crossed else seen.finding,
+                "finding": "undone" if crossed else seen.finding or ("" if wanted.active else taken_again(before)),
                 "again_at": _again(row, tries, wanted, as_of) if state == "written" else None,
                 "tries": tries if state == "written" else 0,
             }
-            if wanted.active or crossed:
-                values |= {"asked_at": None}  # its end is heard of
+            if heard and (wanted.active or crossed):
+                values |= _ended(before)
             if crossed:
                 values |= {"offs": 0, "off_at": None}  # whoever saw it off before saw it before that
             did = "undone" if crossed else "wrote"
@@ -158,6 +176,7 @@ class StoredAccess:
     async def saw(self, person: str, target: str, seen: TargetSeen, as_of: datetime) -> str:
         """Keep what was found by looking; the state it is in."""
         async with transaction(self._engine) as connection:
+            await lock_person_in(connection, person)
             row, want = await _wants(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             state = state_of(want, seen, written=False)
@@ -169,17 +188,19 @@ class StoredAccess:
                 values |= {"finding": finding}
             if before is None or before.state != state:
                 values |= {"since": as_of}
-            settled = settled_at(row, before.asked_at if before else None)
-            if settled is not None and as_of >= settled:
+            if heard_no_more(row, before.asked_at if before else None, as_of):
                 values |= {"asked_at": None}
             if finding == ENABLED_OUTSIDE:
                 values |= {"offs": 0, "off_at": None}
             await self._changed(connection, person, row, before, values, "saw", seen)
             return state
 
-    async def refused(self, person: str, target: str, code: str, reason: str, as_of: datetime) -> str:
+    async def refused(
+        self, person: str, target: str, code: str, reason: str, as_of: datetime, *, gave: bool = False
+    ) -> str:
         """The target refuses, or does not answer: when it is tried again, and what a person sees meanwhile."""
         async with transaction(self._engine) as connection:
+            await lock_person_in(connection, person)
             row, want = await _wants(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             tries = (before.tries if before else 0) + 1
@@ -189,10 +210,10 @@ class StoredAccess:
                 "wanted": want.hash,
                 "reason": f"{code}: {reason}"[:500],
                 "tries": tries,
-                "again_at": tried_again_at(code, tries, want.active, as_of),
+                "again_at": tried_again_at(code, tries, want.active, as_of, timedelta(seconds=row.refused_again)),
             }
-            if not away:
-                values |= {"asked_at": None}  # it said no: nothing of it is under way
+            if gave and not away:
+                values |= _ended(before)  # it said no: nothing of it is under way
             if before is None or before.state != values["state"]:
                 values |= {"since": as_of}
             await self._changed(connection, person, row, before, values, "refused", None, note=not away)
@@ -219,7 +240,9 @@ class StoredAccess:
         So the two that confirm are ``apart`` seconds from the end of one to the beginning of the other.
         """
         async with transaction(self._engine) as connection:
-            row, before = await _row(connection, person, target), await state_in(connection, person, target)
+            await lock_person_in(connection, person)
+            row = await _row(connection, person, target, at)
+            before = await state_in(connection, person, target)
             off = Wanted(person=person, target=target, active=False, exists=False)
             settled = settled_at(row, before.asked_at if before else None)
             block = await standing_block_in(connection, person)
@@ -244,11 +267,11 @@ class StoredAccess:
                 "tries": 0,
                 "reason": ("asked back" if by_hand else "still on") if on else "",
             }
-            if finding := opened_outside(before, seen):
+            if finding := opened_outside(before, seen) or ("" if on else taken_again(before)):
                 values |= {"finding": finding}
             if before is None or before.state != values["state"]:
                 values |= {"since": at, "written_at": at}
-            if settled is not None and at >= settled and not on:
+            if not on and heard_no_more(row, before.asked_at if before else None, at):
                 values |= {"asked_at": None}
             counted = before is None or offs != before.offs
             await self._changed(connection, person, row, before, values, "seen off", seen, note=counted)
@@ -268,12 +291,14 @@ class StoredAccess:
         note: bool = True,
     ) -> None:
         """Write it; where it stands otherwise than before, the cases look and the trace says so."""
-        names = ("state", "reason", "finding", "active")
+        names = ("state", "reason", "finding", "active", "wanted")  # what stands may be for another facility by now
         other = before is None or any(
             getattr(before, name) != values.get(name, getattr(before, name)) for name in names
         )
         if other:
             await wake_cases_in(connection, person, now())
+        if values.get("offs") == 0:
+            await reopened_in(connection, person)
         await put_in(connection, person, row, **values)
         if not note or (did == "saw" and not other):
             return
@@ -301,7 +326,7 @@ async def _facts(
 
 async def _wants(connection: AsyncConnection, person: str, target: str, as_of: datetime) -> tuple[AccessTarget, Wanted]:
     """A target, and what is to stand there."""
-    row = await _row(connection, person, target)
+    row = await _row(connection, person, target, as_of)
     return row, _wanted(*(await _facts(connection, person, as_of)), row, person, as_of)
 
 
@@ -317,8 +342,8 @@ def _wanted(
     return wanted(files if target.active else [], blocked, record, target, person, as_of)
 
 
-async def _row(connection: AsyncConnection, person: str, target: str) -> AccessTarget:
-    row = await target_in(connection, target)
+async def _row(connection: AsyncConnection, person: str, target: str, as_of: datetime) -> AccessTarget:
+    row = await target_in(connection, target, as_of)
     if row is None:
         raise Rejected(f"the register has no target {target}", code="configuration", system="store")
     return row
@@ -346,9 +371,20 @@ def _again(row: AccessTarget, tries: int, wanted: Wanted, as_of: datetime) -> da
     """What people hand out or bring back takes its time; a system is asked again soon."""
     if row.kind in BY_HAND:
         return as_of + REFUSED_AGAIN_WITHIN
-    return tried_again_at("unavailable", tries, wanted.active, as_of)
+    return tried_again_at("unavailable", tries, wanted.active, as_of, timedelta(seconds=row.refused_again))
+
+
+def _ended(before: TargetState | None) -> dict[str, Any]:
+    """The end of a write that gives was heard of: what may still come is one before it that never answered."""
+    return {"asked_at": before.unheard_at if before is not None else None, "unheard_at": None}
+
+
+def _known(want: Wanted, state: TargetState | None) -> Wanted:
+    """With the target's own id of the record: somebody there may have taken our key out of it."""
+    return want.changed(known_as=state.reference) if state is not None and state.reference else want
 
 
 def _seen(seen: TargetSeen, as_of: datetime) -> dict[str, Any]:
     on = seen.active or bool(seen.groups)
-    return {"active": on, "version": seen.version[:200], "reference": seen.reference, "seen_at": as_of}
+    values = {"active": on, "version": seen.version[:200], "seen_at": as_of}
+    return values | ({"reference": seen.reference} if seen.reference else {})  # kept: it may be there, without our key

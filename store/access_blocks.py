@@ -15,13 +15,15 @@ from canonical.errors import Rejected
 from store.access_rows import (
     all_targets_in,
     held_person,
+    looked_at,
     policies_in,
     states_in,
     wake_cases_in,
 )
 from store.people_applying import lock_person_in
 from store.people_blocking import block_in
-from store.people_tables import person_numbers, revocation_blocks
+from store.people_reading import not_about_oneself_in
+from store.people_tables import revocation_blocks
 from store.people_wakes import wake_everywhere_in
 from store.person_trace import Entry, note_in
 
@@ -81,18 +83,15 @@ async def revocation_in(connection: AsyncConnection, person: str, as_of: datetim
     if row is None:
         return RevocationStanding(blocked=False)
     states = await states_in(connection, person)
-    targets = [one for one in await all_targets_in(connection) if one.active or one.code in states]
-    gone = [code for code in states if code not in {one.code for one in targets}]
+    known = await all_targets_in(connection, as_of)
+    targets = [one for one in known if looked_at(one, states.get(one.code), row["since"])]
+    gone = [code for code in states if code not in {one.code for one in known}]
     rules = list(await policies_in(connection, person, as_of)) or [ClinicianPolicy(facility="any")]
     seen = [off_seen(one, states.get(one.code), row["since"]) for one in targets]
     seen += [_nobody_reaches(code, states[code]) for code in gone]
     confirmed = all(one.confirmed for one in seen if one.kind not in BY_HAND)
     if confirmed and row["confirmed_at"] is None:
-        mine = revocation_blocks.c.id == row["id"]
-        await wake_cases_in(connection, person, as_of)
-        await connection.execute(update(revocation_blocks).where(mine).values(confirmed_at=as_of))
-        took = {"seconds": round((as_of - row["since"]).total_seconds(), 1), "targets": [one.target for one in seen]}
-        await note_in(connection, person, Entry(did="confirmed off", what=row["call"], content=took))
+        await _confirmed_in(connection, person, row, [one.target for one in seen], as_of)
     return RevocationStanding(
         blocked=True,
         since=row["since"],
@@ -101,6 +100,27 @@ async def revocation_in(connection: AsyncConnection, person: str, as_of: datetim
         escalate_at=row["since"] + timedelta(seconds=min(rule.escalate_after for rule in rules)),
         targets=tuple(seen),
     )
+
+
+async def _confirmed_in(
+    connection: AsyncConnection, person: str, row: Any, targets: list[str], as_of: datetime
+) -> None:
+    """Write it down, once."""
+    await lock_person_in(connection, person)
+    mine = revocation_blocks.c.id == row["id"], revocation_blocks.c.confirmed_at.is_(None)
+    told = update(revocation_blocks).where(*mine).values(confirmed_at=as_of).returning(revocation_blocks.c.id)
+    if await connection.scalar(told) is None:
+        return  # whoever looked at the same moment has
+    await wake_cases_in(connection, person, as_of)
+    took = {"seconds": round((as_of - row["since"]).total_seconds(), 1), "targets": targets}
+    await note_in(connection, person, Entry(did="confirmed off", what=row["call"], content=took))
+
+
+async def reopened_in(connection: AsyncConnection, person: str) -> None:
+    """Something of a blocked person is on again: what was confirmed is so no more, and its revocation begins anew."""
+    mine = revocation_blocks.c.person == person, revocation_blocks.c.lifted_at.is_(None)
+    again = update(revocation_blocks).where(*mine, revocation_blocks.c.confirmed_at.is_not(None))
+    await connection.execute(again.values(confirmed_at=None, woken_at=None))
 
 
 def off_seen(target: AccessTarget, state: TargetState | None, since: datetime) -> OffSeen:
@@ -133,12 +153,11 @@ async def lift_in(connection: AsyncConnection, word: BlockWord, by: str, at: dat
     Raises:
         Rejected: no block stands; it is one's own; the same person asks and confirms.
     """
+    await lock_person_in(connection, word.person)  # of two who ask at once one is the second
     row = await _standing_row(connection, word.person)
     if row is None:
         raise Rejected("no block stands for this person", code="not-open", system="store")
-    own = select(person_numbers.c.number).where(person_numbers.c.person == word.person, person_numbers.c.number == by)
-    if by == word.person or await connection.scalar(own) is not None:
-        raise Rejected("nobody lifts a block of their own access", code="not-allowed", system="store")
+    await not_about_oneself_in(connection, [word.person], by, "nobody lifts a block of their own access")
     mine = revocation_blocks.c.id == row["id"]
     asked_by = row["lift_asked_by"]
     if asked_by in ("", by):
@@ -148,7 +167,6 @@ async def lift_in(connection: AsyncConnection, word: BlockWord, by: str, at: dat
             await note_in(connection, word.person, Entry(did="asked to lift", what=row["call"], by=by), at=at)
         message = "asked for: another person must confirm it, and the block stands until then"
         return LiftTaken(person=word.person, lifted=False, asked_by=by, message=message)
-    await lock_person_in(connection, word.person)
     await connection.execute(update(revocation_blocks).where(mine).values(lifted_by=by, lifted_at=at))
     await note_in(
         connection, word.person, Entry(did="lifted", what=row["call"], by=by, content={"asked by": asked_by}), at=at

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.access import AccessTarget
 from canonical.access_plan import TargetState
 from canonical.credentials import ClinicianPolicy
-from store.ids import now
 from store.people_reading import policy_in
 from store.people_tables import access_states, appointments, people
 from store.register_reading import all_current, current
@@ -29,14 +28,14 @@ async def held_person(connection: AsyncConnection, person: str, at: datetime) ->
     await connection.execute(select(people.c.person).where(people.c.person == person).with_for_update())
 
 
-async def target_in(connection: AsyncConnection, code: str) -> AccessTarget | None:
-    """A target's row of the register as it is today, in use or not."""
-    return await current(connection, AccessTarget, "access_target", "", code, now().date())
+async def target_in(connection: AsyncConnection, code: str, as_of: datetime) -> AccessTarget | None:
+    """A target's row of the register as it is on a day, in use or not."""
+    return await current(connection, AccessTarget, "access_target", "", code, as_of.date())
 
 
-async def all_targets_in(connection: AsyncConnection) -> Sequence[AccessTarget]:
-    """Every target the register has, also those put out of use."""
-    return await all_current(connection, AccessTarget, "access_target", [""], now().date())
+async def all_targets_in(connection: AsyncConnection, as_of: datetime) -> Sequence[AccessTarget]:
+    """Every target the register has on a day, also those put out of use."""
+    return await all_current(connection, AccessTarget, "access_target", [""], as_of.date())
 
 
 async def states_in(connection: AsyncConnection, person: str) -> dict[str, TargetState]:
@@ -59,6 +58,18 @@ async def put_in(connection: AsyncConnection, person: str, target: AccessTarget,
     made = upsert(access_states).values(key | values)
     on = [access_states.c.person, access_states.c.target]
     await connection.execute(made.on_conflict_do_update(index_elements=on, set_=key | values))
+
+
+def looked_at(target: AccessTarget, state: TargetState | None, since: datetime | None = None) -> bool:
+    """Whether anybody is to look there: a target in use; and one put out of use until what may stand there was seen off.
+
+    ``since``: when a block came: what was taken away since then, by whomever, is looked at again.
+    """
+    if target.active or state is None:
+        return target.active
+    off = state.state in ("off", "absent") and not state.active and state.asked_at is None
+    taken = [at for at in (state.off_at, state.written_at) if at is not None]
+    return not off or (since is not None and any(at >= since for at in taken))
 
 
 async def wake_cases_in(connection: AsyncConnection, person: str, at: datetime) -> None:

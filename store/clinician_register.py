@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.access import AccessTarget
 from canonical.credentials import ClinicianPolicy, ClinicianRole, VerificationSource
 from store.database import transaction
-from store.ids import now
 from store.register_reading import all_current, current
 
 
 class StoredClinicianRegister:
-    """The rows as they are in force."""
+    """The rows as they are in force on a day."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -28,19 +27,18 @@ class StoredClinicianRegister:
             return ClinicianPolicy(facility=facility)
         return found
 
-    async def clinician_role(self, code: str) -> ClinicianRole | None:
+    async def clinician_role(self, code: str, as_of: date) -> ClinicianRole | None:
         """What a role asks and gives; None where nobody has said."""
         async with transaction(self._engine) as connection:
-            return await current(connection, ClinicianRole, "clinician_role", "", code, now().date())
+            return await current(connection, ClinicianRole, "clinician_role", "", code, as_of)
 
-    async def access_targets(self) -> Sequence[AccessTarget]:
-        """Every system that is told of people and is not put out of use."""
+    async def access_targets(self, as_of: date) -> Sequence[AccessTarget]:
+        """Every system that is told of people, also one that was put out of use: what was given there is to be taken away."""
         async with transaction(self._engine) as connection:
-            found = await all_current(connection, AccessTarget, "access_target", [""], now().date())
-        return [target for target in found if target.active]
+            return await all_current(connection, AccessTarget, "access_target", [""], as_of)
 
-    async def verification_sources(self) -> Sequence[VerificationSource]:
+    async def verification_sources(self, as_of: date) -> Sequence[VerificationSource]:
         """Every source that is asked."""
         async with transaction(self._engine) as connection:
-            found = await all_current(connection, VerificationSource, "verification_source", [""], now().date())
+            found = await all_current(connection, VerificationSource, "verification_source", [""], as_of)
         return [source for source in found if source.active]

@@ -44,10 +44,10 @@ class StoredCredentialWarnings:
 
     async def warn(self, as_of: datetime) -> int:
         """Note what has come within a number of days its facility warns at, the nearest of them; how many warnings are new."""
-        warned = 0
-        while new := await self._some(as_of):
-            warned += new
-        return warned
+        async with transaction(self._engine) as connection:
+            policies = await _policies(connection, as_of)
+            fresh = await _unwarned(connection, policies, as_of.astimezone(UTC).date())
+        return sum([await self._note(fresh[at : at + MOST], as_of) for at in range(0, len(fresh), MOST)])
 
     async def expiring(
         self, as_of: date, *, within: int, facility: str = "", limit: int = 100
@@ -61,21 +61,15 @@ class StoredCredentialWarnings:
             rows = (await connection.execute(asked.limit(limit))).mappings().all()
         return [ExpiringCredential.model_validate(dict(row) | {"days": (row["expires"] - as_of).days}) for row in rows]
 
-    async def _some(self, as_of: datetime) -> int:
-        day = as_of.astimezone(UTC).date()
+    async def _note(self, some: Sequence[Mapping[str, Any]], as_of: datetime) -> int:
+        """Keep warnings, in one transaction; what somebody else noted meanwhile is not noted again."""
+        rows = [dict(row) | {"at": as_of} for row in some]
+        told = upsert(credential_warnings).on_conflict_do_nothing().values(rows).returning(credential_warnings)
         async with transaction(self._engine) as connection:
-            policies = await _policies(connection, as_of)
-            fresh: list[dict[str, Any]] = []
-            for facility, policy in policies.items():
-                fresh += await _unwarned(connection, facility, policy, day)
-            fresh = sorted(fresh[:MOST], key=lambda row: (row["person"], row["facility"], row["name"]))
-            if not fresh:
-                return 0
-            await connection.execute(
-                upsert(credential_warnings).on_conflict_do_nothing(), [row | {"at": as_of} for row in fresh]
-            )
-            await _wake(connection, fresh, as_of)
-            await note_many_in(connection, _entries(fresh), as_of)
+            fresh = (await connection.execute(told)).mappings().all()
+            if fresh:
+                await _wake(connection, fresh, as_of)
+                await note_many_in(connection, _entries(fresh), as_of)
         return len(fresh)
 
 
@@ -120,20 +114,30 @@ async def _policies(connection: AsyncConnection, as_of: datetime) -> dict[str, C
     return {code: await policy_in(connection, code, as_of) for code in sorted(codes)}
 
 
+NO_POLICY: Final = ClinicianPolicy(facility="any", warn_days=())  # of one that began meanwhile: the next look
+
+
 async def _unwarned(
-    connection: AsyncConnection, facility: str, policy: ClinicianPolicy, day: date
+    connection: AsyncConnection, policies: Mapping[str, ClinicianPolicy], day: date
 ) -> list[dict[str, Any]]:
-    """Of each credential the nearest threshold it has passed and was not told at: one known late is told once, not thrice."""
-    if not policy.warn_days:
+    """Of each credential the nearest threshold it has passed and was not told at: one known late is told once, not thrice.
+
+    One question for all facilities; in the order of people, as their traces are locked.
+    """
+    furthest = max((days for policy in policies.values() for days in policy.warn_days), default=None)
+    if furthest is None:
         return []
-    known = _expiring(day + timedelta(days=max(policy.warn_days))).subquery()
-    asked = select(known, _nearest(known).label("warned")).where(known.c.facility == facility, known.c.expires >= day)
+    known = _expiring(day + timedelta(days=furthest)).subquery()
+    asked = select(known, _nearest(known).label("warned")).where(known.c.expires >= day)
+    asked = asked.order_by(known.c.person, known.c.facility, known.c.name)
     fresh = []
     for row in (await connection.execute(asked)).mappings():
-        reached = min(days for days in policy.warn_days if (row["expires"] - day).days <= days)
-        if row["warned"] is None or reached < row["warned"]:
+        passed = [
+            days for days in policies.get(row["facility"], NO_POLICY).warn_days if (row["expires"] - day).days <= days
+        ]
+        if passed and (row["warned"] is None or min(passed) < row["warned"]):
             names = ("person", "facility", "name", "expires")
-            fresh.append({name: row[name] for name in names} | {"days": reached})
+            fresh.append({name: row[name] for name in names} | {"days": min(passed)})
     return fresh
 
 

@@ -34,7 +34,13 @@ def open_engine(url: str, *, pool: int = 10) -> AsyncEngine:
     Raises:
         Malformed: not the address of a PostgreSQL database.
     """
-    engine = create_async_engine(_address(url), pool_size=2 * pool, max_overflow=0, pool_timeout=10)
+    engine = create_async_engine(
+        _address(url),
+        pool_size=2 * pool,
+        max_overflow=0,
+        pool_timeout=10,
+        hide_parameters=True,  # a failed statement's text goes to our logs, and what was to be written may name somebody
+    )
     event.listen(engine.sync_engine, "checkout", _stands)
     event.listen(engine.sync_engine, "checkin", _rests)
     return engine

@@ -72,6 +72,12 @@ class StoredDirectory:
             return "refused"
         return "taken" if states and all(state == "answered" for state, _ in states) else "waiting"
 
+    async def taken(self, channel: str, controls: Sequence[str]) -> bool:
+        """Whether the other side of a channel has said yes to any message of these control ids."""
+        asked = select(outbound.c.id).where(outbound.c.channel == channel, outbound.c.control_id.in_(controls))
+        async with transaction(self._engine) as connection:
+            return await connection.scalar(asked.where(outbound.c.state == "answered").limit(1)) is not None
+
 
 def _row(target: str, person: str) -> Select[Any]:
     return select(directory_said).where(directory_said.c.target == target, directory_said.c.person == person)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.base import Canonical
@@ -18,9 +19,10 @@ from canonical.people import ClinicianRecord
 from canonical.verifying import families, worst
 from store.acts import Act, note_in
 from store.database import transaction
-from store.people_tables import exclusion_lists, exclusions
+from store.exclusion_losses import edition_checked_in, least_checked_in
+from store.people_tables import exclusion_lists, exclusion_refusals, exclusions
+from store.tables import fit
 
-NEVER_LESS: Final = 0.9  # of the rows before: people are reinstated by dozens a month, not by thousands
 STALE: Final = 62  # days: two editions were missed
 _COLUMNS: Final = (
     "list", "row", "family_folded", "given_folded", "middle_folded", "business", "npi", "birth_date", "state", "kind",
@@ -57,13 +59,16 @@ class StoredExclusions:
         *,
         smaller: bool = False,
         act: Act | None = None,
+        keep: bool = True,
     ) -> ListLoaded:
         """Let a full edition take the place of the one before, all of it or nothing.
 
         Who holds people against the list meanwhile (:func:`held_in`) does so against the one before, and we wait for them.
+        ``keep`` False: only look whether it would be taken.
 
         Raises:
-            Rejected: (``list-empty``, ``list-truncated``) it holds no row, or far fewer than the one before and ``smaller`` does
+            Rejected: (``list-empty``, ``list-truncated``, ``list-older``) it holds no row, or has lost more of the one before than its
+                source may lose (:mod:`store.exclusion_losses`), or its newest exclusion is before that one's, and ``smaller`` does
                 not say that a person knows.
         """
         if not rows:
@@ -73,16 +78,21 @@ class StoredExclusions:
             before = await _current(connection, source)
             if before is not None and before["file_hash"] == file_hash:
                 mine = exclusion_lists.c.id == before["id"]
-                await connection.execute(update(exclusion_lists).where(mine).values(seen_at=at))
+                if keep:
+                    await connection.execute(update(exclusion_lists).where(mine).values(seen_at=at))
+                    await _no_longer_refused(connection, source)
                 return _loaded(source, "same", before["id"], before["rows"], before["rows"], file_hash)
             many = before["rows"] if before is not None else 0
-            if len(rows) < many * NEVER_LESS and not smaller:
-                told = f"the list of {source} has {len(rows)} rows where the one before has {many}: it is not taken"
-                raise Rejected(told, code="list-truncated", system=source)
+            if not smaller:
+                await least_checked_in(connection, source, len(rows), at.date())
             given = {"source": source, "file_hash": file_hash, "rows": len(rows), "by": by, "at": at, "seen_at": at}
             made = insert(exclusion_lists).values(current=False, **given).returning(exclusion_lists.c.id)
             edition = int((await connection.execute(made)).scalar_one())
             await _copy(connection, edition, rows)
+            gone = await edition_checked_in(connection, source, edition, before, at.date(), smaller=smaller)
+            if not keep:
+                await connection.rollback()
+                return _loaded(source, "new", edition, len(rows), many, file_hash)
             await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('exclusion lists'))"))
             if before is not None:
                 mine = exclusion_lists.c.id == before["id"]
@@ -90,10 +100,18 @@ class StoredExclusions:
                 await connection.execute(delete(exclusions).where(exclusions.c.list == before["id"]))
             mine = exclusion_lists.c.id == edition
             await connection.execute(update(exclusion_lists).where(mine).values(current=True))
+            await _no_longer_refused(connection, source)
             if act is not None:
-                detail = f"{len(rows)} rows in the place of {many}"
+                detail = f"{len(rows)} rows in the place of {many}, of which {gone} are gone"
                 await note_in(connection, act.model_copy(update={"about": f"exclusions/{source}", "detail": detail}))
             return _loaded(source, "new", edition, len(rows), many, file_hash)
+
+    async def refused(self, source: str, why: str, at: datetime) -> None:
+        """Note that a file of a source was not taken, for the attention list; over when one of it is."""
+        told = upsert(exclusion_refusals).values(source=source, why=fit(why)[:300], at=at)
+        same = {"why": told.excluded.why}  # since when stays: the first that was not taken
+        async with transaction(self._engine) as connection:
+            await connection.execute(told.on_conflict_do_update(index_elements=["source"], set_=same))
 
     async def editions(self) -> Sequence[ExclusionEdition]:
         """The one in force of each source."""
@@ -207,6 +225,10 @@ def _never(source: str, as_of: datetime) -> Evidence:
 async def _current(connection: AsyncConnection, source: str) -> Any:
     asked = select(exclusion_lists).where(exclusion_lists.c.source == source, exclusion_lists.c.current)
     return (await connection.execute(asked.with_for_update())).mappings().one_or_none()
+
+
+async def _no_longer_refused(connection: AsyncConnection, source: str) -> None:
+    await connection.execute(delete(exclusion_refusals).where(exclusion_refusals.c.source == source))
 
 
 async def _copy(connection: AsyncConnection, edition: int, rows: Sequence[Listed]) -> None:

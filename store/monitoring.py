@@ -59,7 +59,7 @@ class StoredMonitoring:
             found = await held_in(connection, records, editions, sources, batch.as_of)
             answered = [Answered(person=key, kind="exclusion", evidence=found[key]) for key in records]
             changed = await keep_many_in(connection, answered, batch.as_of)
-        last = max(records) if len(records) == batch.many else ""
+        last = list(records)[-1] if len(records) == batch.many else ""  # in the order they were read in
         return BatchHeld(after=last, many=len(records), differing=len(changed), lists=lists)
 
     async def licences(self, batch: MonitoringBatch, states: Sequence[str] | None) -> Sequence[LicenceDue]:

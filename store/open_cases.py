@@ -75,6 +75,18 @@ class StoredOpenCases:
         asked = _SHOWN.where(cases.c.case == _NAMES).union_all(_silent(claims).where(claims.c.case == _NAMES))
         return await self._read(asked, names=list(names))
 
+    async def known_among(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of these names that our own store knows as cases: announced, claimed, open or closed."""
+        if not names:
+            return []
+        asked = (
+            select(cases.c.case)
+            .where(cases.c.case == _NAMES)
+            .union(select(claims.c.case).where(claims.c.case == _NAMES))
+        )
+        async with transaction(self._engine) as connection:
+            return list((await connection.execute(asked, {"names": list(names)})).scalars())
+
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]:
         """The next open cases by name, of those that have written a word; fewer than ``limit`` at the end."""
         return await self._read(_SHOWN.where(cases.c.case > after).order_by(cases.c.case).limit(limit))

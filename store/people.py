@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.access import AccessTarget
+from canonical.access_rules import wanted
 from canonical.base import Canonical, content_hash
 from canonical.credentials import CheckKind, Evidence
 from canonical.errors import Rejected
@@ -27,9 +28,10 @@ from canonical.onboarding import (
 )
 from canonical.onboarding_rules import RULE_TASKS, employment, in_force, stand
 from canonical.people import ClinicianRecord, stable
+from store.access_rows import states_in
 from store.database import transaction
 from store.people_applying import apply_in
-from store.people_reading import file_in, record_in
+from store.people_reading import blocked_in, file_in, files_in, record_in
 from store.people_tables import appointments, people, person_tasks, privileges
 from store.people_wakes import wake_access_in
 from store.person_trace import Entry, note_in
@@ -126,12 +128,26 @@ async def whole_file_in(
     rows = await all_current(connection, AccessTarget, "access_target", [""], as_of.date())
     told = {one.target: one for one in file.targets}
     changed = await connection.scalar(select(people.c.changed_at).where(people.c.person == person))
-    targets = tuple(_target(row, told.get(row.code)) for row in rows if row.active and row.facility in ("", facility))
+    rows = [row for row in rows if row.active and row.facility in ("", facility)]
+    over = employment(file, as_of) in ("withdrawn", "ended")
+    shared = [row for row in rows if over and not row.facility and (known := told.get(row.code)) and not known.gone]
+    others = await _elsewhere(connection, person, shared, as_of) if shared else frozenset()
+    targets = tuple(_target(row, told.get(row.code), elsewhere=row.code in others) for row in rows)
     return file.model_copy(update={"targets": targets, "record_changed_at": changed})
 
 
-def _target(row: AccessTarget, known: TargetStanding | None) -> TargetStanding:
-    about = {"kind": row.kind, "facility": row.facility}
+async def _elsewhere(
+    connection: AsyncConnection, person: str, shared: Sequence[AccessTarget], as_of: datetime
+) -> frozenset[str]:
+    """In which of these targets what stands is what all facilities together want by now: of one they have left that is nothing."""
+    files, states = await files_in(connection, person, as_of), await states_in(connection, person)
+    blocked, record = await blocked_in(connection, person), await record_in(connection, person)
+    now = {row.code: wanted(files, blocked, record, row, person, as_of).hash for row in shared}
+    return frozenset(code for code, hash_ in now.items() if code in states and states[code].wanted == hash_)
+
+
+def _target(row: AccessTarget, known: TargetStanding | None, *, elsewhere: bool) -> TargetStanding:
+    about = {"kind": row.kind, "facility": row.facility, "elsewhere": elsewhere}
     if known is None:
         return TargetStanding(target=row.code, state="absent", **about)
     return known.model_copy(update=about)
@@ -179,7 +195,7 @@ def task_id(file: OnboardingFile, task: TaskDue) -> str:
 def _task(file: OnboardingFile, name: str, task: TaskDue, as_of: datetime) -> dict[str, Any]:
     about = file.appointment
     row = {"id": name, "person": about.person, "facility": about.facility, "kind": task.kind, "subject": task.subject}
-    return row | {"state": "open", "owner": task.owner, "due": task.due, "opened_at": as_of}
+    return row | {"state": "open", "owner": task.owner, "due": task.due_when(as_of), "opened_at": as_of}
 
 
 async def _keep(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,13 +22,13 @@ from canonical.person_records import record_of
 from store.people_matching import names_in
 from store.people_payroll import pay_days_in
 from store.people_privileges import privileges_in
+from store.people_reading import IN_USE
 from store.people_tables import appointments, hr_events, people
 from store.people_wakes import wake_access_in, wake_everywhere_in
 from store.person_trace import Entry, note_in
 
-IN_USE: Final = ("matched", "applied", "superseded")  # events that are folded; all others wait for a person or a hire
-
 FOR_A_HIRE: Final = "waits for a hire"
+VERY_MANY: Final = 100  # events of a person at a facility; a career has some dozens
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,19 @@ async def apply_in(connection: AsyncConnection, facility: str, person: str, as_o
     elif changed or given:
         await wake_access_in(connection, person, as_of)
     await note_in(connection, person, *entries)
+
+
+async def of_very_many_in(connection: AsyncConnection, facility: str, person: str) -> bool:
+    """Whether folding somebody anew for each message would cost more than all else of it: their case's next look folds for all.
+
+    Never of somebody who has no case at the facility yet.
+    """
+    mine = hr_events.c.person == person, hr_events.c.facility == facility, hr_events.c.state.in_(IN_USE)
+    some = select(hr_events.c.id).where(*mine).limit(VERY_MANY + 1).subquery()
+    if (await connection.scalar(select(func.count()).select_from(some)) or 0) <= VERY_MANY:
+        return False
+    case = select(appointments.c.person).where(appointments.c.person == person, appointments.c.facility == facility)
+    return await connection.scalar(case) is not None
 
 
 async def lock_person_in(connection: AsyncConnection, person: str) -> None:
@@ -171,8 +184,7 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def _names(events: Sequence[KeptEvent]) -> set[tuple[str, str]]:
     """Every family name with the given name it was said with."""
     found = set()
-    for one in events:
-        record = one.event.record
+    for record in (one.event.record for one in events):
         given = folded(record.name.given)
-        found |= {(folded(family), given) for family in (record.name.family, record.former_family) if folded(family)}
+        found |= {(folded(one.family), folded(one.given) or given) for one in record.names if folded(one.family)}
     return found

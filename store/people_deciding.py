@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,9 +17,9 @@ from store.acts import Act
 from store.acts import note_in as act_in
 from store.database import transaction
 from store.ids import now
-from store.people_applying import IN_USE
 from store.people_hearing import Heard, adopt, moved
 from store.people_matching import bind_in, lock_number_in, new_person_in
+from store.people_reading import IN_USE, blocked_in, not_about_oneself_in
 from store.people_tables import hr_events, people
 from store.person_trace import Entry
 
@@ -41,10 +41,12 @@ class StoredPeopleDecisions:
         once. The same word again changes nothing.
 
         Raises:
-            Rejected: there is no such event or person, or the event is parked or dismissed: a corrected message mends it.
+            Rejected: there is no such event or person, or the event is parked or dismissed: a corrected message mends it; or it
+                would give anew, under another key, what was revoked; or it is of whoever says it.
         """
         async with transaction(self._engine) as connection:
             row = await self._locked(connection, event)
+            await _not_ones_own(connection, row, by, same)
             if row["state"] not in ("waiting", "possible", *IN_USE):
                 why = f"event {event} is {row['state']}: {row['reason'] or 'nothing is asked of it'}"
                 raise Rejected(why, code="not-open")
@@ -64,10 +66,11 @@ class StoredPeopleDecisions:
         """An event is nothing for us: it stays listed as dismissed, and is in force nowhere.
 
         Raises:
-            Rejected: there is no such event, or it is in force (its HR system takes it back).
+            Rejected: there is no such event, it is in force (its HR system takes it back), or it is of whoever says it.
         """
         async with transaction(self._engine) as connection:
             row = await self._locked(connection, event)
+            await _not_ones_own(connection, row, by)
             if row["state"] == "dismissed":
                 return
             if row["state"] not in OPEN:
@@ -85,7 +88,7 @@ class StoredPeopleDecisions:
         return dict((await connection.execute(asked)).mappings().one())
 
     async def _exists(self, connection: AsyncConnection, person: str) -> None:
-        asked = select(people.c.person).where(people.c.person == person, people.c.merged_into == "")
+        asked = select(people.c.person).where(people.c.person == person)
         if await connection.scalar(asked) is None:
             raise Rejected(f"there is no person {person}", code="not-found")
 
@@ -109,8 +112,37 @@ class StoredPeopleDecisions:
             await moved(connection, [row["id"]], person, heard)
         states = ("waiting", "possible", *(IN_USE if whole_number else ()))
         await adopt(connection, event.source, row["source_person"], person, heard, states)
+        await _leaves_no_block_behind(connection, set(heard.entries) - {person}, person)
         values = {"decided_by": by.id, "changed_at": self._clock()}
         await connection.execute(update(hr_events).where(hr_events.c.id == row["id"]).values(values))
         await heard.settle_in(connection, self._clock())
         about = f"hr_event/{row['id']}"
         await act_in(connection, Act(verb="person match", about=about, actor=by, reason=reason, detail=person))
+
+
+async def _not_ones_own(connection: AsyncConnection, row: dict[str, Any], by: Actor, same: str = "") -> None:
+    """Whose an event is, and that it is nobody's, is said by somebody it cannot be about.
+
+    Raises:
+        Rejected: (not-allowed) its number is theirs, or they are, or may be, whose it was, is, or is to be.
+    """
+    await not_about_oneself_in(connection, (row["source_person"], row["person"], same, *row["candidates"]), by.id)
+
+
+async def _leaves_no_block_behind(connection: AsyncConnection, before: Collection[str], person: str) -> None:
+    """Whoever is blocked and has nothing left by this word is the same under another key: that one is blocked first.
+
+    Raises:
+        Rejected: (not-allowed) it is not. One person's word gives nobody back what two people must.
+    """
+    if not before or await blocked_in(connection, person):
+        return
+    hired = hr_events.c.state.in_(IN_USE), hr_events.c.kind == "hire"
+    for one in sorted(before):
+        left = select(hr_events.c.id).where(hr_events.c.person == one, *hired).limit(1)
+        if await blocked_in(connection, one) and await connection.scalar(left) is None:
+            why = f"the access of {one} is revoked, and all that made it somebody would be another's"
+            press = (
+                "revoke the other key too (fascia person revoke), or have two people lift the block, and say it again"
+            )
+            raise Rejected(f"{why}: {press}", code="not-allowed")

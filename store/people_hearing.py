@@ -11,14 +11,18 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.access import Block
-from canonical.people import HrEvent
-from canonical.people_matching import Candidate, both, marks, match
+from canonical.appointments import may_change_access
+from canonical.onboarding import Appointment
+from canonical.people import MAY_BE_URGENT, ClinicianRecord, HrEvent
+from canonical.people_matching import CLOCKS_DIFFER, Candidate, marks, match
 from store.ids import now
-from store.people_applying import apply_in, lock_person_in
+from store.people_applying import apply_in, lock_person_in, of_very_many_in
 from store.people_blocking import block_in
 from store.people_matching import bind_in
-from store.people_tables import hr_events
-from store.people_wakes import wake_onboarding_in
+from store.people_met import Met
+from store.people_reading import IN_USE, record_in
+from store.people_tables import appointments, hr_events
+from store.people_wakes import wake_access_in, wake_onboarding_in
 from store.person_trace import Entry, note_in
 from store.tables import fit
 
@@ -32,10 +36,10 @@ class Heard:
 
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     cases: set[tuple[str, str]] = field(default_factory=set)  # person, facility
+    at_once: set[tuple[str, str]] = field(default_factory=set)  # of these, what is not left to the case's next look
+    waiting: dict[tuple[str, str], list[HrEvent]] = field(default_factory=dict)  # what may be left to it
     blocks: dict[str, tuple[Block, str]] = field(default_factory=dict)
-    met: dict[str, Candidate] = field(
-        default_factory=dict
-    )  # whom it told of, as they are compared, until that is written
+    met: Met = field(default_factory=Met)  # whom it told of, as they are compared, until that is written
 
     def note(self, person: str, *entries: Entry) -> None:
         """To be noted at the end."""
@@ -43,8 +47,17 @@ class Heard:
 
     def meet(self, person: str, event: HrEvent) -> Candidate:
         """Somebody by what was said of them in this transaction so far."""
-        self.met[person] = both(self.met.get(person, Candidate(person=person)), marks(event.record))
-        return self.met[person]
+        return self.met.add(person, marks(event.record))
+
+    def concerns(self, person: str, facility: str) -> None:
+        """What holds of a person at a facility is to be folded anew by the end of this transaction."""
+        self.cases.add((person, facility))
+        self.at_once.add((person, facility))
+
+    def may_wait(self, person: str, event: HrEvent) -> None:
+        """The same, unless there is so much of them that their cases' next look is to fold for all."""
+        self.cases.add((person, event.facility))
+        self.waiting.setdefault((person, event.facility), []).append(event)
 
     async def settle_in(self, connection: AsyncConnection, at: datetime) -> None:
         """Block first, then bring into force, note, and wake."""
@@ -59,8 +72,20 @@ class Heard:
             block, facility = self.blocks[person]
             await block_in(connection, block, facility)
         for facility in facilities:
-            await apply_in(connection, facility, person, at)
+            if await self._waits(connection, facility, person):
+                await wake_access_in(connection, person, at)  # it folds too, where the facility's own case stands still
+            else:
+                await apply_in(connection, facility, person, at)
             await wake_onboarding_in(connection, facility, person, at)
+
+    async def _waits(self, connection: AsyncConnection, facility: str, person: str) -> bool:
+        here = person, facility
+        if here in self.at_once or not await of_very_many_in(connection, facility, person):
+            return False
+        mine = appointments.c.person == person, appointments.c.facility == facility
+        row = (await connection.execute(select(appointments).where(*mine))).mappings().one()
+        stands, known = Appointment.model_validate(dict(row)), await record_in(connection, person) or ClinicianRecord()
+        return not any(may_change_access(event, stands, known) for event in self.waiting.get(here, ()))
 
 
 def heard_of(one: str, event: HrEvent) -> Entry:
@@ -71,9 +96,16 @@ def heard_of(one: str, event: HrEvent) -> Entry:
 
 
 async def emergency(connection: AsyncConnection, one: str, event: HrEvent, person: str, heard: Heard) -> None:
-    """Block a person by an event's word, unless they were hired anew since it was said (it came late, or again)."""
+    """Block a person by an event's word, unless they were hired anew since it was said (it came late, or again).
+
+    A hire said far ahead of when it came was said by a clock that is wrong: it is in nobody's way. What ends nothing blocks nobody.
+    """
+    if not person or event.kind not in MAY_BE_URGENT:
+        return
     later = hr_events.c.person == person, hr_events.c.kind == "hire", hr_events.c.said_at > event.said_at
-    hired = select(hr_events.c.id).where(*later, hr_events.c.facility == event.facility).limit(1)
+    counts = hr_events.c.facility == event.facility, hr_events.c.state.in_(IN_USE)  # one that is parked hires nobody
+    in_time = hr_events.c.said_at <= hr_events.c.at + CLOCKS_DIFFER
+    hired = select(hr_events.c.id).where(*later, *counts, in_time).limit(1)
     if await connection.scalar(hired) is None:
         by, why = f"hr:{event.source}", event.reason or EMERGENCY
         block = Block(person=person, since=now(), by=by, reason=why, id=one)
@@ -83,10 +115,13 @@ async def emergency(connection: AsyncConnection, one: str, event: HrEvent, perso
 async def adopt(
     connection: AsyncConnection, source: str, number: str, person: str, heard: Heard, states: Sequence[str]
 ) -> None:
-    """Events of a number in these states are a person's now."""
-    mine = hr_events.c.source == source, hr_events.c.source_person == fit(number), hr_events.c.state.in_(states)
-    found = await connection.scalars(select(hr_events.c.id).where(*mine, hr_events.c.person != person))
-    await moved(connection, found.all(), person, heard)
+    """Events of a number in these states are a person's now; an emergency of it that is parked blocks them."""
+    mine = hr_events.c.source == source, hr_events.c.source_person == fit(number)
+    asked = select(hr_events.c.id).where(*mine, hr_events.c.state.in_(states), hr_events.c.person != person)
+    await moved(connection, (await connection.scalars(asked)).all(), person, heard)
+    urgent = hr_events.c.state == "parked", hr_events.c.emergency, hr_events.c.person != person
+    for row in (await connection.execute(select(hr_events.c.id, hr_events.c.content).where(*mine, *urgent))).all():
+        await emergency(connection, row.id, HrEvent.model_validate(row.content), person, heard)
 
 
 async def adopt_alike(connection: AsyncConnection, one: Candidate, heard: Heard) -> None:
@@ -115,11 +150,11 @@ async def moved(connection: AsyncConnection, events: Collection[str], person: st
     for row in rows:
         event = HrEvent.model_validate(row.content)
         heard.note(person, heard_of(row.id, event))
-        heard.cases.add((person, event.facility))
+        heard.concerns(person, event.facility)
         if row.person:
             heard.note(
                 row.person, Entry(did="moved", what=row.id, facility=event.facility, content={"kind": event.kind})
             )
-            heard.cases.add((row.person, event.facility))
+            heard.concerns(row.person, event.facility)
         if event.emergency:
             await emergency(connection, row.id, event, person, heard)

@@ -18,11 +18,14 @@ from canonical.people_matching import wrong_with
 from store.database import transaction
 from store.ids import IdsInOrder, now
 from store.people_hearing import NO_HIRE, Heard, adopt, adopt_alike, emergency, heard_of
-from store.people_matching import begins, bind_in, holder_in, lock_in, match_in, new_person_in
+from store.people_matching import begins, bind_in, holder_in, lock_in, match_in, new_person_in, says_nothing_new_in
 from store.people_tables import hr_events
 from store.person_trace import Entry
 from store.tables import fit
 
+MAY_WAIT: Final = frozenset(
+    {"update", "grant", "return", "activate"}
+)  # for a moment, where they say nothing else that may take access away: no other role, last day or licences
 UNDECIDED: Final = "whose its number is waits for a person"
 
 
@@ -61,8 +64,8 @@ class StoredHrInbox:
         one = held["id"] if held is not None else self._ids.next()[0]
         at = held["at"] if held is not None else self._clock()
         row = {"id": one, "hash": content, "message": by.message, "sender": by.sender, "at": at, **_columns(event)}
-        row |= await _placed(connection, one, event, heard)
-        row["changed_at"] = self._clock()
+        came = self._clock()
+        row |= await _placed(connection, one, event, heard, came) | {"changed_at": came}
         if held is None:
             told = upsert(hr_events).values(row).on_conflict_do_nothing().returning(hr_events.c.id)
             if await connection.scalar(told) is None:  # at this moment, under this name, of another person's number
@@ -105,12 +108,17 @@ def plain(value: Any) -> Any:
     return fit(value) if isinstance(value, str) else value
 
 
-async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: Heard) -> dict[str, Any]:
+async def _placed(
+    connection: AsyncConnection, one: str, event: HrEvent, heard: Heard, received: datetime
+) -> dict[str, Any]:
     """Whose it is, or why a person says so first: state, person, owner, reason and candidates of an event."""
     holder = await holder_in(connection, event.source, event.person)
     if event.emergency and holder:
         await emergency(connection, one, event, holder, heard)
-    if why := wrong_with(event):
+    if why := wrong_with(event, received):
+        if event.emergency and not holder:  # its number is not known yet; who it is may be
+            found = await match_in(connection, event, "", heard.met)
+            await emergency(connection, one, event, found.person, heard)
         return _open("parked", why, holder)
     if not holder and not begins(event) and await _undecided(connection, event):
         return _open("waiting", UNDECIDED)
@@ -128,7 +136,10 @@ async def _placed(connection: AsyncConnection, one: str, event: HrEvent, heard: 
             await emergency(connection, one, event, person, heard)
         await adopt(connection, event.source, event.person, person, heard, ("waiting",))
     await adopt_alike(connection, heard.meet(person, event), heard)
-    heard.cases.add((person, event.facility))
+    if event.kind in MAY_WAIT and await says_nothing_new_in(connection, person, event):
+        heard.may_wait(person, event)
+    else:
+        heard.concerns(person, event.facility)
     return {"state": "matched", "person": person, "owner": "", "reason": "", "candidates": []}
 
 
@@ -150,7 +161,7 @@ async def _taken_back(
     if person:
         what = {"was": held["hash"][:16], "now": row["hash"][:16], "message": row["message"]}
         heard.note(person, Entry(did="corrected", what=row["id"], facility=event.facility, content=what))
-        heard.cases.add((person, event.facility))
+        heard.concerns(person, event.facility)
 
 
 async def _as_it_is(connection: AsyncConnection, told: Sequence[HrKept]) -> Sequence[HrKept]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from canonical.cases import Actor
 from canonical.people import HrEvent
 from canonical.people_matching import Marks, marks
+from store.acts import Act
+from store.acts import note_in as act_in
 from store.database import transaction
 from store.people_matching import holder_in, known_in, match_in
-from store.people_reading import record_in
+from store.people_reading import gone_to_in, known_at_in, record_in
 from store.people_tables import (
     access_states,
     appointments,
@@ -51,6 +54,7 @@ class StoredPeopleLists:
     ) -> Sequence[Row]:
         """People at facilities in the order of their keys; those whose employment is over only where asked for.
 
+        ``after``: a key, or ``KEY/FACILITY`` where the page before ended in the middle of somebody.
         ``state`` is one of the employment's or a headline.
         """
         asked = _cases().order_by(appointments.c.person, appointments.c.facility).limit(limit)
@@ -64,8 +68,10 @@ class StoredPeopleLists:
             asked = asked.where(appointments.c.position["role"].astext == role)
         if blocked:
             asked = asked.where(_blocked())
-        if after:
-            asked = asked.where(appointments.c.person > after)
+        if after:  # of somebody at two facilities the page may have ended with the first
+            person, _, site = after.partition("/")
+            row = tuple_(appointments.c.person, appointments.c.facility)
+            asked = asked.where(row > (person, site) if site else appointments.c.person > person)
         async with transaction(self._engine) as connection:
             return [_case(row) for row in (await connection.execute(asked)).mappings()]
 
@@ -75,7 +81,7 @@ class StoredPeopleLists:
             held = (await connection.execute(select(people).where(people.c.person == person))).mappings().one_or_none()
             if held is None:
                 return None
-            found: Row = {"person": person, "merged_into": held["merged_into"], "trace": held["links"]}
+            found: Row = {"person": person, "trace": held["links"]}
             cases = await connection.execute(
                 _cases().where(appointments.c.person == person).order_by(appointments.c.facility)
             )
@@ -86,6 +92,7 @@ class StoredPeopleLists:
             found["pay"] = await _pay(connection, person)
             count = select(func.count()).select_from(hr_events).where(hr_events.c.person == person)
             found["events"] = await connection.scalar(count)
+            found["gone_to"] = await gone_to_in(connection, person)
             if by:
                 record = await record_in(connection, person)
                 found["record"] = record.model_copy(update={"national_id": ""}) if record else None
@@ -110,18 +117,21 @@ class StoredPeopleLists:
                 asked = asked.where(hr_events.c[name] == value)
         if states:
             asked = asked.where(hr_events.c.state.in_(states))
-        if after:
-            asked = asked.where(hr_events.c.id > after)
-        asked = (
-            asked.order_by(hr_events.c.said_at, hr_events.c.id)
-            if person and not after
-            else asked.order_by(hr_events.c.id)
-        )
+        said = tuple_(hr_events.c.said_at, hr_events.c.id)
+        asked = asked.order_by(hr_events.c.said_at, hr_events.c.id) if person else asked.order_by(hr_events.c.id)
         async with transaction(self._engine) as connection:
+            if after and person:
+                when = await connection.scalar(select(hr_events.c.said_at).where(hr_events.c.id == after))
+                asked = asked.where(said > (when, after))
+            elif after:
+                asked = asked.where(hr_events.c.id > after)
             return [_event(row) for row in (await connection.execute(asked)).mappings()]
 
-    async def event(self, event: str, by: str = "") -> Row | None:
-        """One HR event, with how those it may be about are like it; ``by``: who reads whom it names, noted with each of them."""
+    async def event(self, event: str, by: Actor | None = None) -> Row | None:
+        """One HR event, with how those it may be about are like it; ``by``: who reads whom it names, noted with each of them.
+
+        That it was read is a deed too: of an event that is nobody's yet no trace would say so.
+        """
         async with transaction(self._engine) as connection:
             row = (await connection.execute(select(hr_events).where(hr_events.c.id == event))).mappings().one_or_none()
             if row is None:
@@ -139,10 +149,11 @@ class StoredPeopleLists:
             found["likeness"] = [
                 {"person": one, "marks": likeness(mine, known[one])} for one in found["candidates"] if one in known
             ]
-            if by:
+            if by is not None:
                 found["record"] = said.record.model_copy(update={"national_id": ""})
+                await act_in(connection, Act(verb="person event --names", about=f"hr_event/{event}", actor=by))
                 for person in concerned:
-                    await note_in(connection, person, Entry(did="read", what=f"event:{event}", by=by))
+                    await note_in(connection, person, Entry(did="read", what=f"event:{event}", by=by.id))
             return found
 
     async def facility_of(self, event: str) -> str | None:
@@ -153,9 +164,8 @@ class StoredPeopleLists:
 
     async def facilities_of(self, person: str) -> Sequence[str]:
         """Where a person is known."""
-        asked = select(appointments.c.facility).where(appointments.c.person == person).order_by(appointments.c.facility)
         async with transaction(self._engine) as connection:
-            return (await connection.scalars(asked)).all()
+            return await known_at_in(connection, person)
 
     async def trace(self, person: str) -> tuple[Sequence[TraceRow], str, int | None] | None:
         """A person's trace, the hash that closes it, and the first entry that is not as it was written; None: nobody is known so."""

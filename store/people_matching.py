@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.people import HrEvent
 from canonical.people_matching import FIRST, IDENTIFIED, Candidate, Marks, Match, both, marks, match
 from store.ids import new_id, now
+from store.people_met import Met
 from store.people_tables import people, person_numbers
 
 BUCKETS: Final = 512  # of locks: a file of 500 people takes no more than the server has room for
@@ -35,7 +36,7 @@ _MARKS: Final = """
 SELECT p.person, p.birth_date, p.npi, p.national_hash,
     array(SELECT DISTINCT family_folded FROM person_names AS n WHERE n.person = p.person AND family_folded <> '') AS families,
     array(SELECT DISTINCT given_folded FROM person_names AS n WHERE n.person = p.person AND given_folded <> '') AS givens
-FROM people AS p JOIN found AS f ON f.person = p.person WHERE p.merged_into = ''"""
+FROM people AS p JOIN found AS f ON f.person = p.person"""
 _ALIKE: Final = text(_ALIKE_TO + _MARKS)
 _KNOWN: Final = text(_THESE + _MARKS)
 
@@ -71,16 +72,15 @@ async def holder_in(connection: AsyncConnection, source: str, number: str) -> st
     return found or ""
 
 
-async def match_in(
-    connection: AsyncConnection, event: HrEvent, by_number: str, met: Mapping[str, Candidate] | None = None
-) -> Match:
+async def match_in(connection: AsyncConnection, event: HrEvent, by_number: str, met: Met | None = None) -> Match:
     """Whose an event is, as things stand in this transaction; ``met``: whom it told of so far and has not written yet."""
     said = marks(event.record)
-    if by_number and event.kind not in IDENTIFIED:
+    # The block of an emergency stands at once, by the number alone; whose employment ends, nobody guesses.
+    if by_number and event.kind not in IDENTIFIED and not event.emergency:
         return match(said, by_number, (), identified=False)
     known = {one.person: one for one in await _alike(connection, said, by_number)}
-    for person, one in (met or {}).items():
-        known[person] = both(known[person], one) if person in known else one
+    for one in met.alike(said, {by_number, *known}) if met is not None else ():
+        known[one.person] = both(known[one.person], one) if one.person in known else one
     return match(said, by_number, known.values())
 
 
@@ -110,6 +110,12 @@ def _candidate(row: Any) -> Candidate:
         npi=row.npi,
         national_hash=row.national_hash,
     )
+
+
+async def says_nothing_new_in(connection: AsyncConnection, person: str, event: HrEvent) -> bool:
+    """Whether somebody is compared by the same marks with this event as without."""
+    known = await known_in(connection, [person])
+    return bool(known) and both(known[0], marks(event.record)) == known[0]
 
 
 def begins(event: HrEvent) -> bool:

@@ -19,6 +19,7 @@ from store.person_trace import Entry
 PAYROLL: Final = "payroll"
 KIND: Final = "pay-days"
 LONG_AGO: Final = timedelta(days=92)  # what a first load tells of before was paid by whoever knew it then
+EACH: Final = 20  # events that come into force at once have a task of their own
 FIRST_LOAD: Final = timedelta(days=1)  # after the first that we hear of a person at a facility
 
 Came = tuple[datetime, datetime | None, Told]
@@ -28,29 +29,52 @@ Came = tuple[datetime, datetime | None, Told]
 async def pay_days_in(
     connection: AsyncConnection, facility: str, person: str, events: Sequence[Came], as_of: datetime
 ) -> list[Entry]:
-    """Open a task for each event that came after its day and has not been in force before, and say which days it touches."""
+    """Open a task for each event that came after its day and has not been in force before, and say which days it touches.
+
+    Each is held against what had come by then. Of very many at once those behind the first twenty are one task: what they come
+    to together is one piece of work for payroll, and not as many as somebody has sent.
+    """
+    came = sorted(events, key=_came)
+    late = [one for one in came if _late(one, as_of) and not _of_first_load(came, one)]
     entries: list[Entry] = []
-    for at, applied, told in events:
-        if applied is not None or told.effective >= at.date() or told.effective > as_of.date():
-            continue
-        spans = touched(events, told, at)
+    for one in late[:EACH]:
+        before = [told for at, _, told in came if (at, told.id) < _came(one)]
+        spans = pay_days(before, [*before, one[2]], one[0].date())
         if spans:
-            entries.append(await _task(connection, facility, person, told, spans, as_of))
+            entries.append(await _task(connection, facility, person, one[2], spans, as_of))
+    if rest := {one[2].id for one in late[EACH:]}:
+        first, last = late[EACH], late[-1]
+        after = [told for at, _, told in came if (at, told.id) <= _came(last)]
+        before = [told for told in after if told.id not in rest]
+        if spans := pay_days(before, after, last[0].date()):
+            entries.append(await _task(connection, facility, person, first[2], spans, as_of, len(rest)))
     return entries
 
 
-def touched(events: Sequence[Came], one: Told, at: datetime) -> Sequence[PayDays]:
-    """The days before it came that an event touches, held against what had come by then."""
-    known = min(came for came, _, _ in events)
-    begins = one.starts if one.kind == "hire" else one.effective
-    if at - known < FIRST_LOAD and at.date() - begins > LONG_AGO:
-        return ()
-    before = [told for came, _, told in events if told.id != one.id and (came, told.id) < (at, one.id)]
-    return pay_days(before, [*before, one], at.date())
+def _came(one: Came) -> tuple[datetime, str]:
+    return one[0], one[2].id
+
+
+def _late(one: Came, as_of: datetime) -> bool:
+    at, applied, told = one
+    return applied is None and told.effective < at.date() and told.effective <= as_of.date()
+
+
+def _of_first_load(came: Sequence[Came], one: Came) -> bool:
+    """Whether a first load tells of days that are long past. ``came``: all events, in the order they came."""
+    at, _, told = one
+    begins = told.starts if told.kind == "hire" else told.effective
+    return at - came[0][0] < FIRST_LOAD and at.date() - begins > LONG_AGO
 
 
 async def _task(
-    connection: AsyncConnection, facility: str, person: str, told: Told, spans: Sequence[PayDays], as_of: datetime
+    connection: AsyncConnection,
+    facility: str,
+    person: str,
+    told: Told,
+    spans: Sequence[PayDays],
+    as_of: datetime,
+    events: int = 1,
 ) -> Entry:
     policy = await policy_in(connection, facility, as_of)
     first, last = min(span.first for span in spans), max(span.last for span in spans)
@@ -68,5 +92,6 @@ async def _task(
     told_anew = {name: values[name] for name in ("subject", "state", "due")}  # its event was corrected
     made = upsert(person_tasks).values(values).on_conflict_do_update(index_elements=["id"], set_=told_anew)
     await connection.execute(made)
-    content = {"event": told.id, "spans": [span.model_dump(mode="json") | {"days": span.days} for span in spans]}
+    content: dict[str, Any] = {"event": told.id} | ({"events": events} if events > 1 else {})
+    content["spans"] = [span.model_dump(mode="json") | {"days": span.days} for span in spans]
     return Entry(did="back-dated", what=f"task:{values['id']}", facility=facility, content=content)

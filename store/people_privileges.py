@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from sqlalchemy import select, update
@@ -11,19 +11,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.appointments import Folded, GrantSaid, RevokeSaid, covers
 from canonical.credentials import RULES_VERSION
+from canonical.employments import day_after
 from canonical.people import PrivilegeScope, stable
+from canonical.person_word_rules import temporary_of, years_on
 from store.people_reading import policy_in
 from store.people_tables import privileges
 from store.person_trace import Entry
 
 OPEN: Final = ("requested", "seconded", "granted")
+HR: Final = "hr:"  # who asks, before the name of the system
+UNSAID: Final = "said-otherwise"  # by the HR system, or by whose its event is
 
 
 async def privileges_in(
     connection: AsyncConnection, facility: str, person: str, found: Folded, as_of: datetime, *, employed: bool
 ) -> list[Entry]:
-    """Ask the committee for what was granted, once for each event, and end what was revoked. Gives what is to be noted."""
-    entries: list[Entry] = []
+    """Ask the committee for what was granted, once for each event, and end what was revoked. Gives what is to be noted.
+
+    What an event gave that is another person's by now, or says another scope since it was corrected, is ended too.
+    """
+    entries = await _of_nobodys_word(connection, facility, person, found, as_of)
     if employed:
         for grant in found.grants:
             if grant.revoked_on is None or grant.revoked_on > as_of.date():
@@ -34,20 +41,41 @@ async def privileges_in(
     return entries
 
 
+def name_of(grant: GrantSaid, person: str) -> str:
+    """The privilege that an event asks for: of that person, of that scope."""
+    return stable("grant", grant.event, person, grant.scope.model_dump_json())
+
+
+async def _of_nobodys_word(
+    connection: AsyncConnection, facility: str, person: str, found: Folded, as_of: datetime
+) -> list[Entry]:
+    """End what HR asked for by events that say it no more."""
+    said = {name_of(grant, person) for grant in found.grants}
+    said |= {temporary_of(name) for name in said}
+    mine = privileges.c.person == person, privileges.c.facility == facility, privileges.c.state.in_(OPEN)
+    unsaid = privileges.c.requested_by.startswith(HR, autoescape=True), privileges.c.id.not_in(said)
+    asked = select(privileges.c.id).where(*mine, *unsaid).order_by(privileges.c.id)
+    gone = (await connection.execute(asked)).scalars().all()
+    ended = {"state": "ended", "ended_at": as_of, "ended_why": UNSAID}
+    if gone:
+        await connection.execute(update(privileges).where(privileges.c.id.in_(gone)).values(ended))
+    return [Entry(did="revoked", what=f"privilege:{one}", facility=facility, content={"why": UNSAID}) for one in gone]
+
+
 async def _requested(
     connection: AsyncConnection, facility: str, person: str, grant: GrantSaid, as_of: datetime
 ) -> list[Entry]:
-    name = stable("grant", grant.event)
+    name = name_of(grant, person)
     if await connection.scalar(select(privileges.c.id).where(privileges.c.id == name)):
         return []
     policy = await policy_in(connection, facility, as_of)
-    by = f"hr:{grant.source}"
+    by = f"{HR}{grant.source}"
     values: dict[str, Any] = {"id": name, "person": person, "facility": facility, "requested_by": by}
     values |= {"scope": grant.scope.model_dump(mode="json"), "requested_at": grant.said_at, "rules": RULES_VERSION}
     values["state"] = policy.hr_grants
     if policy.hr_grants == "granted":
         ends = grant.scope.ends
-        until = ends + timedelta(days=1) if ends else _years_on(grant.starts, policy.privileged_years)
+        until = day_after(ends) if ends else years_on(grant.starts, policy.privileged_years)
         values |= {"decided_by": by, "decided_at": as_of, "starts": _begin(grant.starts), "until": _begin(until)}
     await connection.execute(upsert(privileges).values(values).on_conflict_do_nothing())
     did = {"requested": "requested", "granted": "granted"}[policy.hr_grants]
@@ -74,11 +102,3 @@ async def _ended(
 
 def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def _years_on(day: date, years: int) -> date:
-    """The same day years later; the last of February is the 28th where there is no 29th."""
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        return day.replace(year=day.year + years, day=28)

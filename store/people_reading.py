@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.credentials import ClinicianPolicy, ClinicianRole, Privilege, Verification
+from canonical.errors import Rejected
 from canonical.onboarding import Appointment, OnboardingFile, PersonTask, TargetStanding
 from canonical.people import ClinicianRecord
 from store.people_tables import (
     access_states,
     appointments,
+    hr_events,
     people,
+    person_numbers,
     person_tasks,
+    person_trace,
     privileges,
     revocation_blocks,
     verifications,
 )
 from store.register_reading import current
+
+IN_USE: Final = ("matched", "applied", "superseded")  # events that are folded; all others wait for a person or a hire
 
 
 async def record_in(connection: AsyncConnection, person: str) -> ClinicianRecord | None:
@@ -36,6 +42,37 @@ async def blocked_in(connection: AsyncConnection, person: str) -> bool:
         revocation_blocks.c.person == person, revocation_blocks.c.lifted_at.is_(None)
     )
     return await connection.scalar(asked) is not None
+
+
+async def not_about_oneself_in(
+    connection: AsyncConnection, persons: Iterable[str], by: str, why: str = "nobody decides about themselves"
+) -> None:
+    """Whoever decides is none of these people: our own number of an employee is one an HR system knows the person by.
+
+    Raises:
+        Rejected: (not-allowed) they are.
+    """
+    keys = {one for one in persons if one}
+    mine = select(person_numbers.c.person).where(person_numbers.c.person.in_(keys), person_numbers.c.number == by)
+    if by in keys or await connection.scalar(mine.limit(1)) is not None:
+        raise Rejected(why, code="not-allowed", system="store")
+
+
+async def gone_to_in(connection: AsyncConnection, person: str) -> Sequence[str]:
+    """Whose the events are by now that made a key somebody, where a person's word has left it no hire; in order."""
+    hired = hr_events.c.person == person, hr_events.c.kind == "hire", hr_events.c.state.in_(IN_USE)
+    if await connection.scalar(select(hr_events.c.id).where(*hired).limit(1)) is not None:
+        return ()
+    moved = person_trace.c.person == person, person_trace.c.did == "moved"
+    asked = select(hr_events.c.person).join(person_trace, person_trace.c.what == hr_events.c.id).where(*moved)
+    asked = asked.where(hr_events.c.person.not_in(("", person)), hr_events.c.state.in_(IN_USE))
+    return (await connection.scalars(asked.distinct().order_by(hr_events.c.person))).all()
+
+
+async def known_at_in(connection: AsyncConnection, person: str) -> Sequence[str]:
+    """The facilities that know a person, also those they have left; in order."""
+    asked = select(appointments.c.facility).where(appointments.c.person == person).order_by(appointments.c.facility)
+    return (await connection.scalars(asked)).all()
 
 
 async def policy_in(connection: AsyncConnection, facility: str, as_of: datetime) -> ClinicianPolicy:

@@ -31,12 +31,10 @@ people = Table(
     Column("birth_date", Date, nullable=True),
     words("npi"),
     words("national_hash"),
-    words("user_name"),  # of the accounts we open; given once
-    words("merged_into"),
     Column("links", Integer, nullable=False, server_default=text("0")),  # of the trace: how many entries it has
     words("link"),  # the hash of the last of them
     moment("woken_at", nullable=True),  # its access is to be looked at
-    moment("access_next_at", nullable=True),
+    moment("access_next_at", nullable=True),  # when it is, in any case
     moment("at"),
     moment("changed_at"),
     Index("ix_people_name", "family_folded", "birth_date"),
@@ -44,12 +42,7 @@ people = Table(
     Index("ix_people_npi", "npi", postgresql_where=text("npi <> ''")),
     Index("ix_people_national", "national_hash", postgresql_where=text("national_hash <> ''")),
     Index("ix_people_woken", "woken_at", postgresql_where=text("woken_at IS NOT NULL")),
-    Index(
-        "uq_people_user_name",
-        text("lower(user_name)"),
-        unique=True,
-        postgresql_where=text("user_name <> ''"),
-    ),
+    Index("ix_people_access_next", "access_next_at", postgresql_where=text("access_next_at IS NOT NULL")),
 )
 
 # Every name that was said of a person, folded as it is compared (canonical.people_matching.folded): former ones among them.
@@ -133,7 +126,6 @@ appointments = Table(
     moment("changed_at"),
     moment("woken_at", nullable=True),
     moment("next_at", nullable=True),
-    moment("checked_at", nullable=True),  # by the monthly monitoring
     PrimaryKeyConstraint("facility", "person"),
     Index(None, "person"),
     Index("ix_appointments_woken", "woken_at", postgresql_where=text("woken_at IS NOT NULL")),
@@ -245,7 +237,7 @@ revocation_blocks = Table(
 
 # How one target stands with one person (canonical.onboarding.TargetStanding). ``wanted``: hash of what was tried, written or confirmed
 # last; ``offs``, ``off_at``: how often it was seen off since the block; ``asked_at``: a write that gives something began then, and its
-# end was not heard of.
+# end was not heard of; ``unheard_at``: so did one before it.
 access_states = Table(
     "access_states",
     metadata,
@@ -268,6 +260,7 @@ access_states = Table(
     Column("offs", Integer, nullable=False, server_default=text("0")),
     moment("off_at", nullable=True),
     moment("asked_at", nullable=True),
+    moment("unheard_at", nullable=True),
     PrimaryKeyConstraint("person", "target"),
     Index("ix_access_states_target", "target", "state"),
     Index("ix_access_states_refused", "since", postgresql_where=text("state = 'refused'")),
@@ -323,6 +316,15 @@ exclusions = Table(
     PrimaryKeyConstraint("list", "row"),
     Index("ix_exclusions_npi", "list", "npi", postgresql_where=text("npi <> ''")),
     Index("ix_exclusions_name", "list", "family_folded", "birth_date"),
+)
+
+# A list whose last file was not taken, until one is: why, and since when.
+exclusion_refusals = Table(
+    "exclusion_refusals",
+    metadata,
+    Column("source", Words, primary_key=True),
+    words("why"),
+    moment("at"),
 )
 
 # How a source that verifies stands, for all workers: when the next question keeps its rate, and its breaker.

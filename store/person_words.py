@@ -16,8 +16,8 @@ from canonical.people import HrEvent, onboarding_case
 from canonical.person_word_rules import WordOutcome, outcome
 from store.ids import new_id, now
 from store.people_applying import apply_in
-from store.people_reading import file_in
-from store.people_tables import appointments, hr_events, person_numbers, person_tasks, person_words, privileges
+from store.people_reading import file_in, not_about_oneself_in
+from store.people_tables import appointments, hr_events, person_tasks, person_words, privileges
 from store.people_wakes import wake_access_in, wake_onboarding_in
 from store.person_trace import Entry, note_in
 from store.verifications import keep_in
@@ -45,7 +45,7 @@ async def take_in(
     file = await file_in(connection, facility, person, as_of)
     if file is None:
         raise Rejected("this facility knows no such person", code="not-found", system="store")
-    await _not_about_oneself(connection, person, by)
+    await not_about_oneself_in(connection, [person], by)
     said = outcome(file, word, by, as_of)
     await _keep(connection, facility, person, said, by, as_of)
     row = {"case": case, "id": word.id, "verb": word.verb, "hash": content, "by": by, "message": said.message}
@@ -59,12 +59,6 @@ async def take_in(
     what = f"{word.verb}:{about}" if about else word.verb
     await note_in(connection, person, Entry(did="decided", what=what, by=by, facility=facility, content=told))
     return PersonWordTaken(taken=True, message=said.message)
-
-
-async def _not_about_oneself(connection: AsyncConnection, person: str, by: str) -> None:
-    mine = select(person_numbers.c.person).where(person_numbers.c.person == person, person_numbers.c.number == by)
-    if by == person or await connection.scalar(mine.limit(1)) is not None:
-        raise Rejected("nobody decides about themselves", code="not-allowed", system="store")
 
 
 async def _keep(

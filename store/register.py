@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from canonical import clinician_rows
+from canonical.access import AccessTarget
 from canonical.base import Canonical, in_words
 from canonical.calendar import BusinessCalendar
+from canonical.credentials import ClinicianPolicy
 from canonical.erp_steps import CostCentreActual
-from canonical.errors import Malformed, Rejected
+from canonical.errors import Rejected
 from canonical.folders import FileSource
-from canonical.parties import ROLES, CostCentre, Employee, Facility, Partner, Policy, Supplier
+from canonical.parties import ROLES, CostCentre, Employee, Facility, Location, Partner, Policy, Supplier
 from canonical.ports import MasterData
 from canonical.senders import Channel, Sender
 from canonical.senders import Mapping as CodeMapping
@@ -24,9 +27,13 @@ from canonical.supply import ContractPrice, Item
 from store.acts import Act, note_in, of_a_load
 from store.authority import ERP, HOSPITAL, KINDS, OF_ALL, SOURCES, Kind
 from store.database import transaction
+from store.ids import now
+from store.people_wakes import wake_for_rows_in
 from store.register_reading import RegisterReading, all_current, current
+from store.register_refusals import Refused, check_units, check_words
 from store.register_writing import alone, write
 from store.tables import register
+from store.usage_wakes import moves
 
 PERSONS_WORD = {
     "bank_changed_by",
@@ -46,6 +53,8 @@ _NAMES = {
     "mapping": ("sender",),
     "file_source": ("sender",),
     "stock_level": ("item", "location"),
+    "clinician_policy": ("facility",),
+    "access_target": ("facility",),
 }
 
 
@@ -120,11 +129,13 @@ class StoredRegister(RegisterReading):
                 row, content = record if isinstance(record, tuple) else (position, record)
                 outcomes.append(await load.take(row, content))
             report = LoadReport(kind=kind, source=source, records=tuple(outcomes))
+            changed = [record.code for record in outcomes if record.outcome == "loaded"]
             if dry_run:
                 await connection.rollback()
-            elif act is not None and report.loaded:
-                changed = [record.code for record in outcomes if record.outcome == "loaded"]
-                await note_in(connection, of_a_load(act, kind, changed, facility))
+            elif changed:
+                await wake_for_rows_in(connection, kind, changed, now())
+                if act is not None:
+                    await note_in(connection, of_a_load(act, kind, changed, facility))
         return report
 
     async def load_master_data(
@@ -178,11 +189,6 @@ class StoredRegister(RegisterReading):
         return confirmed
 
 
-class _Refused(Exception):
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-
-
 class _Load:
     """One load in one transaction."""
 
@@ -200,6 +206,7 @@ class _Load:
         self._held: dict[str, Canonical] | None = None
         self._known: dict[str, set[str]] = {}
         self._logins: dict[str, str] = {}
+        self._targets: dict[str, AccessTarget] = {}
 
     async def prepare(self) -> None:
         """Read what is there, and what new records are checked against."""
@@ -214,6 +221,7 @@ class _Load:
         if self._name == "employee" and self._held:
             people = [person for person in self._held.values() if isinstance(person, Employee)]
             self._logins = {person.os_user: person.id for person in people if person.os_user}
+        self._targets = {code: held for code, held in (self._held or {}).items() if isinstance(held, AccessTarget)}
 
     async def take(self, row: int, content: Canonical | Mapping[str, Any]) -> LoadedRecord:
         """Check one record and write it, unless it is there as it is."""
@@ -223,19 +231,23 @@ class _Load:
             code = self._kind.code(given)
             facility = self._scope(given)
             if (facility, code, valid_from) in self._seen:
-                raise _Refused("", "a second time in one load")
+                raise Refused("", "a second time in one load")
             self._seen.add((facility, code, valid_from))
             held = await self._before(facility, code, valid_from)
             record = self._put_together(given, held)
             self._check(record)
-        except _Refused as refused:
+        except Refused as refused:
             return LoadedRecord(row=row, code=code, outcome="refused", path=refused.path, reason=refused.reason)
         if held == record:
             return LoadedRecord(row=row, code=code, outcome="unchanged")
         since = valid_from or (ALWAYS if held is None else self._today)
         await write(self._connection, self._name, facility, code, since, record, self._source)
+        if isinstance(record, Location) and record.moved_to and record.moved_to != getattr(held, "moved_to", None):
+            await moves(self._connection, facility, code, max(now(), datetime.combine(since, time(), UTC)))
         if isinstance(record, Employee) and record.os_user:
             self._logins[record.os_user] = record.id
+        if isinstance(record, AccessTarget):
+            self._targets[record.code] = record
         return LoadedRecord(row=row, code=code, outcome="loaded")
 
     async def _before(self, facility: str, code: str, valid_from: date | None) -> Canonical | None:
@@ -252,7 +264,7 @@ class _Load:
         if isinstance(content, model):
             return content, getattr(content, "valid_from", None)
         if isinstance(content, Canonical):
-            raise _Refused("", f"this is no {self._name}")
+            raise Refused("", f"this is no {self._name}")
         fields = dict(content)
         since = None
         try:
@@ -263,9 +275,9 @@ class _Load:
             record = model.model_validate(fields, extra="forbid")
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise _Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
+            raise Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
         except ValueError:
-            raise _Refused("valid_from", "not a date (YYYY-MM-DD)") from None
+            raise Refused("valid_from", "not a date (YYYY-MM-DD)") from None
         return record, getattr(record, "valid_from", since)
 
     def _scope(self, record: Canonical) -> str:
@@ -274,9 +286,9 @@ class _Load:
             return OF_ALL
         named = record.code if self._name == "facility" else getattr(record, "facility", None)  # type: ignore[attr-defined]
         if named and self._facility and named != self._facility:
-            raise _Refused("facility", f"of {named}, while {self._facility} is loaded")
+            raise Refused("facility", f"of {named}, while {self._facility} is loaded")
         if not named and not self._facility and self._name != "contract_price":
-            raise _Refused("facility", "say which facility it is for")
+            raise Refused("facility", "say which facility it is for")
         return str(named or self._facility or OF_ALL)
 
     def _put_together(self, given: Canonical, held: Canonical | None) -> Canonical:
@@ -284,7 +296,7 @@ class _Load:
         if held is None:
             if self._source not in self._kind.makers:
                 who = " or ".join(sorted(self._kind.makers))
-                raise _Refused("", f"not in the register, where only the {who} makes a {self._name}")
+                raise Refused("", f"not in the register, where only the {who} makes a {self._name}")
             if isinstance(given, Supplier):
                 fresh: dict[str, Any] = {
                     "bank_changed_by": self._by,
@@ -303,18 +315,18 @@ class _Load:
             if self._kind.owner(field) == self._source:
                 changes[field] = value
             elif self._source == HOSPITAL and not _same(value, before):
-                raise _Refused(field, f"the ERP is the authority for it, and says {_told(before)}")
+                raise Refused(field, f"the ERP is the authority for it, and says {_told(before)}")
         if "bank_fingerprint" in changes and changes["bank_fingerprint"] != getattr(held, "bank_fingerprint", None):
             changes["bank_changed_by"] = self._by
         try:
             return held.changed(**changes)
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise _Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
+            raise Refused(".".join(str(part) for part in first["loc"]), in_words(first["msg"])) from None
 
     def _check(self, record: Canonical) -> None:
         """What one record says of others must be true."""
-        _check_words(record)
+        check_words(record)
         if isinstance(record, Employee):
             self._check_person(record)
         elif isinstance(record, StockLevel):
@@ -322,33 +334,37 @@ class _Load:
         elif isinstance(record, ContractPrice):
             self._named(("item", record.item), ("supplier", record.supplier))
             if record.price.amount <= 0:
-                raise _Refused("price", "a price is above zero")
+                raise Refused("price", "a price is above zero")
         elif isinstance(record, Facility | Partner) and not record.calendar.hours:
             code = record.calendar.code
             if code not in {BusinessCalendar().code, *self._known["calendar"]}:
-                raise _Refused("calendar", f"no calendar {code} in the register")
+                raise Refused("calendar", f"no calendar {code} in the register")
         elif isinstance(record, Item):
-            _check_units(record)
+            check_units(record)
+        elif wrong := clinician_rows.wrong_with(record, self._targets):
+            raise Refused(*wrong)
+        elif isinstance(record, AccessTarget | ClinicianPolicy) and record.facility:
+            self._named(("facility", record.facility))
         elif isinstance(record, Sender | Channel) and record.facility not in self._known["facility"]:
-            raise _Refused("facility", f"no facility {record.facility} in the register")
+            raise Refused("facility", f"no facility {record.facility} in the register")
         elif isinstance(record, CodeMapping | FileSource) and record.sender not in self._known["sender"]:
-            raise _Refused("sender", f"no sender {record.sender} in the register")
+            raise Refused("sender", f"no sender {record.sender} in the register")
         if isinstance(record, ContractPrice | Policy) and record.valid_to and record.valid_to < record.valid_from:
-            raise _Refused("valid_to", "it ends before it begins")
+            raise Refused("valid_to", "it ends before it begins")
 
     def _named(self, *names: tuple[str, str | None]) -> None:
         for kind, code in names:
             if code is not None and code not in self._known[kind]:
-                raise _Refused(kind, f"no {kind} {code} in the register")
+                raise Refused(kind, f"no {kind} {code} in the register")
 
     def _check_person(self, person: Employee) -> None:
         unknown = [role for role in person.roles if role not in ROLES]
         if unknown:
-            raise _Refused("roles", f"{unknown[0]} is no role of ours ({', '.join(ROLES)})")
+            raise Refused("roles", f"{unknown[0]} is no role of ours ({', '.join(ROLES)})")
         if person.substitute == person.id:
-            raise _Refused("substitute", "nobody is their own substitute")
+            raise Refused("substitute", "nobody is their own substitute")
         if self._logins.get(person.os_user, person.id) != person.id:
-            raise _Refused("os_user", f"this login is {self._logins[person.os_user]}'s")
+            raise Refused("os_user", f"this login is {self._logins[person.os_user]}'s")
 
 
 def _called(content: Canonical | Mapping[str, Any]) -> str:
@@ -356,21 +372,6 @@ def _called(content: Canonical | Mapping[str, Any]) -> str:
     if isinstance(content, Canonical):
         return ""
     return str(content.get("code") or content.get("id") or "")[:80]
-
-
-def _check_words(record: Canonical) -> None:
-    if "\\u0000" in record.model_dump_json():
-        raise _Refused("", "a NUL character in a text")
-    if isinstance(record, Sender) and (wrong := record.means_nothing()):
-        raise _Refused(*wrong)
-
-
-def _check_units(item: Item) -> None:
-    for sold in item.suppliers:
-        try:
-            item.base_units(sold.order_unit, sold.supplier)
-        except Malformed as wrong:
-            raise _Refused("suppliers", f"{sold.supplier} sells it by {sold.order_unit}: {wrong.message}") from None
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -50,9 +50,11 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 LISTS = {
     *("roles", "cost_centres", "unverified_verbs"),
     *("applications", "facilities", "addresses", "certificates", "kinds", "devices"),
+    *("after", "checks", "least", "clinical", "taxonomies", "warn_days", "approvers"),
 }
 BOOLEANS = {
     *("active", "bulk", "stocked_at_par", "capital", "preferred", "line_break", "allow_unknown"),
+    *("clinical_role", "prescriber"),
     *("z_segments", "later_version", "tls", "enhanced", "chargeable"),
 }
 MONEY = {"budget", "actual", "price"}

@@ -20,7 +20,7 @@ from canonical.stock import (
     StockPosting,
     TakenRound,
 )
-from canonical.stock_moves import reserved_by
+from canonical.stock_moves import MOVED, reserved_by
 from canonical.supplies import move_out, supply
 from canonical.usage_planning import Plan, WaitingUse, plan_round
 from store.database import at_once, transaction
@@ -41,6 +41,10 @@ SELECT CAST(taken AS text) FROM usage_rounds WHERE facility = :facility AND loca
 _MOVE: Final = text("""
 UPDATE usage_events SET location = :to, changed_at = :at
 WHERE facility = :facility AND location = :location AND state = 'waiting'""")
+_STAYED: Final = text("""
+SELECT EXISTS (SELECT FROM usage_rounds AS r CROSS JOIN LATERAL jsonb_each(r.outcomes) AS o
+WHERE r.facility = :facility AND r.location = :location AND r.round = :round
+AND o.key LIKE :moved AND jsonb_array_length(o.value -> 'refused') > 0)""").bindparams(moved=f"%/transfer/{MOVED}")
 _JUDGED: Final = text("""
 UPDATE usage_events AS e SET state = g.state, owner = g.owner, finding = g.finding, findings = g.findings::jsonb,
     reason = g.reason, item = g.item, lot = g.lot, serial = g.serial, expires = g.expires, quantity = g.quantity,
@@ -123,14 +127,16 @@ class StoredUsageBook:
                 return TakenRound(round=key.round, count_due=True)
             by = await rules(connection, key.facility, key.location, key.as_of.date())
             moved_to = (by.location.moved_to or "") if by.location else ""
-            if moved_to:
-                await connection.execute(_MOVE, where | {"to": moved_to, "at": now()})
-            waiting = await waiting_of(connection, key, most)
+            waiting = [] if moved_to else await waiting_of(connection, key, most)
             found = await gather(connection, key, by, waiting)
             plan = plan_round(found.known, waiting)
             supplies, nothing_there = _supplies(found)
-            if moved_to and (goes := move_out(key, moved_to, found.known.shelves, found.known.day)):
-                supplies.append(goes)
+            if moved_to:
+                goes = move_out(key, moved_to, found.known.shelves, found.known.day)
+                supplies += [goes] if goes else []
+                # Judged there before the stock has come, they would be of more than there is; they wait for it, unless it stays.
+                if goes is None or await connection.scalar(_STAYED, where | {"round": locked.round}):
+                    await connection.execute(_MOVE, where | {"to": moved_to, "at": now()})
             counts = list(await self._counts.take(connection, key)) if self._counts else []
             again = await asked_again(connection, key)
             more = await left(connection, key) - most if len(waiting) == most else 0

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.stock import WakeDue
 from canonical.stock_ports import PlaceStands
@@ -57,6 +57,13 @@ UPDATE usage_locations AS l SET woken_at = NULL
 FROM unnest(CAST(:facilities AS text[]), CAST(:locations AS text[])) AS p (facility, location)
 WHERE (l.facility, l.location) = (p.facility, p.location) AND l.woken_at = :at
 """)
+# Only where a case has looked before or something lies: a place nobody ever used has nothing to hand over.
+_LOOK: Final = text("""
+INSERT INTO usage_locations (facility, location, count_due) SELECT :facility, :location, CAST(:at AS timestamptz)
+WHERE EXISTS (SELECT FROM usage_locations WHERE facility = :facility AND location = :location)
+OR EXISTS (SELECT FROM stock_balances WHERE facility = :facility AND location = :location AND on_hand > 0)
+ON CONFLICT (facility, location) DO UPDATE SET count_due = excluded.count_due
+""")
 _STANDS: Final = text("""
 SELECT coalesce(
     (SELECT min(round) - 1 FROM usage_rounds
@@ -66,6 +73,14 @@ SELECT coalesce(
     EXISTS (SELECT FROM usage_events
      WHERE state = 'waiting' AND facility = :facility AND location = :location) AS waiting
 """)
+
+
+async def moves(connection: AsyncConnection, facility: str, location: str, at: datetime) -> None:
+    """A location moves: its case is woken from then on, holds its books against the ERP's and hands its stock over.
+
+    Once: what the ERP refuses is tried again as ever, at the next use or the nightly count.
+    """
+    await connection.execute(_LOOK, {"facility": facility, "location": location, "at": at})
 
 
 class StoredUsagePlaces:

@@ -1,4 +1,4 @@
-"""What of verification stands still and needs a person: a source that is down, a list nobody renewed, a month left unfinished."""
+"""What of verification stands still and needs a person: a source that is down, a list refused or not renewed, a month unfinished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.people import OWNER
 from store.database import transaction
 from store.exclusions import STALE
-from store.people_tables import exclusion_lists, monitoring_runs, source_states
+from store.people_tables import exclusion_lists, exclusion_refusals, monitoring_runs, source_states
 from store.stuck import Stuck
 
 DOWN: Final = timedelta(minutes=15)
@@ -20,7 +20,7 @@ OWING: Final = timedelta(days=1)  # that a run still has licences nobody answere
 
 
 async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
-    """A line for each source that is down and each list that is stale, and one for the last month.
+    """A line for each source that is down and each list that is stale or was refused, and one for the last month.
 
     Raises:
         Unavailable: our database does not answer.
@@ -28,8 +28,9 @@ async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
     async with transaction(engine) as connection:
         down = [_down(row) for row in await connection.execute(_sources(now - DOWN))]
         stale = [_stale(row) for row in await connection.execute(_lists(now - timedelta(days=STALE)))]
+        refused = [_refused(row) for row in await connection.execute(_refusals())]
         last = [_run(row, now) for row in await connection.execute(_last_run())]
-    return [*down, *stale, *(one for one in last if one is not None)]
+    return [*down, *stale, *refused, *(one for one in last if one is not None)]
 
 
 def _sources(before: datetime) -> Any:
@@ -51,6 +52,18 @@ def _stale(row: Any) -> Stuck:
     why = "two editions were missed: who is clear by it is clear by an old list"
     press = "fascia exclusions load FILE, or see to the url of its source"
     return _line("exclusion list stale", row.source, why, row.seen_at or row.at, press)
+
+
+def _refusals() -> Any:
+    return select(exclusion_refusals).order_by(exclusion_refusals.c.source)
+
+
+def _refused(row: Any) -> Stuck:
+    press = (
+        f"temporal schedule trigger --schedule-id clinician_monitoring fetches it again; if the file is whole: "
+        f"fascia exclusions load FILE --source {row.source} --smaller --reason ..."
+    )
+    return _line("exclusion list refused", row.source, row.why, row.at, press)
 
 
 def _last_run() -> Any:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.access import AccessTarget
+from canonical.access import AccessTarget, Block, OffSeen, TargetSeen
 from canonical.credentials import ClinicianPolicy, ClinicianRole
 from canonical.people import ClinicianRecord, PersonName, Position
 from store.access import StoredAccess
 from store.access_rows import states_in
 from store.database import transaction
-from store.people_tables import appointments, people, privileges, verifications
+from store.ids import now
+from store.people_tables import access_states, appointments, people, privileges, verifications
 from store.people_wakes import wake_everywhere_in
 from store.person_trace import trace_in
 from tests.build import unique
@@ -24,6 +25,8 @@ CANARY = "Xylophone"  # a family name that must be in no history, id, log or fai
 PHYSICIAN = ClinicianRole(
     code="physician", checks=("npi", "licence", "exclusion"), least=("staff",), clinical=("clinical",)
 )
+OFF = TargetSeen(present=True)
+ON = TargetSeen(present=True, active=True, groups=("staff",))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -69,6 +72,12 @@ class AccessHouse:
         row = {"id": unique("p"), "person": key, "facility": facility, "scope": {}, "state": "granted"}
         await connection.execute(insert(privileges).values(row | {"requested_at": NOON, "starts": NOON}))
 
+    async def privilege(self, facility: str = "NGH") -> None:
+        """The committee grants one."""
+        async with transaction(self.engine) as connection:
+            await self._privilege(connection, facility, self.person)
+            await wake_everywhere_in(connection, self.person, NOON)
+
     async def becomes(self, facility: str = "NGH", **fields: Any) -> None:
         """The employment changes, as HR says."""
         mine = appointments.c.facility == facility, appointments.c.person == self.person
@@ -76,11 +85,32 @@ class AccessHouse:
             await connection.execute(update(appointments).where(*mine).values(**fields))
             await wake_everywhere_in(connection, self.person, NOON)
 
+    async def left(self, *, days_ago: int) -> None:
+        """All has been off for so long, and is to be looked at now."""
+        long_ago, yesterday = (now() - timedelta(days=days) for days in (days_ago, 1))
+        mine = access_states.c.person == self.person
+        async with transaction(self.engine) as connection:
+            await connection.execute(update(access_states).where(mine).values(since=long_ago, seen_at=yesterday))
+
     async def says(self, kind: str, state: str, subject: str = "", expires_on: date | None = None) -> None:
         """What a source says."""
         row = {"person": self.person, "kind": kind, "subject": subject, "state": state, "expires_on": expires_on}
         async with transaction(self.engine) as connection:
             await connection.execute(insert(verifications).values(row | {"changed_at": NOON}))
+
+    async def block(self, call: str = "call-1") -> Block:
+        """A call that takes all access."""
+        return await self.access.block(Block(person=self.person, since=now(), by="E-HR", reason="left", id=call))
+
+    async def look(self, seen: TargetSeen = OFF, code: str = "idp", *, later: float = 0.0) -> OffSeen:
+        """A look, on behalf of a revocation, that begins so many seconds from now."""
+        return await self.access.seen_off(self.person, code, seen, now() + timedelta(seconds=later), 20)
+
+    async def row(self, code: str, as_of: datetime) -> AccessTarget:
+        """What the register says of a target."""
+        found = await self.access.target(code, as_of)
+        assert found is not None, f"no target {code}"
+        return found
 
     async def states(self) -> dict[str, str]:
         async with transaction(self.engine) as connection:

@@ -1,5 +1,5 @@
-"""The processes we run: ``python -m workers worker`` (cases and steps), ``loops`` (watchers and sweeps), ``api`` (the REST door),
-``mllp`` (the door of departments' systems).
+"""The processes we run: ``python -m workers worker`` (cases and steps), ``revocations`` (access taken away at once), ``loops``
+(watchers and sweeps), ``api`` (the REST door), ``mllp`` (the door of departments' systems).
 
 Each stops within seconds of SIGTERM or SIGINT, ending what it has begun, and leaves nothing behind.
 """
@@ -43,12 +43,7 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
     from workers import access_serving, clock, temporal, wiring
     from workers.failures import Failures
 
-    problems: list[BaseException] = []
-
-    def fatal(problem: BaseException) -> None:
-        problems.append(problem)
-        stop.set()
-
+    ended = _EndedByItself(stop)
     async with (
         wiring.wired(given, lazy=False) as parts,
         clock.right(parts.database),
@@ -58,19 +53,63 @@ async def worker(given: Settings, stop: asyncio.Event) -> None:
             workflows=parts.workflows(),
             steps=parts.steps(),
             interceptors=[Failures(parts.cases.trouble)],
-            on_fatal=fatal,
+            on_fatal=ended,
         ),
-        access_serving.of(parts, on_fatal=fatal),
+        access_serving.targets_of(parts, on_fatal=ended),
     ):
         log.info("workers serve", address=given.temporal_address, namespace=given.temporal_namespace)
-        alive = asyncio.create_task(says_it_is_alive("worker", parts, stop))
-        try:
-            await stop.wait()
-        finally:
-            alive.cancel()  # a store that does not answer keeps no worker from stopping
+        await _until_told("worker", parts, stop)
         log.info("workers stop")
-    if problems:
-        raise Unavailable(f"a worker ended: {type(problems[0]).__name__}", system="temporal") from problems[0]
+    ended.told()
+
+
+async def revocations(given: Settings, stop: asyncio.Event) -> None:
+    """Begin revocations and serve their queue, beside everything: no flood of other work, and no worker that died of it, is before
+    somebody whose access must end.
+    """
+    from workers import access_serving, clock, wiring
+    from workers.loops.run import revoke
+
+    ended = _EndedByItself(stop)
+    async with (
+        wiring.wired(given, lazy=False) as parts,
+        clock.right(parts.database),
+        access_serving.revocations_of(parts, on_fatal=ended),
+        asyncio.TaskGroup() as group,
+    ):
+        log.info("revocations are served", address=given.temporal_address, namespace=given.temporal_namespace)
+        group.create_task(revoke(parts, stop))
+        await _until_told("revocations", parts, stop)
+        log.info("revocations stop")
+    ended.told()
+
+
+async def _until_told(name: str, parts: Wiring, stop: asyncio.Event) -> None:
+    """Serve, and show it, until told to stop."""
+    alive = asyncio.create_task(says_it_is_alive(name, parts, stop))
+    try:
+        await stop.wait()
+    finally:
+        alive.cancel()  # a store that does not answer keeps no worker from stopping
+
+
+class _EndedByItself:
+    """Called when a worker of a process ends without being told to: the whole process stops, and says why."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._problem: BaseException | None = None
+
+    def __call__(self, problem: BaseException) -> None:
+        self._problem = self._problem or problem
+        self._stop.set()
+
+    def told(self) -> None:
+        """Raises:
+        Unavailable: one did.
+        """
+        if self._problem is not None:
+            raise Unavailable(f"a worker ended: {type(self._problem).__name__}", system="temporal") from self._problem
 
 
 async def loops(given: Settings, stop: asyncio.Event) -> None:
@@ -105,7 +144,13 @@ async def mllp(given: Settings, stop: asyncio.Event) -> None:
         await serve(given, database, stop)
 
 
-PROGRAMS: Mapping[str, Program] = {"worker": worker, "loops": loops, "api": api, "mllp": mllp}
+PROGRAMS: Mapping[str, Program] = {
+    "worker": worker,
+    "revocations": revocations,
+    "loops": loops,
+    "api": api,
+    "mllp": mllp,
+}
 
 
 async def _run(program: Program, given: Settings) -> None:

@@ -1,7 +1,7 @@
 """Who serves the queues of access: one queue for each target, at that target's own rate, and one for revocations beside them all.
 
 A target that is slow fills its own queue and no other. Revocations wait behind nobody: their cases, and their steps in every target,
-have a queue and workers of their own, which keep no target's rate.
+have a queue and a process of their own (``python -m workers revocations``), which keep no target's rate and have nothing else to do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,10 +21,11 @@ from activities.cases import CaseActivities
 from canonical.access import AccessTarget
 from canonical.errors import FasciaError
 from workers.failures import Failures
+from workers.queues import queue_of
 from workers.settings import Settings
 from workers.temporal import GRACE, sandbox, steps_of
 from workflows.clinician_revocation import ClinicianRevocation
-from workflows.policies import REVOCATION_QUEUE, TARGET_QUEUE
+from workflows.policies import REVOCATION_QUEUE
 
 if TYPE_CHECKING:
     from workers.wiring import Wiring
@@ -39,24 +40,17 @@ Targets = Callable[[], Awaitable[Sequence[AccessTarget]]]
 
 
 @asynccontextmanager
-async def serving_access(
+async def serving_revocations(
     client: Client,
     settings: Settings,
     access: AccessActivities,
     own: Sequence[Callable[..., Any]],
-    targets: Targets,
     *,
     interceptors: Sequence[Interceptor] = (),
-    look_every: float = LOOK_EVERY,
     on_fatal: Callable[[BaseException], Any] | None = None,
 ) -> AsyncIterator[None]:
-    """Serve them until the block ends. ``own``: the steps on our own store that a revocation's case takes."""
-
-    async def fatal(problem: BaseException) -> None:
-        if on_fatal:
-            on_fatal(problem)
-
-    revoking = Worker(
+    """Serve revocations until the block ends. ``own``: the steps on our own store that a revocation's case takes."""
+    async with Worker(
         client,
         task_queue=REVOCATION_QUEUE,
         workflows=[ClinicianRevocation],
@@ -65,30 +59,42 @@ async def serving_access(
         interceptors=list(interceptors),
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=REVOKING_AT_ONCE,
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.sticky_timeout),
         graceful_shutdown_timeout=timedelta(seconds=GRACE),
-        on_fatal_error=fatal,
-    )
-    queues = TargetQueues(client, access, targets, interceptors)
-    async with revoking:
-        looking = asyncio.create_task(queues.keep(look_every))
-        try:
-            yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
-            await queues.close()
+        on_fatal_error=_told(on_fatal),
+    ):
+        yield
 
 
 @asynccontextmanager
-async def of(parts: Wiring, *, on_fatal: Callable[[BaseException], Any] | None = None) -> AsyncIterator[None]:
-    """The same for a process of ours: its own parts."""
-    async with serving_access(
+async def serving_targets(
+    client: Client,
+    access: AccessActivities,
+    targets: Targets,
+    *,
+    interceptors: Sequence[Interceptor] = (),
+    look_every: float = LOOK_EVERY,
+    on_fatal: Callable[[BaseException], Any] | None = None,
+) -> AsyncIterator[None]:
+    """Serve a queue for each target until the block ends."""
+    queues = TargetQueues(client, access, targets, interceptors, on_fatal=_told(on_fatal))
+    looking = asyncio.create_task(queues.keep(look_every))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        await queues.close()
+
+
+@asynccontextmanager
+async def targets_of(parts: Wiring, *, on_fatal: Callable[[BaseException], Any] | None = None) -> AsyncIterator[None]:
+    """Every target's queue, for a process of ours: its own parts."""
+    async with serving_targets(
         parts.client,
-        parts.settings,
         parts.people.access_activities,
-        steps_of([CaseActivities(parts.cases, parts.register)]),
-        parts.people.register.access_targets,
+        lambda: parts.people.register.access_targets(datetime.now(UTC).date()),
         interceptors=[Failures(parts.cases.trouble)],
         on_fatal=on_fatal,
     ):
@@ -96,27 +102,60 @@ async def of(parts: Wiring, *, on_fatal: Callable[[BaseException], Any] | None =
     await parts.people.targets.close()
 
 
+@asynccontextmanager
+async def revocations_of(
+    parts: Wiring, *, on_fatal: Callable[[BaseException], Any] | None = None
+) -> AsyncIterator[None]:
+    """Revocations, for a process of ours: its own parts."""
+    async with serving_revocations(
+        parts.client,
+        parts.settings,
+        parts.people.access_activities,
+        steps_of([CaseActivities(parts.cases, parts.register)]),
+        interceptors=[Failures(parts.cases.trouble)],
+        on_fatal=on_fatal,
+    ):
+        yield
+    await parts.people.targets.close()
+
+
+def _told(on_fatal: Callable[[BaseException], Any] | None) -> Callable[[BaseException], Awaitable[None]]:
+    async def fatal(problem: BaseException) -> None:
+        if on_fatal:
+            on_fatal(problem)
+
+    return fatal
+
+
 class TargetQueues:
     """A worker for each row of the register, as it is now: a changed rate is another worker."""
 
     def __init__(
-        self, client: Client, access: AccessActivities, targets: Targets, interceptors: Sequence[Interceptor]
+        self,
+        client: Client,
+        access: AccessActivities,
+        targets: Targets,
+        interceptors: Sequence[Interceptor],
+        on_fatal: Callable[[BaseException], Awaitable[None]],
     ) -> None:
-        self._client, self._access, self._targets = client, access, targets
+        self._client, self._access, self._targets, self._fatal = client, access, targets, on_fatal
         self._interceptors = list(interceptors)
         self._serving: dict[str, tuple[float, AsyncExitStack]] = {}
 
     async def keep(self, every: float) -> None:
-        """Look again and again which targets there are."""
-        while True:
-            try:
-                await self.look()
-            except FasciaError as away:
-                log.warning("targets not read", problem=away.message)
-            await asyncio.sleep(every)
+        """Look again and again which targets there are. What ends it is told: a queue nobody serves takes no access away."""
+        try:
+            while True:
+                try:
+                    await self.look()
+                except FasciaError as away:
+                    log.warning("targets not read", problem=away.message)
+                await asyncio.sleep(every)
+        except Exception as problem:
+            await self._fatal(problem)
 
     async def look(self) -> None:
-        """Serve what is new, or has another rate. One that was put out of use is served on: it may hold what must be taken back."""
+        """Serve what is new, or has another rate; also one that was put out of use: it may hold what must be taken back."""
         for target in await self._targets():
             held = self._serving.get(target.code)
             if held is not None and held[0] == target.per_second:
@@ -130,12 +169,13 @@ class TargetQueues:
         stack = AsyncExitStack()
         worker = Worker(
             self._client,
-            task_queue=f"{TARGET_QUEUE}-{target.code}",
+            task_queue=queue_of(target.code),
             activities=[self._access.write_target, self._access.look_target],
             interceptors=self._interceptors,
             max_concurrent_activities=AT_ONCE,
             max_task_queue_activities_per_second=max(target.per_second / CALLS_OF_A_STEP, 0.1),
             graceful_shutdown_timeout=timedelta(seconds=GRACE),
+            on_fatal_error=self._fatal,
         )
         await stack.enter_async_context(worker)
         return stack

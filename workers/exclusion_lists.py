@@ -32,11 +32,12 @@ class ListFetcher:
         loaded: list[ListLoaded] = []
         trouble: list[str] = []
         away: FasciaError | None = None
-        for source in await self._with_address():
+        for source in await self._with_address(as_of):
             try:
                 loaded.append(await self._one(source, as_of))
             except (Malformed, Rejected) as refused:
                 trouble.append(f"{source.code}: {refused.message}")
+                await self._lists.refused(source.code, refused.message, as_of)
                 log.warning("exclusion list not taken", source=source.code, problem=refused.message, alert=True)
             except FasciaError as failed:
                 away = failed
@@ -44,8 +45,8 @@ class ListFetcher:
             raise away
         return ListsRefreshed(loaded=tuple(loaded), trouble="; ".join(trouble)[:300])
 
-    async def _with_address(self) -> Sequence[VerificationSource]:
-        sources = await self._register.verification_sources()
+    async def _with_address(self, as_of: datetime) -> Sequence[VerificationSource]:
+        sources = await self._register.verification_sources(as_of.date())
         return [one for one in sources if one.kind == "exclusion" and one.active and one.url]
 
     async def _one(self, source: VerificationSource, as_of: datetime) -> ListLoaded:

@@ -28,6 +28,7 @@ from store.people_inbox import StoredHrInbox
 from store.people_wakes import StoredPeopleWakes
 from workers import telemetry, temporal
 from workers.access_targets import TargetsByRow
+from workers.hr_asking import GuardedHr, Paced
 from workers.loops.people_wakes import PeopleWakes
 from workers.people_engine import PeopleEngine
 from workers.settings import SECRETS, Settings
@@ -71,9 +72,9 @@ class PeopleParts:
             user=given.hr_user,
             password=password.get_secret_value() if password else "",
             timeout=given.hr_timeout,
-            on_request=(telemetry.passes_trace_on(),),
+            on_request=(telemetry.passes_trace_on(), Paced(given.hr_rate)),
         )
-        return HR_SYSTEMS[given.hr_kind](access)
+        return GuardedHr(HR_SYSTEMS[given.hr_kind](access))
 
     @cached_property
     def people(self) -> StoredPeople:
@@ -128,13 +129,17 @@ class PeopleParts:
         access = self.access_activities.access_standing
         return verifying | {temporal.PROCESSES: [*own, *verifying[temporal.PROCESSES], access]}
 
-    async def block(self, word: BlockWord, actor: Actor) -> Block:
-        """For the REST door: commit a block in somebody's word."""
-        return await self.access_desk.block(word, actor)
+    async def block(self, word: BlockWord, actor: Actor, facility: str) -> Block:
+        """For the REST door: commit a block in the word of a key's person, who is somebody at that facility."""
+        return await self.access_desk.block(word, actor, facility)
 
     async def begin(self, person: str, call: str) -> None:
         """For the REST door: let its case take everything away."""
         await self.engine.revoke(person, call)
+
+    async def gone_to(self, person: str) -> Sequence[str]:
+        """For the REST door: whose the events are by now that made a key somebody."""
+        return await self.access_desk.gone_to(person)
 
     async def close(self) -> None:
         """Give every connection back that was taken."""

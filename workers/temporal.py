@@ -149,6 +149,7 @@ async def serving(
             workflow_runner=sandbox(),
             max_cached_workflows=settings.max_cached_workflows,
             max_concurrent_local_activities=settings.database_pool * 2,  # as many as the pool and its overflow have
+            max_concurrent_workflow_tasks=settings.database_pool,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.sticky_timeout),
         )
     ]

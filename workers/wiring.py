@@ -34,6 +34,7 @@ from canonical.usage import UsageEvent
 from gateway.beside import Beside
 from gateway.callers import RecentCallers
 from gateway.csv_files import CsvFiles
+from gateway.decisions import settle_decisions
 from gateway.directory import Directory
 from gateway.files import FilesDoor
 from gateway.folders import FolderDoor
@@ -44,8 +45,6 @@ from gateway.people import HrTaker, PersonHashes
 from gateway.people_rows import rows_apart
 from gateway.preview import Previewer
 from gateway.quota import Leases
-from gateway.rest import Doors
-from gateway.rest_decisions import settle_decisions
 from gateway.routing import Routing, Taker, TakerOfAll, requisitions
 from store import migrate
 from store.arrivals import StoredArrivals
@@ -78,8 +77,9 @@ from workers.stock_wiring import StockParts
 from workers.traced import TracedCases, TracedJournal
 from workflows.registry import PROCESSES
 
-if TYPE_CHECKING:  # SFTP is loaded by who opens a mailbox
+if TYPE_CHECKING:  # SFTP is loaded by who opens a mailbox, a web server by who opens the REST door
     from adapters.sftp import SftpMailbox
+    from gateway.rest import Doors
 
 
 @dataclass
@@ -328,6 +328,8 @@ class Wiring:
         Raises:
             Rejected: there is no key to seal decisions with.
         """
+        from gateway.rest import Doors
+
         if not self.seal_key:
             where = self.settings.secret_path("seal_key")
             raise Rejected(f"no key to seal decisions with: put one into {where}", code="configuration")

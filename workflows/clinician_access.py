@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
     from canonical.access import AccessAsked, AccessCase, AccessStanding, TargetAsked, TargetDone, TargetDue
     from canonical.access_plan import ENABLED_OUTSIDE
+    from canonical.calendar import BusinessCalendar
     from canonical.cases import Attention, CaseStatus, LineState, State
     from canonical.people import OWNER, PersonKey
     from workflows.case import CaseWorkflow
@@ -29,6 +30,7 @@ EVERYWHERE = "all"  # the facility of a case that is of all of them
 TAKES_FIRST = Priority(priority_key=2)
 GIVES = Priority(priority_key=3)
 LOOKS = Priority(priority_key=4)
+MOST_EVENTS = 1000  # of a run's history: whoever takes it over replays it in about a second
 AFTER_A_FAULT = timedelta(seconds=30)  # when a step of ours ended without a word: what it would have kept is not there
 
 
@@ -62,13 +64,19 @@ class ClinicianAccess(CaseWorkflow):
                 if due.target not in self._under_way:
                     self._under_way[due.target] = asyncio.create_task(self._do(due))
             self._say_how_it_stands()
+            if self._standing.finished and not self._under_way and self._stirred == seen:
+                await self._record(closed=True)  # off for long: the loop of wakes begins another run for the next look
+                if self._stirred == seen:
+                    break
+                self._dirty = True  # woken meanwhile: it is open
+                continue
             await self._record()
-            if workflow.info().is_continue_as_new_suggested():
+            if self._is_long():
                 await self._go_on(seen)
                 continue
             await self._stir(seen, self._standing.next_at, "the next look at this person's access")
         await self._settled()
-        return self._status(closed=not self._standing.known)
+        return self._status(closed=not self._standing.known or self._standing.finished)
 
     def _begin(self, raw: RawValue) -> None:
         try:
@@ -79,6 +87,7 @@ class ClinicianAccess(CaseWorkflow):
             raise ApplicationError(f"{self.case} is not the case of this person", type="Misnamed", non_retryable=True)
         self.person, self.facility = start.person, EVERYWHERE
         self.generation, self.revision = start.generation, start.revision
+        self._parked_before, self._told = list(start.parked), dict.fromkeys(start.told, ENABLED_OUTSIDE)
         self.headline = f"access of {self.person}"
         self._ready = True
 
@@ -137,14 +146,30 @@ class ClinicianAccess(CaseWorkflow):
         known = next((one for one in self.attention if one.document == document), None)
         if not reason and known is not None:
             self._unpark(document=document)
-        elif reason and (known is None or known.reason != reason):
+        elif reason and known is None:
             self._park(Attention(kind=kind, reason=reason, document=document))
+        elif known is not None and known.reason != reason:  # the same thing in other words: its clock goes on
+            self.attention[self.attention.index(known)] = known.model_copy(update={"reason": reason})
+            self._dirty = True
 
     def _tell(self, event: str, key: str, target: str) -> None:
         self._publish(event, key, {"person": self.person, "target": target})
 
+    def _calendar(self) -> BusinessCalendar:
+        return BusinessCalendar()  # around the clock
+
     def _tell_overdue(self, key: str, data: dict[str, str]) -> None:
         self._publish("access.attention_overdue", key, data | {"person": self.person})
+
+    def _is_long(self) -> bool:
+        """A run of years is many short ones. While a step is under way (one may stand in its target's queue for minutes) it looks on:
+        to end it would wait for that step, and nothing else would be taken away meanwhile.
+        """
+        info = workflow.info()
+        if info.is_continue_as_new_suggested():
+            return True
+        many = info.get_current_history_length() >= MOST_EVENTS and not self._under_way
+        return many and workflow.patched("a-run-ends-at-a-thousand-events")
 
     # -- going on ------------------------------------------------------------------------------------------------
 
@@ -162,7 +187,13 @@ class ClinicianAccess(CaseWorkflow):
         return self._carried_start().model_dump_json()
 
     def _carried_start(self) -> AccessCase:
-        return AccessCase(person=self.person, generation=self.generation, revision=self.revision)
+        return AccessCase(
+            person=self.person,
+            generation=self.generation,
+            revision=self.revision,
+            told=tuple(sorted(code for code, finding in self._told.items() if finding == ENABLED_OUTSIDE)),
+            parked=tuple(self.attention),
+        )
 
     def _give_up(self, reason: str) -> None:
         """Access is not given or taken by Temporal's tools: only this run ends, and the next wake begins another."""

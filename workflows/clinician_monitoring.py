@@ -25,6 +25,7 @@ VERIFICATION = "verification"  # the task queue of the steps that ask sources
 PEOPLE, LICENCES = 500, 50  # of one step: a second of our own store's work, a minute of a board's
 FETCH_FOR = timedelta(hours=2)  # then the edition before has to do, and the run says so
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=6)
+DOUBLINGS = 12  # far beyond the longest; without an end, a month of a source that is down is more than a duration holds
 GIVE_UP = timedelta(days=25)  # the next month's run takes over what is still owed
 _SOURCE = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10))
 
@@ -125,7 +126,7 @@ class ClinicianMonitoring:
         if workflow.now() - self._as_of > GIVE_UP:
             return False
         await self._note()
-        await workflow.sleep(min(FIRST_WAIT * 2**self._now.passes, LONGEST_WAIT))
+        await workflow.sleep(min(FIRST_WAIT * 2 ** min(self._now.passes, DOUBLINGS), LONGEST_WAIT))
         self._now = self._now.changed(owed=0, passes=self._now.passes + 1, after="")
         return True
 

@@ -39,6 +39,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 VERIFICATION = "verification"  # the task queue of sources that verify
 CHECK_AT_MOST = timedelta(minutes=5)
+REFUSED_AGAIN = timedelta(hours=1)
 # A source may be away for days: asked again ever more seldom, and never given up.
 _SOURCE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
 
@@ -75,6 +76,7 @@ class ClinicianOnboarding(CaseWorkflow):
         self._standing = OnboardingStanding(known=False)
         self._told = ""
         self._checks: dict[tuple[str, datetime | None], asyncio.Task[None]] = {}
+        self._asking_again: dict[tuple[str, datetime | None], asyncio.Task[None]] = {}
         self._ended_outside = False
 
     @workflow.run
@@ -118,11 +120,18 @@ class ClinicianOnboarding(CaseWorkflow):
     # -- what is verified, beside the case ---------------------------------------------------------------------------
 
     def _ask_sources(self) -> None:
-        """Have everything verified that is due and is not being asked; each asking once."""
+        """Have everything verified that is due and is not being asked; each asking once.
+
+        While a source is away, what is due anew each day waits for the asking that is under way.
+        """
         for check in self._standing.checks:
             key = (check.name, check.since)
-            if key not in self._checks:
-                self._checks[key] = asyncio.create_task(self._verify(check))
+            if key in self._checks:
+                continue
+            under_way = any(name == check.name and not task.done() for (name, _), task in self._checks.items())
+            if under_way and workflow.patched("one-asking-at-a-time"):
+                continue
+            self._checks[key] = asyncio.create_task(self._verify(check))
 
     async def _verify(self, check: CheckDue) -> None:
         asked = CheckAsked(
@@ -142,11 +151,22 @@ class ClinicianOnboarding(CaseWorkflow):
         except ActivityError as failed:
             reason = f"{check.name} cannot be verified: {refusal(failed)}"
             self._park(Attention(kind="partner-rejected", reason=reason, document=name))
+            key = (check.name, check.since)
+            if workflow.patched("a-refused-check-is-asked-again"):
+                self._asking_again[key] = asyncio.create_task(self._ask_again(key))
+        self._stirred += 1
+
+    async def _ask_again(self, key: tuple[str, datetime | None]) -> None:
+        """Whoever mends what a source refused us for (its address, its token) need not tell every case that waits for it."""
+        await workflow.sleep(REFUSED_AGAIN, summary=f"before {key[0]} is asked again")
+        self._checks.pop(key, None)
+        del self._asking_again[key]
         self._stirred += 1
 
     async def _stop_asking(self) -> None:
         """What is still asked is asked again by a successor, or by nobody."""
-        asking = [task for task in self._checks.values() if not task.done()]
+        tasks = (*self._checks.values(), *self._asking_again.values())
+        asking = [task for task in tasks if not task.done()]
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)

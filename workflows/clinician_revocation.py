@@ -60,6 +60,7 @@ class ClinicianRevocation(CaseWorkflow):
         self._tried: set[str] = set()
         self._escalated = False
         self._told_confirmed = False
+        self._going_on = False
         self._ended_outside = False
 
     @workflow.run
@@ -98,6 +99,7 @@ class ClinicianRevocation(CaseWorkflow):
             raise ApplicationError(f"{self.case} is not the case of this person", type="Misnamed", non_retryable=True)
         self._start, self.person, self.facility = start, start.person, EVERYWHERE
         self.generation, self.revision = start.generation, start.revision
+        self._parked_before = list(start.parked)
         self.headline = f"revocation of {self.person}"
         self._ready = True
         return start
@@ -114,8 +116,11 @@ class ClinicianRevocation(CaseWorkflow):
     # -- taking it back ------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
-        """Every target that opens doors at once; then, once each of those was tried, payroll and what people bring back."""
-        doors = {one.target for one in self._standing.targets if one.kind in OPENS_DOORS}
+        """Every target that opens doors at once; then, once each of those was tried, payroll and what people bring back.
+
+        What was confirmed in an earlier run is not tried in this one, and is not waited for.
+        """
+        doors = {one.target for one in self._standing.targets if one.kind in OPENS_DOORS and not one.confirmed}
         for one in sorted(self._standing.targets, key=lambda one: REVOKED_FIRST.index(one.kind)):
             now = one.kind in OPENS_DOORS or doors <= self._tried
             if now and not one.confirmed and one.target not in self._taking:
@@ -158,7 +163,7 @@ class ClinicianRevocation(CaseWorkflow):
             return
 
     def _over(self) -> bool:
-        return self._ended_outside or not self._standing.blocked
+        return self._ended_outside or self._going_on or not self._standing.blocked
 
     # -- how it stands -------------------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class ClinicianRevocation(CaseWorkflow):
         heard = self._offs.get(one.target, one)
         if heard.reason:
             return heard.reason
-        if one.waits_until is not None:
+        if one.waits_until is not None and one.waits_until > workflow.now():
             return "a grant may still be on its way"
         return "seen off once" if one.times else "not seen off yet"
 
@@ -201,8 +206,11 @@ class ClinicianRevocation(CaseWorkflow):
         if not reason:
             if known is not None:
                 self._unpark(document="revocation")
-        elif known is None or known.reason != reason:
+        elif known is None:
             self._park(Attention(kind="revocation", reason=reason, document="revocation"))
+        elif known.reason != reason:  # the same thing in other words: its clock goes on
+            self.attention[self.attention.index(known)] = known.model_copy(update={"reason": reason})
+            self._dirty = True
 
     def _since(self) -> str:
         return self._standing.since.isoformat() if self._standing.since else ""
@@ -230,10 +238,10 @@ class ClinicianRevocation(CaseWorkflow):
         return self._status(closed=not self._ended_outside)
 
     async def _go_on(self) -> None:
-        """In a new run: what was seen off is in our own store. Steps under way are waited for."""
-        pending = [asyncio.shield(task) for task in self._taking.values()]
-        if pending:
-            await workflow.wait(pending, timeout=AGAIN_WITHIN.total_seconds() * 4, return_when=asyncio.FIRST_COMPLETED)
+        """In a new run: what was seen off is in our own store. Steps under way are waited for, and no next one begins."""
+        self._going_on = True
+        if self._taking:
+            await workflow.wait(list(self._taking.values()), timeout=AGAIN_WITHIN.total_seconds() * 4)
         workflow.continue_as_new(self._carried_start())
 
     def _carried(self) -> str:
@@ -241,7 +249,9 @@ class ClinicianRevocation(CaseWorkflow):
 
     def _carried_start(self) -> RevocationStart:
         """Without the call: the block it was for is committed, and may be lifted."""
-        return RevocationStart(person=self.person, generation=self.generation, revision=self.revision)
+        return RevocationStart(
+            person=self.person, generation=self.generation, revision=self.revision, parked=tuple(self.attention)
+        )
 
     def _give_up(self, reason: str) -> None:
         """Temporal's tools lift no block: only this run ends, and the next wake begins another."""

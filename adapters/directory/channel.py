@@ -50,10 +50,13 @@ class ChannelDirectory:
         """
         last = await self._log.last(self._target.code, wanted.person)
         nothing_to_end = not wanted.active and last.number == 0
-        if nothing_to_end or (last.hash == wanted.hash and await self._log.delivery(last) != "refused"):
+        refused = last.number > 0 and await self._log.delivery(last) == "refused"
+        if nothing_to_end or (last.hash == wanted.hash and not refused):
             return await self._seen(last, wanted)
         channel = await self._channel()
         number = last.number + 1
+        if refused and not await self._log.taken(channel.code, self._controls(wanted, last)):
+            last = Said()  # it has taken none of our words about them: they are somebody new there
         places = tuple(sorted({one.facility for one in wanted.held}))
         said = Said(number=number, hash=wanted.hash, active=wanted.active, places=places)
         told = self._told(wanted, last, number, channel)
@@ -101,6 +104,10 @@ class ChannelDirectory:
         write = pmu if self._form == "pmu" else mfn_m02
         kind = f"PMU^{EVENTS[deed]}" if self._form == "pmu" else "MFN^M02"
         return self._message(wanted, number, 1, kind, write(wanted, deed, channel, control, self._clock()), channel)
+
+    def _controls(self, wanted: Wanted, last: Said) -> list[str]:
+        """The control ids of all it was told of somebody."""
+        return [_control(self._key(wanted, number, 1)) for number in range(1, last.number + 1)]
 
     def _key(self, wanted: Wanted, number: int, part: int) -> str:
         return f"people/{self._target.code}/{wanted.person}/{number}/{part}"

@@ -9,28 +9,44 @@ the body's hash; so what stands is read again after each write, and nothing is b
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import quote
 
 import httpx
 
+from adapters import http
 from adapters.http import TRANSIENT, UNAUTHENTICATED, retry_after
+from adapters.scim_words import (
+    ENTERPRISE,
+    NAMES_TRIED,
+    PATCH_OP,
+    USER,
+    Body,
+    attributes,
+    differs,
+    groups_said,
+    has_member,
+    is_one,
+    meta,
+    named_right,
+    nested,
+    operation,
+    user_names,
+)
 from canonical.access import AccessTarget, TargetSeen, Wanted
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 
-USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
-ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-PATCH_OP: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MEDIA: Final = "application/scim+json"
-NAMES_TRIED: Final = 50  # user names, when those before are taken
 PAGE: Final = 100
 MOST: Final = 5000  # accounts or groups of one person: a provider that says more passes over what we ask for
 DOUBLE: Final = "double-account"
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # an id no account has
+NAMES_ONLY: Final = MappingProxyType({"attributes": "displayName"})  # of a group: it may have everybody as a member
+UNKNOWN_FILTER: Final = frozenset({"invalidFilter", "invalidPath", "rejected"})
 SCIM_TYPE: Final = re.compile(r"^[A-Za-z]{1,30}$")
-
-Body = Mapping[str, Any]
 
 
 class ScimTarget:
@@ -39,10 +55,11 @@ class ScimTarget:
     def __init__(self, client: httpx.AsyncClient, target: AccessTarget, token: Path | None = None) -> None:
         self._client, self._target, self._token = client, target, token
         self._base = target.url.rstrip("/")
+        self._by_member: bool | None = None  # whether it finds groups by a member: asked once
 
     async def look(self, wanted: Wanted) -> TargetSeen:
         """The account and its groups as they stand."""
-        return await self._seen(wanted, await self._users(wanted.person))
+        return await self._seen(wanted, await self._users(wanted.person, wanted.known_as))
 
     async def write(self, wanted: Wanted) -> TargetSeen:
         """Make it so, then read it again.
@@ -50,13 +67,13 @@ class ScimTarget:
         Raises:
             Rejected: ``group-missing``; ``names-taken``; ``double-account`` where the person has two and is to have one.
         """
-        users = await self._users(wanted.person)
+        users = await self._users(wanted.person, wanted.known_as)
         if not wanted.active:
             for user in users:
                 await self._off(user)
         else:
             await self._on(wanted, users)
-        return await self._seen(wanted, await self._users(wanted.person))
+        return await self._seen(wanted, await self._users(wanted.person, wanted.known_as))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -75,39 +92,69 @@ class ScimTarget:
         first = (on or users)[0]
         one = len(users) == 1
         if wanted.active:
-            as_wanted = one and bool(on) and groups == sorted(wanted.groups) and _named_right(first, wanted)
+            named = named_right(first, wanted) and first.get("externalId") == wanted.person
+            as_wanted = one and bool(on) and groups == sorted(wanted.groups) and named
         else:
             as_wanted = not on and not groups and (self._target.remove != "delete" or wanted.exists)
         return TargetSeen(
             present=True,
             active=bool(on),
             groups=tuple(groups),
-            version=str(_meta(first).get("version", ""))[:200],
+            version=str(meta(first).get("version", ""))[:200],
             reference=str(first["id"])[:200],
             as_wanted=as_wanted,
             finding="" if one else DOUBLE,
         )
 
-    async def _users(self, person: str) -> list[Body]:
-        """Every account that has our key: one, or two where somebody made another by hand."""
-        found = await self._list("Users", f'externalId eq "{person}"')
-        return [
-            user for user in found if user.get("externalId") == person
-        ]  # a server that passes over filters gives everybody
+    async def _users(self, person: str, known_as: str = "") -> list[Body]:
+        """Every account of a person: those that have our key (two where somebody made another by hand), and the one that had it
+        when we saw it last (``known_as``) and has none now: taken out by hand, it would else be on and seen by nobody.
+        """
+        listed = await self._list("Users", f'externalId eq "{person}"')
+        # A server that passes over filters gives everybody.
+        found = [user for user in listed if user.get("externalId") == person]
+        if known_as and known_as not in {user["id"] for user in found}:
+            other = await self._send("GET", f"Users/{quote(known_as, safe='')}", gone=True)
+            if other.get("id") == known_as and not other.get("externalId"):
+                found.append(other)
+        return found
 
     async def _groups_of(self, user: Body) -> list[tuple[str, str]]:
-        """The groups somebody is in: (id, name). Asked of the groups: what a user says of them is not kept by every server."""
-        identity = str(user["id"])
-        found = await self._list("Groups", f'members.value eq "{identity}"')
-        return [(str(one["id"]), str(one.get("displayName", ""))) for one in found if _has(one, identity)]
+        """The groups somebody is in: (id, name).
 
-    async def _list(self, what: str, which: str) -> list[Body]:
+        As the user says, where the server has it say so (RFC 7643 4.1.2). A user that says none is no proof of none: then the
+        groups are asked for by their member, without their members where the server looks at that filter; else with all of them.
+        """
+        if said := groups_said(user):
+            return said
+        identity = str(user["id"])
+        which = f'members.value eq "{identity}"'
+        if await self._finds_by_member():
+            found = await self._list("Groups", which, NAMES_ONLY)
+            if all(one.get("displayName") for one in found):
+                return [_named(one) for one in found if "members" not in one or has_member(one, identity)]
+        return [_named(one) for one in await self._list("Groups", which) if has_member(one, identity)]
+
+    async def _finds_by_member(self) -> bool:
+        """Whether the server looks at a filter by member: one that passes over it gives every group, also for nobody."""
+        if self._by_member is None:
+            asked = {"filter": f'members.value eq "{NOBODY}"', "startIndex": "1", "count": "1"} | NAMES_ONLY
+            try:
+                answer = await self._send("GET", "Groups", params=asked)
+            except Rejected as refused:  # however it refuses it (to some no id of theirs looks so), it is read without
+                if refused.code not in UNKNOWN_FILTER:
+                    return False
+                answer = {}
+            self._by_member = answer.get("totalResults") == 0 and not answer.get("Resources")
+        return self._by_member
+
+    async def _list(self, what: str, which: str, only: Mapping[str, str] = MappingProxyType({})) -> list[Body]:
         found: dict[str, Body] = {}
         while True:
-            asked = {"filter": which, "startIndex": str(len(found) + 1), "count": str(PAGE)}
+            asked = {"filter": which, "startIndex": str(len(found) + 1), "count": str(PAGE), **only}
             answer = await self._send("GET", what, params=asked)
             page, total = answer.get("Resources") or [], answer.get("totalResults")
-            if not isinstance(total, int) or not isinstance(page, list) or not all(_is_one(one) for one in page):
+            if not isinstance(total, int) or not isinstance(page, list) or not all(is_one(one) for one in page):
                 raise Malformed(f"{self._target.code}: a list of {what} that is none", system=self._target.code)
             before = len(found)
             found |= {one["id"]: one for one in page}
@@ -126,7 +173,8 @@ class ScimTarget:
             raise Rejected(doubles, code=DOUBLE, system=self._target.code)
         groups = await self._named_groups(wanted.groups)
         user = users[0] if users else await self._made(wanted)
-        user = await self._patched(user, _differs(user, _attributes(wanted)))
+        ours = {} if user.get("externalId") else {"externalId": wanted.person}
+        user = await self._patched(user, ours | differs(user, attributes(wanted)))
         now = dict(await self._groups_of(user))
         for identity, name in now.items():
             if name not in wanted.groups:
@@ -142,11 +190,14 @@ class ScimTarget:
         person = wanted.person
         for name in user_names(wanted):
             body = {"schemas": [USER, ENTERPRISE], "externalId": person, "userName": name, "active": False}
-            made = await self._send("POST", "Users", json=body | _nested(_attributes(wanted)), conflict=True)
-            if "id" in made:
+            made = await self._send("POST", "Users", json=body | nested(attributes(wanted)), conflict=True)
+            if made.get("externalId") == person and is_one(made):
                 return made
             if found := await self._users(person):  # it was made by a try we gave up waiting for
                 return found[0]
+            if made:  # somebody else's, or nobody's: what we would write to it, another would have
+                other = f"{self._target.code}: it made an account and does not find it by our key"
+                raise Malformed(other, system=self._target.code)
         taken = f"{NAMES_TRIED} user names are taken"
         raise Rejected(taken, code="names-taken", system=self._target.code)
 
@@ -184,20 +235,29 @@ class ScimTarget:
         """The user with these attributes, as it stands afterwards; nothing is sent where nothing differs."""
         if not values:
             return user
-        asked = {"schemas": [PATCH_OP], "Operations": [_operation(path, value) for path, value in values.items()]}
+        asked = {"schemas": [PATCH_OP], "Operations": [operation(path, value) for path, value in values.items()]}
         for _ in range(3):
-            version = str(_meta(user).get("version", ""))
+            version = str(meta(user).get("version", ""))
             answer = await self._send("PATCH", f"Users/{user['id']}", json=asked, version=version)
             if not answer.get("stale"):
                 break
-            user = await self._send(
-                "GET", f"Users/{user['id']}"
-            )  # somebody else wrote meanwhile: what we ask is still right
+            user = await self._again(user)  # somebody else wrote meanwhile: what we ask is still right
         else:
             raise Unavailable(
                 f"{self._target.code}: the account is written by others again and again", system=self._target.code
             )
-        return await self._send("GET", f"Users/{user['id']}")
+        return await self._again({**user, "externalId": values.get("externalId") or user.get("externalId")})
+
+    async def _again(self, user: Body) -> Body:
+        """The same account as it stands now.
+
+        Raises:
+            Malformed: it is somebody else's.
+        """
+        found = await self._send("GET", f"Users/{user['id']}")
+        if (found.get("id"), found.get("externalId")) != (user["id"], user.get("externalId")):
+            raise Malformed(f"{self._target.code}: asked for one account it gives another", system=self._target.code)
+        return found
 
     async def _join(self, group: str, user: str) -> None:
         await self._change(group, {"op": "add", "path": "members", "value": [{"value": user}]})
@@ -209,20 +269,13 @@ class ScimTarget:
         await self._send("PATCH", f"Groups/{group}", json={"schemas": [PATCH_OP], "Operations": [operation]})
 
     def _headers(self) -> dict[str, str]:
-        """With the token as it is now: one that was renewed needs no restart.
+        """With the token as it is now.
 
         Raises:
             Rejected: it is not among our secrets.
         """
         headers = {"Accept": MEDIA, "Content-Type": MEDIA}
-        if self._token is None:
-            return headers
-        try:
-            token = self._token.read_text(encoding="utf-8").strip()
-        except OSError:
-            why = f"no token for {self._target.code}: put one into {self._target.token_file} among the secrets"
-            raise Rejected(why, code="configuration", system=self._target.code) from None
-        return headers | {"Authorization": f"Bearer {token}"}
+        return headers | (http.bearer(self._token, system=self._target.code) if self._token is not None else {})
 
     async def _send(
         self,
@@ -235,40 +288,54 @@ class ScimTarget:
         conflict: bool = False,
         gone: bool = False,
     ) -> Body:
-        """One call. An answer without a body is an empty one; 412 is ``{"stale": True}``; what is refused is told without its text,
+        """One call. An answer without a body is an empty one; 412, and 409 of a write
+        under a version, are ``{"stale": True}``; what is refused is told without its text,
         which may hold somebody's name.
 
         Raises:
             Unavailable, Throttled, Rejected, Malformed: as :mod:`adapters.http` names them.
         """
         system = self._target.code
-        headers = self._headers() | ({"If-Match": version} if version else {})
+        headers = self._headers() | ({"If-Match": version} if http.TAG.fullmatch(version) else {})
         request = self._client.build_request(method, f"{self._base}/{path}", params=params, json=json, headers=headers)
-        try:
-            response = await self._client.send(request)
-        except httpx.TransportError as lost:
-            raise Unavailable(f"{system} did not answer ({type(lost).__name__})", system=system) from None
+        response = await http.whole(self._client, request, system=system)
         status = response.status_code
         if response.is_success:
             return _read(response, system)
-        if status == httpx.codes.PRECONDITION_FAILED:
-            return {"stale": True}
         if (status == httpx.codes.CONFLICT and conflict) or (status == httpx.codes.NOT_FOUND and gone):
             return {}
+        if status == httpx.codes.PRECONDITION_FAILED or (status == httpx.codes.CONFLICT and not _taken(response)):
+            # RFC 7644 3.12: 409 too says that somebody else wrote meanwhile.
+            if version:
+                return {"stale": True}
+            raise Unavailable(f"{system}: others write the same at once (HTTP {status})", system=system)
         _refuse(response, system)
         return {}
+
+
+def _named(group: Body) -> tuple[str, str]:
+    return str(group["id"]), str(group.get("displayName", ""))
 
 
 def _read(response: httpx.Response, system: str) -> Body:
     if response.status_code == httpx.codes.NO_CONTENT or not response.content:
         return {}
-    try:
-        body = response.json()
-    except ValueError:
-        raise Malformed(f"{system}: an answer that is no JSON", system=system) from None
+    body = http.said(response)
     if not isinstance(body, dict):
-        raise Malformed(f"{system}: an answer that is no object", system=system)
+        raise Malformed(f"{system}: an answer that is no JSON object", system=system)
     return body
+
+
+def _taken(response: httpx.Response) -> bool:
+    """Whether it refuses a value that is to be unique."""
+    return _kind(response) == "uniqueness"
+
+
+def _kind(response: httpx.Response) -> str:
+    """``scimType`` of an error (RFC 7644 3.12); empty where it has none, or words that may name somebody."""
+    told = http.said(response)
+    found = str(told.get("scimType", "")) if isinstance(told, dict) else ""
+    return found if SCIM_TYPE.fullmatch(found) else ""
 
 
 def _refuse(response: httpx.Response, system: str) -> None:
@@ -286,100 +353,6 @@ def _refuse(response: httpx.Response, system: str) -> None:
         status == httpx.codes.NOT_FOUND
     ):  # it was there when we looked: somebody removed it meanwhile, and the next try sees that
         raise Unavailable(f"{system}: what was there a moment ago is gone", system=system)
-    try:
-        kind = str(response.json().get("scimType", ""))
-    except (ValueError, AttributeError):
-        kind = ""
-    said = f", {kind}" if SCIM_TYPE.match(kind) else ""
+    kind = _kind(response)
+    said = f", {kind}" if kind else ""
     raise Rejected(f"{system} refused (HTTP {status}{said})", code=kind or "rejected", system=system)
-
-
-# -- words of SCIM -------------------------------------------------------------------------------------------------------
-
-
-def _attributes(wanted: Wanted) -> dict[str, str]:
-    """What an account says of a person, by SCIM path; what we do not know is not said.
-
-    Of several facilities it is the first that employs.
-    """
-    name, held = wanted.record.name, sorted(wanted.held, key=lambda one: (not one.employed, one.facility))
-    position = held[0].position if held else None
-    said = {
-        "name.familyName": name.family,
-        "name.givenName": name.given,
-        "name.middleName": name.middle,
-        "displayName": " ".join(part for part in (name.given, name.family) if part),
-        "title": position.title if position else "",
-        f"{ENTERPRISE}:department": (position.department or "") if position else "",
-        f"{ENTERPRISE}:costCenter": (position.cost_centre or "") if position else "",
-        f"{ENTERPRISE}:organization": ",".join(one.facility for one in held),
-    }
-    return {path: value for path, value in said.items() if value}
-
-
-def _nested(said: Mapping[str, str]) -> dict[str, Any]:
-    """The same as a resource has it."""
-    body: dict[str, Any] = {}
-    for path, value in said.items():
-        outer, inner = _split(path)
-        if inner:
-            body.setdefault(outer, {})[inner] = value
-        else:
-            body[outer] = value
-    return body
-
-
-def _split(path: str) -> tuple[str, str]:
-    """``name.familyName`` and ``urn:...:User:department`` in their two parts; a plain attribute has one."""
-    if path.startswith(f"{ENTERPRISE}:"):
-        return ENTERPRISE, path.removeprefix(f"{ENTERPRISE}:")
-    outer, _, inner = path.partition(".")
-    return outer, inner
-
-
-def _differs(user: Body, said: Mapping[str, str]) -> dict[str, str]:
-    return {path: value for path, value in said.items() if _at(user, path) != value}
-
-
-def _at(user: Body, path: str) -> Any:
-    outer, inner = _split(path)
-    found = user.get(outer)
-    return found.get(inner) if inner and isinstance(found, dict) else (None if inner else found)
-
-
-def _named_right(user: Body, wanted: Wanted) -> bool:
-    names = {path: value for path, value in _attributes(wanted).items() if path.startswith("name.")}
-    return not _differs(user, names)
-
-
-def _operation(path: str, value: Any) -> dict[str, Any]:
-    """``op`` in small letters and truth as JSON has it: some servers take no other spelling (RFC 7644 3.5.2)."""
-    return {"op": "replace", "path": path, "value": value}
-
-
-def _is_one(found: Any) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("id"), str)
-
-
-def _has(group: Body, user: str) -> bool:
-    members = group.get("members")
-    return isinstance(members, list) and any(isinstance(one, dict) and one.get("value") == user for one in members)
-
-
-def _meta(user: Body) -> Body:
-    found = user.get("meta")
-    return found if isinstance(found, dict) else {}
-
-
-def user_names(wanted: Wanted) -> Iterable[str]:
-    """User names to try, the same each time: first letter and family name, then with numbers; where there is no name, of the key."""
-    name = wanted.record.name
-    plain = _plain(name.given)[:1] + _plain(name.family)
-    base = plain[:20] or f"u{_plain(wanted.person)[-12:]}"
-    yield base
-    yield from (f"{base}{number}" for number in range(2, NAMES_TRIED + 1))
-
-
-def _plain(text: str) -> str:
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]", "", folded)

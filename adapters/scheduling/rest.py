@@ -15,7 +15,7 @@ import httpx
 
 from adapters import http
 from canonical.access import AccessTarget, Held, TargetSeen, Wanted
-from canonical.errors import Rejected, Unavailable
+from canonical.errors import Unavailable
 
 SYSTEM: Final = "scheduling"
 TRIES: Final = 3  # of a change that another one crossed
@@ -48,7 +48,7 @@ class RestScheduling:
                 return _seen(tag, record, wanted)
             if record is not None and _plain(record) == _plain(_record(wanted)):
                 return _seen(tag, record, wanted)
-            match = {"If-Match": tag} if record is not None else {"If-None-Match": "*"}
+            match = {"If-None-Match": "*"} if record is None else {"If-Match": tag} if tag else {}
             request = self._request("PUT", wanted.person, match, json=_record(wanted))
             if (await self._send(request, also=httpx.codes.PRECONDITION_FAILED)).is_success:
                 tag, record = await self._read(wanted.person)
@@ -63,25 +63,16 @@ class RestScheduling:
         response = await self._send(self._request("GET", person, {}), also=httpx.codes.NOT_FOUND)
         if response.status_code == httpx.codes.NOT_FOUND:
             return "", None
-        try:
-            found = response.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise Unavailable("scheduling answered no record", code="no-answer", system=SYSTEM)
-        return response.headers.get("ETag", ""), found
+        found = http.said(response)
+        if not isinstance(found, dict) or found.get("externalId") != person:
+            raise Unavailable("scheduling answered no record of the one asked for", code="no-answer", system=SYSTEM)
+        tag = response.headers.get("ETag", "")
+        return tag if http.TAG.fullmatch(tag) else "", found
 
     async def _send(self, request: httpx.Request, *, also: int) -> httpx.Response:
-        try:
-            response = await self._client.send(request)
-        except httpx.TransportError as lost:
-            raise Unavailable(f"scheduling did not answer ({type(lost).__name__})", system=SYSTEM) from lost
-        if response.status_code == also:
-            return response
-        if response.status_code in (httpx.codes.UNPROCESSABLE_ENTITY, httpx.codes.BAD_REQUEST):
-            # Its words may repeat the name we sent.
-            raise Rejected(f"scheduling refused the record (HTTP {response.status_code})", system=SYSTEM)
-        http.check(response, system=SYSTEM)
+        response = await http.whole(self._client, request, system=SYSTEM)
+        if response.status_code != also:
+            http.check(response, system=SYSTEM, repeat=False)  # its words may repeat the name we sent
         return response
 
     def _request(self, method: str, person: str, headers: dict[str, str], **body: Any) -> httpx.Request:
@@ -89,13 +80,7 @@ class RestScheduling:
         return self._client.build_request(method, url, headers=headers | self._authorised(), **body)
 
     def _authorised(self) -> dict[str, str]:
-        if self._token is None:
-            return {}
-        try:
-            return {"Authorization": f"Bearer {self._token.read_text(encoding='utf-8').strip()}"}
-        except OSError as unreadable:
-            told = f"the token of {self._target.code} cannot be read ({type(unreadable).__name__})"
-            raise Rejected(told, code="unauthenticated", system=SYSTEM) from None
+        return http.bearer(self._token, system=self._target.code) if self._token is not None else {}
 
 
 def _record(wanted: Wanted) -> dict[str, Any]:

@@ -38,15 +38,13 @@ class ExclusionFile:
         size = 0
         try:
             async with self._client.stream("GET", self._url) as response:
-                if not response.is_success:
-                    await response.aread()
-                http.check(response, system=self._code)
+                http.check(response, system=self._code, repeat=False)
                 async for part in response.aiter_bytes():
                     size += len(part)
                     if size > leie.MOST_BYTES:
                         raise Malformed(f"the file has more than {leie.MOST_BYTES} bytes", code="too-large")
                     parts.append(part)
-        except httpx.TransportError as lost:
+        except httpx.RequestError as lost:
             raise Unavailable(
                 f"{self._code} did not send its list to the end ({type(lost).__name__})", system=self._code
             ) from None

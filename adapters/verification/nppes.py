@@ -5,6 +5,7 @@ API v2.1, https://npiregistry.cms.hhs.gov/api-page: one criterion at least, 200 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,7 @@ from canonical.verifying import RegistryEntry, of_registry, same_number
 
 VERSION: Final = "2.1"
 PAGE: Final = 200
+CODE: Final = re.compile(r"[a-z0-9_]{1,40}")
 FURTHEST: Final = 1000  # the last page that can be asked for begins there
 
 
@@ -83,12 +85,19 @@ class Nppes:
         if answer is None:
             raise lookup.nonsense(self._code, "nobody serves the registry at its address")
         if errors := answer.get("Errors"):
-            told = errors[0].get("description", "") if isinstance(errors, list) and isinstance(errors[0], dict) else ""
-            raise Rejected(f"the registry refuses the question: {told}"[:300], code="data-invalid", system=self._code)
+            raise Rejected(f"the registry refuses the question{_where(errors)}", code="data-invalid", system=self._code)
         results = answer.get("results")
         if not isinstance(results, list) or answer.get("result_count") != len(results):
             raise lookup.nonsense(self._code)
         return results
+
+
+def _where(errors: Any) -> str:
+    """Of which field the first error is, and its number; its description may repeat whom we asked about."""
+    first = errors[0] if isinstance(errors, list) else None
+    said = [str(first.get(name) or "") for name in ("field", "number")] if isinstance(first, dict) else []
+    named = [one for one in said if CODE.fullmatch(one)]
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _entry(result: Any, system: str) -> RegistryEntry:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from canonical.errors import Malformed
-from canonical.people import DeaRegistration, HrEvent, Licence, stable
+from canonical.people import MAY_BE_URGENT, ONLY_ENDS, DeaRegistration, HrEvent, Licence, stable
 from canonical.senders import Sender
 from gateway.csv_rows import Row
 from gateway.mapping import Tongue
@@ -60,6 +60,8 @@ def read(rows: Sequence[Row], tongue: Tongue) -> HrEvent:
     row.needed("person")
     reason = reason_of(tongue, row.text("reason"))
     flagged = row.text("emergency").lower() in YES
+    if flagged and kind not in MAY_BE_URGENT:
+        raise row.wrong("emergency", f"{ONLY_ENDS}, this is a {kind}")
     position = _position(row, tongue)
     if kind == "hire":
         row.needed("family")
@@ -77,7 +79,7 @@ def read(rows: Sequence[Row], tongue: Tongue) -> HrEvent:
             "record": _record(row),
             "position": position,
             "scope": _scope(row, tongue) if kind in ("grant", "revoke") else None,
-            "emergency": kind in ("terminate", "deactivate") and (flagged or emergency(reason)),
+            "emergency": kind in MAY_BE_URGENT and (flagged or emergency(reason)),
             "reason": reason,
         }
     )
@@ -167,9 +169,9 @@ def _when(row: Row, sender: Sender) -> datetime:
             return datetime.combine(day, time(), zone).astimezone(UTC)
         day_, clock = found[1].replace("-", ""), found[2].replace(":", "")
         at = datetime.fromisoformat(f"{day_}T{clock}{(found[3] or '').replace(':', '')}")
+        return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError, Malformed):
         raise row.wrong("said_at", "this is no time like 2026-11-21T08:30 or 2026-11-21T08:30-05:00") from None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _short(row: Row, column: str, most: int) -> str:

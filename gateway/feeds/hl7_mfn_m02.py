@@ -21,6 +21,7 @@ from canonical.senders import Mappings, Sender
 from formats.hl7 import Message, Part, Segment
 from gateway.hl7_people import Person, at, event_of, said_at
 from gateway.mapping import Tongue
+from gateway.people_codes import urgent
 
 KINDS: Final[dict[str, HrKind]] = {
     "MAD": "hire",
@@ -71,14 +72,14 @@ def _event(message: Message, mfi: Segment, mfe: Segment, part: Part, tongue: Ton
         raise Malformed(f"{at(mfe, 1)}: {code[:10]} is no event of a row", path=at(mfe, 1), code="data-invalid")
     person, kind = Person.of(message, part, tongue), KINDS[code]
     standing, _ = person.employment()
-    if standing == "leave" and kind in ("update", "deactivate"):
+    reason = person.stf.value(38, 1).strip()
+    if standing == "leave" and kind in ("update", "deactivate") and not urgent(tongue, kind, reason):
         kind = "leave"
     elif standing == "return" and kind in ("update", "activate"):
         kind = "return"
     entered: datetime = said_at(message, *((mfe, 6) if mfe.value(6) else (mfi, 4)), tongue)
     number = f"{message.header.control}/{_name(mfe)}"
     effective = _holds_from(person, kind, mfe, mfi) or entered.date()
-    reason = person.stf.value(38, 1).strip()
     return event_of(person, kind, number, entered, effective, key=mfe.value(4, 1, 1), reason=reason)
 
 

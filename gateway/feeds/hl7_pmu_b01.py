@@ -14,6 +14,7 @@ from canonical.senders import Mappings, Sender
 from formats.hl7 import Message, Segment
 from gateway.hl7_people import Person, event_of, evn_of, happened, said_at, why
 from gateway.mapping import Tongue
+from gateway.people_codes import urgent
 
 KINDS: Final[dict[str, HrKind]] = {
     "B01": "hire",
@@ -36,13 +37,14 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[HrEvent,
     person, evn = Person.of(message, message, tongue), evn_of(message)
     kind = KINDS[message.header.event]
     standing, _ = person.employment()
-    if standing == "leave" and kind in AWAY:
+    reason = why(person, evn)
+    if standing == "leave" and kind in AWAY and not urgent(tongue, kind, reason):
         kind = "leave"
     elif standing == "return" and kind in ("update", "activate"):
         kind = "return"
     recorded = said_at(message, evn, 2, tongue)
     effective = _holds_from(person, kind, evn) or recorded.date()
-    return (event_of(person, kind, message.header.control, recorded, effective, reason=why(person, evn)),)
+    return (event_of(person, kind, message.header.control, recorded, effective, reason=reason),)
 
 
 def _holds_from(person: Person, kind: HrKind, evn: Segment) -> date | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from canonical.base import in_words, read_strictly
 from canonical.errors import Malformed
-from canonical.people import ClinicianRecord, HrEvent, HrKind, Position, PrivilegeScope
+from canonical.people import MAY_BE_URGENT, ONLY_ENDS, ClinicianRecord, HrEvent, HrKind, Position, PrivilegeScope
 from canonical.senders import Mappings, Sender
 from gateway.mapping import Tongue
-from gateway.people_codes import emergency, reason_of, role_of
+from gateway.people_codes import emergency, reason_of, role_of, utc
 
 MOST = 200  # events of one request
 
@@ -22,7 +22,8 @@ class HrEventIn(BaseModel):
     """One thing said of one person. ``person`` is your own number of the person, the same in all you say of them.
 
     ``effective``: the day it holds from, in the past or future; ``said_at`` (with its zone): when you recorded it, without one when
-    the request came; a later one outweighs an earlier one whatever order they come in. ``emergency``: access ends now.
+    the request came; a later one outweighs an earlier one whatever order they come in. ``emergency``: access ends now; of a
+    terminate or deactivate alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,9 +39,11 @@ class HrEventIn(BaseModel):
     reason: str = Field(default="", max_length=40, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", description="a code")
 
     @model_validator(mode="after")
-    def _with_zone(self) -> Self:
+    def _makes_sense(self) -> Self:
         if self.said_at is not None and self.said_at.tzinfo is None:
             raise ValueError("said_at needs its zone")
+        if self.emergency and self.kind not in MAY_BE_URGENT:
+            raise ValueError(f"emergency: {ONLY_ENDS}, this is a {self.kind}")
         return self
 
 
@@ -89,12 +92,12 @@ def _event(one: HrEventIn, path: str, number: str, at: datetime, tongue: Tongue)
             number=number[:80],
             person=one.person,
             kind=one.kind,
-            said_at=(one.said_at or at).astimezone(UTC),
+            said_at=utc(one.said_at or at, ".".join(filter(None, (path, "said_at")))),
             effective=one.effective,
             record=one.record,
             position=position.changed(**said),
             scope=one.scope,
-            emergency=one.emergency or (one.kind in ("terminate", "deactivate") and emergency(reason)),
+            emergency=one.emergency or (one.kind in MAY_BE_URGENT and emergency(reason)),
             reason=reason,
         )
     except ValidationError as wrong:

@@ -1,12 +1,14 @@
 """Reads a person as an HR system with SCIM says it (RFC 7643 user with the enterprise extension, JSON): one HR event.
 
-What SCIM has no word for stands in an extension of ours (``HR``). Where that names no event, an inactive user is deactivated, a user
-whose ``meta.lastModified`` is later than ``meta.created`` is an update, and any other a hire.
+It is a user, or a put, patch or delete of one (:mod:`gateway.scim_operations`). What SCIM has no word for stands in an extension of
+ours (``HR``). Where that names no event, an inactive user is deactivated, a user whose ``meta.lastModified`` is later than
+``meta.created`` is an update, and any other a hire; a sender's table ``event`` may make another event of it.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import json
+from datetime import date, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from canonical.base import in_words, read_strictly
 from canonical.errors import Malformed
 from canonical.people import (
+    MAY_BE_URGENT,
+    ONLY_ENDS,
     Certificate,
     DeaRegistration,
     HrEvent,
@@ -23,9 +27,9 @@ from canonical.people import (
 )
 from canonical.senders import Mappings, Sender
 from gateway.mapping import Tongue
-from gateway.people_codes import EMPLOYMENTS, emergency, reason_of, role_of
+from gateway.people_codes import EMPLOYMENTS, emergency, reason_of, role_of, utc
+from gateway.scim_operations import USER, operation_of
 
-USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 HR: Final = "urn:fascia:params:scim:schemas:extension:hr:1.0:User"
 
@@ -127,14 +131,19 @@ def read(data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappi
     Raises:
         Malformed: it is no user, or a value in it has no place in our language; with its path.
     """
-    user, tongue = read_strictly(ScimUser, data, allow_unknown=True), Tongue(sender, mappings)
+    done = operation_of(data)
+    said, method = (data, None) if done is None else (json.dumps(done[0]).encode(), done[1])
+    user, tongue = read_strictly(ScimUser, said, allow_unknown=True), Tongue(sender, mappings)
     if USER not in user.schemas:
         raise Malformed(f"schemas: {USER} stands here", path="schemas", code="data-invalid")
     person = user.externalId or user.enterprise.employeeNumber or user.id
     if not person:
         raise Malformed("externalId: your own number of the person", path="externalId", code="data-invalid")
     said_at = _said(user, at)
-    kind, reason = _kind(user), reason_of(tongue, user.hr.reason)
+    kind, reason = _kind(user, method, tongue), reason_of(tongue, user.hr.reason)
+    if user.hr.emergency and kind not in MAY_BE_URGENT:
+        path = f"{HR}.emergency"
+        raise Malformed(f"{path}: {ONLY_ENDS}, this is a {kind}", path=path, code="data-invalid")
     try:
         return (
             HrEvent.model_validate(
@@ -149,7 +158,7 @@ def read(data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappi
                     "record": _record(user),
                     "position": _position(user, tongue),
                     "scope": user.hr.scope,
-                    "emergency": user.hr.emergency or (kind in ("terminate", "deactivate") and emergency(reason)),
+                    "emergency": user.hr.emergency or (kind in MAY_BE_URGENT and emergency(reason)),
                     "reason": reason,
                 }
             ),
@@ -169,12 +178,15 @@ def _said(user: ScimUser, at: datetime) -> datetime:
     found = user.meta.lastModified or user.meta.created or at
     if found.tzinfo is None:
         raise Malformed("meta.lastModified: it needs its zone", path="meta.lastModified", code="data-invalid")
-    return found.astimezone(UTC)
+    return utc(found, "meta.lastModified")
 
 
-def _kind(user: ScimUser) -> HrKind:
-    if user.hr.event is not None:
-        return user.hr.event
+def _kind(user: ScimUser, method: HrKind | None, tongue: Tongue) -> str:
+    """What it is of an event: as our extension says, else as its method and state say; the sender's table has the last word there."""
+    return user.hr.event or tongue.ours("event", method or _by_state(user)).lower()
+
+
+def _by_state(user: ScimUser) -> HrKind:
     if not user.active:
         return "deactivate"
     created, changed = user.meta.created, user.meta.lastModified

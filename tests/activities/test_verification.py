@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
 import pytest
@@ -11,7 +11,7 @@ from activities.monitoring import MonitoringActivities
 from activities.verification import VerificationActivities
 from canonical.credentials import CheckKind, Evidence, VerificationSource
 from canonical.errors import FasciaError, Rejected, Throttled, Unavailable
-from canonical.monitoring import MonitoringBatch
+from canonical.monitoring import LicenceDue, MonitoringBatch
 from canonical.onboarding import CheckAsked, CheckMade, OnboardingFile
 from canonical.people import ClinicianRecord, Licence
 from tests.fakes.monitoring import FakeClinicianRegister, FakeEverybody
@@ -163,6 +163,29 @@ async def test_a_board_that_asks_for_a_moments_patience_gets_it() -> None:
     board.check = later  # type: ignore[method-assign,assignment]
     assert (await steps.ask_batch(MonitoringBatch(as_of=NOON))).owed == 0
     assert len(everybody.answers) == 3
+
+
+async def test_a_board_that_keeps_everybody_in_line_is_owed_and_the_answers_of_others_are_kept() -> None:
+    """Else the step would run out of its time, keep nothing, and be made again for ever."""
+    everybody, board, _ = monthly(20)
+    busy = FakeVerifier("licence", "OHIO")
+    busy.failure = Throttled("in line", retry_after=0.02)
+    register = FakeClinicianRegister(source("IDFPR", state="IL"), source("OHIO", state="OH"))
+    in_ohio = set(everybody.people[:10])
+    ask = everybody.licences
+
+    async def of_two_states(batch: MonitoringBatch, states: Sequence[str] | None) -> list[LicenceDue]:
+        due = await ask(batch, states)
+        return [one.changed(state="OH") if one.person in in_ohio else one for one in due]
+
+    everybody.licences = of_two_states  # type: ignore[method-assign]
+    steps = MonitoringActivities(
+        everybody, register, lambda of: busy if of.code == "OHIO" else board, everybody, batch_for=0.3
+    )
+    made = await steps.ask_batch(MonitoringBatch(as_of=NOON))
+    assert (made.many, made.owed) == (10, 10)
+    assert busy.asked <= 6 * 16, "as long as the batch has time, and no longer"
+    assert set(everybody.answers) == set(everybody.people) - in_ohio
 
 
 async def test_a_board_that_does_not_know_us_makes_nobodys_licence_unknown() -> None:

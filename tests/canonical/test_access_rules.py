@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
-from canonical.access import AccessTarget, TargetSeen, Wanted
-from canonical.access_plan import ENABLED_OUTSIDE, TargetState, look_again_at, opened_outside, plan, tried_again_at
+from canonical.access import AccessStanding, AccessTarget, TargetSeen, Wanted
+from canonical.access_plan import (
+    ENABLED_OUTSIDE,
+    TargetState,
+    heard_no_more,
+    look_again_at,
+    opened_outside,
+    plan,
+    tried_again_at,
+)
 from canonical.access_rules import next_change, wanted
 from canonical.credentials import ClinicianPolicy, ClinicianRole, Privilege, Verification
 from canonical.onboarding import Appointment, OnboardingFile
+from canonical.onboarding_rules import stand
 from canonical.people import ClinicianRecord, PersonName, Position, PrivilegeScope
 
 PERSON = "person-0001"
@@ -74,6 +83,18 @@ def test_the_privileged_have_clinical_access_and_others_the_least() -> None:
 def test_whatever_stops_somebody_leaves_the_least(stopped: dict[str, Any]) -> None:
     assert of(file(**stopped)).groups == ("staff",)
     assert not of(file(**stopped), kind="scheduling").active
+
+
+def test_access_is_stopped_by_what_stops_the_case_and_by_nothing_else() -> None:
+    """One rule: a prescriber without a DEA number is stopped, somebody held against an old edition of a list is not."""
+    prescriber = ROLE.model_copy(update={"prescriber": True})
+    assert of(file(role=prescriber)).groups == ("staff",)
+    registered = Verification(person=PERSON, kind="dea", subject="IL", state="confirmed")
+    assert of(file(role=prescriber, verifications=(registered,))).groups == ("clinical", "staff")
+    old = Verification(person=PERSON, kind="exclusion", state="confirmed", expires_on=date(2026, 1, 1))
+    assert of(file(verifications=(old,))).groups == ("clinical", "staff")
+    for files in (file(role=prescriber), file(verifications=(old,))):
+        assert (of(files).groups == ("staff",)) == bool(stand(files, NOON).stopped)
 
 
 def test_a_licence_of_a_state_where_nobody_is_seen_stops_nothing() -> None:
@@ -221,16 +242,75 @@ def test_what_is_to_be_taken_is_tried_again_within_a_minute_however_long_it_fail
         assert tried_again_at("unavailable", tries, False, NOON) - NOON <= timedelta(minutes=1)
         assert tried_again_at("forbidden", tries, False, NOON) - NOON <= timedelta(minutes=1)
     assert tried_again_at("cost-centre-missing", 0, True, NOON) - NOON == timedelta(minutes=5)
+    assert tried_again_at("cost-centre-missing", 12, True, NOON) - NOON == timedelta(hours=1)
+    own = timedelta(seconds=5)
+    assert [(tried_again_at("cost-centre-missing", tries, True, NOON, own) - NOON).seconds for tries in (0, 1, 12)] == [
+        5,
+        10,
+        60,
+    ]
+    silent = [(tried_again_at("unavailable", tries, True, NOON, own) - NOON).seconds for tries in (0, 1, 12)]
+    assert silent == [2, 4, 10] and tried_again_at("unavailable", 12, True, NOON) - NOON == timedelta(minutes=10)
 
 
 def test_what_stands_is_looked_at_more_and_more_seldom_and_soon_where_a_grant_may_still_come() -> None:
     want = wants(file(state="ended"))["idp"]
     hour = timedelta(hours=1)
     assert look_again_at(IDP, stands(want, "off")) == NOON + hour
-    old = stands(want, "off", since=NOON - timedelta(days=30))
+    old = stands(want, "off", since=NOON - timedelta(days=29))
     assert look_again_at(IDP, old) == NOON + 6 * hour
+    left = stands(want, "off", since=NOON - timedelta(days=30))
+    assert look_again_at(IDP, left) == NOON + timedelta(days=1)
     late = stands(want, "off", asked_at=NOON - timedelta(seconds=5))
     assert look_again_at(IDP, late) == NOON + timedelta(seconds=65)
+
+
+def test_a_grant_whose_end_was_not_heard_of_is_looked_for_again_after_one_five_and_fifteen_minutes() -> None:
+    """A target may take longer than its row says; what comes then is found in minutes, not at the next hour's look."""
+    want, asked = wants(file(state="ended"))["idp"], NOON - timedelta(seconds=70)
+    seen, looks = NOON, []
+    while seen < NOON + timedelta(minutes=20):
+        one = stands(want, "off", asked_at=asked, since=NOON, seen_at=seen)
+        seen = look_again_at(IDP, one)
+        looks.append(int((seen - NOON).total_seconds()) // 60)
+    assert looks == [1, 5, 15, 75]
+    assert [heard_no_more(IDP, asked, NOON + timedelta(minutes=minutes)) for minutes in (5, 15)] == [False, True]
+
+
+def test_the_case_of_who_has_left_ends_once_all_is_off_for_long_and_looks_at_all_together() -> None:
+    gone, hour, day = wants(file(state="ended")), timedelta(hours=1), timedelta(days=1)
+
+    def off(seen: datetime, since: datetime) -> dict[str, TargetState]:
+        return {code: stands(want, "off", active=False, since=since, seen_at=seen) for code, want in gone.items()}
+
+    def planned(states: dict[str, TargetState], at: datetime, want: dict[str, Wanted] = gone) -> AccessStanding:
+        return plan(TARGETS, states, want, at)
+
+    assert not planned(off(NOON, NOON - 29 * day), NOON + hour).finished, "looked at often yet"
+    rests = off(NOON, NOON - 30 * day)
+    assert planned(rests, NOON + hour).finished
+    assert planned(rests, NOON + hour).next_at == NOON + day, "and begins again for the next look"
+    states = rests | {"plan": rests["plan"].model_copy(update={"seen_at": NOON + hour})}
+    assert len(planned(states, NOON + day).due) == 3, "one run looks at all"
+    assert not planned(rests | {"idp": stands(gone["idp"], "off", active=False, asked_at=NOON)}, NOON).finished
+    assert not planned(rests, NOON + hour, wants(file("SGH"), file(state="ended"))).finished, "there they work on"
+
+
+def test_looks_that_are_nearly_due_are_made_with_those_that_are_due() -> None:
+    """A waking of the case costs more than a look; one by one, three targets woke it three times a day for ever."""
+    given, minute = wants(file()), timedelta(minutes=1)
+
+    def stood(code: str, seen: datetime, **more: Any) -> TargetState:
+        return stands(given[code], "confirmed", active=True, since=NOON - timedelta(days=30), seen_at=seen, **more)
+
+    states = {code: stood(code, NOON + place * 50 * minute) for place, code in enumerate(sorted(given))}
+    day = timedelta(days=1)
+    assert plan(TARGETS, states, given, NOON + day - 250 * minute).next_at == NOON + day
+    assert [one.do for one in plan(TARGETS, states, given, NOON + day).due] == ["look"] * len(given)
+    late = states | {"plan": stood("plan", NOON + day - minute, asked_at=NOON + day - minute)}
+    assert "plan" not in {one.target for one in plan(TARGETS, late, given, NOON + day).due}, (
+        "a grant on its way has its time"
+    )
 
 
 def test_what_was_off_and_is_on_was_opened_outside() -> None:

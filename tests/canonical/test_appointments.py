@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from canonical.appointments import Folded, fold
+from canonical.appointments import Folded, fold, may_change_access, standing
 from canonical.employments import Told
 from canonical.onboarding import Appointment
-from canonical.people import ClinicianRecord, HrEvent, Licence, PersonName
+from canonical.people import ClinicianRecord, HrEvent, Licence, PersonName, Position
 from canonical.person_records import pay_days, record_of
 
 BEGIN = datetime(2026, 1, 1, 9, tzinfo=UTC)
@@ -40,6 +40,15 @@ TRANSFER = said(5, "update", "2026-04-01", cost_centre="CC-2")
 LEAVE = said(10, "leave", "2026-05-01")
 RETURN = said(60, "return", "2026-06-01")
 END = said(90, "terminate", "2026-09-30", reason="RESIGN")
+
+
+def test_a_contract_until_the_last_day_there_is_has_no_end() -> None:
+    """Many HR systems say 9999-12-31 where they mean none."""
+    hire = said(1, "hire", "2026-03-01", role="rn", ends="9999-12-31")
+    assert (on("2026-03-01", hire).state, on("2026-03-01", hire).ends_on) == ("working", date.max)
+    assert on("2026-10-01", hire, END).state == "ended"
+    assert on("2026-10-01", hire, END, said(95, "activate", "2026-10-01")).state == "working"
+    assert [one.field for one in pay_days([], [hire], date(2026, 4, 1))]
 
 
 def test_a_working_life_day_by_day() -> None:
@@ -268,6 +277,18 @@ def test_a_record_is_what_was_said_last_and_holds_by_then() -> None:
     assert (after.name.family, after.former_family, after.email) == ("Brandt", "Okafor", "a@example.org")
 
 
+def test_no_name_of_somebody_is_forgotten() -> None:
+    names = [PersonName(family=family, given="Anna") for family in ("Okafor", "Brandt", "Costa", "Brandt")]
+    said = [
+        heard(str(day), day, "hire" if day == 1 else "update", name=name) for day, name in enumerate(names, start=1)
+    ]
+    said.append(heard("9", 9, other_names=[PersonName(family="Nnamdi")]))
+    now = record_of(said, date(2026, 6, 1))
+    assert (now.name, now.former_family) == (names[1], "Costa")
+    assert {name.family for name in now.names} == {"Okafor", "Brandt", "Costa", "Nnamdi"}
+    assert record_of([*said, *said], date(2026, 6, 1)) == now
+
+
 def test_a_granted_licence_comes_beside_the_others_and_a_revoked_one_goes() -> None:
     illinois, ohio = Licence(state="IL", number="1"), Licence(state="OH", number="2")
     hired = heard("1", 1, "hire", name=PersonName(family="Okafor"), licences=(illinois,))
@@ -278,6 +299,19 @@ def test_a_granted_licence_comes_beside_the_others_and_a_revoked_one_goes() -> N
     assert record_of([hired], date(2026, 1, 2)) == ClinicianRecord(
         name=PersonName(family="Okafor"), licences=(illinois,)
     )
+
+
+def test_folded_once_for_many_days_it_says_of_each_what_folding_for_that_day_says() -> None:
+    again = said(95, "hire", "2026-12-01", role="md", cost_centre="CC-9")
+    everything = [HIRE, TRANSFER, LEAVE, RETURN, END, again, said(130, "delete", "2026-12-01")]
+    days = [date(2026, 2, 1) + timedelta(days=number) for number in range(0, 400, 3)]
+    for many in range(1, len(everything) + 1):
+        for some in itertools.combinations(everything, many):
+            stands = standing(some)
+            for day in days:
+                found = fold("NGH", "person-1", some, day).appointment
+                by_fold = (found.state, found.position) if found is not None else ("", Position())
+                assert stands(day) == by_fold, (some, day)
 
 
 def test_a_change_of_the_past_says_which_days_were_paid_otherwise() -> None:
@@ -300,3 +334,45 @@ def test_an_end_of_the_past_says_which_days_were_paid_for_nothing() -> None:
 @pytest.mark.parametrize("later", [TRANSFER, said(5, "terminate", "2026-12-31")])
 def test_a_change_of_the_future_touches_no_day_that_is_paid(later: Told) -> None:
     assert pay_days([HIRE], [HIRE, later], date(2026, 3, 20)) == []
+
+
+STANDS = Appointment(
+    person="person-1",
+    facility="NGH",
+    state="working",
+    position=Position(role="rn", practice_states=("IL",), cost_centre="CC-1"),
+    offered_at=BEGIN,
+    starts=date(2026, 3, 1),
+    ends_on=date(2026, 12, 31),
+)
+LICENSED = ClinicianRecord(
+    name=PersonName(family="Vance", given="Ana"),
+    licences=(Licence(state="IL", number="1"), Licence(state="WI", number="2")),
+)
+TELLS: dict[str, Any] = {"facility": "NGH", "source": "hr", "number": "U-1", "person": "P-1", "kind": "update"}
+TELLS |= {"said_at": BEGIN, "effective": date(2026, 4, 1)}
+
+
+@pytest.mark.parametrize(
+    "said_too",
+    [
+        {"position": {"role": "clerk"}},
+        {"position": {"ends": date(2026, 3, 31)}},
+        {"position": {"starts": date(2027, 1, 1)}},
+        {"position": {"practice_states": ("IL", "WI")}},
+        {"record": {"licences": ({"state": "IL", "number": "1"},)}},
+        {"record": {"licences": ({"state": "WI", "number": "2", "expires": date(2026, 3, 1)},)}, "kind": "grant"},
+        {"record": {"npi": "1234567893"}},
+    ],
+    ids=["role", "last day", "first day", "states of practice", "fewer licences", "a licence that ran out", "NPI"],
+)
+def test_an_event_of_any_kind_that_says_another_role_day_or_licence_may_take_access_away(said_too: Any) -> None:
+    kind: dict[str, Any] = {"scope": {}} if said_too.get("kind") == "grant" else {}
+    assert may_change_access(HrEvent.model_validate(TELLS | kind | said_too), STANDS, LICENSED)
+
+
+def test_what_says_the_same_again_or_only_another_cost_centre_takes_nothing_away() -> None:
+    position = {"role": "rn", "practice_states": ("IL",), "ends": date(2026, 12, 31), "starts": date(2026, 3, 1)}
+    record = {"name": {"family": "Vance"}, "licences": [one.model_dump() for one in reversed(LICENSED.licences)]}
+    again = HrEvent.model_validate(TELLS | {"position": position | {"cost_centre": "CC-2"}, "record": record})
+    assert not may_change_access(again, STANDS, LICENSED)

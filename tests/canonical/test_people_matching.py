@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -121,8 +121,31 @@ def event(**fields: Any) -> HrEvent:
     return HrEvent.model_validate(about | when | fields)
 
 
+NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+def wrong(event: HrEvent) -> str:
+    return wrong_with(event, NOW)
+
+
+def test_what_is_said_more_than_a_day_after_it_came_was_said_by_a_clock_that_is_wrong() -> None:
+    assert wrong(event(said_at=NOW + timedelta(days=1))) == ""
+    assert "its HR system is ahead" in wrong(event(said_at=NOW + timedelta(days=1, minutes=1)))
+
+
+def test_only_what_ends_is_an_emergency() -> None:
+    named = {"record": {"name": {"family": "Maple"}}, "position": {"role": "rn"}}
+    assert [kind for kind in ("terminate", "deactivate") if wrong(event(kind=kind, emergency=True))] == []
+    for kind in ("hire", "update", "leave", "delete", "activate"):
+        assert f"that is a {kind}: only terminate and deactivate" in wrong(event(kind=kind, emergency=True, **named))
+
+
 def test_dates_nobody_can_mean_are_found_and_those_of_long_service_are_not() -> None:
-    assert "five years" in wrong_with(event(effective=date(2062, 3, 1)))
-    assert "child" in wrong_with(event(record={"birth_date": date(2025, 1, 1)}))
-    assert "before it starts" in wrong_with(event(position={"starts": date(2026, 3, 2), "ends": date(2026, 3, 1)}))
-    assert wrong_with(event(effective=date(1996, 3, 1), record={"birth_date": date(1970, 1, 1)})) == ""
+    assert "five years" in wrong(event(effective=date(2062, 3, 1)))
+    assert "child" in wrong(event(record={"birth_date": date(2025, 1, 1)}))
+    assert "before it starts" in wrong(event(position={"starts": date(2026, 3, 2), "ends": date(2026, 3, 1)}))
+    assert "five years" in wrong(event(position={"starts": date(9999, 12, 31)}))
+    assert "five years" in wrong(event(kind="grant", scope={"service": "icu", "starts": date(9998, 1, 1)}))
+    assert "before 1900" in wrong(event(effective=date(1, 1, 1)))
+    assert "child" in wrong(event(record={"birth_date": date(9999, 12, 31)}))
+    assert wrong(event(effective=date(1996, 3, 1), record={"birth_date": date(1970, 1, 1)})) == ""

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from canonical.base import Money, Quantity
-from canonical.cases import VERBS, Actor
+from canonical.cases import VERBS, Actor, LineState
 from canonical.errors import Rejected, Unavailable
 from cli import decide
 from cli.house import CaseFilter
-from cli.views import CaseRow
+from cli.views import CaseRow, CaseView, LineWay, WayStep
 from tests.cli.conftest import Fascia
 from tests.cli.house import ORDER, REQUISITION, FakeHouse, order
 
@@ -69,6 +69,38 @@ def test_an_empty_list_says_so_on_stderr_only(fascia: Fascia, house: FakeHouse) 
 def test_one_case_is_shown_whole(fascia: Fascia, said: str) -> None:
     ended = fascia("case", "show", ORDER)
     assert ended.code == 0 and said in ended.out
+
+
+GOODS = ("ordered", "shipped", "received", "invoiced", "unit", "item", "order")
+
+
+@pytest.mark.parametrize(
+    ("process", "title", "columns", "row"),
+    [
+        ("clinician_access", "Targets", ("target", "kind", "state"), ("idp", "identity", "given")),
+        ("clinician_revocation", "Targets", ("target", "kind", "state"), ("idp", "identity", "seen off 1 of 2")),
+        (
+            "clinician_onboarding",
+            "Facets",
+            ("facet", "owner", "state", "due"),
+            ("verification", "medical staff office", "3 of 6 verified", "2026-12-01"),
+        ),
+    ],
+)
+def test_a_case_about_a_person_shows_its_targets_or_facets_and_nothing_of_goods(
+    fascia: Fascia, house: FakeHouse, process: str, title: str, columns: tuple[str, ...], row: tuple[str, ...]
+) -> None:
+    name = f"{process}/person-1"
+    line = LineState(line=row[0], item=row[1], state=row[2], expected=row[3] if len(row) > 3 else "")
+    way = LineWay(line=line.line, item=line.item, steps=(WayStep(kind=process, name=name),))
+    house.the_cases[name] = CaseView(case=name, process=process, lines=(line,), way=(way,))
+    ended = fascia("case", "show", name)
+    shown = ended.out.splitlines()
+    head = shown[next(at for at, text in enumerate(shown) if text.strip() == title) :]
+    assert ended.code == 0 and next(text.split() for text in head if columns[0] in text) == list(columns)
+    assert any(all(cell in text for cell in row) for text in head)
+    assert not [word for word in GOODS if word in ended.out.split()] and "way of line" not in ended.out
+    assert fascia("case", "show", name, "--json").json["lines"][0]["state"] == line.state
 
 
 def test_a_case_is_found_by_its_number_alone(fascia: Fascia) -> None:

@@ -27,6 +27,18 @@ def test_cases_are_listed_by_key_and_headline(fascia: Fascia, house: FakeHouse) 
     assert house.asked_for == [("clinicians", "NGH", "committee pending", False)]
 
 
+def test_a_misspelt_headline_or_outcome_is_told_with_those_there_are(fascia: Fascia, house: FakeHouse) -> None:
+    wrong = fascia("clinician", "list", "--headline", "comittee pending")
+    assert wrong.code == 2 and "committee pending" in wrong.err
+    wrong = fascia("clinician", "verify", KEY, "education", "yes", "--reference", "d-1")
+    assert wrong.code == 2 and "one of confirmed, refuted" in wrong.err and "''" not in wrong.err
+    assert house.asked_for == []
+
+
+def test_a_list_that_is_cut_says_so(fascia: Fascia) -> None:
+    assert "and more" in fascia("clinician", "list", "--limit", "1").err
+
+
 def test_a_case_is_shown_with_what_stops_it_and_what_waits(fascia: Fascia) -> None:
     text = fascia("clinician", "show", KEY).out
     for said in ("committee pending", "dea:IL: missing", "p-1", "requested", "licence:IL expires on 2026-12-01", "t-1"):
@@ -72,7 +84,7 @@ def test_privileges_are_asked_for_with_their_scope_and_revoked_by_name(fascia: F
     ("args", "code", "said"),
     [
         (["approve", KEY, "p-1"], 2, "needs a reason"),
-        (["verify", KEY, "education", "perhaps"], 2, "outcome"),
+        (["verify", KEY, "education", "perhaps"], 2, "OUTCOME"),
         (["leave", KEY, "--on", "tomorrow", "--reason", "x"], 2, "is no day"),
         (["suspend", AT_TWO, "--reason", "x"], 2, "--facility"),
         (["suspend", "person-9999", "--reason", "x"], 3, "person-9999"),

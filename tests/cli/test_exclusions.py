@@ -25,6 +25,11 @@ def test_a_file_that_was_cut_off_is_refused_with_its_path(fascia: Fascia, house:
     assert ended.json["error"]["code"] == "list-truncated" and "UPDATED.csv" in ended.json["error"]["message"]
 
 
+def test_a_folder_is_no_edition(fascia: Fascia, tmp_path: Path) -> None:
+    ended = fascia("exclusions", "load", str(tmp_path))
+    assert ended.code == 2 and "is a directory" in ended.err
+
+
 def test_to_take_a_smaller_list_somebody_says_why(fascia: Fascia, house: FakeHouse, tmp_path: Path) -> None:
     path = tmp_path / "UPDATED.csv"
     path.write_bytes(file(row()))

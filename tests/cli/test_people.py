@@ -16,6 +16,17 @@ def test_people_are_listed_by_key_with_who_is_blocked(fascia: Fascia, house: Fak
     assert fascia("person", "list", "--csv").out.splitlines()[0].startswith("person,facility,state")
 
 
+def test_a_misspelt_state_is_told_with_those_there_are(fascia: Fascia, house: FakeHouse) -> None:
+    for noun, known in (("list", "committee pending"), ("events", "superseded")):
+        wrong = fascia("person", noun, "--state", "bogus")
+        assert wrong.code == 2 and known in wrong.err
+    assert house.asked_for == []
+
+
+def test_a_page_says_from_which_row_the_next_goes_on(fascia: Fascia) -> None:
+    assert f"--after {KEY}/NGH" in fascia("person", "list", "--limit", "1").err
+
+
 def test_a_person_is_shown_without_a_name_and_with_what_payroll_must_know(fascia: Fascia, house: FakeHouse) -> None:
     text = fascia("person", "show", KEY).out
     assert "cost centre: CC-1, now CC-2: 2026-11-01 to 2026-11-09 (9 days)" in text and NAME not in text

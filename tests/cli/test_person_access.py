@@ -21,6 +21,23 @@ def test_without_a_reason_or_with_no_key_nothing_is_done(fascia: Fascia, house: 
     assert house.asked_for == before
 
 
+def test_what_is_wrong_with_a_call_is_said_in_words_of_ours(fascia: Fascia) -> None:
+    assert "revoke needs a reason" in fascia("person", "revoke", "person-0001", "--yes").err
+    assert "lift needs a reason" in fascia("person", "lift", "person-0001", "--reason", " ").err
+    assert "Nora is no key of a person" in fascia("person", "revoke", "Nora", "--reason", "why", "--yes").err
+
+
+def test_a_key_whose_events_are_anothers_is_blocked_and_the_other_is_named(fascia: Fascia, house: FakeHouse) -> None:
+    done = fascia("person", "revoke", "person-0008", "--reason", "left in anger", "--yes")
+    assert done.code == 6 and "blocked since" in done.out and "fascia person revoke person-0002" in done.out
+    assert [one.person for one in house.asked_for if isinstance(one, BlockWord)] == ["person-0008"]
+
+
+def test_a_key_nobody_has_is_not_somebody_who_is_off_everywhere(fascia: Fascia) -> None:
+    ended = fascia("person", "access", "person-0007")
+    assert ended.code == 3 and "person list" in ended.err
+
+
 def test_it_ends_with_1_while_a_revocation_is_not_confirmed_and_names_what_is_missing(fascia: Fascia) -> None:
     done = fascia("person", "access", "person-9999")
     assert done.code == 1

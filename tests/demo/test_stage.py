@@ -14,6 +14,7 @@ import pytest
 
 from demo import stage
 from demo.partner_script import SEED
+from demo.stage_parts import forget_another_hospital
 from demo.story import STORY
 from stack.home import Home
 from stack.supervisor import Stack
@@ -24,17 +25,17 @@ ROOT = Path(__file__).parents[2]
 def test_suppliers_of_a_hospital_that_was_set_aside_are_set_aside_with_it(tmp_path: Path) -> None:
     stack = cast(Stack, SimpleNamespace(home=Home(tmp_path)))
     book = tmp_path / "partners" / ".memory" / "ALPINE.json"
-    stage._forget_another_hospital(stack)
+    forget_another_hospital(stack)
     book.parent.mkdir(parents=True)
     book.write_text("{}")
-    stage._forget_another_hospital(stack)
+    forget_another_hospital(stack)
     assert book.exists()
     assert stack.home.set_aside() is not None
-    stage._forget_another_hospital(stack)
+    forget_another_hospital(stack)
     assert not book.exists()
     assert len(list((tmp_path / "old").glob("partners-*/.memory/ALPINE.json"))) == 1
     (tmp_path / "billing").mkdir()
-    stage._forget_another_hospital(stack, "billing", "billing")
+    forget_another_hospital(stack, "billing", "billing")
     assert len(list((tmp_path / "old").glob("billing-*"))) == 1 and not (tmp_path / "billing").exists()
 
 

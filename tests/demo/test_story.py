@@ -91,6 +91,7 @@ def test_every_case_the_story_promises_is_in_it_once() -> None:
         "unknown_code",
         "spoilt_catalogue",
         "surgical_day",
+        "hiring_wave",
         "worker_killed",
         "erp_stopped",
     ]

@@ -79,11 +79,11 @@ class FakeClinicianRegister:
     async def clinician_policy(self, facility: str, as_of: date) -> ClinicianPolicy:
         return ClinicianPolicy(facility=facility)
 
-    async def clinician_role(self, code: str) -> ClinicianRole | None:
+    async def clinician_role(self, code: str, as_of: date) -> ClinicianRole | None:
         return None
 
-    async def access_targets(self) -> Sequence[AccessTarget]:
+    async def access_targets(self, as_of: date) -> Sequence[AccessTarget]:
         return []
 
-    async def verification_sources(self) -> Sequence[VerificationSource]:
+    async def verification_sources(self, as_of: date) -> Sequence[VerificationSource]:
         return self.sources

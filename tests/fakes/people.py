@@ -75,7 +75,8 @@ class FakePeople:
             held.privileges[name] = held.privileges[name].changed(**ended)
         wanted = {stable("task", one.kind, one.subject, one.episode): one for one in standing.tasks}
         for name, one in wanted.items():
-            told = one.model_dump(exclude={"episode"}) | {"id": name, "person": person, "facility": facility}
+            told = one.model_dump(exclude={"episode", "days"}) | {"id": name, "person": person, "facility": facility}
+            told |= {"due": one.due_when(as_of)}
             held.tasks.setdefault(name, PersonTask.model_validate(told | {"opened_at": as_of}))
         for name, task in held.tasks.items():
             if task.state == "open" and task.kind in RULE_TASKS and name not in wanted:

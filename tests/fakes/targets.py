@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from canonical.access import AccessTarget, TargetSeen, Wanted
 from canonical.errors import FasciaError
+from canonical.people import Position
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Account:
     active: bool = False
     groups: tuple[str, ...] = ()
     version: int = 1
+    says: tuple[tuple[str, str], ...] = ()
 
 
 class FakeTarget:
@@ -32,6 +34,7 @@ class FakeTarget:
         self.held: asyncio.Event | None = None
         self.late: float | None = None
         self.twice = False
+        self.forgotten: set[str] = set()  # whose account has lost our key: found by its own id alone
         self.on_write: Callable[[Wanted], None] = lambda _: None
         self._carrying: set[asyncio.Task[None]] = set()
 
@@ -58,6 +61,9 @@ class FakeTarget:
         """An administrator of that system switches it on."""
         self.accounts[person] = Account(active=True, groups=groups, version=99)
 
+    def _finds(self, wanted: Wanted) -> bool:
+        return wanted.person not in self.forgotten or wanted.known_as == f"{self.code}-{wanted.person}"
+
     def is_on(self, person: str) -> bool:
         account = self.accounts.get(person)
         return account is not None and (account.active or bool(account.groups))
@@ -74,25 +80,41 @@ class FakeTarget:
 
     def _carry_out(self, wanted: Wanted) -> None:
         before = self.accounts.get(wanted.person)
-        if before is None and not wanted.active:
+        if not wanted.active and (before is None or not self._finds(wanted)):
             return
-        stands = before is not None and (before.active, before.groups) == (wanted.active, wanted.groups)
+        if wanted.active:
+            self.forgotten.discard(wanted.person)
+        says = said_of(wanted) if wanted.active else before.says if before else ()
+        stands = before is not None and (before.active, before.groups, before.says) == (
+            wanted.active,
+            wanted.groups,
+            says,
+        )
         version = (before.version + (0 if stands else 1)) if before else 1
-        self.accounts[wanted.person] = Account(wanted.active, wanted.groups if wanted.active else (), version)
+        self.accounts[wanted.person] = Account(wanted.active, wanted.groups if wanted.active else (), version, says)
 
     def _seen(self, wanted: Wanted) -> TargetSeen:
         account = self.accounts.get(wanted.person)
-        if account is None:
+        if account is None or not self._finds(wanted):
             return TargetSeen(present=False, as_wanted=not wanted.active)
         right = (account.active, account.groups) == (wanted.active, wanted.groups if wanted.active else ())
+        middle = dict(account.says).get("middle", "") == wanted.record.name.middle or not wanted.active
         return TargetSeen(
             present=True,
             active=account.active,
             groups=account.groups,
             version=str(account.version),
             reference=f"{self.code}-{wanted.person}",
-            as_wanted=right,
+            as_wanted=right and middle and (not wanted.active or wanted.person not in self.forgotten),
         )
+
+
+def said_of(wanted: Wanted) -> tuple[tuple[str, str], ...]:
+    """What an account says of a person; what they do not have does not stand there."""
+    does = wanted.held[0].position if wanted.held else Position()
+    said = {"middle": wanted.record.name.middle, "title": does.title, "department": does.department}
+    said |= {"cost centre": does.cost_centre}
+    return tuple((name, value) for name, value in said.items() if value)
 
 
 class FakeTargets:

@@ -22,6 +22,7 @@ from canonical.stock import (
     TakenRound,
     WakeDue,
 )
+from canonical.stock_moves import MOVED
 from canonical.stock_ports import PlaceStands, UsageKept
 from canonical.supplies import move_out
 from canonical.supply import Item
@@ -171,11 +172,10 @@ class FakeUsage(FakeBooks):
             raise Rejected(f"round {key.round} of {key.location} is over", code="wrong-state")
         self.woken_at.pop(here, None)
         location, policy = self._location(*here), self._policy(key)
-        if location is not None and location.moved_to:
-            self._move_events(key, location.moved_to)
         waiting = [one for one in self.events.values() if (one.facility, one.location) == here]
         waiting = sorted((one for one in waiting if one.state == "waiting"), key=lambda one: one.id)
-        mine = waiting[:most]
+        gone = location is not None and bool(location.moved_to)
+        mine = [] if gone else waiting[:most]
         known = self._known(key, location, policy, mine)
         plan = plan_round(known, [WaitingUse(one.id, one.event, one.at, one.allowed) for one in mine])
         supplies = self._supplies(key, known)
@@ -183,12 +183,14 @@ class FakeUsage(FakeBooks):
             items = {place[2] for place in self.balances if place[:2] == here}
             moved = move_out(key, location.moved_to, {i: self._shelf(*here, i) for i in items}, known.day)
             supplies += [moved] if moved else []
+            if moved is None or self._stayed(here):  # they wait for their stock
+                self._move_events(key, location.moved_to)
         taken = TakenRound(
             round=key.round,
             lines=plan.lines,
             parked=plan.parked,
-            waiting=len(waiting) - len(mine),
-            per_second=self._rate(key, mine, len(waiting) - len(mine)),
+            waiting=0 if gone else len(waiting) - len(mine),
+            per_second=self._rate(key, mine, 0 if gone else len(waiting) - len(mine)),
             fuller_after=policy.fuller_after,
             supplies=len(supplies),
             moved_to=(location.moved_to or "") if location else "",
@@ -201,6 +203,12 @@ class FakeUsage(FakeBooks):
         state = "taken" if over is None else "recorded"
         self.rounds[*here, key.round] = FakeRound(key, taken, [*plan.postings, *supplies], state, recorded=over)
         return taken
+
+    def _stayed(self, here: tuple[str, str]) -> bool:
+        """Whether the ERP refused some of what its last round handed over."""
+        last = self.rounds.get((*here, self.last_round[here]))
+        said = last.outcomes.items() if last else ()
+        return any(name.endswith(f"/transfer/{MOVED}") and outcome.refused for name, outcome in said)
 
     def _move_events(self, key: RoundKey, to: str) -> None:
         for one in list(self.events.values()):

@@ -206,8 +206,8 @@ def test_reading_takes_time_in_proportion_to_the_bytes() -> None:
 
 def _seconds(data: bytes) -> float:
     frames = Frames(len(data))
-    began = time.perf_counter()
+    began = time.thread_time()
     for at in range(0, len(data), 1000):
         frames.feed(data[at : at + 1000])
     frames.feed(data)
-    return time.perf_counter() - began
+    return time.thread_time() - began

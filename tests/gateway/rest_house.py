@@ -11,14 +11,16 @@ import httpx
 
 from canonical.errors import Unavailable
 from canonical.messages import Kept
+from canonical.people import HrEvent
 from canonical.senders import Mapping, Sender
 from gateway.csv_files import CsvFiles
+from gateway.decisions import settle_decisions
 from gateway.directory import Directory
 from gateway.intake import Intake
 from gateway.lookups import Caller
 from gateway.master_files import MasterFiles
 from gateway.rest import Doors, make_app
-from gateway.rest_decisions import settle_decisions
+from gateway.routing import Routing
 from gateway.scan_door import ScanDoor
 from gateway.signatures import Signer
 from tests import build
@@ -26,6 +28,7 @@ from tests.fakes.scans import FakeStock
 from tests.fakes.store import FakeCases
 from tests.gateway.csv_house import FakeDrifts, FakeResults
 from tests.gateway.fakes import FakeEngine, FakeKeys, FakeLookups, FakeQuotas, FakeUnmatched, NotingJournal
+from workers.loops.router import Router
 
 SYSTEM = Caller(
     key="key-1",
@@ -56,7 +59,7 @@ class House:
         self.quotas = FakeQuotas()
         self.failing: dict[str, bool] = {}
         self.signing: dict[str, list[Signer]] = {}
-        doors = Doors(
+        self.doors = Doors(
             intake=self.intake,
             cases=self.cases,
             engine=self.engine,
@@ -71,7 +74,7 @@ class House:
             ready={"store": self.check("store"), "temporal": self.check("temporal")},
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(make_app(doors), raise_app_exceptions=False), base_url="http://door"
+            transport=httpx.ASGITransport(make_app(self.doors), raise_app_exceptions=False), base_url="http://door"
         )
 
     def csv_files(self) -> CsvFiles:
@@ -134,6 +137,19 @@ class House:
 
 def wire(**changes: object) -> dict[str, object]:
     return {**json.loads(build.requisition(number="R-1").model_dump_json(exclude_defaults=True)), **changes}
+
+
+async def heard(house: House) -> list[HrEvent]:
+    """What HR said, of all that was kept and is not routed yet."""
+    taken: list[HrEvent] = []
+
+    async def take(message: Kept, sender: Sender, nouns: Any) -> str:
+        taken.extend(nouns)
+        return ""
+
+    routing = Routing(house.journal, house.intake, house.directory, {}, takers_of_all={HrEvent: take})
+    await Router(house.journal, routing, 0, 1).once()
+    return taken
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

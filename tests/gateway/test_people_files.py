@@ -118,6 +118,11 @@ def test_what_cannot_be_read_is_refused_with_its_column(row: str, column: str) -
     assert isinstance(wrong, str) and wrong.startswith(f"{column}: ") and "MAPLE" not in wrong
 
 
+def test_an_emergency_that_ends_nothing_is_refused_with_its_column() -> None:
+    (wrong,) = read(f"{TITLES},emergency\nC-1,E-1,hire,2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse,yes\n")
+    assert isinstance(wrong, str) and wrong.startswith("emergency: ") and "this is a hire" in wrong
+
+
 def test_what_is_held_is_refused_where_it_does_not_say_of_which_state_or_until_when() -> None:
     for cell in ("036123", "IL", "IL 036 soon"):
         (wrong,) = read(f"{TITLES},licences\nC-1,E-1,hire,2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse,{cell}\n")
@@ -155,4 +160,4 @@ async def test_a_large_file_is_kept_in_lots_of_one_transaction_each() -> None:
     house = Payday()
     rows = [f"N-{number},E-{number},update,2026-11-21T08:00Z,2026-11-21,,,".encode() for number in range(450)]
     await house.file(b"\n".join([TITLES.encode(), *rows]))
-    assert [len(call) for call in house.inbox.calls] == [200, 200, 50]
+    assert [len(call) for call in house.inbox.calls] == [20] * 22 + [10]

@@ -167,8 +167,11 @@ async def test_no_way_of_the_door_passes_over_a_parameter_it_does_not_read(house
             filled = re.sub(r"\{[^}]*\}", "x", path)
             about = {"Authorization": "Bearer person", "Idempotency-Key": "k", "Content-Type": "application/json"}
             answer = await house.client.request(verb, f"{filled}?foo=1", headers=about, content=b"{}")
-            told = problem(answer, 422, "data-invalid")
-            assert told["errors"][0]["path"] == "$.query.foo", f"{verb} {path}"
+            if path.startswith("/v1/scim/"):  # in SCIM's own form
+                assert (answer.status_code, "$.query.foo" in answer.json()["detail"]) == (400, True), f"{verb} {path}"
+            else:
+                told = problem(answer, 422, "data-invalid")
+                assert told["errors"][0]["path"] == "$.query.foo", f"{verb} {path}"
             asked += 1
     assert asked >= 14 and house.messages == []
 

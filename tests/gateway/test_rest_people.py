@@ -11,17 +11,14 @@ import pytest
 
 from canonical.base import Canonical
 from canonical.errors import Malformed
-from canonical.messages import Kept
 from canonical.people import HrEvent
 from canonical.senders import Mappings, Sender
 from gateway.feeds import rest_people, rest_scim
 from gateway.feeds.rest_scim import HR
 from gateway.lookups import Caller
 from gateway.rest_people import LEAVER, ONE, SCIM
-from gateway.routing import Routing
 from gateway.signatures import Signer, signature
-from tests.gateway.rest_house import House, problem
-from workers.loops.router import Router
+from tests.gateway.rest_house import House, heard, problem
 
 SENDER = Sender(code="orplan", facility="NGH", dialect="rest", source="workday")
 AT = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -33,22 +30,10 @@ def scim(**said: Any) -> HrEvent:
     return found
 
 
-async def routed(house: House) -> list[Any]:
-    taken: list[Any] = []
-
-    async def take(message: Kept, sender: Sender, nouns: Any) -> str:
-        taken.extend(nouns)
-        return ""
-
-    routing = Routing(house.journal, house.intake, house.directory, {}, takers_of_all={HrEvent: take})
-    await Router(house.journal, routing, 0, 1).once()
-    return taken
-
-
 async def test_an_event_is_kept_under_its_key_and_the_same_again_is_the_first(house: House) -> None:
     answer, again = [await house.post(ONE, "k-1", path="/v1/hr-events") for _ in range(2)]
     assert answer.status_code == 202 and answer.json() == again.json()
-    (event,) = await routed(house)
+    (event,) = await heard(house)
     assert (event.number, event.kind, event.person, event.effective) == ("k-1", "hire", "E-2077", date(2026, 12, 1))
     assert event.said_at == datetime(2026, 11, 2, 14, 14, 55, tzinfo=UTC)
     seen = await house.get(answer.json()["href"])
@@ -58,9 +43,11 @@ async def test_an_event_is_kept_under_its_key_and_the_same_again_is_the_first(ho
 
 async def test_several_events_are_one_message_each_under_its_place(house: House) -> None:
     await house.post({"events": [ONE, LEAVER]}, "k-1", path="/v1/hr-events")
-    hire, leaver = await routed(house)
+    hire, leaver = await heard(house)
     assert (hire.number, leaver.number) == ("k-1/1", "k-1/2")
     assert (leaver.kind, leaver.emergency, leaver.said_at) == ("terminate", True, house.messages[0].at)
+    await house.post(ONE, "k-2", path="/v1/hr-events")
+    assert [one.priority for one in house.messages] == [0, 2], "who must go at once waits behind nobody who comes"
 
 
 @pytest.mark.parametrize(
@@ -69,10 +56,13 @@ async def test_several_events_are_one_message_each_under_its_place(house: House)
         ({"kind": "fire"}, "kind"),
         ({"effective": "soon"}, "effective"),
         ({"said_at": "2026-11-02T08:00:00"}, "said_at"),
+        ({"said_at": "9999-12-31T23:59:59-05:00"}, "said_at"),
         ({"reason": "had a quarrel"}, "reason"),
         ({"kind": "grant"}, "site"),
         ({"position": {}}, "role"),
         ({"colour": "red"}, "colour"),
+        ({"emergency": True}, "emergency"),
+        ({"kind": "update", "emergency": True}, "emergency: only terminate and deactivate"),
     ],
 )
 async def test_what_is_not_as_agreed_is_refused_with_its_path_kept_and_says_nothing_of_the_person(
@@ -86,7 +76,7 @@ async def test_what_is_not_as_agreed_is_refused_with_its_path_kept_and_says_noth
 async def test_a_scim_user_is_one_event_and_what_scim_has_no_word_for_is_in_our_extension(house: House) -> None:
     answer = await house.post(SCIM, "k-1", path="/v1/scim/Users")
     assert answer.status_code == 202
-    (event,) = await routed(house)
+    (event,) = await heard(house)
     assert (event.kind, event.person, event.effective) == ("hire", "E-2077", date(2026, 12, 1))
     assert (event.record.name.family, event.record.npi) == ("MAPLE", "1234567893")
     assert (event.position.role, event.position.department, event.position.cost_centre) == (
@@ -106,7 +96,11 @@ def test_what_a_scim_user_comes_to_follows_from_its_state_and_dates() -> None:
     assert scim(
         userName="x", photos=[], emails=[{"value": "a@x.example"}, {"value": "b@x.example", "primary": True}]
     ).record.email == ("b@x.example"), "what a service does not know it passes over"
-    for said, path in (({"schemas": []}, "schemas"), ({"externalId": "", "urn:x": 1, **_nameless()}, "externalId")):
+    for said, path in (
+        ({"schemas": []}, "schemas"),
+        ({"externalId": "", "urn:x": 1, **_nameless()}, "externalId"),
+        ({HR: {"event": "update", "role": "rn", "emergency": True}}, f"{HR}.emergency"),
+    ):
         with pytest.raises(Malformed) as refused:
             scim(**said)
         assert refused.value.path == path
@@ -130,7 +124,7 @@ async def test_a_signed_request_says_an_event_and_a_forged_one_none(house: House
     assert (await sent(b"x" * 32)).status_code == 401 and house.messages == []
     assert (await sent(SECRET)).status_code == 202
     assert (await sent(SECRET)).status_code == 202 and len(house.messages) == 1
-    (event,) = await routed(house)
+    (event,) = await heard(house)
     assert event.number == "evt-1"
     house.signing["workday"] = [Signer(caller.model_copy(update={"scopes": ("requisitions",)}), SECRET)]
     problem(await sent(SECRET, "evt-2"), 403, "not-allowed")

@@ -46,6 +46,24 @@ async def _whole(reader: asyncio.StreamReader) -> bytes:
     return data
 
 
+async def _whole_answer(reader: asyncio.StreamReader) -> bytes:
+    """The next HTTP answer, head and body; nothing where the other side closed."""
+    said = b""
+    while b"\r\n\r\n" not in said:
+        more = await reader.read(PIECE)
+        if not more:
+            return said
+        said += more
+    head, _, body = said.partition(b"\r\n\r\n")
+    lengths = [row.split(b":")[1] for row in head.split(b"\r\n") if row.lower().startswith(b"content-length:")]
+    while not lengths or len(body) < int(lengths[0]):  # without a length it ends with the connection
+        more = await reader.read(PIECE)
+        if not more:
+            break
+        body += more
+    return head + b"\r\n\r\n" + body
+
+
 @dataclass(eq=False)
 class _Wire:
     """One connection through the line; ``awaited`` holds its next answer, ``late`` is told it."""
@@ -64,10 +82,14 @@ class _Wire:
 
 @dataclass(eq=False)
 class Line:
-    """A TCP relay to ``upstream``. What is held passes after :meth:`let_go`, even to a side that gave up; :meth:`cut` drops it."""
+    """A TCP relay to ``upstream``. What is held passes after :meth:`let_go`, even to a side that gave up; :meth:`cut` drops it.
+
+    While ``twice``, each answer over HTTP passes two times, in one piece.
+    """
 
     port: int
     upstream: int = 0
+    twice: bool = False
     caught: asyncio.Event = field(default_factory=asyncio.Event)
     times: int = 0
     _holds: list[Hold] = field(default_factory=list)
@@ -78,7 +100,9 @@ class Line:
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Take connections, also again after a stop."""
+        """Take connections, also again after a stop; nothing where it does."""
+        if self._server is not None and self._server.is_serving():
+            return
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
@@ -176,7 +200,7 @@ class Line:
 
     async def _answers(self, reader: asyncio.StreamReader, wire: _Wire) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(PIECE):
+            while data := await (_whole_answer(reader) if self.twice else reader.read(PIECE)):
                 held = wire.awaited or next((one for one in self._holds if one.when is not None and one.when()), None)
                 wire.awaited = None
                 if wire.late is not None:
@@ -186,7 +210,7 @@ class Line:
                 if wire.cut:
                     return
                 with contextlib.suppress(OSError):
-                    wire.down.write(data)
+                    wire.down.write(data * (2 if self.twice else 1))
                     await wire.down.drain()
         if wire.late is not None and wire in self._held and not wire.cut:
             wire.left = True  # a server does not wait long for a request; it is asked anew when the request is let go

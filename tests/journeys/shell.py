@@ -13,7 +13,7 @@ import tempfile
 import traceback
 
 import cli.ours  # noqa: F401 what a command on our own store loads
-from cli.app import main
+from cli.app import commands, main
 
 
 def give(arguments: list[str], environment: dict[str, str]) -> dict[str, object]:
@@ -51,6 +51,7 @@ def _ended(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    commands()  # put together here, each child finds them
     for line in sys.stdin:
         sys.stdout.write(json.dumps(give(**json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -43,7 +43,16 @@ def test_the_server_and_its_schema_tool_are_of_one_version_and_the_same_as_the_l
 
 def test_whatever_stays_up_has_a_health_check_and_the_rest_is_waited_for() -> None:
     services = _services()
-    assert set(services) > ONCE | {"temporal", "temporal-ui", "database", "worker", "loops", "api", "mllp"}
+    assert set(services) > ONCE | {
+        "temporal",
+        "temporal-ui",
+        "database",
+        "worker",
+        "revocations",
+        "loops",
+        "api",
+        "mllp",
+    }
     for name, text in services.items():
         assert ("healthcheck:" in text) == (name not in ONCE), name
     for name in ONCE:

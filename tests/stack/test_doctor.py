@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,28 @@ async def test_a_part_that_takes_connections_and_says_nothing_is_told_with_the_r
     for writer in held:
         writer.close()
     server.close()
+
+
+async def test_a_queue_nobody_asks_is_named_among_those_that_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    polls = {"fascia": now, "revocation": None, "target-idp": now - timedelta(minutes=3), "target-rota": now}
+
+    async def connect(_: Settings) -> None: ...
+
+    async def last_poll(_: None, queue: str) -> datetime | None:
+        return polls[queue]
+
+    monkeypatch.setattr(questions, "connect", connect)
+    monkeypatch.setattr(questions, "last_poll", last_poll)
+    settings = Settings.model_validate({"home": tmp_path, "temporal_address": "127.0.0.1:9"})
+    found = await doctor.workers(settings, tuple(polls))
+    assert (found.state, found.text) == ("fail", "nobody works on revocation, target-idp")
+    assert "worker's log" in found.fix and "target-rota" in found.address
+    polls |= {"target-idp": now}
+    assert "python -m workers revocations" in (await doctor.workers(settings, tuple(polls))).fix
+    polls |= {"revocation": now}
+    assert (await doctor.workers(settings, tuple(polls))).state == "ok"
+    polls |= dict.fromkeys(polls)
+    assert (await doctor.workers(settings, tuple(polls))).fix == "fascia up"

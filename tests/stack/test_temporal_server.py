@@ -60,6 +60,7 @@ async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Sta
     assert {name: found[name].state for name in SERVERS} == dict.fromkeys(SERVERS, "ok")
     assert "kept 30 days, 12 search attributes" in found["temporal"].text
     assert found["workers"].state == "fail" and "nobody works on fascia" in found["workers"].text
+    assert "revocation" in found["workers"].text and "verification" in found["workers"].text
     assert found["workers"].fix == "fascia up"
 
 

@@ -16,7 +16,7 @@ from tests.stack.test_keeper import is_running, wait_for
 
 pytestmark = pytest.mark.server
 
-EVERY_PART = {"database", "temporal", "temporal_ui", "worker", "loops", "api", "mllp"}
+EVERY_PART = {"database", "temporal", "temporal_ui", "worker", "revocations", "loops", "api", "mllp"}
 
 
 def _fascia(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

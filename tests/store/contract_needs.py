@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from canonical.parties import Location
 from canonical.purchasing import Requisition
 from canonical.shelves import Parcel
@@ -290,15 +292,53 @@ class MovedContract:
         assert (taken.moved_to, taken.lines, taken.supplies) == ("OR-2", 0, 1)
         (posting,) = await house.post(key)
         assert (posting.from_location, posting.location) == ("OR-1", "OR-2")
+        assert (await house.stock.event("1")).location == "OR-1", "it does not go ahead of the stock"
         await house.book.record(key)
         assert await house.total("GLOVE") == 0 and await house.total("GLOVE", "OR-2") == 40
+        _, last = await house.take()
+        assert last.empty and last.moved_to == "OR-2"
         kept = await house.stock.event("1")
         assert (kept.location, kept.content["location"]) == ("OR-2", "OR-1")
         await house.round("OR-2")
         assert await house.state("1") == ("posted", "") and await house.total("GLOVE", "OR-2") == 35
         assert (await house.stock.on_hand("OR-2", "SCREW"))["L-1", ""] == 7
-        _, last = await house.take()
-        assert last.empty and last.moved_to == "OR-2"
+
+    async def test_what_is_used_while_the_stock_is_on_its_way_is_judged_when_it_has_come(self, house: House) -> None:
+        await house.stock.opening("OR-1", "GLOVE", 40)
+        await self.move(house)
+        await house.keep(use("1", amount=5))  # by whoever has not heard of it
+        key, _ = await house.take()
+        await house.keep(use("2", amount=1))
+        await house.round("OR-2")
+        assert [await house.state(one) for one in ("1", "2")] == [("waiting", "")] * 2
+        await house.post(key)
+        await house.book.record(key)
+        assert (await house.take())[1].empty
+        await house.round("OR-2")
+        assert [await house.state(one) for one in ("1", "2")] == [("posted", "")] * 2
+        assert await house.total("GLOVE", "OR-2") == 34
+
+    @pytest.mark.parametrize("whole", [False, True], ids=["a line", "the document"])
+    async def test_where_the_erp_keeps_the_stock_back_its_uses_wait_no_longer(self, house: House, whole: bool) -> None:
+        await house.stock.opening("OR-1", "GLOVE", 40)
+        await house.keep(use("1", amount=5))
+        await self.move(house)
+        house.erp.refuses.add("GLOVE")
+        key, taken = await house.take()
+        assert taken.supplies == 1
+        if whole:
+            await house.book.refuse(RoundRefusal(key=key, reason="no ERP serves it", code="configuration"))
+        else:
+            await house.post(key)
+            await house.book.record(key)
+        assert await house.state("1") == ("waiting", "")
+        again, _ = await house.take()
+        await house.round("OR-2")
+        assert await house.state("1") == ("review", "beyond-balance"), "a person sees it: the stock is not there"
+        house.erp.refuses.clear()
+        await house.post(again)
+        await house.book.record(again)
+        assert await house.total("GLOVE", "OR-2") == 40
 
     async def test_what_still_comes_under_the_old_code_is_the_new_ones(self, house: House) -> None:
         await self.move(house)

@@ -28,6 +28,31 @@ class StandingContract:
         assert (await house.stands()).open_tasks == 3
         assert await house.task_kinds() == ["education", "reference", "request"]
 
+    async def test_a_hire_heard_late_gives_its_people_their_days_from_when_they_are_asked(
+        self, house: CaseHouse
+    ) -> None:
+        long_ago = {"said_at": NOON - timedelta(days=200), "effective": TODAY - timedelta(days=190)}
+        standing = await house.hired(**long_ago)
+        asked = NOON + timedelta(days=POLICY.task_days)
+        assert {one.kind: one.due for one in await house.open_tasks()} == dict.fromkeys(
+            ("education", "reference", "request"), asked
+        )
+        assert standing.overdue == 0 and {one.due for one in standing.facets if one.owner} == {asked}
+        assert (await house.stands(asked - timedelta(seconds=1))).overdue == 0
+        assert (await house.stands(asked)).overdue == 3
+
+    async def test_what_ran_out_while_nobody_looked_is_asked_for_with_time_to_answer(self, house: CaseHouse) -> None:
+        await house.hired()
+        await house.all_verified()
+        await house.granted()
+        await house.stands()
+        later = NOON + timedelta(days=POLICY.privileged_years * 366)
+        await house.stands(later)  # ends what was granted
+        await house.stands(later)
+        due = {one.kind: one.due for one in await house.open_tasks()}
+        assert due.pop("notice") == NOON + timedelta(days=POLICY.notice_within), "the applicant was to hear by then"
+        assert "request" in due and set(due.values()) == {later + timedelta(days=POLICY.task_days)}
+
     async def test_a_standing_says_nothing_of_who_it_is_and_the_record_does(self, house: CaseHouse) -> None:
         standing = await house.hired()
         assert CANARY not in standing.model_dump_json() and "1234567893" not in standing.model_dump_json()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.credentials import ClinicianPolicy, Evidence
+from store import credential_warnings as credential_warnings_of
 from store.credential_warnings import StoredCredentialWarnings
 from store.database import transaction
 from store.people_tables import credential_warnings, privileges
@@ -71,6 +72,23 @@ async def test_the_facilitys_own_numbers_hold_and_its_case_is_woken(house: Peopl
     assert await warn(house, NOON) == 0
     assert await warn(house, NOON + timedelta(days=6)) == 1
     assert await house.woken() == [key_of(1)]
+
+
+async def test_everybody_is_asked_for_once_however_many_there_are_and_warned_of(
+    house: PeopleHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of several facilities, and of more than one transaction notes."""
+    monkeypatch.setattr(credential_warnings_of, "MOST", 2)
+    await house.employ(*range(2, 6))
+    await house.employ(6, 7, facility="SGH")
+    await put(house.engine, "clinician_policy", "SGH", "SGH", ClinicianPolicy(facility="SGH", warn_days=(30,)))
+    for number in range(1, 8):
+        await licensed(house, 50 if number == 7 else 20, number)
+    asked: list[str] = []
+    event.listen(house.engine.sync_engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    assert await warn(house, NOON) == 6, "whom SGH warns of at 30 days is not due at 50"
+    assert len([one for one in asked if "UNION ALL" in one]) == 1
+    assert await warn(house, NOON) == 0
 
 
 async def test_privileges_for_good_are_warned_of_and_temporary_ones_are_not(house: PeopleHouse) -> None:

@@ -109,6 +109,14 @@ async def test_another_error_inside_the_server_is_not_taken_for_an_outage(engine
             await connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'XX000'; END $$"))
 
 
+async def test_what_was_to_be_written_is_in_no_failures_text(engine: AsyncEngine) -> None:
+    """Failures go to our logs; whom a statement is about stays in our store."""
+    with pytest.raises(DBAPIError) as failed:
+        async with transaction(engine) as connection:
+            await connection.execute(text("SELECT 1 / 0 WHERE :name <> ''"), {"name": "Quetzalcoatlus"})
+    assert "Quetzalcoatlus" not in str(failed.value)
+
+
 def test_an_address_of_another_kind_of_database_is_refused() -> None:
     for url in ("", "nonsense", "mysql://u@h/d"):
         with pytest.raises(Malformed):

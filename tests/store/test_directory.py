@@ -161,6 +161,22 @@ async def test_what_the_directory_refuses_is_said_again_when_it_is_asked_for_aga
         assert (await system.look(wanted)).as_wanted and len(one.server.got) == 2
 
 
+async def test_who_was_never_taken_is_told_as_new_again_and_whoever_was_is_not(engine: AsyncEngine) -> None:
+    """A directory that refused somebody has nobody it could change, and refuses every change of them."""
+    async with lane(engine, scripted("AR", "AR", "AA", "AR"), on_dead="go on") as one:
+        await known(engine, one)
+        system = ChannelDirectory(TARGET, StoredDirectory(engine), "mfn")
+        wanted = somebody()
+        renamed = wanted.model_copy(
+            update={"record": wanted.record.model_copy(update={"name": PersonName(family="Birch", given="P")})}
+        )
+        for step in (wanted, renamed, renamed, wanted, wanted):
+            await system.write(step)
+            await one.drain()
+        said = [hl7.read(data).first("MFE").value(1) for data in one.server.got]  # type: ignore[union-attr]
+    assert said == ["MAD", "MAD", "MAD", "MUP", "MUP"]
+
+
 async def test_two_who_write_at_once_say_one_thing_after_the_other(engine: AsyncEngine, way: Lane) -> None:
     system = ChannelDirectory(TARGET, StoredDirectory(engine), "mfn")
     wanted = somebody()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.access import AccessTarget
 from canonical.cases import Trouble
 from canonical.errors import Unavailable
 from canonical.messages import LEFT_IN_MAILBOX
@@ -23,7 +25,7 @@ from store.cases import StoredCases
 from store.marks import StoredMarks
 from store.register import StoredRegister
 from store.unmatched import StoredUnmatched
-from tests.store.build import SEAL_KEY, change
+from tests.store.build import SEAL_KEY, change, put
 from workers import __main__ as programs
 from workers.settings import Settings
 
@@ -91,21 +93,41 @@ async def test_how_many_cases_wait_for_the_erp_is_said_whether_it_answers_or_not
 async def test_a_worker_that_is_stuck_is_no_worker_though_its_question_to_temporal_still_stands(
     engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def polled(_: Settings) -> Finding:
+    async def polled(_: Settings, queues: Sequence[str]) -> Finding:
         return Finding("workers", "ok", "task queues", "work is being asked for")
 
     monkeypatch.setattr(doctor, "workers", polled)
     assert (await checks.workers(settings)).state == "ok", "workers of before this version give no signs"
     marks = StoredMarks(engine)
-    for name in ("worker", "loops"):
+    for name in ("worker", "revocations", "loops"):
         await marks.beat(name)
     assert (await checks.workers(settings)).state == "ok"
     async with engine.begin() as connection:
         await connection.execute(text("update marks set at = at - interval '25 s' where name = 'alive/worker'"))
     found = await checks.workers(settings)
-    assert found.state == "fail" and "no sign of life from worker for 25 s" in found.text and found.fix
+    assert found.state == "fail" and "no sign of life from worker for 2" in found.text and found.fix
     await marks.beat("worker")
     assert (await checks.workers(settings)).state == "ok"
+
+
+async def test_every_queue_is_looked_at_also_those_the_register_names(
+    engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    async def polled(_: Settings, queues: Sequence[str]) -> Finding:
+        asked.append(queues)
+        return Finding("workers", "fail", "task queues", f"nobody works on {queues[-1]}", "fascia up")
+
+    monkeypatch.setattr(doctor, "workers", polled)
+    await put(engine, "access_target", "", "idp", AccessTarget(code="idp", kind="identity", adapter="scim"))
+    gone = AccessTarget(code="old", kind="directory", adapter="mfn", active=False)
+    await put(engine, "access_target", "", "old", gone)
+    assert "nobody works on" in (await checks.workers(settings)).text
+    assert set(asked[0]) == {"fascia", "erp", "supplier", "verification", "revocation", "target-idp", "target-old"}
+    away = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/none")})
+    await checks.workers(away)
+    assert set(asked[1]) == {"fascia", "erp", "supplier", "verification", "revocation"}, "what is known without a store"
 
 
 async def test_a_process_gives_signs_of_life_until_it_stops_and_goes_on_after_our_store_was_away(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.credentials import ClinicianRole, Evidence
+from canonical.credentials import ClinicianRole, Evidence, VerificationSource
 from canonical.errors import Rejected
 from canonical.people import ClinicianRecord, PersonName
+from store.authority import HOSPITAL
 from store.database import transaction
 from store.exclusions import StoredExclusions, editions_in, held_in
 from store.people_tables import exclusions
+from store.register import StoredRegister
 from tests.store.exclusion_house import BORN, NOON, NPI, PeopleHouse, listed, others, record_of
 
 ROLE = ClinicianRole(code="physician")
@@ -42,6 +45,17 @@ async def test_who_is_not_listed_is_confirmed_by_the_edition_that_says_so(house:
     assert evidence.reference.startswith(f"LEIE:{loaded.id}:")
 
 
+async def test_an_edition_older_than_the_one_in_force_is_taken_by_a_persons_word_alone(house: PeopleHouse) -> None:
+    old = [listed(at, excluded_on=date(2026, 9, 20)) for at in range(1, 1100)]
+    now = [*old, listed(2000, excluded_on=date(2026, 10, 20))]
+    await house.load(now)
+    with pytest.raises(Rejected, match="older edition") as refused:
+        await house.load(old, "before")
+    assert refused.value.code == "list-older"
+    assert (await found(house, record_of(2000))).state == "possible"
+    assert (await house.load(old, "before", smaller=True)).rows == len(old)
+
+
 async def test_a_real_npi_on_the_list_decides(house: PeopleHouse) -> None:
     await house.load([*others(), listed(7, npi=NPI, family="somebody", given="else")])
     evidence = await found(house, record_of(1, npi=NPI))
@@ -66,6 +80,16 @@ async def test_a_former_name_an_accent_or_an_initial_hides_nobody(house: PeopleH
     name = PersonName(family="Smith", given="José María")
     record = record_of(1, name=name, former_family="O'Connor-Núñez")
     assert (await found(house, record)).state == "possible"
+
+
+@pytest.mark.parametrize("former", [PersonName(family="Abara", given="Jo"), PersonName(family="Abara")])
+async def test_no_name_of_theirs_however_long_ago_hides_anybody(house: PeopleHouse, former: PersonName) -> None:
+    """Married twice: the name before the one before is on the list."""
+    await house.load([*others(), listed(0, family="abara", given="joan")])
+    names = (PersonName(family="Brandt", given="Jo"), former)
+    record = record_of(1, name=PersonName(family="Smith", given="Joan"), former_family="Brandt", other_names=names)
+    assert (await found(house, record)).state == "possible"
+    assert (await found(house, record.model_copy(update={"other_names": names[:1]}))).state == "confirmed"
 
 
 async def test_another_real_npi_makes_a_bare_name_somebody_else(house: PeopleHouse) -> None:
@@ -99,6 +123,18 @@ async def test_the_same_file_again_changes_nothing_but_when_it_was_seen(house: P
     assert [edition.seen_at for edition in await house.exclusions.editions()] == [later]
 
 
+async def test_a_file_that_is_only_tried_out_is_judged_as_if_loaded_and_nothing_is_kept(house: PeopleHouse) -> None:
+    first = await house.load(others())
+    tried = await house.load([*others(), listed(1)], "second", keep=False)
+    assert (tried.outcome, tried.rows, tried.before) == ("new", 21, 20)
+    with pytest.raises(Rejected, match="lacks 3 of the 20 rows"):
+        await house.load(others(17), "cut off", keep=False)
+    assert (await found(house, record_of(1))).state == "confirmed"
+    assert [one.id for one in await house.exclusions.editions()] == [first.id]
+    async with transaction(house.engine) as connection:
+        assert await connection.scalar(select(func.count()).select_from(exclusions)) == 20
+
+
 @pytest.mark.parametrize(("many", "code"), [(0, "list-empty"), (17, "list-truncated")])
 async def test_an_empty_or_much_smaller_list_is_refused_and_the_one_before_stays(
     house: PeopleHouse, many: int, code: str
@@ -108,6 +144,44 @@ async def test_an_empty_or_much_smaller_list_is_refused_and_the_one_before_stays
         await house.load(others(many), "cut off")
     assert refused.value.code == code
     assert (await found(house, record_of(1))).state == "possible"
+
+
+@pytest.mark.parametrize("share", [0.95, 0.994])
+async def test_a_list_cut_at_a_rows_end_near_its_own_end_is_refused_though_others_were_added(
+    house: PeopleHouse, share: float
+) -> None:
+    """As many rows as before, and each whole: only who is not on it any more tells."""
+    await house.load([*others(1999), listed(1)])
+    kept = int(2000 * share)
+    added = [replace(listed(at), excluded_on=date(2026, 11, 1)) for at in range(5000, 7000 - kept)]
+    with pytest.raises(Rejected, match=f"lacks {2000 - kept} of the 2000 rows") as refused:
+        await house.load([*added, *others(kept)], "cut off")
+    assert refused.value.code == "list-truncated"
+    assert "--smaller" in refused.value.message
+    assert (await found(house, record_of(1))).state == "possible"
+    assert (await house.load([*added, *others(kept)], "cut off", smaller=True)).rows == 2000
+
+
+async def test_a_list_whose_last_few_rows_are_gone_was_cut_off_and_one_that_lost_as_many_elsewhere_was_not(
+    house: PeopleHouse,
+) -> None:
+    await house.load(others(2400))
+    with pytest.raises(Rejected, match="lacks the last 10 of the 2400 rows"):
+        await house.load(others(2390), "cut off")
+    reinstated = [row for row in others(2400) if not 1000 <= row.row < 1010]
+    assert (await house.load(reinstated, "next month")).rows == 2390
+
+
+async def test_how_much_a_list_may_lose_and_has_at_least_is_said_by_its_row_of_the_register(house: PeopleHouse) -> None:
+    row = VerificationSource(code="LEIE", kind="exclusion", adapter="leie", may_lose=0.2, least_rows=90)
+    loaded = await StoredRegister(house.engine).load("verification_source", [row], HOSPITAL, "")
+    assert loaded.loaded == 1, loaded
+    with pytest.raises(Rejected, match="has 80 rows where there are 90 at least"):
+        await house.load(others(80), "the first, cut off")
+    await house.load(others(120))
+    assert (await house.load(others(96), "a fifth is gone")).rows == 96
+    with pytest.raises(Rejected, match=r"20\.0% at most"):
+        await house.load([*others(70), *(listed(at) for at in range(50))], "more than a fifth")
 
 
 async def test_a_person_who_knows_why_may_let_a_smaller_list_in(house: PeopleHouse) -> None:
@@ -137,7 +211,7 @@ async def test_who_is_looked_up_while_the_list_is_replaced_meets_one_edition_who
     await house.load([*others(), listed(1)])
     stop = asyncio.Event()
 
-    async def replace() -> None:
+    async def renew() -> None:
         for number in range(12):
             await house.load([*others(), listed(1, row=number)], f"edition {number}")
         stop.set()
@@ -148,7 +222,7 @@ async def test_who_is_looked_up_while_the_list_is_replaced_meets_one_edition_who
             states.append((await found(house, record_of(1))).state)
         return states
 
-    _, *looked = await asyncio.gather(replace(), look(), look(), look())
+    _, *looked = await asyncio.gather(renew(), look(), look(), look())
     assert {state for states in looked for state in states} == {"possible"}
 
 

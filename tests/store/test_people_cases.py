@@ -20,8 +20,10 @@ from store.people_inbox import StoredHrInbox
 from store.people_tables import access_states, appointments, hr_events, people
 from store.people_wakes import StoredPeopleWakes
 from store.person_trace import broken_at, trace_in
+from store.register import StoredRegister
+from tests.access_house import target
 from tests.store.build import put
-from tests.store.case_house import CANARY, NOON, TODAY, CaseHouse
+from tests.store.case_house import CANARY, NOON, SURGEON, TODAY, CaseHouse, event
 from tests.store.contract_people import PrivilegesContract, StandingContract, WordsContract
 
 
@@ -155,6 +157,18 @@ async def test_a_date_that_came_while_no_run_kept_the_clock_wakes_the_case(house
     assert (woken.process, woken.facility, woken.person) == ("clinician_onboarding", "NGH", house.person)
 
 
+async def test_a_look_that_came_while_no_run_kept_the_clock_wakes_the_case_of_access(house: CaseHouse) -> None:
+    await house.hired()
+    await house.stands()
+    filed, at = stored(house), NOON + timedelta(hours=1)
+    await filed.rest()
+    async with transaction(filed.engine) as connection:
+        await connection.execute(update(people).values(woken_at=None, access_next_at=at))
+    wakes = StoredPeopleWakes(filed.engine)
+    assert "clinician_access" not in {one.process for one in await wakes.due(at)}
+    assert "clinician_access" in {one.process for one in await wakes.due(at + timedelta(seconds=1))}
+
+
 async def test_a_record_mended_lets_a_source_that_denied_be_asked_again(house: CaseHouse) -> None:
     await house.hired()
     await house.answers("licence", "IL", state="unknown")
@@ -185,3 +199,37 @@ async def test_looks_words_and_answers_at_once_lose_nothing(house: CaseHouse) ->
     done = await asyncio.gather(*jobs, return_exceptions=True)
     assert [one for one in done if isinstance(one, BaseException)] == []
     assert (await house.privilege(name)).state == "granted"
+
+
+async def test_two_people_may_leave_by_words_of_one_name(house: CaseHouse) -> None:
+    """A word's id is its case's own, and any text: a desk that calls all of a day's words alike tells of each."""
+    on, of_a_day = TODAY + timedelta(days=7), "leavers of 20 November, ä"
+    await house.hired()
+    first = house.person
+    assert (await house.say("leave", on=on, id=of_a_day)).taken
+    name = {"family": "Okonkwo", "given": "Ben"}
+    house.person = await house.filed.hear(event("hire", "H-9", person="9999", record={"name": name}))
+    assert house.person != first
+    assert (await house.say("leave", on=on, id=of_a_day)).taken
+
+
+async def test_whoever_a_changed_row_of_the_register_concerns_looks_and_nobody_else(house: CaseHouse) -> None:
+    """A group taken from a role would else stay with whoever has it until their next look, a day later."""
+    filed = stored(house)
+    await house.hired()
+    surgeon = house.person
+    clerk = await filed.hear(
+        event("hire", "H-9", person="9999", record={"name": {"family": "Okonkwo"}}, position={"role": "clerk"})
+    )
+    await filed.rest()
+    register = StoredRegister(filed.engine, lambda: TODAY)
+    less = SURGEON.changed(clinical=())
+    assert (await register.load("clinician_role", [less], "hospital", dry_run=True)).loaded == 1
+    assert await filed.woken(surgeon) == (False, False)
+    assert (await register.load("clinician_role", [less], "hospital")).loaded == 1
+    assert (await filed.woken(surgeon), await filed.woken(clerk)) == ((True, True), (False, False))
+    await filed.rest()
+    assert (
+        await register.load("access_target", [target("badges", "manual", adapter="manual")], "hospital")
+    ).loaded == 1
+    assert (await filed.woken(surgeon), await filed.woken(clerk)) == ((True, True), (True, True))

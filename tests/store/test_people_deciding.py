@@ -10,17 +10,20 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.access import Block
 from canonical.cases import Actor
-from canonical.credentials import ClinicianRole
+from canonical.credentials import ClinicianPolicy, ClinicianRole
 from canonical.errors import FasciaError, Rejected
 from canonical.parties import Employee
 from cli.ours import OurHouse
 from cli.people_views import HrEventFilter, PeopleFilter
+from store.access import StoredAccess
+from store.access_words import AccessDesk
 from store.acts import StoredActs
 from store.attention import StoredAttention
 from store.database import transaction
 from store.people_deciding import StoredPeopleDecisions
-from store.people_tables import hr_events, people, person_numbers, person_trace, revocation_blocks
+from store.people_tables import hr_events, people, person_numbers, person_trace, privileges, revocation_blocks
 from tests.store import build
 from tests.store.people_house import BORN, CANARY, NOW, Hr
 from workers.settings import Settings
@@ -109,6 +112,80 @@ async def test_an_emergency_of_somebody_undecided_blocks_with_the_word(
     assert await hr.rows(revocation_blocks) == []
     await decisions.match(event, OFFICE, "the same", same=person)
     assert [row["person"] for row in await hr.rows(revocation_blocks)] == [person]
+
+
+async def test_one_persons_word_gives_a_blocked_person_nothing_back_under_another_key(
+    hr: Hr, decisions: StoredPeopleDecisions
+) -> None:
+    person, event = await duplicate(hr)
+    other = await decisions.match(event, OFFICE, "two people")
+    access = StoredAccess(hr.engine)
+    await access.block(Block(person=other, since=NOW, by="E-HR", reason="left in anger", id="call-1"))
+    with pytest.raises(Rejected, match=f"the access of {other} is revoked"):
+        await decisions.match(event, OFFICE, "one after all", same=person)
+    with pytest.raises(Rejected, match="two people lift the block"):
+        await decisions.match(event, OFFICE, "one after all", same=person, whole_number=True)
+    assert (await hr.rows(hr_events, hr_events.c.id == event))[0]["person"] == other
+    await access.block(Block(person=person, since=NOW, by="E-HR", reason="the same", id="call-2"))
+    assert await decisions.match(event, OFFICE, "one after all", same=person) == person
+
+
+async def test_a_privilege_that_an_event_gave_goes_where_the_event_goes(
+    hr: Hr, decisions: StoredPeopleDecisions
+) -> None:
+    rules = ClinicianPolicy(facility="NGH", hr_grants="granted")
+    await build.put(hr.engine, "clinician_policy", "NGH", "NGH", rules)
+    person, event = await duplicate(hr)
+    other = await decisions.match(event, OFFICE, "two people")
+    surgery = {"scope": {"service": "surgery"}, "said_at": LATER + timedelta(days=1)}
+    granted = await hr.one(hr.event("904", "grant", "R-5", source="roster", **surgery))
+
+    async def held() -> list[tuple[str, str, str]]:
+        rows = await hr.rows(privileges)
+        return sorted((row["person"], row["scope"]["service"], row["state"]) for row in rows)
+
+    assert await held() == [(other, "surgery", "granted")]
+    await decisions.match(granted.id, OFFICE, "it is of the other one", same=person)
+    assert await held() == sorted([(other, "surgery", "ended"), (person, "surgery", "granted")])
+    endoscopy = surgery | {"scope": {"service": "endoscopy"}}
+    await hr.one(hr.event("904", "grant", "R-5", source="roster", **endoscopy), corrects="M-3")
+    assert (person, "surgery", "ended") in await held() and (person, "endoscopy", "granted") in await held()
+
+
+async def test_nobody_says_whose_an_event_is_that_is_or_may_be_their_own(
+    hr: Hr, decisions: StoredPeopleDecisions
+) -> None:
+    person, event = await duplicate(hr)
+    other = (await hr.one(hr.event("7", person="P-7", given="Bo", family="Other", record={"birth_date": None}))).person
+    for one in ("P-1", "R-5"):  # somebody it may be, and whose number it is
+        mine = Actor(id=one, known_by="os_user")
+        for same in (person, other, ""):
+            with pytest.raises(Rejected, match="nobody decides about themselves"):
+                await decisions.match(event, mine, "x", same=same)
+        with pytest.raises(Rejected, match="nobody decides about themselves"):
+            await decisions.dismiss(event, mine, "x")
+    with pytest.raises(Rejected, match="nobody decides about themselves"):  # whom it is to be
+        await decisions.match(event, Actor(id="P-7", known_by="os_user"), "x", same=other)
+    assert (await hr.states())["900"] == "possible"
+
+
+async def test_a_key_whose_events_went_to_another_says_to_which(
+    hr: Hr, decisions: StoredPeopleDecisions, tmp_path: Path
+) -> None:
+    person, event = await duplicate(hr)
+    old = await decisions.match(event, OFFICE, "two people")
+    desk, lists = AccessDesk(hr.engine, nobody), (await terminal(hr, tmp_path, "hr")).people
+    assert not await desk.gone_to(old)
+    await decisions.match(event, OFFICE, "one after all", same=person)
+    assert list(await desk.gone_to(old)) == [person] == list((await desk.view(old, NOW)).gone_to)
+    shown = await lists.show(old, False)
+    assert shown and shown.gone_to == (person,) and not await desk.gone_to(person)
+    await decisions.match(event, OFFICE, "two, after all", same=old)
+    assert not await desk.gone_to(old)
+
+
+async def nobody(_facility: str, _actor: Actor) -> None:
+    return None
 
 
 async def test_words_that_do_not_fit_are_refused(hr: Hr, decisions: StoredPeopleDecisions) -> None:

@@ -259,33 +259,6 @@ async def test_those_who_keep_and_those_who_look_at_once_do_not_stand_in_each_ot
     assert broken_at(first.person, rows, person["links"], person["link"]) is None
 
 
-async def test_an_emergency_blocks_the_person_in_the_same_transaction_also_when_its_event_is_parked(hr: Hr) -> None:
-    first = await hr.one(hr.event("1"))
-    late: dict[str, Any] = {"effective": date(2062, 1, 1), "said_at": NOW, "emergency": True, "reason": "CAUSE-4"}
-    assert (await hr.one(hr.event("2", "terminate", **late))).state == "parked"
-    (block,) = await hr.rows(revocation_blocks)
-    assert (block["person"], block["by"], block["reason"]) == (first.person, "hr:hr", "CAUSE-4")
-    await hr.one(hr.event("3", "terminate", said_at=NOW, emergency=True))
-    assert len(await hr.rows(revocation_blocks)) == 1
-    assert [one.did for one in await hr.trace(first.person)].count("blocked") == 1
-
-
-async def test_an_emergency_before_the_hire_blocks_once_the_hire_comes_and_one_of_before_a_new_hire_does_not(
-    hr: Hr,
-) -> None:
-    ended = hr.event("2", "terminate", emergency=True, effective=date(2026, 3, 9), said_at=LATER)
-    assert (await hr.one(ended)).state == "waiting" and await hr.rows(revocation_blocks) == []
-    hired = await hr.one(hr.event("1"))
-    (block,) = await hr.rows(revocation_blocks)
-    assert block["person"] == hired.person
-    back = await hr.one(
-        hr.event("4", person="P-2", given="Bo", record={"npi": "1", "birth_date": "1970-01-01"}, said_at=LATER)
-    )
-    old: dict[str, Any] = {"emergency": True, "effective": date(2025, 1, 1), "said_at": LATER - timedelta(days=400)}
-    await hr.one(hr.event("5", "terminate", "P-2", **old))
-    assert back.person not in {row["person"] for row in await hr.rows(revocation_blocks)}
-
-
 async def test_a_privilege_granted_by_hr_is_asked_of_the_committee_and_ends_when_it_is_revoked(hr: Hr) -> None:
     first = await hr.one(hr.event("1"))
     scope = {"service": "cardiac", "procedures": "pci"}

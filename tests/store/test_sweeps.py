@@ -54,6 +54,7 @@ async def test_every_case_that_should_run_is_listed(cases: StoredCases) -> None:
     names = [silent.case_id, running.case_id, closed.case_id, announced.case_id, "unreadable", "nothing"]
     assert {one.case: one.run for one in await cases.open_among(names)} == shown | unheard
     assert await cases.open_among([closed.case_id]) == [] == await cases.open_among([])
+    assert set(await cases.known_among(names)) == {*names} - {"nothing"} and await cases.known_among([]) == []
 
 
 async def test_open_cases_come_a_page_at_a_time_each_once(cases: StoredCases) -> None:

@@ -279,7 +279,7 @@ async def test_among_hundreds_of_running_cases_the_stopped_the_deleted_and_the_f
     )
     strange = case()
     await client.start_workflow("NoSuch", "x", id=strange, task_queue=temporal.PROCESSES)
-    sweep = EngineSweep(cases, TemporalRuns(client), marks)
+    sweep = EngineSweep(cases, TemporalRuns(client), marks, look_for=timedelta(seconds=3))
     expected = {terminated: "stopped outside", deleted: "stopped outside", broken: "engine fault"}
 
     async def shown() -> dict[str, str]:

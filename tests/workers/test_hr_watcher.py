@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from canonical.appointments import fold
+from canonical.employments import Told
 from canonical.errors import Unavailable
-from canonical.hr_ports import HrChanges, HrSaid
+from canonical.hr_ports import HrSaid
 from canonical.people import HrEvent
 from canonical.senders import Sender
 from gateway.people import HrTaker
+from tests.fakes.hr import FakeHr
 from tests.gateway.hl7_house import House
 from tests.gateway.people_house import HASHES, Inbox, hospital
 from workers.loops.hr_watcher import EVER, OVERLAP, HrWatcher
@@ -22,22 +25,6 @@ SENDER = Sender(
     code="HR", facility="NGH", dialect="rest", source="people-office", owner="HR integration", on_dead="go on"
 )
 T0 = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
-
-
-@dataclass
-class FakeHr:
-    """An HR system of a list of states; it says those since the moment asked, as they are."""
-
-    said: list[HrSaid] = field(default_factory=list)
-    asked: list[datetime] = field(default_factory=list)
-    away: bool = False
-
-    async def changes_since(self, since: datetime) -> HrChanges:
-        if self.away:
-            raise Unavailable("no answer", system="hr")
-        self.asked.append(since)
-        found = tuple(one for one in self.said if one.said_at >= since)
-        return HrChanges(said=found, until=max([since, *(one.said_at for one in found)]))
 
 
 @dataclass
@@ -94,6 +81,23 @@ async def test_who_is_new_is_hired_then_changed_then_leaves_and_comes_back() -> 
         ("hire", "2027-06-01"),
     ]
     assert {(one.source, one.person) for one in inbox.events} == {("people-office", "E-1")}
+
+
+async def test_an_end_that_is_gone_again_was_never_meant() -> None:
+    """Their contract was made permanent: without a word of it they would lose all access on the day that stood there."""
+    at, inbox, hr, watcher = await office()
+    works: dict[str, Any] = {"starts": date(2026, 1, 1), "position": {"role": "surgeon", "starts": "2026-01-01"}}
+    for step in (
+        said("1", 0, **works),
+        said("2", 5, kind="terminate", **works | {"effective": date(2027, 1, 31)}),
+        said("3", 9, **works),
+    ):
+        hr.said = [step]
+        await looked(at, watcher)
+    told = [Told.of(one.number, one) for one in inbox.events]
+    for day, state in ((date(2027, 1, 31), "working"), (date(2027, 2, 1), "working")):
+        found = fold("NGH", "person-1", told, day).appointment
+        assert found is not None and (found.state, found.ends_on) == (state, None)
 
 
 async def test_what_is_seen_again_is_kept_once_also_by_another_process() -> None:

@@ -37,10 +37,11 @@ from store.keys import NewKey, StoredKeys
 from store.register import StoredRegister
 from tests import build
 from tests.gateway.fakes import stands
-from workers import temporal, wiring
+from workers import queues, temporal, wiring
 from workers.settings import Settings, load
 from workers.temporal import connect
 from workers.wiring import Wiring
+from workflows.policies import REVOCATION_QUEUE
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 HOLDERS = (
@@ -78,6 +79,7 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
     )
     assert sorted(served) == sorted([*written, access])
     assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER, temporal.VERIFICATION}
+    assert set(queues.ALWAYS) == {*parts.steps(), REVOCATION_QUEUE}, "`fascia doctor` looks at each of them"
     processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase"}
     processes |= {"ClinicianMonitoring", "ClinicianOnboarding", "ClinicianAccess", "ClinicianRevocation"}
     assert {one.__name__ for one in parts.workflows()} == processes
@@ -104,7 +106,7 @@ async def test_a_partner_has_one_mailbox_until_its_row_changes(tmp_path: Path) -
         parts.channel_for(row.changed(dialect="edifact"))
 
 
-@pytest.mark.parametrize("program", ["worker", "loops", "api", "mllp"])
+@pytest.mark.parametrize("program", ["worker", "revocations", "loops", "api", "mllp"])
 def test_a_program_that_cannot_run_says_what_to_do(tmp_path: Path, program: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("FASCIA_", "TEMPORAL_"))}
     ended = subprocess.run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from canonical.cases import Answer, Attention, CaseChange, CaseStatus, Decision
@@ -23,6 +21,7 @@ from canonical.steps import SupplierDocument
 from tests import build
 from tests.fakes.register import FakeRegister
 from tests.fakes.store import FakeCases
+from tests.workflows.ending import ended
 from tests.workflows.outside import Outside
 
 PATIENCE = 75.0  # a task that a worker has dropped comes again only after its time
@@ -182,9 +181,7 @@ class Case:
 
     async def stop(self) -> None:
         """Stop whatever of this test still runs."""
-        for name in {*self.cases.claims, *self.cases.current, self.id} - {""}:
-            with contextlib.suppress(RPCError):
-                await self.client.get_workflow_handle(name).terminate("the test is over")
+        await ended(self.client, {*self.cases.claims, *self.cases.current, self.id})
 
     async def result(self) -> CaseStatus:
         assert self.handle is not None

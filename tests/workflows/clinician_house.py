@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from canonical.errors import FasciaError
 from canonical.onboarding import PersonWord, TargetStanding
 from canonical.people import ClinicianRecord, HrEvent, PersonCase
 from tests import build
+from tests.decoded import decoded
 from tests.fakes.people import FakePeople, Filed
 from tests.fakes.store import FakeCases
 from tests.store.case_house import CANARY, CLERK, RECORD, SCOPE, SURGEON
@@ -38,7 +39,7 @@ class Sources:
         self.says: dict[str, dict[str, Any] | FasciaError] = {}
         self.asked: list[str] = []
 
-    async def verification_sources(self) -> Sequence[VerificationSource]:
+    async def verification_sources(self, as_of: date) -> Sequence[VerificationSource]:
         return [VerificationSource(code=kind, kind=kind, adapter="fake") for kind in BY_SOURCES]
 
     def of(self, source: VerificationSource) -> Source:
@@ -223,7 +224,7 @@ class Clinician:
         return status
 
     async def history(self) -> str:
-        return (await self.client.get_workflow_handle(self.id).fetch_history()).to_json()
+        return decoded(await self.client.get_workflow_handle(self.id).fetch_history())
 
     async def stop(self) -> None:
         with contextlib.suppress(RPCError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from temporalio.client import Client
 
 from activities.cases import CaseActivities
@@ -31,7 +32,11 @@ from canonical.events import EVENTS
 from canonical.parties import Location
 from canonical.people_ports import Verifier
 from stack.supervisor import Stack, running
+from store import migrate
+from store.database import open_engine, transaction
+from store.people_tables import people
 from tests import build, proof
+from tests.access_house import AccessHouse
 from tests.fakes.erp import FakeErp
 from tests.fakes.monitoring import FakeClinicianRegister
 from tests.fakes.people import FakePeople
@@ -39,6 +44,8 @@ from tests.fakes.recalls import FakeRecalls
 from tests.fakes.register import FakeRegister
 from tests.fakes.rounds import FakeRounds
 from tests.fakes.store import FakeCases
+from tests.fakes.targets import FakeTargets
+from tests.workflows.access_desk import Desk
 from tests.workflows.case import Case
 from tests.workflows.clinician_house import Clinician, Sources
 from tests.workflows.monitoring_house import Monthly
@@ -282,3 +289,21 @@ async def monthly(server: Stack, workers: Workers, cached: int) -> AsyncIterator
     monthly = Monthly(await connect(server.settings), use)
     yield monthly
     await monthly.stop()
+
+
+@pytest.fixture
+async def desk(server: Stack, workers: Workers) -> AsyncIterator[Desk]:
+    """One person's access, with our own store as it is and targets that remember; its workers are begun by the test."""
+    await workers.stop()  # they serve the same queue without these steps
+    engine = open_engine(server.database_url(), pool=20)
+    await migrate.upgrade(engine)
+    async with transaction(engine) as connection:
+        for table in people.metadata.sorted_tables:
+            await connection.execute(delete(table))
+    cases = FakeCases(register=FakeRegister(), seal_key=build.SEAL_KEY)
+    desk = Desk(await connect(server.settings), AccessHouse(engine), FakeTargets(), cases)
+    yield desk
+    await desk.stop()
+    await engine.dispose()
+    for event in cases.events.values():
+        read_strictly(EVENTS[event.type], json.dumps(event.data))

@@ -64,7 +64,7 @@ class Monthly:
         raise AssertionError(f"{name} is not at {phase}: {standing!r}")
 
     async def skip(self, name: str, duration: timedelta) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):  # a month has a hundred looks, each with its tasks
             await self.skipper.fast_forward(self.client.get_workflow_handle(name), duration)
 
     async def stop(self) -> None:

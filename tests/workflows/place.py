@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import RawValue
-from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from canonical.base import case_id
@@ -22,6 +20,7 @@ from tests.fakes.register import FakeRegister
 from tests.fakes.rounds import FakeRounds, Shelf
 from tests.fakes.store import FakeCases
 from tests.workflows.case import PATIENCE
+from tests.workflows.ending import ended
 from workers.settings import Settings
 from workers.usage_waker import TemporalWaker
 
@@ -129,6 +128,4 @@ class Place:
         return sum(kind == "workflow_task_failed" for kind in await self.events())
 
     async def stop(self) -> None:
-        for name in {self.id, *self.cases.current, *self.cases.claims}:
-            with contextlib.suppress(RPCError):
-                await self.client.get_workflow_handle(name).terminate("the test is over")
+        await ended(self.client, {self.id, *self.cases.current, *self.cases.claims})

@@ -75,6 +75,16 @@ async def test_a_board_that_stays_down_ends_with_the_month_and_says_who_is_owed(
     assert (ended.phase, ended.owed, ended.trouble) == ("done", 3, "IDFPR did not answer")
 
 
+async def test_a_board_that_has_been_down_for_weeks_is_asked_on(monthly: Monthly) -> None:
+    """The pauses double up to six hours; doubled without an end, after forty of them no duration held the next."""
+    monthly.everybody(3)
+    monthly.board.failure = Unavailable("IDFPR did not answer", system="IDFPR")
+    run = await monthly.start(MonitoringStart(phase="licences", passes=60), skipping=True)
+    await monthly.until(run, "licences", owed=3)
+    await monthly.skip(run, timedelta(hours=7))
+    await monthly.until(run, "licences", owed=3, passes=61)
+
+
 async def test_a_run_that_continues_as_new_carries_on_where_it_was(monthly: Monthly) -> None:
     everybody = monthly.everybody(1200)
     start = MonitoringStart(phase="exclusions", after=everybody.people[499], lists="LEIE:1", people=500, held=500)

@@ -75,6 +75,18 @@ async def test_a_source_that_is_away_holds_up_nobodys_word_and_is_asked_until_it
     await clinician.side("verification", "5 of 6 verified")
 
 
+async def test_a_check_that_was_refused_is_asked_again_by_itself_once_its_source_is_mended(
+    clinician: Clinician,
+) -> None:
+    """Its row named an adapter nobody speaks, say: the case would wait for a licence for ever."""
+    clinician.sources.says["licence"] = Rejected("nobody speaks that", code="configuration", system="licence")
+    await clinician.hired(skipping=True)
+    await clinician.attends("verify/licence:IL")
+    clinician.sources.says.clear()
+    await clinician.skip(timedelta(hours=2))
+    await clinician.side("verification", "4 of 6 verified")
+
+
 async def test_a_hard_stop_stops_and_takes_back_and_is_a_persons_to_see(clinician: Clinician) -> None:
     clinician.sources.says["exclusion"] = {"state": "refuted", "finding": "npi-match"}
     await clinician.hired()

@@ -114,7 +114,8 @@ async def test_wakes_sent_again_and_again_move_nothing_twice(place: Place) -> No
 @pytest.mark.parametrize("sent", ["nothing", "two arguments", "no JSON"])
 async def test_whatever_a_wake_says_it_is_a_wake(place: Place, sent: str) -> None:
     await place.wake()
-    await place.until(lambda: place.book.steps == ["take 1"], "looked")
+    # Once or, where a busy machine let its task time out, again: it took nothing, so it is the same round.
+    await place.until(lambda: {*place.book.steps} == {"take 1"}, "looked")
     place.use()
     sendings: dict[str, list[object]] = {"nothing": [], "two arguments": [1, {"x": 2}], "no JSON": [b"\x00\xff"]}
     arguments = sendings[sent]

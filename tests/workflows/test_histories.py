@@ -8,6 +8,7 @@ One per ending of the story, the requisition's and its orders'. To record them a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,9 +17,20 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.worker import Replayer
 
-from tests.workflows import clinician_stories, location_stories, monitoring_stories, recall_stories, stories
+from stack.supervisor import Stack
+from tests import access_house
+from tests.workflows import (
+    access_stories,
+    clinician_stories,
+    location_stories,
+    monitoring_stories,
+    recall_stories,
+    stories,
+)
+from tests.workflows.access_desk import Desk, workers_of
 from tests.workflows.case import Case
 from tests.workflows.clinician_house import CANARY, Clinician
 from tests.workflows.conftest import REMEMBERED
@@ -30,6 +42,7 @@ from workflows.registry import PROCESSES
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 RECORDED = sorted(HISTORIES.glob("*.json"))
+Driven = Case | Place | Recall | Monthly | Clinician | Desk
 record = os.environ.get("FASCIA_RECORD_HISTORIES") == "1"
 
 
@@ -75,7 +88,17 @@ async def test_a_month_of_monitoring_is_recorded(monthly: Monthly, story: monito
     await _keep(f"{story.__name__}.monitoring", monthly, await story(monthly))
 
 
-async def _keep(story: str, case: Case | Place | Recall | Monthly | Clinician, name: str) -> None:
+@pytest.mark.skipif(not record, reason="histories are recorded on purpose only")
+@pytest.mark.parametrize("story", access_stories.STORIES, ids=lambda story: story.__name__)
+async def test_a_story_of_access_is_recorded(desk: Desk, server: Stack, story: access_stories.Story) -> None:
+    async with workers_of(desk, server):
+        await story(desk)
+    for process, which in (("clinician_access", "access"), ("clinician_revocation", "revocation")):
+        with contextlib.suppress(RPCError):  # not every story has both
+            await _keep(f"{story.__name__}.{which}", desk, f"{process}/{desk.person}")
+
+
+async def _keep(story: str, case: Driven, name: str) -> None:
     HISTORIES.mkdir(exist_ok=True)
     runs = await _runs(case, name)
     for number, history in enumerate(runs, 1):
@@ -84,7 +107,7 @@ async def _keep(story: str, case: Case | Place | Recall | Monthly | Clinician, n
         (HISTORIES / f"{which}.json").write_text(text + "\n", encoding="utf-8")
 
 
-async def _runs(case: Case | Place | Recall | Monthly | Clinician, name: str) -> list[Any]:
+async def _runs(case: Driven, name: str) -> list[Any]:
     """The histories of a case's runs that went on one from the other, the first first."""
     histories: list[Any] = []
     run: str | None = None
@@ -131,13 +154,14 @@ async def test_a_recorded_case_replays(path: Path) -> None:
 def test_every_ending_of_the_story_is_recorded() -> None:
     recorded = {path.name.split(".")[0] for path in RECORDED}
     told = (*stories.STORIES, *location_stories.STORIES, *recall_stories.STORIES)
-    told = (*told, *monitoring_stories.STORIES, *clinician_stories.STORIES)
+    told = (*told, *monitoring_stories.STORIES, *clinician_stories.STORIES, *access_stories.STORIES)
     assert recorded == {story.__name__ for story in told}
 
 
 @pytest.mark.skipif(record, reason="being recorded")
 def test_no_history_of_a_clinician_names_anybody() -> None:
-    of_people = [path for path in RECORDED if ".clinician" in path.name]
-    assert len(of_people) > len(clinician_stories.STORIES), "the case that became long has two"
+    of_people = [path for path in RECORDED if path.name.split(".")[1] in ("clinician", "access", "revocation")]
+    told = len(clinician_stories.STORIES) + len(access_stories.STORIES)
+    assert len(of_people) > told, "the cases that became long have two"
     said = "".join(path.read_text(encoding="utf-8") for path in of_people)
-    assert not [one for one in (CANARY, "1234567893", "036-1", "AB1234563") if one in said]
+    assert not [one for one in (CANARY, access_house.CANARY, "1234567893", "036-1", "AB1234563") if one in said]

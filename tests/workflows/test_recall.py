@@ -10,6 +10,7 @@ import pytest
 from canonical.cases import Actor
 from canonical.recall import RecallScope, RecallWord
 from tests import build
+from tests.decoded import decoded
 from tests.workflows import recall_stories
 from tests.workflows.conftest import REMEMBERED
 from tests.workflows.recall_house import Recall
@@ -134,7 +135,7 @@ async def test_a_word_reaches_a_closed_recall_by_beginning_its_case(recall: Reca
 async def test_thousands_of_tasks_stay_out_of_the_history(recall: Recall) -> None:
     await recall.opened(*(("procedure", f"canary-{place}", 1) for place in range(3000)))
     await recall.until("3000 of 3000 tasks open")
-    history = (await recall.client.get_workflow_handle(recall.id).fetch_history()).to_json()
+    history = decoded(await recall.client.get_workflow_handle(recall.id).fetch_history())
     assert "canary" not in history and len(history) < 60_000
 
 

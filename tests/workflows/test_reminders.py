@@ -12,7 +12,9 @@ from canonical.purchasing import PurchaseOrder
 from tests import build
 from tests.workflows.beginnings import succeeded
 from tests.workflows.case import Case
-from workflows.reminders import as_before, next_reminder, reminded
+from workflows.case import CaseWorkflow
+from workflows.registry import PROCESSES, Process
+from workflows.reminders import Reminded, as_before, next_reminder, reminded
 
 DAY = timedelta(days=1)
 FRIDAY = datetime(2026, 11, 20, 15, tzinfo=UTC)
@@ -29,6 +31,15 @@ def test_a_reminder_is_due_in_business_time() -> None:
     assert next_reminder([], OFFICE, timedelta(hours=8)) is None
     soonest = next_reminder([parked(reminded=1), parked(FRIDAY + DAY)], BusinessCalendar(), DAY)
     assert soonest == FRIDAY + 2 * DAY
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=lambda process: process.name)
+def test_every_case_that_parks_something_knows_its_clock_and_how_it_is_told(process: Process) -> None:
+    """One that does not would stand still with the first thing it parks. A location parks nothing: its uses are parked."""
+    if issubclass(process.workflow, CaseWorkflow) and process.name != "consumption_to_replenishment":
+        for asked in ("_calendar", "_tell_overdue", "_giving_up", "_give_up", "_carried"):
+            answer = getattr(process.workflow, asked)
+            assert answer not in (getattr(Reminded, asked, None), getattr(CaseWorkflow, asked)), f"no {asked}"
 
 
 def test_reminders_nobody_was_there_to_give_are_counted_and_told_once() -> None:

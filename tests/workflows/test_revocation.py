@@ -3,153 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
-from temporalio.client import Client, WorkflowHandle
-from temporalio.common import Priority, WorkflowIDConflictPolicy
+from temporalio import workflow
 
-from activities.access import AccessActivities
 from activities.cases import CaseActivities
-from canonical.access import AccessCase, Block, BlockWord, RevocationStart, Wanted
-from canonical.cases import CaseChange, Trouble
+from canonical.access import BlockWord, Wanted
 from canonical.errors import Rejected, Throttled, Unavailable
-from canonical.events import EVENTS
 from stack.supervisor import Stack
-from store import migrate
-from store.access_rows import all_targets_in
-from store.database import open_engine, transaction
 from store.ids import now
-from store.people_tables import people
-from tests.access_house import CANARY, AccessHouse, target
+from tests.access_house import CANARY, target
 from tests.fakes.register import FakeRegister
-from tests.fakes.store import FakeCases
-from tests.fakes.targets import FakeTargets
-from workers.access_serving import serving_access
-from workers.failures import Failures
-from workers.temporal import connect, serving, steps_of
+from tests.workflows.access_desk import PATIENCE, Desk, workers_of
+from workers.access_serving import serving_revocations
+from workers.temporal import steps_of
 
 pytestmark = pytest.mark.server
-PATIENCE = 40.0
-
-
-class Desk:
-    """One person's access among fakes of targets; the store and Temporal are real."""
-
-    def __init__(self, client: Client, house: AccessHouse, targets: FakeTargets, cases: FakeCases) -> None:
-        self.client, self.house, self.targets, self.cases = client, house, targets, cases
-        self.steps = AccessActivities(house.access, targets)
-
-    @property
-    def person(self) -> str:
-        return self.house.person
-
-    async def wake(self) -> WorkflowHandle[Any, Any]:
-        start = AccessCase(person=self.person)
-        return await self.client.start_workflow(
-            "ClinicianAccess",
-            start,
-            id=start.case_id,
-            task_queue="fascia",
-            start_signal="look_again",
-            start_signal_args=[{}],
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
-
-    async def revoke(self, *, by_door: bool = True, **fields: Any) -> WorkflowHandle[Any, Any]:
-        """One call, as a door makes it: the block first."""
-        told = {"person": self.person, "by": "E-HR", "reason": "left in anger", "id": f"call-{self.person}"} | fields
-        if by_door:
-            await self.house.access.block(Block.model_validate(told | {"since": now()}))
-        start = RevocationStart.model_validate(told)
-        return await self.client.start_workflow(
-            "ClinicianRevocation",
-            start,
-            id=start.case_id,
-            task_queue="revocation",
-            priority=Priority(priority_key=1),
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
-
-    async def until(self, holds: Callable[[], Awaitable[bool] | bool], what: str) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while asyncio.get_running_loop().time() < deadline:
-            found = holds()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"{what}: {await self.house.states()}, {self.change()!r}")
-
-    async def until_states(self, **states: str) -> None:
-        async def holds() -> bool:
-            found = await self.house.states()
-            return all(found.get(code) == state for code, state in states.items())
-
-        await self.until(holds, f"not {states}")
-
-    def change(self, process: str = "clinician_revocation") -> CaseChange | None:
-        return self.cases.current.get(f"{process}/{self.person}")
-
-    def told(self, kind: str) -> list[dict[str, str]]:
-        return [one.data for one in self.cases.events.values() if one.type == kind]
-
-    async def history(self, handle: WorkflowHandle[Any, Any]) -> str:
-        return (await handle.fetch_history()).to_json()
-
-
-@asynccontextmanager
-async def workers_of(desk: Desk, server: Stack) -> AsyncIterator[None]:
-    """Workers as they are served for real."""
-
-    async def trouble(_: Trouble) -> None: ...
-
-    async def rows() -> Any:
-        async with transaction(desk.house.engine) as connection:
-            return await all_targets_in(connection)
-
-    own = steps_of([CaseActivities(desk.cases, FakeRegister())])
-    local = [*own, desk.steps.access_standing]
-    from workflows.clinician_access import ClinicianAccess
-
-    async with (
-        serving(
-            desk.client,
-            server.settings,
-            workflows=[ClinicianAccess],
-            steps={"fascia": local},
-            interceptors=[Failures(trouble)],
-        ),
-        serving_access(
-            desk.client, server.settings, desk.steps, own, rows, interceptors=[Failures(trouble)], look_every=0.5
-        ),
-    ):
-        yield
-
-
-@pytest.fixture
-async def desk(server: Stack, workers: Any) -> AsyncIterator[Desk]:
-    await workers.stop()  # those of other tests serve the same queue without these steps
-    engine = open_engine(server.database_url(), pool=20)
-    await migrate.upgrade(engine)
-    async with transaction(engine) as connection:
-        for table in people.metadata.sorted_tables:
-            await connection.execute(delete(table))
-    house = AccessHouse(engine)
-    cases = FakeCases(register=FakeRegister(), seal_key=b"x")
-    desk = Desk(await connect(server.settings), house, FakeTargets(), cases)
-    yield desk
-    for process in ("clinician_access", "clinician_revocation"):
-        try:
-            await desk.client.get_workflow_handle(f"{process}/{desk.person}").terminate("the test is over")
-        except Exception:
-            continue
-    await engine.dispose()
-    for event in cases.events.values():
-        EVENTS[event.type].model_validate(event.data)
 
 
 async def test_what_is_wanted_is_given_in_order_and_taken_in_reverse(desk: Desk, server: Stack) -> None:
@@ -256,12 +128,8 @@ async def test_it_works_while_the_persons_own_case_is_stuck_and_nothing_else_is_
     await desk.house.open(target("idp"))
     await desk.house.works()
     desk.targets["idp"].enable_by_hand(desk.person, "staff", "clinical")
-
-    async def nothing() -> Any:
-        return []
-
     own = steps_of([CaseActivities(desk.cases, FakeRegister())])
-    async with serving_access(desk.client, server.settings, desk.steps, own, nothing):
+    async with serving_revocations(desk.client, server.settings, desk.steps, own):
         await desk.wake()  # nobody takes it up
         result = await asyncio.wait_for((await desk.revoke()).result(), PATIENCE)
     assert result["business_state"] == "off everywhere"
@@ -289,6 +157,30 @@ async def test_a_target_that_is_down_is_tried_until_it_is_off_and_escalated_mean
         result = await asyncio.wait_for(handle.result(), PATIENCE)
     assert result["business_state"] == "off everywhere" and result["attention"] == []
     assert not desk.targets["idp"].is_on(desk.person)
+
+
+async def test_a_run_that_begins_when_the_doors_are_confirmed_takes_payroll_all_the_same(
+    desk: Desk, server: Stack
+) -> None:
+    """A run that grew long goes on in another, and one stopped outside is begun again: what was confirmed is not tried anew."""
+    await desk.house.open(target("idp"), target("pay", "erp"))
+    await desk.house.works()
+    async with workers_of(desk, server):
+        await desk.wake()
+        await desk.until_states(idp="confirmed", pay="confirmed")
+        desk.targets["pay"].away = Unavailable("pay does not answer", system="pay")
+        first = await desk.revoke()
+
+        async def idp_is_confirmed() -> bool:
+            return bool((await desk.house.state("idp")).offs >= 2)
+
+        await desk.until(idp_is_confirmed, "idp is not confirmed off")
+        await first.terminate("by somebody with Temporal's tools")
+        desk.targets["pay"].away = None
+        again = await desk.revoke(by_door=False, reason="", id="")
+        result = await asyncio.wait_for(again.result(), PATIENCE)
+    assert result["business_state"] == "off everywhere"
+    assert not desk.targets["pay"].is_on(desk.person)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +244,67 @@ async def test_an_account_enabled_by_hand_outside_is_found_reported_and_taken_ag
         desk.targets["idp"].enable_by_hand(desk.person, "clinical")
         await desk.until(lambda: bool(desk.told("access.enabled_outside.v1")), "nobody was told")
         await desk.until(lambda: not desk.targets["idp"].is_on(desk.person), "it stays on")
+
+
+async def test_the_case_of_who_left_a_month_ago_ends_and_begins_again_for_each_look(desk: Desk, server: Stack) -> None:
+    """An account switched on again outside, years later, is found by such a look and taken away."""
+    await desk.house.open(target("idp"), target("plan", "scheduling"))
+    await desk.house.works()
+    async with workers_of(desk, server):
+        handle = await desk.wake()
+        await desk.until_states(idp="confirmed", plan="confirmed")
+        await desk.house.becomes(state="ended")
+        await desk.wake()
+        await desk.until_states(idp="off", plan="off")
+        await desk.house.left(days_ago=31)
+        await desk.wake()
+        ended = await asyncio.wait_for(handle.result(), PATIENCE)
+        assert (ended["business_state"], ended["closed"]) == ("off everywhere", True)
+        desk.targets["idp"].enable_by_hand(desk.person, "clinical")
+        await desk.house.left(days_ago=32)
+        await desk.wake()  # as the loop of wakes does when the next look is due
+        await desk.until(lambda: bool(desk.told("access.enabled_outside.v1")), "nobody was told")
+        await desk.until(lambda: not desk.targets["idp"].is_on(desk.person), "it stays on")
+
+
+async def test_a_long_life_is_many_short_runs(desk: Desk, server: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run ends at a thousand events; here the server says that sixty are many, as it says of thousands."""
+    monkeypatch.setattr(
+        workflow.Info, "is_continue_as_new_suggested", lambda run: run.get_current_history_length() > 60
+    )
+    runs: dict[str, int] = {}
+    await desk.house.open(target("idp"))
+    await desk.house.works()
+    async with workers_of(desk, server):
+        handle = await desk.wake()
+        await desk.until_states(idp="confirmed")
+
+        async def fourth() -> bool:
+            await desk.wake()
+            described = await handle.describe()
+            runs[described.run_id] = described.history_length
+            return len(runs) == 4
+
+        await desk.until(fourth, "one run for ever")
+    assert max(runs.values()) < 120, runs
+    assert desk.targets["idp"].calls.count(f"on {desk.person}") == 1, "and what stands is given once"
+
+
+async def test_what_one_target_refuses_is_shown_and_holds_nothing_else_up(desk: Desk, server: Stack) -> None:
+    await desk.house.open(target("idp"), target("pay", "erp"))
+    await desk.house.works(privileged=False)
+    desk.targets["pay"].failures = [Rejected("no such cost centre", code="cost-centre-missing", system="pay")]
+    async with workers_of(desk, server):
+        await desk.wake()
+        await desk.until_states(idp="confirmed", pay="refused")
+        await desk.until(lambda: desk.says("refused by 1"), "nobody sees that it is refused")
+        change = desk.change("clinician_access")
+        assert change is not None
+        assert [(one.document, one.kind) for one in change.attention] == [("pay", "target-refused")]
+        await desk.house.privilege()
+        await desk.wake()
+        groups = ("clinical", "staff")
+        await desk.until(lambda: desk.targets["idp"].accounts[desk.person].groups == groups, "it stands still")
 
 
 async def test_what_is_carried_out_twice_or_slowly_ends_as_wanted(desk: Desk, server: Stack) -> None:

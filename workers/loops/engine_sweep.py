@@ -7,7 +7,7 @@ the case runs again. It also tells a requisition's case of orders that ended whi
 A hospital has 100,000 open cases, so no round asks for all of them. Each round (20 s) does four bounded things:
 
 - failing: Temporal's own list of runs whose workflow task fails. Shown one round after the server says so, which is at the
-  second failure in a row; 2,000 a round. One that is no case of ours is listed among the unmatched.
+  second failure in a row; 2,000 a round. One that stays unknown to our own store is listed among the unmatched.
 - ended otherwise: runs terminated, cancelled, failed or timed out since the last look, and a little before it again, since
   Temporal's list is some seconds late. Shown within two rounds; 2,000 a round. How far it has come is kept in our store: what
   was stopped while no loop ran is found first.
@@ -16,25 +16,23 @@ A hospital has 100,000 open cases, so no round asks for all of them. Each round 
   by a fault of ours with the case still open. Shown within a minute (three rounds) with up to 15,000 open cases; with 100,000
   it takes 7 minutes. No list of Temporal's has what was deleted, and its list of all that runs costs more than asking by name.
   Of requisitions among them, orders that were numbered and never began: where a run of nobody we know has an order's name, and
-  fails nowhere since nobody serves it, that is listed among the unmatched.
+  fails nowhere since nobody serves it, that is listed among the unmatched, once it was seen so for ten minutes.
 
 More than a round can take goes on in the next. Two processes that take turns keep a place each: slower, never wrong.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol
 
 import structlog
 
-from canonical.ports import Unmatched
 from store.cases import EndedChild
 from store.open_cases import ClaimPlace, OpenCase
 from workers.loops.engine_runs import Page, Runs
-from workflows.registry import PROCESSES
+from workers.loops.engine_strangers import ENDED, FAILS, LOOK_FOR, TAKEN, KnownCases, Strangers
 
 Stopped = Literal["stopped outside", "engine fault"]
 
@@ -51,15 +49,7 @@ BATCHES: Final = 5  # of what is shown as stopped, in a round
 OPEN_BATCHES: Final = 25  # of everything open: about a second of a round
 PAGE: Final = 1000
 PAGES: Final = 2
-STRANGE: Final = (
-    "a run under this case's name fails again and again and is no case of ours: see it in the Temporal UI and end it"
-)
-TAKEN: Final = (
-    "a run that nobody we know began has this order's name, so the order cannot begin: see it in the Temporal UI and end it;"
-    " the order then begins by itself (where our workers are away, it may be the order's own)"
-)
-TAKEN_GRACE: Final = timedelta(minutes=10)  # an order begins within seconds of its number
-MOST_STRANGERS: Final = 10_000
+NUMBERED_LATELY: Final = timedelta(minutes=10)  # an order begins within seconds of its number
 LOOKED: Final = "engine sweep: ended runs"
 
 log = structlog.get_logger(__name__)
@@ -67,10 +57,9 @@ log = structlog.get_logger(__name__)
 NextPage = Callable[[bytes], Awaitable[Page]]
 
 
-class CaseBook(Protocol):
+class CaseBook(KnownCases, Protocol):
     """The read model's side of the sweep."""
 
-    async def open_among(self, names: Sequence[str]) -> Sequence[OpenCase]: ...
     async def open_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
     async def stopped_page(self, after: str, limit: int) -> Sequence[OpenCase]: ...
     async def not_begun(self, cases: Sequence[str]) -> Sequence[str]: ...
@@ -80,7 +69,6 @@ class CaseBook(Protocol):
     async def ended_children_not_told(self, older_than: datetime) -> Sequence[EndedChild]: ...
     async def nobody_to_tell(self, older_than: datetime) -> int: ...
     async def child_told(self, case: str) -> None: ...
-    async def put_unmatched(self, document: Unmatched) -> None: ...
 
 
 class Marks(Protocol):
@@ -94,14 +82,19 @@ class EngineSweep:
     """One round compares what should run with what runs."""
 
     def __init__(
-        self, cases: CaseBook, runs: Runs, marks: Marks, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        cases: CaseBook,
+        runs: Runs,
+        marks: Marks,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        look_for: timedelta = LOOK_FOR,
     ) -> None:
         self._cases = cases
         self._runs = runs
         self._marks = marks
         self._clock = clock
         self._window: tuple[datetime, datetime, bytes] | None = None  # of ended runs, while its pages last
-        self._strangers: set[str] = set()  # listed already
+        self._strangers = Strangers(cases, runs, clock, look_for)
         self._failing_after = b""
         self._open_after = ""
         self._stopped_after = ""
@@ -124,11 +117,12 @@ class EngineSweep:
 
         async def show(names: Sequence[str]) -> None:
             found = {case.case: case for case in await self._cases.open_among(names)}
+            ended = set(await self._cases.known_among([name for name in names if name not in found]))
             for name in names:
                 if name in found:
                     await self._show_failing(found[name])
-                else:
-                    await self._strange(name)
+                else:  # one that has ended may run anew, and then fail before its first word
+                    await self._strangers.seen(name, ENDED if name in ended else FAILS)
 
         after, self._failing_after = self._failing_after, b""
         self._failing_after = await _pages(ask, after, show)
@@ -170,10 +164,10 @@ class EngineSweep:
 
     async def _find_taken_names(self, batch: Sequence[OpenCase]) -> None:
         """Orders that cannot begin, since a run of nobody we know has their name: their requisition tries again for ever."""
-        old = [one.case for one in batch if self._clock() - one.changed_at > TAKEN_GRACE]
+        old = [one.case for one in batch if self._clock() - one.changed_at > NUMBERED_LATELY]
         for name in await self._cases.not_begun(old):
-            if name not in self._strangers and await self._runs.status(name) == "running":
-                await self._strange(name, TAKEN)
+            if await self._runs.status(name) == "running":
+                await self._strangers.seen(name, TAKEN)
 
     async def _walk_silent(self) -> None:
         """Claims whose case never wrote a word are on no page of cases."""
@@ -215,24 +209,6 @@ class EngineSweep:
             return latest
         own = await self._runs.status(case.case, case.run)
         return latest if own in ("running", "continued as new") else own
-
-    async def _strange(self, name: str, why: str = STRANGE) -> None:
-        """A run under a case's name that is no case of ours, perhaps of a type nobody serves, is listed for a person."""
-        process, _, _ = name.partition("/")
-        if process not in PROCESSES or name in self._strangers:
-            return
-        row = Unmatched(
-            id=f"run-{hashlib.sha256(name.encode()).hexdigest()[:20]}",
-            kind="run",
-            case=name,
-            at=self._clock(),
-            reason=why,
-        )
-        await self._cases.put_unmatched(row)
-        if len(self._strangers) >= MOST_STRANGERS:  # listed once in our store in any case
-            self._strangers.clear()
-        self._strangers.add(name)
-        log.error("a run under a case's name is no case", alert=True, workflow=name, unmatched=row.id, problem=why)
 
     async def _show_failing(self, case: OpenCase) -> None:
         await self._show(case, "engine fault", "its process fails: see it in the Temporal UI")

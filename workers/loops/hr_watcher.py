@@ -1,7 +1,8 @@
 """Watches an HR system that tells nobody: each change in it is kept as a message, and goes where every door's HR events go.
 
 What changed is asked for again with an overlap; the journal knows what it has seen, by the HR system's person and state. Who was not
-seen before, or had left, is hired; the HR system's own word for that is only that there is such a record.
+seen before, or begins anew after an end, is hired; the HR system's own word for that is only that there is such a record. Where an
+end is gone that was said before, the employment goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -100,8 +101,13 @@ def _event(said: HrSaid, before: Sequence[Kept]) -> dict[str, Any]:
     """The event as a system with a door of its own would send it."""
     kind: str = said.kind
     effective = said.effective
-    if kind == "update" and _gone(before):
-        kind, effective = "hire", said.starts or said.effective
+    if kind == "update":
+        last = _last(before)
+        ended = date.fromisoformat(last["effective"]) if last is not None and last["kind"] == "terminate" else None
+        if last is None or (ended is not None and said.starts is not None and said.starts > ended):
+            kind, effective = "hire", said.starts or said.effective
+        elif ended is not None:  # the employment goes on: its end was taken away again
+            kind, effective = "activate", min(said.effective, ended)
     return {
         "person": said.person,
         "kind": kind,
@@ -112,8 +118,7 @@ def _event(said: HrSaid, before: Sequence[Kept]) -> dict[str, Any]:
     }
 
 
-def _gone(before: Sequence[Kept]) -> bool:
-    """Whether the last that was said of somebody is nothing at all, or that they leave."""
-    told = [json.loads(one.data) for one in before]
-    last = max(told, key=lambda one: str(one["said_at"]), default=None)
-    return last is None or last["kind"] == "terminate"
+def _last(before: Sequence[Kept]) -> dict[str, Any] | None:
+    """What was said of somebody last; None where nothing was."""
+    told: list[dict[str, Any]] = [json.loads(one.data) for one in before]
+    return max(told, key=lambda one: str(one["said_at"]), default=None)

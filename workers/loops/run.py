@@ -14,13 +14,14 @@ from store.database import open_engine
 from store.expiry import StoredExpiry
 from store.needs_again import StoredNeedsAgain
 from store.partitions import StoredPartitions
+from store.people_wakes import StoredRegisterDays
 from store.replays import StoredReplays
 from store.replenishment import StoredReplenishment
 from store.retention import KeepFor, StoredRetention
 from store.shards import SILENT, StoredShards
 from store.standing import StoredStandings
 from workers import channels, telemetry
-from workers.loops import people_wakes, recalls
+from workers.loops import people_wakes, recalls, revocations_served
 from workers.loops.engine_runs import TemporalRuns
 from workers.loops.engine_sweep import EngineSweep
 from workers.loops.erp_watcher import ErpWatcher
@@ -35,6 +36,7 @@ from workers.loops.pace import Turn, forever, turns
 from workers.loops.register_refresh import RegisterRefresh
 from workers.loops.replay_jobs import ReplayJobs
 from workers.loops.replenishment import Replenishment
+from workers.loops.revocations_served import RevocationsServed
 from workers.loops.router import Routers
 from workers.loops.routing_sweep import RoutingSweep
 from workers.settings import SECRETS
@@ -60,6 +62,16 @@ async def run(parts: Wiring, stop: asyncio.Event) -> None:
     locks = open_engine(given.database_url.get_secret_value(), pool=LOCKS)
     try:
         await _run(parts, stop, locks)
+    finally:
+        await locks.dispose()
+
+
+async def revoke(parts: Wiring, stop: asyncio.Event) -> None:
+    """Begin the revocations that are to begin, until told to stop; of several processes one at a time."""
+    locks = open_engine(parts.settings.database_url.get_secret_value(), pool=1)
+    try:
+        rounds = parts.people.waking().revoke
+        await forever("revocations", people_wakes.REVOKE_EVERY, rounds, stop, turns(locks))
     finally:
         await locks.dispose()
 
@@ -99,7 +111,10 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         group.create_task(forever("replay jobs", given.poll_interval, jobs.once, stop, turn))
         wakes = recalls.RecallWakes(parts.stock.recalls, parts.stock.recall_engine)
         group.create_task(forever("recalls", recalls.EVERY, wakes.once, stop, turn))
-        group.create_task(forever("people", people_wakes.EVERY, parts.people.waking().once, stop, turn))
+        waking = parts.people.waking()
+        group.create_task(forever("people", people_wakes.EVERY, waking.once, stop, turn))
+        served = RevocationsServed(parts.marks.silent_for)
+        group.create_task(forever("revocations are served", revocations_served.EVERY, served.once, stop))
         warnings = ExpiryWarnings(StoredExpiry(parts.database))
         group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
         if parts.people.hr_system is not None:
@@ -108,6 +123,10 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         monthly, expiring = parts.people.verification.schedule(), parts.people.verification.warnings()
         group.create_task(forever("monitoring schedule", REGISTER_EVERY, monthly.once, stop, turn))
         group.create_task(forever("credential warnings", EXPIRY_EVERY, expiring.once, stop, turn))
+        begun = ExpiryWarnings(
+            StoredRegisterDays(parts.database), what="rows of the register come into force for people"
+        )
+        group.create_task(forever("register days", EXPIRY_EVERY, begun.once, stop, turn))
         group.create_task(_watch_erps(parts, stop, turn, group))
         group.create_task(_route(parts, stop, locks))
 

@@ -101,10 +101,8 @@ class Master:
         )
 
     async def _employees(self, facility: str) -> tuple[Employee, ...]:
-        rows = await self._rpc.search("company.employee", [], ["party.code", "end_date"])
-        return tuple(
-            Employee(id=row["party."]["code"], facility=facility, active=row["end_date"] is None) for row in rows
-        )
+        rows = await self._rpc.search("company.employee", [], ["party.code", "active"], context={"active_test": False})
+        return tuple(Employee(id=row["party."]["code"], facility=facility, active=row["active"]) for row in rows)
 
 
 def _item(row: Record, units: dict[int, list[Record]], sold: list[Record]) -> Item:

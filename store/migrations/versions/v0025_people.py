@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("offs", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("off_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("unheard_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person", "target", name=op.f("pk_access_states")),
     )
     op.create_index(
@@ -63,7 +64,6 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("facility", "person", name=op.f("pk_appointments")),
     )
     op.create_index(op.f("ix_appointments_person"), "appointments", ["person"], unique=False)
@@ -205,8 +205,6 @@ def upgrade() -> None:
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("npi", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("national_hash", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("user_name", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("merged_into", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("links", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("link", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("woken_at", sa.DateTime(timezone=True), nullable=True),
@@ -222,6 +220,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("birth_date IS NOT NULL"),
     )
+    op.create_index(
+        "ix_people_access_next",
+        "people",
+        ["access_next_at"],
+        unique=False,
+        postgresql_where=sa.text("access_next_at IS NOT NULL"),
+    )
     op.create_index("ix_people_name", "people", ["family_folded", "birth_date"], unique=False)
     op.create_index(
         "ix_people_national", "people", ["national_hash"], unique=False, postgresql_where=sa.text("national_hash <> ''")
@@ -229,13 +234,6 @@ def upgrade() -> None:
     op.create_index("ix_people_npi", "people", ["npi"], unique=False, postgresql_where=sa.text("npi <> ''"))
     op.create_index(
         "ix_people_woken", "people", ["woken_at"], unique=False, postgresql_where=sa.text("woken_at IS NOT NULL")
-    )
-    op.create_index(
-        "uq_people_user_name",
-        "people",
-        [sa.literal_column("lower(user_name)")],
-        unique=True,
-        postgresql_where=sa.text("user_name <> ''"),
     )
     op.create_table(
         "person_names",

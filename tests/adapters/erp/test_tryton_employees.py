@@ -93,3 +93,14 @@ async def test_who_leaves_keeps_an_explained_past(signed_in: TrytonErp) -> None:
     await signed_in.employees.write(nobody_any_more(wanted))
     row = await _employee(signed_in, wanted.person)
     assert (row["start_date"], row["end_date"], row["fascia_pay_grade"]) == (date(2026, 3, 1), date(2026, 9, 30), "M4")
+
+
+async def test_whoever_left_stays_in_what_the_register_is_told_and_is_not_active(signed_in: TrytonErp) -> None:
+    stays, leaves = somebody(), somebody()
+    await signed_in.employees.write(stays)
+    await signed_in.employees.write(leaves)
+    await signed_in.employees.write(nobody_any_more(leaves))
+    row = await _employee(signed_in, leaves.person)
+    await signed_in._records.rpc.write(EMPLOYEE, [int(str(row["id"]))], {"end_date": date(2026, 3, 31)})
+    told = {one.id: one.active for one in (await signed_in.master_data("NGH")).employees}
+    assert (told[stays.person], told[leaves.person]) == (True, False)

@@ -14,6 +14,7 @@ from adapters.registry import HR_SYSTEMS
 from canonical.errors import Rejected, Unavailable
 from canonical.hr_ports import HrSaid
 from tests.adapters.erp.conftest import RunningErp
+from tests.adapters.hr.contract import HrContract
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.server
@@ -40,7 +41,8 @@ async def hired(office: TrytonRpc, code: str, name: str, role: str) -> tuple[int
     (parent, *_) = [row["id"] for row in await office.search("party.category", [["name", "=", "Role"]], ["name"])] or [
         await office.create("party.category", {"name": "Role"})
     ]
-    category = await office.create("party.category", {"name": role, "parent": parent})
+    mine = await office.search("party.category", [["name", "=", role], ["parent", "=", parent]], ["name"])
+    category = mine[0]["id"] if mine else await office.create("party.category", {"name": role, "parent": parent})
     party = await office.create(
         "party.party",
         {
@@ -58,6 +60,30 @@ async def hired(office: TrytonRpc, code: str, name: str, role: str) -> tuple[int
 
 def of(said: tuple[HrSaid, ...], code: str) -> list[HrSaid]:
     return [one for one in said if one.person == code]
+
+
+class TrytonOffice:
+    """Who keeps the employees there, as the contract has them hired and changed."""
+
+    def __init__(self, hr: TrytonHr, rpc: TrytonRpc) -> None:
+        self.hr, self._rpc = hr, rpc
+        self._known: dict[str, tuple[int, int]] = {}
+
+    async def hire(self, person: str, family: str, given: str, role: str, starts: date) -> None:
+        self._known[person] = await hired(self._rpc, person, f"{family}, {given}", role)
+        await self._rpc.write("company.employee", [self._known[person][1]], {"start_date": starts})
+
+    async def rename(self, person: str, family: str, given: str) -> None:
+        await self._rpc.write("party.party", [self._known[person][0]], {"name": f"{family}, {given}"})
+
+    async def end(self, person: str, on: date) -> None:
+        await self._rpc.write("company.employee", [self._known[person][1]], {"end_date": on})
+
+
+class TestTrytonHr(HrContract):
+    @pytest.fixture
+    def office(self, hr: TrytonHr, office: TrytonRpc) -> TrytonOffice:
+        return TrytonOffice(hr, office)
 
 
 async def test_who_changed_is_said_once_as_they_stand_with_the_same_number_until_they_change(

@@ -23,7 +23,9 @@ class People(Protocol):
     async def switch_off(self, person: str) -> None: ...
     async def put_in(self, person: str, group: str) -> None: ...
     async def remove(self, person: str) -> None: ...
+    async def forget(self, person: str) -> None: ...
     async def accounts(self, person: str) -> list[dict[str, Any]]: ...
+    async def says(self, person: str) -> dict[str, str]: ...
 
 
 def wanted(person: str, *groups: str, family: str = "", given: str = "Ada", **fields: Any) -> Wanted:
@@ -62,6 +64,24 @@ class IdentityContract:
         (account,) = await people.accounts(person)
         assert account["active"] is True
         assert (await target.look(wanted(person, LEAST))).as_wanted
+
+    async def test_what_somebody_has_no_more_does_not_stand_in_the_account_either(
+        self, target: ClinicianTarget, people: People
+    ) -> None:
+        person = a_person()
+        before = wanted(person, LEAST)
+        named = before.record.changed(name=before.record.name.changed(middle="Amara"))
+        await target.write(before.changed(record=named))
+        told = {"middle": "Amara", "title": "Attending", "department": "ED", "cost centre": "CC-1"}
+        assert await people.says(person) == told
+        held = before.held[0].changed(position=Position(role="physician", cost_centre="CC-2"))
+        assert not (await target.look(before)).as_wanted, "a middle name nobody has any more"
+        seen = await target.write(before.changed(held=(held,)))
+        assert seen.as_wanted and await people.says(person) == {"cost centre": "CC-2"}
+        held = held.changed(position=Position(role="physician"))
+        await target.write(before.changed(held=(held,)))
+        assert await people.says(person) == {}
+        assert (await target.write(before.changed(held=(held,)))).as_wanted
 
     async def test_the_same_again_changes_nothing(self, target: ClinicianTarget, people: People) -> None:
         person = a_person()
@@ -154,3 +174,19 @@ class IdentityContract:
             await target.write(wanted(person, LEAST, "no such group"))
         assert refused.value.code == "group-missing"
         assert all(account["active"] is False for account in await people.accounts(person))
+
+    async def test_an_account_whose_key_was_taken_out_by_hand_is_still_the_persons(
+        self, target: ClinicianTarget, people: People
+    ) -> None:
+        person = a_person()
+        seen = await target.write(wanted(person, LEAST, CLINICAL))
+        await people.forget(person)
+        assert not (await target.look(off(person))).present, "by our key alone nobody finds it"
+        known = {"known_as": seen.reference}
+        now = await target.look(wanted(person, LEAST, CLINICAL, **known))
+        assert (now.present, now.active, now.as_wanted) == (True, True, False)
+        gone = await target.write(off(person).changed(**known))
+        assert (gone.active, gone.groups) == (False, ())
+        back = await target.write(wanted(person, LEAST, **known))
+        assert (back.active, back.groups, back.as_wanted, back.reference) == (True, (LEAST,), True, seen.reference)
+        assert len(await people.accounts(person)) == 1, "it has its key again, and there is no second one"

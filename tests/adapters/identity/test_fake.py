@@ -38,12 +38,18 @@ class Administrators:
         account = self._target.accounts[person]
         account.groups = tuple(sorted({*account.groups, group}))
 
+    async def forget(self, person: str) -> None:
+        self._target.forgotten.add(person)
+
     async def remove(self, person: str) -> None:
         del self._target.accounts[person]
 
     async def accounts(self, person: str) -> list[dict[str, Any]]:
         account: Account | None = self._target.accounts.get(person)
         return [] if account is None else [{"active": account.active, "groups": account.groups}]
+
+    async def says(self, person: str) -> dict[str, str]:
+        return dict(self._target.accounts[person].says)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.identity.scim import PATCH_OP, ScimTarget, user_names
+from adapters.identity.scim import ScimTarget
+from adapters.scim_words import ENTERPRISE, PATCH_OP, user_names
 from canonical.access import AccessTarget
 from canonical.errors import Malformed, Rejected, Throttled, Unavailable
 from canonical.people import ClinicianRecord
@@ -51,6 +52,9 @@ class Administrators:
     async def call_it(self, person: str, family: str) -> None:
         await self._patch(person, {"op": "replace", "path": "name.familyName", "value": family})
 
+    async def forget(self, person: str) -> None:
+        await self._patch(person, {"op": "remove", "path": "externalId"})
+
     async def put_in(self, person: str, group: str) -> None:
         (user,) = await self.accounts(person)
         found = await self._client.get(f"{self._url}/Groups", params={"filter": f'displayName eq "{group}"'})
@@ -66,6 +70,13 @@ class Administrators:
         found = await self._client.get(f"{self._url}/Users", params={"filter": f'externalId eq "{person}"'})
         accounts: list[dict[str, Any]] = found.json()["Resources"]
         return accounts
+
+    async def says(self, person: str) -> dict[str, str]:
+        (user,) = await self.accounts(person)
+        named, work = user.get("name") or {}, user.get(ENTERPRISE) or {}
+        said = {"middle": named.get("middleName"), "title": user.get("title"), "department": work.get("department")}
+        said |= {"cost centre": work.get("costCenter")}
+        return {name: value for name, value in said.items() if value}
 
     async def _patch(self, person: str, change: dict[str, Any]) -> None:
         (user,) = await self.accounts(person)
@@ -194,6 +205,12 @@ async def test_a_status_has_its_name_and_no_word_of_who_it_is_about(
         await make(Faults().answering("GET", status, body)).look(off(a_person()))
     assert raised.value.code == code  # type: ignore[attr-defined]
     assert "Okafor" not in str(raised.value)
+
+
+async def test_what_stands_for_a_kind_of_refusal_and_is_none_is_not_repeated(make: Make) -> None:
+    with pytest.raises(Rejected) as raised:
+        await make(Faults().answering("GET", 400, {"scimType": "Okafor, Ada has left"})).look(off(a_person()))
+    assert raised.value.code == "rejected" and "Okafor" not in str(raised.value)
 
 
 async def test_a_wrong_token_is_named(make: Make) -> None:

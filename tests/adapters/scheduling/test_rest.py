@@ -99,3 +99,18 @@ async def test_who_has_left_is_nobody_by_name(system: RestScheduling, tmp_path: 
     await system.write(nobody_any_more(wanted))
     record = scheduling.records(tmp_path)[wanted.person]
     assert (record["displayName"], record["assignments"], record["eligible"]) == ("", [], False)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+async def test_a_refusal_that_repeats_a_name_is_told_without_it(status: int) -> None:
+    def refuses(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(404)
+        return httpx.Response(status, text="Ashgrove, Perpetua cannot be scheduled here")
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(refuses))
+    target = AccessTarget(code="T", kind="scheduling", adapter="rest_scheduling", url="http://roster")
+    with pytest.raises(Rejected) as refused:
+        await RestScheduling(client, target).write(somebody())
+    assert str(status) in refused.value.message and "Ashgrove" not in refused.value.message
+    await client.aclose()

@@ -15,6 +15,7 @@ from cli.ours import login
 from store.usage_tables import recall_blocks, stock_balances, usage_events
 from tests import build
 from tests.cli.on_the_stack.conftest import PATIENCE, Fascia, until
+from tests.decoded import decoded
 from tests.workflows.outside import Outside
 from workers.loops.recalls import RecallWakes
 from workers.wiring import Wiring
@@ -120,7 +121,7 @@ async def test_a_recall_is_loaded_answered_closed_and_lifted(
     lifted = await fascia("recall", "close", number, "--lift", "--reason", "terminated")  # its run has ended
     assert lifted.code == 0 and await blocked(wiring, number) == [False], lifted.err
     history = await wiring.client.get_workflow_handle(f"recall/{number}").fetch_history()
-    assert "canary" not in history.to_json()
+    assert "canary" not in decoded(history)
 
 
 async def test_a_recall_whose_run_was_stopped_outside_goes_on_by_itself_and_by_resume(

@@ -142,6 +142,9 @@ def test_a_reason_the_table_calls_an_emergency_ends_access_now_and_any_other_at_
     assert not one("B02", STF, evn="|20261102||FC").emergency, "a change of data ends nobody's access"
     inactive = one("B05", staff(f38="FC"))
     assert (inactive.reason, inactive.emergency) == ("emergency-for-cause", True), "STF-38 where EVN-4 says nothing"
+    away = one("B05", staff(f38="FC", f20="L"))
+    assert (away.kind, away.emergency) == ("deactivate", True), "on leave or not: access ends now"
+    assert one("B05", staff(f38="RET", f20="L")).kind == "leave"
     assert one("B06", STF, evn="|20261102||quarrelled with a colleague").reason == "other", "no sentence about a person"
 
 
@@ -175,7 +178,17 @@ def test_leave_is_told_by_the_employment_status_and_the_way_back_by_the_senders_
 def test_the_persons_number_is_the_key_of_the_record_else_the_staff_number_never_another_number() -> None:
     assert one("B02", "STF||900001^^^USSSA^SS~U22^^^NGH|MAPLE").person == "U22"
     assert one("B02", "STF||1234567893^^^CMS^NPI~X1^^^NGH^PI~E-9^^^NGH^EI|MAPLE").person == "E-9"
-    assert refusal("B02", "STF||900001^^^USSSA^SS|MAPLE").path == "STF-1"
+    missing = refusal("B02", "STF||900001^^^USSSA^SS|MAPLE")
+    assert (missing.path, missing.code) == ("STF-1", "field-missing") and "is required" in missing.message
+
+
+@pytest.mark.parametrize(("segment", "place"), [("STF|{}||MAPLE", "STF-1"), ("STF||{}^^^NGH^EI|MAPLE", "STF-2")])
+def test_a_number_that_is_too_long_is_told_so_with_how_long_it_may_be(segment: str, place: str) -> None:
+    assert one("B02", segment.format("9" * 80)).person == "9" * 80
+    wrong = refusal("B02", segment.format("9" * 81))
+    assert (wrong.path, wrong.code) == (place, "data-invalid")
+    assert wrong.message.startswith(f"{place} is too long: ") and "at most 80 characters" in wrong.message
+    assert "required" not in wrong.message and "999" not in wrong.message
 
 
 def test_what_a_hire_cannot_be_without_is_refused_with_its_place() -> None:

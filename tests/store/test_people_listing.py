@@ -1,0 +1,40 @@
+"""Lists of people and of what HR said of them, page by page: nobody twice, nobody left out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.people_listing import StoredPeopleLists
+from tests.store.people_house import NOW, Hr
+
+
+@pytest.fixture
+def hr(engine: AsyncEngine) -> Hr:
+    return Hr(engine)
+
+
+async def test_somebody_at_two_facilities_is_on_both_pages_where_the_page_ends_between_them(hr: Hr) -> None:
+    await hr.say(hr.event("1"))
+    await hr.say(hr.event("2", facility="SGH"))
+    await hr.say(hr.event("3", person="P-2", family="Other", given="Bo", record={"birth_date": "1970-01-01"}))
+    lists, met, after = StoredPeopleLists(hr.engine), list[tuple[str, str]](), ""
+    while page := await lists.people(after=after, limit=1):
+        (row,) = page
+        met.append((row["person"], row["facility"]))
+        after = f"{row['person']}/{row['facility']}"
+    assert len(met) == 3 and met == sorted(set(met))
+
+
+async def test_what_was_said_of_a_person_goes_on_in_the_order_it_was_said(hr: Hr) -> None:
+    await hr.say(hr.event("1"))
+    for number, days in (("2", 3), ("3", 9), ("4", 6)):  # heard in another order than said
+        await hr.say(hr.event(number, "update", said_at=NOW - timedelta(days=days), position={"title": number}))
+    (person,) = await hr.everybody()
+    lists, met, after = StoredPeopleLists(hr.engine), list[str](), ""
+    while page := await lists.events(person=person, after=after, limit=2):
+        met += [row["number"] for row in page]
+        after = page[-1]["id"]
+    assert met == ["1", "3", "4", "2"]
