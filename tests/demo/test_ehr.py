@@ -150,4 +150,4 @@ async def test_the_program_listens_and_ends_when_told(tmp_path: Path) -> None:
         assert await answered(port, mfn()) == ["AA"] and list(practitioners(tmp_path)) == [WHO.person]
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

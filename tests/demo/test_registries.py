@@ -43,12 +43,12 @@ async def test_the_program_serves_what_its_files_say_and_takes_up_what_changes(t
             await until(client, "/leie", 200, "LASTNAME")
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def until(client: httpx.AsyncClient, path: str, status: int, holds: str = "") -> str:
     """Ask until it answers so; a licence's status."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             try:
                 answer = await client.get(path)

@@ -59,7 +59,7 @@ async def door(
         await opened.stop(within=0.5)
 
 
-async def soon(condition: object, within: float = 5.0) -> None:
+async def soon(condition: object, within: float = 60.0) -> None:
     """Wait until something is so."""
     assert callable(condition)
     async with asyncio.timeout(within):

@@ -28,10 +28,10 @@ async def send(line: Line, name: str, times: int, after: float = 0.0) -> None:
 
 
 async def test_one_who_sends_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.keeping.GATHER", 60.0)
+    monkeypatch.setattr("gateway.keeping.GATHER", 600.0)
     journal = Journal()
     line = Line(journal)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await send(line, "alone", 20)
     assert journal.commits == [1] * 20
     await line.close()
@@ -50,11 +50,11 @@ async def test_those_who_send_at_the_same_time_share_commits_although_none_comes
 
 
 async def test_a_full_line_is_kept_without_waiting_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.keeping.GATHER", 60.0)
+    monkeypatch.setattr("gateway.keeping.GATHER", 600.0)
     journal = SlowJournal()
     line = Line(journal)
     places = [line.join([NewMessage(door="mllp", data=b"%d" % number)]) for number in range(1200)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(line.kept(place) for place in places))
     assert journal.commits == [500, 500, 200]
     await line.close()

@@ -37,7 +37,7 @@ class SlowEngine(FakeEngine):
 
 
 async def settled(house: House, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while [one.state for one in house.messages].count("routed") < count:
             await asyncio.sleep(0)
 
@@ -46,7 +46,7 @@ async def test_a_burst_is_acknowledged_before_its_cases_start_and_all_of_them_st
     engine, burst = SlowEngine(), 40
     house = House(engine=engine)
     calls = [asyncio.create_task(house.post(wire(number=f"R-{n}"), f"k-{n}")) for n in range(burst)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while sum(call.done() for call in calls) < burst - starts.AT_ONCE:
             await asyncio.sleep(0)
     told = [call.result() for call in calls if call.done()]
@@ -63,7 +63,7 @@ async def test_killed_between_commit_and_start_another_process_starts_it() -> No
     engine = SlowEngine()
     house = House(engine=engine)
     calls = [asyncio.create_task(house.post(wire(number=f"R-{n}"), f"k-{n}")) for n in range(8)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while sum(call.done() for call in calls) < 8 - starts.AT_ONCE:
             await asyncio.sleep(0)
     for call in calls:
@@ -114,7 +114,7 @@ async def test_more_than_can_wait_is_the_sweeps_and_not_this_processs_memory() -
         assert not await begun.begin(message, f"case-{number}")
     let.set()
     assert await first
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(started) < starts.MOST_WAITING + 1:
             await asyncio.sleep(0)
     await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from tests.journeys.terminal import fascia
 
 HOST = "127.0.0.1"
 VT, FS, CR = b"\x0b", b"\x1c", b"\r"
-WITHIN = 30.0
+WITHIN = 120.0
 _numbers = itertools.count(1)
 
 Fields = dict[str, list[str]]

@@ -25,7 +25,7 @@ TUBES = Ask("ITM-1019", 6, "BX")  # 118.50 at ALPINE, 116.13 with its discount; 
 CREATE = "model.purchase.purchase.create"
 POST_INVOICE = "model.account.invoice.post"
 PAY = "model.account.payment.create"
-LATE = 150.0
+LATE = 400.0
 
 
 async def both(scene: Scene) -> tuple[Requisition, Requisition]:

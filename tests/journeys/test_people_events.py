@@ -138,7 +138,7 @@ async def test_one_event_by_two_doors_is_one_and_its_number_with_other_content_i
         rows = (await clinic.looked("unmatched", "list", "--limit", "1000"))["items"]
         return [row for row in rows if number in json.dumps(row)]
 
-    conflict = (await until(listed, lambda: f"the conflict of {number}", 90))[0]
+    conflict = (await until(listed, lambda: f"the conflict of {number}", WITHIN))[0]
     assert "other content" in conflict["reason"] and CANARY not in json.dumps(conflict)
     told = [await became(hospital, href) for href in (same, other)]
     assert [(one.get("taken", 0), one.get("refused", 0)) for one in told] == [(1, 0), (0, 1)]

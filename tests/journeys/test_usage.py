@@ -13,7 +13,19 @@ import pytest
 
 from demo.stage import ERP
 from tests.journeys.conftest import Hospital
-from tests.journeys.uses import HEPARIN, ONDANSETRON, TROCAR, Uses, ago, hand_scanners, renumbered, until, used, uses_at
+from tests.journeys.uses import (
+    HEPARIN,
+    ONDANSETRON,
+    TROCAR,
+    WITHIN,
+    Uses,
+    ago,
+    hand_scanners,
+    renumbered,
+    until,
+    used,
+    uses_at,
+)
 
 pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
 
@@ -110,12 +122,12 @@ async def test_a_worker_and_loops_killed_in_the_middle_of_a_burst_move_and_charg
     burst = [used(number, ONDANSETRON, PHARMACY) for number in numbers]
     made = line.hold(answer=CREATE, times=1)
     await uses.send(burst[0:5], burst[5:10])
-    await asyncio.wait_for(made.caught.wait(), 60)
+    await asyncio.wait_for(made.caught.wait(), WITHIN)
     await asyncio.gather(stack.kill(WORKER), stack.kill(LOOPS))
     line.cut()
     booked = line.hold(answer=DO, times=1)
     await uses.send(burst[10:15], burst[15:20])
-    await asyncio.wait_for(booked.caught.wait(), 60)
+    await asyncio.wait_for(booked.caught.wait(), WITHIN)
     await asyncio.gather(stack.kill(WORKER), stack.kill(LOOPS))
     line.cut()
     await uses.send(burst[20:25], burst[25:30])

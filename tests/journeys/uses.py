@@ -31,7 +31,7 @@ SCANNER = {
     "kinds": ["usage", "stock_count"],
     "owner": "stock integration",
 }
-WITHIN = 90.0
+WITHIN = 400.0
 ENDS = ("posted", "review", "parked", "voided", "dismissed")
 T = TypeVar("T")
 _numbers = itertools.count(1)

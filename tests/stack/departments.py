@@ -150,7 +150,7 @@ async def is_known(stack: Stack) -> bool:
         wire.close()
 
 
-async def until(so: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+async def until(so: Callable[[], Awaitable[bool]], within: float = 120.0) -> None:
     async with asyncio.timeout(within):
         while True:
             with suppress(OSError, AssertionError):

@@ -127,7 +127,7 @@ async def test_while_no_file_may_grow_senders_are_told_and_all_is_taken_when_the
         async with asyncio.timeout(150), asyncio.TaskGroup() as group:
             for one in departments:
                 group.create_task(one.send_all())
-            await until(lambda: told(departments), within=60)
+            await until(lambda: told(departments))
             acknowledged = sum(len(one.acknowledged) for one in departments)
             assert acknowledged < 60, "it was never full"
             limit_files(database, resource.RLIM_INFINITY)

@@ -56,6 +56,6 @@ def application(control_id: str, code: str, *, wants: str = "NE") -> bytes:
 
 
 async def settled(one: Lane, control_id: str, code: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await one.rows())[control_id].application != code:
             await asyncio.sleep(0.02)

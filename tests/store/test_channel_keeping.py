@@ -143,7 +143,7 @@ async def test_the_loop_of_our_processes_sends_by_the_registers_rows_until_it_is
         await one.put("M1", "M2")
         stop = asyncio.Event()
         loop = asyncio.create_task(channels.send(Wiring(Settings(home=tmp_path), engine, cast(Any, None)), stop))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while one.server.ids != ["M1", "M2"] or set((await one.states()).values()) != {"answered"}:
                 await asyncio.sleep(0.05)
             stop.set()

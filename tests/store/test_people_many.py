@@ -170,7 +170,7 @@ async def test_whoever_waits_for_one_persons_turn_keeps_nobody_elses_event_waiti
         await lock_in(connection, events)
         waiting = [asyncio.create_task(hr.say(event)) for event in events]
         other = hr.event("O", person="P-2", family="Other", given="Bo", record={"birth_date": "1970-03-04"})
-        (kept,) = await asyncio.wait_for(hr.say(other), 20)
+        (kept,) = await asyncio.wait_for(hr.say(other), 60)
         assert kept.state == "applied"
         assert not [task for task in waiting if task.done()]
     found = [one for told in await asyncio.gather(*waiting) for one in told]

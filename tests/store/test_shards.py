@@ -91,7 +91,7 @@ async def test_a_process_that_stands_still_in_its_turn_gives_it_up_and_one_that_
         async with mine("sweep") as at_work:
             assert at_work
             time.sleep(SILENT * 1.2)  # noqa: ASYNC251 nothing of it runs
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while True:
                     async with another("sweep") as now_theirs:
                         if now_theirs:

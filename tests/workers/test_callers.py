@@ -75,7 +75,7 @@ class Wire:
 
     async def hears(self) -> bytes:
         """What comes next; nothing where the door has closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 return await asyncio.get_running_loop().sock_recv(self.sock, 4096)
             except ConnectionResetError:

@@ -76,7 +76,7 @@ async def test_a_revocation_is_begun_while_a_round_of_others_is_under_way() -> N
     runs.slow["clinician_access"] = asyncio.Event()
     loop = PeopleWakes(waiting, runs, lambda: NOON)
     others = asyncio.create_task(loop.once())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await loop.revoke()
     assert runs.woken == [REVOKED] and not others.done()
     runs.slow["clinician_access"].set()

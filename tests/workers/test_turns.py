@@ -28,7 +28,7 @@ async def rounds(*outcomes: Exception | None, mine: bool = True) -> int:
             asyncio.get_running_loop().call_later(0.05, stop.set)
         yield mine
 
-    await asyncio.wait_for(forever("test", 0.001, once, stop, turn), 5)
+    await asyncio.wait_for(forever("test", 0.001, once, stop, turn), 60)
     return made
 
 
@@ -46,4 +46,4 @@ async def test_a_loop_that_is_told_to_stop_ends_at_once() -> None:
     async def once() -> None:
         stop.set()
 
-    await asyncio.wait_for(forever("test", 3600, once, stop), 1)
+    await asyncio.wait_for(forever("test", 3600, once, stop), 60)

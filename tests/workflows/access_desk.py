@@ -30,7 +30,7 @@ from workers.failures import Failures
 from workers.temporal import serving, steps_of
 from workflows.clinician_access import ClinicianAccess
 
-PATIENCE = 40.0
+PATIENCE = 150.0
 
 
 class Desk:

@@ -24,7 +24,7 @@ from tests.fakes.store import FakeCases
 from tests.workflows.ending import ended
 from tests.workflows.outside import Outside
 
-PATIENCE = 75.0  # a task that a worker has dropped comes again only after its time
+PATIENCE = 150.0  # a task that a worker has dropped comes again only after its time
 SOON = timedelta(
     seconds=2
 )  # task time-out of a case that is to hear of something while its step on our own store takes long

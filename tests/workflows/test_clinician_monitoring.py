@@ -106,7 +106,7 @@ async def test_a_triggered_schedule_begins_one_run_and_no_second_beside_it(month
     schedule = monthly.client.get_schedule_handle("clinician_monitoring")
     try:
         await schedule.trigger()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not [run for run in everybody.runs if run.phase == "licences"]:
                 await asyncio.sleep(0.05)
         await schedule.trigger()

@@ -208,7 +208,7 @@ async def test_a_worker_killed_in_a_step_leaves_a_round_that_another_ends(
     setattr(holder, step, stands_still)
     place.use(4)
     await place.wake()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await reached.wait()
     await workers.stop()
     setattr(holder, step, done)

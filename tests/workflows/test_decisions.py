@@ -223,7 +223,7 @@ async def test_a_hold_while_the_orders_are_being_made_keeps_them_from_leaving(
 
     monkeypatch.setattr(case.cases, "order_numbers", slowly)
     await case.decide("approve", by="E-MGR")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await begun.wait()
     holding = asyncio.create_task(case.decide("hold", by="E-FIN"))
     await case.asked("hold")

@@ -201,7 +201,7 @@ async def test_a_cancellation_an_order_was_told_and_did_not_keep_is_known_to_its
 
     monkeypatch.setattr(case.cases, "record", cut_off)
     await case.decide("cancel", by="E-REQ", reason="the ward is closed")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await told.wait()
     assert case.state(order.case_id) == "acknowledged", "the order has heard, and nothing of it is kept"
     await succeeded(case, order)

@@ -69,7 +69,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         process = subprocess.Popen(run, stdout=log, stderr=log, cwd="/", **identity)
     server = Postgres("127.0.0.1", port, "fascia", None)
     try:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 90
         while not _has_postgres(server) and time.monotonic() < give_up:
             time.sleep(0.1)
         yield server

@@ -279,4 +279,4 @@ async def test_two_accounts_of_one_key_are_both_switched_off_and_neither_is_give
 async def test_a_provider_that_is_down_is_named(make: Make) -> None:
     target = make(url="http://127.0.0.1:9")
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(target.look(off(a_person())), 5)
+        await asyncio.wait_for(target.look(off(a_person())), 60)

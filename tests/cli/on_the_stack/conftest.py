@@ -47,7 +47,7 @@ OF_THE_HOSPITAL = {
 }
 
 
-PATIENCE = 40.0
+PATIENCE = 150.0
 
 
 @pytest.fixture(scope="package")
