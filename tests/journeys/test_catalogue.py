@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
 async def test_a_price_that_differs_waits_for_a_person_whom_a_key_may_stand_for(hospital: Hospital) -> None:
     ask = {"number": "T-CATALOGUE", "rows": catalogue_rows(Decimal("6.31"))}
     Mailbox(hospital.stage.home, "ALPINE").ask(kind="832", detail=ask)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(400):
         while True:
             listed = await fascia(hospital, "register", "drift", "--json")
             if found := [row for row in listed.json["items"] if row["theirs"] == "6.31 USD per BX"]:

@@ -304,7 +304,7 @@ async def test_the_journal_is_listed_and_shown_at_a_terminal_byte_for_byte(hospi
     await hospital.doors.post_requisition(PHARMACY.sender, body, key=number)
     (order,) = await asked.ordered()
     await order.at_supplier("our order", lambda held: held.acknowledged > 0)
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(400):
         while True:
             ours = await fascia(hospital, "journal", "list", "--case", order.name, "--kind", "850", "--json")
             if [row["state"] for row in ours.json["items"]] == ["acknowledged"]:

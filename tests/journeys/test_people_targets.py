@@ -29,10 +29,16 @@ GROUPS = ("staff",)  # of a scheduler
 SILENT = "target does not answer"
 LATE = 660.0  # what is to be given is tried again within ten minutes, if the machine is so slow that it failed often
 OVER_TIME = 4  # seconds, beyond the time-out of a quick target; the EHR's channel waits 5 for an answer
-FAULTS: Mapping[str, Sequence[str]] = {  # the first or the first two writes of a person meet it
+Faults = Mapping[str, Sequence[str]]  # of each system; the first or the first two writes of a person meet one
+EVERY: Faults = {
     ACCOUNTS: ("down", "slow 1", "slow 4", "late 4", "lost", "twice", "busy 3", "conflict 2", "stale 2"),
     SCHEDULING: ("down", "slow 1", "slow 4", "late 4", "lost", "twice", "busy 3"),
     EHR: ("down", "slow 1", "late 6", "lost", "twice", "error", "refuse"),
+}
+SOME: Faults = {
+    ACCOUNTS: ("down", "slow 4", "late 4", "conflict 2", "stale 2"),
+    SCHEDULING: ("lost", "busy 3"),
+    EHR: ("late 6", "twice", "refuse"),
 }
 COUNTED = ("conflict", "stale")  # have their number already
 STAY = 4  # who does not leave with the others
@@ -66,7 +72,7 @@ def as_they_should(home: Path) -> None:
         behave(home, peer)
 
 
-def each(faults: Mapping[str, Sequence[str]], keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+def each(faults: Faults, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Who meets which fault of which system, by our key."""
     pairs = [(peer, line) for peer, lines in faults.items() for line in lines]
     return dict(zip(keys, pairs, strict=False))
@@ -149,14 +155,23 @@ async def nothing_listed(people: People) -> None:
     await until(so, lambda: f"the attention list without {seen}", within=LATE)
 
 
+@pytest.fixture(
+    scope="module", params=[pytest.param(SOME, id="some"), pytest.param(EVERY, id="every", marks=pytest.mark.prove)]
+)
+def faults(request: pytest.FixtureRequest) -> Faults:
+    """What is played; every fault of every system by ``make prove``."""
+    played: Faults = request.param
+    return played
+
+
 @pytest.fixture(scope="module")
-def crowd() -> list[Made]:
+def crowd(faults: Faults) -> list[Made]:
     """One for each fault, some for the ERP's and for none, and those who stay."""
-    return [somebody() for _ in range(sum(map(len, FAULTS.values())) + 4 + STAY)]
+    return [somebody() for _ in range(sum(map(len, faults.values())) + 4 + STAY)]
 
 
 @pytest.fixture(scope="module")
-async def hired(people: People, crowd: list[Made]) -> list[str]:
+async def hired(people: People, crowd: list[Made], faults: Faults) -> list[str]:
     """They are hired while accounts are stopped and the ERP is out of reach, and then each of them meets a fault of their own."""
     stack, line = people.hospital.stage.stack, people.hospital.erp_line
     await asyncio.gather(stack.stop(ACCOUNTS), line.stop())
@@ -171,7 +186,7 @@ async def hired(people: People, crowd: list[Made]) -> list[str]:
     await until(waited_for, lambda: f"roster and EHR wait for accounts: {shown}", within=LATE)
     assert shown["accounts"]["reason"].startswith("unavailable") and shown["erp"]["reason"].startswith("unavailable")
 
-    await each_meets_its_own(people, each(FAULTS, keys), answer=CREATE, request=PARTY)
+    await each_meets_its_own(people, each(faults, keys), answer=CREATE, request=PARTY)
     return keys
 
 
@@ -186,7 +201,7 @@ async def test_whoever_is_hired_while_systems_are_down_slow_late_or_doubled_stan
 
 
 @pytest.fixture(scope="module")
-async def gone(people: People, crowd: list[Made], hired: list[str]) -> list[str]:
+async def gone(people: People, crowd: list[Made], hired: list[str], faults: Faults) -> list[str]:
     """All but a few of them leave while every system is away, and then each of them meets another fault."""
     home, stack, line = people.home, people.hospital.stage.stack, people.hospital.erp_line
     await people.everywhere(*hired, groups=GROUPS)
@@ -206,7 +221,7 @@ async def gone(people: People, crowd: list[Made], hired: list[str]) -> list[str]
     assert shown["ehr"]["state"] != "off", "what has not arrived there is not off"
 
     # The faults go round: nobody meets the one they were hired with.
-    await each_meets_its_own(people, each(FAULTS, [*left[9:], *left[:9]]), answer=WRITE, request=WRITE)
+    await each_meets_its_own(people, each(faults, [*left[9:], *left[:9]]), answer=WRITE, request=WRITE)
     return left
 
 
