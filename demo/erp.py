@@ -41,7 +41,7 @@ from demo.erp_rpc import ErpClient
 from demo.erp_seed import USERS, seed
 from demo.erp_seed_files import SEED
 
-READY_WITHIN = 60.0
+READY_WITHIN = 180.0
 WORKERS, THREADS = 2, 8
 
 

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from canonical.base import case_id, case_parts
 
 LOOK_EVERY = 1.0
-WITHIN = 240.0
+WITHIN = 400.0
 TRY_AGAIN = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY)
 
 

@@ -13,7 +13,7 @@ from demo.story_scene import BUYER, PHARMACY
 from tests.journeys.conftest import Hospital
 from tests.journeys.terminal import fascia
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 
 async def test_a_price_that_differs_waits_for_a_person_whom_a_key_may_stand_for(hospital: Hospital) -> None:

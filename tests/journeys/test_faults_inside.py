@@ -16,7 +16,7 @@ from tests.journeys.conftest import Hospital
 from tests.journeys.line import Line, free_port
 from tests.journeys.test_faults_outside import BOTH_PAID, CREATE, GOWNS, LATE, PAY, SYRINGES, both, to_the_end
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 WORKER, LOOPS, API, TEMPORAL, DATABASE = "worker", "loops", "api", "temporal", "database"
 

@@ -17,7 +17,7 @@ from demo.story_outside import Ending
 from demo.story_scene import LABORATORY, PHARMACY, SURGERY, Ask, Order, Requisition, Scene
 from tests.journeys.conftest import Hospital
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 SYRINGES = Ask("ITM-1018", 5, "BX")  # 87.00 at ALPINE, 85.26 with its discount
 GOWNS = Ask("ITM-1015", 2, "CA")  # 276.00 at BOREAL

@@ -31,7 +31,7 @@ from tests.journeys.sheets import AT_PAR, TO_APPROVE, case_of, sheet
 from tests.journeys.terminal import fascia
 from tests.journeys.together import side_by_side, under_way
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
 

@@ -16,7 +16,7 @@ from tests.journeys.terminal import fascia
 from tests.journeys.together import side_by_side, under_way
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 GLOVES = {"GLV/M": "ITM-1001", "ORSYR5": "ITM-1018", "GZ44": "ITM-1003"}
 

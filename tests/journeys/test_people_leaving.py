@@ -28,7 +28,7 @@ from tests.journeys.terminal import new_key
 from tests.journeys.together import side_by_side, under_way
 from tests.journeys.uses import until
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
 

@@ -11,7 +11,7 @@ from tests.journeys.conftest import Hospital
 from tests.journeys.terminal import fascia
 from tests.journeys.uses import Uses, hand_scanners, until, uses_at
 
-pytestmark = pytest.mark.timeout(900)  # the first journey starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first journey starts the hospital
 
 LABORATORY, THEATRES = "NGH-LAB", "NGH-OR"
 TUBES = ("ITM-1020", "SST-1188")  # kept at the laboratory alone, and far above its reorder point

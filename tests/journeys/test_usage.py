@@ -27,7 +27,7 @@ from tests.journeys.uses import (
     uses_at,
 )
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 THEATRES, WARD, PHARMACY = "NGH-OR", "NGH-W3", "NGH-PHARM"
 MATERIALS = "E-8101"

@@ -7,7 +7,7 @@ import pytest
 from demo.story_scene import PHARMACY, Ask
 from tests.journeys.conftest import Hospital
 
-pytestmark = pytest.mark.timeout(900)  # the first of them starts the hospital
+pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
 
 async def test_a_small_order_goes_from_the_department_to_the_bank(hospital: Hospital) -> None:
