@@ -33,7 +33,7 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     ready: Ready | None = None
-    ready_within: float = 60.0
+    ready_within: float = 180.0
     address: str = ""
     run_as: RunAs | None = None
     stop_signal: signal.Signals = signal.SIGTERM

@@ -115,7 +115,7 @@ async def over() -> AsyncIterator[Connect]:
     opened: list[TrytonErp] = []
 
     def connect(line: httpx.AsyncBaseTransport, access: ErpAccess) -> TrytonErp:
-        client = httpx.AsyncClient(transport=line, timeout=30)
+        client = httpx.AsyncClient(transport=line, timeout=120)
         opened.append(TrytonErp(client, access.url, access.database, access.user, access.password))
         return opened[-1]
 

@@ -12,7 +12,7 @@ from demo.erp import make_database
 from demo.erp_database import Postgres
 from demo.erp_environment import KEY_MODULE, modules, recipe_key
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 async def _columns(postgres: Postgres, database: str) -> set[str]:

@@ -17,7 +17,7 @@ from store.database import open_engine
 from store.register import StoredRegister
 from tests.adapters.erp.conftest import RunningErp
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 SEED = Path(__file__).parents[3] / "demo" / "seed"
 

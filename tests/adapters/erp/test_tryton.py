@@ -21,7 +21,7 @@ from tests.adapters.erp.contract_common import People, states, until_answered
 from tests.adapters.erp.lines import Connect, UnreliableLine
 from tests.build import each
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 # A request that arrives while we ask again already is the harder case; test_no_document_is_doubled_* has both in `make test` too.
 HARDER = [

@@ -17,7 +17,7 @@ from tests.adapters.contract_targets import TargetContract, nobody_any_more, som
 from tests.adapters.erp.conftest import RunningErp
 from tests.adapters.erp.lines import Connect, UnreliableLine
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

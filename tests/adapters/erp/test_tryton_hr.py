@@ -32,7 +32,7 @@ async def hr(running_erp: RunningErp) -> AsyncIterator[TrytonHr]:
 async def office(running_erp: RunningErp) -> AsyncIterator[TrytonRpc]:
     """Who keeps the employees there."""
     access = running_erp.access
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         yield TrytonRpc(client, access.url, access.database, access.user, access.password)
 
 

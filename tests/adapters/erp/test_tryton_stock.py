@@ -37,7 +37,7 @@ from tests.adapters.erp.contract_stock import (
 from tests.adapters.erp.lines import Connect, MeddlingLine, UnreliableLine
 from tests.build import each, unique
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="package")
