@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
+from bench.slow_provider import provided
 from bench.stand import Stand, standing
 from canonical.access import AccessTarget
 from canonical.base import Canonical
 from canonical.credentials import ClinicianPolicy, ClinicianRole, VerificationSource
+from canonical.parties import Facility
 from canonical.senders import Sender
 from stack.part import Part, own_program
 from stack.questions import last_poll
@@ -32,18 +35,9 @@ PARTS = ("database", "temporal", "worker", "revocations", "loops", "api")
 ROLE, SENDER, SECURITY = "physician", "HR", "E-SEC"
 FAST = 1000.0  # calls a second that a target allows: what is measured is ours
 A_MESSAGE = 100  # people hired by one message: each is hired, and granted a privilege
-TARGETS = ("idp", "pacs", "plan")
-TABLES = (
-    "people",
-    "appointments",
-    "hr_events",
-    "verifications",
-    "privileges",
-    "access_states",
-    "person_trace",
-    "cases",
-)
-_HEADLINES = text("SELECT headline, count(*) FROM appointments GROUP BY headline")
+STEP = 100  # people opened at a time, so that what is measured is their way and no queue's
+STUCK = 180.0  # seconds without one more who is active, or one less who is to look
+_HEADLINES = text("SELECT headline, count(*) FROM appointments WHERE facility = ANY(:facilities) GROUP BY headline")
 _STIRRED = text("""
 SELECT (SELECT count(*) FROM people WHERE woken_at IS NOT NULL) + (SELECT count(*) FROM appointments WHERE woken_at IS NOT NULL)""")
 _KEYS = text("""
@@ -55,28 +49,57 @@ _HIRED = text("SELECT count(*) FROM person_numbers WHERE source = :source")
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class House:
+    """A facility, the sender that is its HR system, and the number of the first person it hires: nobody is hired by two."""
+
+    facility: str
+    sender: str
+    first: int
+
+
+HERE = House(build.FACILITY, SENDER, 0)
+FAR = House("FGH", "HR-FAR", 15_000)  # where people have an account in a provider that does not answer at once
+HOUSES = (HERE, FAR)
+
+
 @dataclass
 class Clinic:
     """The running hospital, and what its HR system and its security desk can do."""
 
     stand: Stand
     stub: str
-    hr: httpx.AsyncClient
+    hr: Mapping[str, httpx.AsyncClient]  # by sender
     security: httpx.AsyncClient
-    hired: int = 0  # before and now
+    hired: dict[str, int] = field(default_factory=dict)  # by sender: before and now
 
-    async def hire(self, many: int, mark: str = "") -> None:
+    async def hire(self, many: int, mark: str = "", house: House = HERE) -> None:
         """So many more are hired and granted a privilege, by messages of up to a hundred people; returns once they are kept."""
-        for first in range(self.hired, self.hired + many, A_MESSAGE):
-            numbers = range(first, min(first + A_MESSAGE, self.hired + many))
+        before = house.first + self.hired.get(house.sender, 0)
+        for first in range(before, before + many, A_MESSAGE):
+            numbers = range(first, min(first + A_MESSAGE, before + many))
             said = datetime.now(UTC)
             events = [event for number in numbers for event in _hired(number, said)]
-            await self.say({"events": events}, f"hire-{mark}{first}-{time.time_ns():x}")
-        self.hired += many
+            await self.say({"events": events}, f"hire-{mark}{first}-{time.time_ns():x}", house)
+        self.hired[house.sender] = before + many - house.first
 
-    async def say(self, told: Mapping[str, Any], number: str) -> None:
+    async def open(self, many: int, say: Say, *, house: House = HERE, ends: float = math.inf) -> bool:
+        """Hire, a hundred at a time, until so many are active and nobody is to look; False where it sticks or there is no time left.
+
+        ``ends``: the moment of the monotonic clock after which nobody is hired any more.
+        """
+        while (missing := many - (await self.headlines(house)).get("active", 0)) > 0:
+            step = min(STEP, missing)
+            if time.monotonic() > ends:
+                return False
+            await self.hire(step, house=house)
+            if not await self.active(many - missing + step, say, house):
+                return False
+        return await self.active(many, say, house)
+
+    async def say(self, told: Mapping[str, Any], number: str, house: House = HERE) -> None:
         """The HR system says something by the REST door."""
-        answer = await self.hr.post("/v1/hr-events", json=told, headers={"Idempotency-Key": number})
+        answer = await self.hr[house.sender].post("/v1/hr-events", json=told, headers={"Idempotency-Key": number})
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
 
     async def leave(self, number: str) -> None:
@@ -92,20 +115,24 @@ class Clinic:
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         assert answer.json()["begun"], answer.text
 
-    async def headlines(self) -> dict[str, int]:
-        """How many stand how."""
+    async def headlines(self, *houses: House) -> dict[str, int]:
+        """How many stand how, in these houses; in all of them where none is named."""
+        asked = {"facilities": [house.facility for house in houses or HOUSES]}
         async with self.stand.database.connect() as connection:
-            return {row[0]: row[1] for row in await connection.execute(_HEADLINES)}
+            return {row[0]: row[1] for row in await connection.execute(_HEADLINES, asked)}
 
-    async def active(self, many: int, patience: float, say: Say) -> bool:
-        """Wait until so many are active and nobody is to look any more; False where that takes longer."""
-        ends, told = time.monotonic() + patience, 0.0
+    async def active(self, many: int, say: Say, house: House = HERE) -> bool:
+        """Wait until so many are active and nobody is to look any more, for as long as it goes forward; False where it sticks."""
+        best, since, told = (-1, 0), time.monotonic(), time.monotonic()
         while True:
-            found = await self.headlines()
-            if found.get("active", 0) >= many and not await self.stirred():
+            found, left = await self.headlines(house), await self.stirred()
+            now = (found.get("active", 0), -left)
+            if now[0] >= many and not left:
                 return True
-            if time.monotonic() > ends:
-                say(f"clinicians: after {patience:.0f} s they stand so: {found}")
+            if now > best:
+                best, since = now, time.monotonic()
+            if time.monotonic() - since > STUCK:
+                say(f"clinicians: for {STUCK:.0f} s nothing has gone forward: {found}, {left} are to look")
                 return False
             if time.monotonic() - told > 15:
                 told = time.monotonic()
@@ -117,16 +144,16 @@ class Clinic:
         async with self.stand.database.connect() as connection:
             return int(await connection.scalar(_STIRRED) or 0)
 
-    async def people(self, many: int) -> dict[str, str]:
+    async def people(self, many: int, house: House = HERE) -> dict[str, str]:
         """Keys of so many active people that nobody has blocked, and the HR system's numbers of them."""
         async with self.stand.database.connect() as connection:
-            keys = (await connection.execute(_KEYS, {"source": SENDER, "many": many})).scalars().all()
-            rows = await connection.execute(_NUMBERS, {"source": SENDER, "people": list(keys)})
+            keys = (await connection.execute(_KEYS, {"source": house.sender, "many": many})).scalars().all()
+            rows = await connection.execute(_NUMBERS, {"source": house.sender, "people": list(keys)})
             return {row.person: row.number for row in rows}
 
-    async def load(self, kind: str, *rows: Canonical) -> None:
+    async def load(self, kind: str, *rows: Canonical, house: House = HERE) -> None:
         """Rows of the register in the hospital's word."""
-        report = await StoredRegister(self.stand.database).load(kind, rows, HOSPITAL, build.FACILITY)
+        report = await StoredRegister(self.stand.database).load(kind, rows, HOSPITAL, house.facility)
         assert not report.refused, report.refused
 
     async def off(self) -> dict[str, dict[str, float]]:
@@ -138,9 +165,18 @@ class Clinic:
 
 @contextlib.asynccontextmanager
 async def clinic(
-    home: Path, say: Say, *, books: int = 20_000, env: Mapping[str, str] | None = None, time_skipping: bool = False
+    home: Path,
+    say: Say,
+    *,
+    books: int = 20_000,
+    env: Mapping[str, str] | None = None,
+    time_skipping: bool = False,
+    far: bool = False,
 ) -> AsyncIterator[Clinic]:
-    """Start it in a folder, which may hold one that was stopped; ``books``: licences its board knows."""
+    """Start it in a folder, which may hold one that was stopped.
+
+    ``books``: licences its board knows; ``far``: with the other house and the provider that does not answer at once.
+    """
     board = home / "board"
     _write_books(board, books)
     async with standing(home, say, parts=PARTS, env=env, time_skipping=time_skipping) as stand:
@@ -151,22 +187,28 @@ async def clinic(
         registries = own_program("-m", "demo.registries", "serve", "--home", str(board), "--port", str(at))
         await stand.stack.add_part(Part(name="board", argv=registries))
         keys = StoredKeys(stand.database)
-        many = {"facility": build.FACILITY, "per_minute": 1_000_000}
-        _, hr = await keys.add(NewKey(sender=SENDER, **many))
-        _, desk = await keys.add(NewKey(sender="security", person=SECURITY, **many))
-        async with _door(stand, hr) as hr_door, _door(stand, desk) as security:
-            one = Clinic(stand, f"http://127.0.0.1:{stub}", hr_door, security)
-            await _register(one, f"http://127.0.0.1:{at}/licences")
-            await _served(stand)
+        houses = HOUSES if far else (HERE,)
+        wide = {"per_minute": 1_000_000}
+        _, desk = await keys.add(NewKey(sender="security", person=SECURITY, facility=build.FACILITY, **wide))
+        async with contextlib.AsyncExitStack() as doors:
+            hr = {}
+            for house in houses:
+                _, secret = await keys.add(NewKey(sender=house.sender, facility=house.facility, **wide))
+                hr[house.sender] = await doors.enter_async_context(_door(stand, secret))
+            security = await doors.enter_async_context(_door(stand, desk))
+            one = Clinic(stand, f"http://127.0.0.1:{stub}", hr, security)
+            targets = await _register(one, f"http://127.0.0.1:{at}/licences", houses)
+            await _served(stand, targets)
             async with stand.database.connect() as connection:
-                one.hired = int(await connection.scalar(_HIRED, {"source": SENDER}) or 0)
+                for house in houses:
+                    one.hired[house.sender] = int(await connection.scalar(_HIRED, {"source": house.sender}) or 0)
             yield one
 
 
-async def _served(stand: Stand) -> None:
+async def _served(stand: Stand, targets: Sequence[str]) -> None:
     """Wait until the worker has seen the targets in the register and serves each one's queue."""
     async with asyncio.timeout(60):
-        waiting = [queue_of(target) for target in TARGETS]
+        waiting = [queue_of(target) for target in targets]
         while waiting:
             waiting = [queue for queue in waiting if await last_poll(stand.client, queue) is None]
             await asyncio.sleep(0.5)
@@ -178,16 +220,19 @@ def _door(stand: Stand, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=stand.api_url, headers=headers, limits=limits, timeout=60, trust_env=False)
 
 
-async def _register(one: Clinic, board: str) -> None:
-    """Who may send, what a physician needs, who verifies it and what they are given."""
+async def _register(one: Clinic, board: str, houses: Sequence[House]) -> Sequence[str]:
+    """Who may send, what a physician needs, who verifies it and what they are given; gives the codes of the targets."""
     desk = build.employee(SECURITY, "support")
     report = await StoredRegister(one.stand.database).load("employee", [desk], ERP, build.FACILITY)
     assert not report.refused, report.refused
-    sender = Sender(code=SENDER, facility=build.FACILITY, dialect="rest", source=SENDER, on_dead="go on")
-    await one.load("sender", sender)
+    for house in houses:
+        if house != HERE:
+            await one.load("facility", Facility(code=house.facility, name="Farfield General Hospital"), house=house)
+        about = {"code": house.sender, "facility": house.facility, "source": house.sender}
+        await one.load("sender", Sender(dialect="rest", on_dead="go on", **about), house=house)
+        await one.load("clinician_policy", ClinicianPolicy(facility=house.facility, hr_grants="granted"), house=house)
     role = ClinicianRole(code=ROLE, checks=("licence",), least=("staff",), clinical=("clinical",))
     await one.load("clinician_role", role)
-    await one.load("clinician_policy", ClinicianPolicy(facility=build.FACILITY, hr_grants="granted"))
     source = VerificationSource(code="IDFPR", kind="licence", adapter="licence_board", url=board, per_second=FAST)
     await one.load("verification_source", source)
     targets = [
@@ -197,7 +242,10 @@ async def _register(one: Clinic, board: str) -> None:
             code="plan", kind="scheduling", adapter="rest_scheduling", url=f"{one.stub}/plan", per_second=FAST
         ),
     ]
+    if FAR in houses:
+        targets.append(await provided(one.stand, FAR.facility))
     await one.load("access_target", *targets)
+    return [target.code for target in targets]
 
 
 def _hired(number: int, said: datetime) -> Sequence[dict[str, Any]]:

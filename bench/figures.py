@@ -260,7 +260,7 @@ class Revoked(Measured):
     """People whose access ended: seconds from the word of it, for each, in order. ``apart``: between the looks that confirm."""
 
     what: str
-    open: int  # people whose cases were open
+    open: int  # people whose cases were open and who were active as it began
     apart: float
     beside: int  # people who were being hired meanwhile
     blocked: Sequence[float]  # until the block stood in our store
@@ -296,9 +296,10 @@ class Deeds(Measured):
     runs: Mapping[str, int]
     longest: Mapping[str, int]  # events of a run
     bytes: Mapping[str, int]  # of the longest
+    held: Mapping[str, int] = {}  # bytes of all runs
     replayed: Mapping[str, Sequence[float]]  # processor seconds for the longest, each time
     deeds: Mapping[str, Mapping[str, int]]  # events that each brought, by case
-    quiet: Mapping[str, float]  # events a day with no deed, by case
+    quiet: Mapping[str, float]  # events of a day, some days after the last deed, by case
     steps: Mapping[str, int]  # in other systems, by what was done there
 
 

@@ -14,13 +14,12 @@ from collections.abc import Iterable
 import psutil  # type: ignore[import-untyped]
 from sqlalchemy import text
 
-from bench.clinicians import Clinic, Say
+from bench.clinicians import HERE, Clinic, Say
 from bench.cpu import spent
 from bench.figures import NOT_OURS, Clinicians
 from bench.stand import time_now
 from stack import postgres
 
-STEP = 100  # people hired at a time, so that what is measured is their way and no queue's
 OURS = ("worker", "revocations", "loops", "api", "temporal", postgres.NAME)
 _WAKE = ("UPDATE appointments SET woken_at = now()", "UPDATE people SET woken_at = now()")
 _SIZE = text("SELECT pg_database_size(CAST(:name AS text))")
@@ -29,15 +28,12 @@ _SIZE = text("SELECT pg_database_size(CAST(:name AS text))")
 async def measure(clinic: Clinic, *, people: int, minutes: float, idle: float, say: Say) -> Clinicians:
     """Open cases until there are so many people, or until so many minutes are over; then hold, wake and start anew."""
     stand = clinic.stand
-    held = (await clinic.headlines()).get("active", 0)
-    await clinic.active(held, 60, say)
+    held = (await clinic.headlines(HERE)).get("active", 0)
+    await clinic.active(held, say)
     before, spent_before = memory(clinic), stand.meter.read()
-    began, opened, well = time.monotonic(), 0, True
-    while well and held + opened < people and time.monotonic() - began < 60 * minutes:
-        many = min(STEP, people - held - opened)
-        await clinic.hire(many)
-        well = await clinic.active(held + opened + many, 60.0 + 3.0 * many, say)
-        opened = (await clinic.headlines()).get("active", 0) - held
+    began = time.monotonic()
+    await clinic.open(people, say, ends=began + 60 * minutes)
+    opened = (await clinic.headlines(HERE)).get("active", 0) - held
     took = time.monotonic() - began
     cpu = spent(spent_before, stand.meter.read(), opened) if opened else {}
     if held + opened < people:

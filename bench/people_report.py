@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bench.cpu import together
 from bench.figures import NOT_OURS, Clinicians, Deeds, Found, Revoked, Spread
+from bench.slow_provider import NAME
 
 CONFIRMED = 60.0  # seconds of platform time until access is confirmed off
 REPLAY, YEAR = 1.0, 365
+PEERS = (*NOT_OURS, "stub_targets", "board", NAME)  # the systems that are told and asked
 
 
 def percentile(values: Sequence[float], part: float) -> float:
@@ -32,7 +34,9 @@ def lines(found: Found) -> Iterator[str]:
     if found.deeds:
         yield "\n## A year of one clinician\n"
         yield "Played in virtual time by the real processes: what HR says by our inbox, the licence as the monthly run asks."
-        yield "What stands in a target is looked at once a day, at the most seldom."
+        yield "What stands in a target is looked at once a day, at the most seldom, and oftener for some days after a deed:"
+        yield "the quiet days are the others."
+        yield "One event of each waking is of the skipping of time itself, which no real history has."
         for life in found.deeds:
             yield from _life(life)
 
@@ -40,10 +44,11 @@ def lines(found: Found) -> Iterator[str]:
 def _revoked(rows: Sequence[Revoked]) -> Iterator[str]:
     yield "\n## From the word that access ends to all of it confirmed off\n"
     yield "Seconds from when the word was sent by a real door: until the block stands in our store, until the last of three targets"
-    yield "has switched the person off, until each was seen off twice. Targets are ours and answer at once, but where a row says"
-    yield "scim2-server. The two looks are apart by rule, which is the floor of the last figure.\n"
+    yield "has switched the person off, until each was seen off twice. Targets are ours and answer at once; a scim2-server, where"
+    yield "a row says so, is a fourth. Active: people with access as the row began. The two looks are apart by rule, which is the"
+    yield "floor of the last figure.\n"
     spread = "p50, p99, most"
-    yield f"| the word | people | open | blocked {spread} | off everywhere {spread} | confirmed {spread} | floor | aim |"
+    yield f"| the word | people | active | blocked {spread} | off everywhere {spread} | confirmed {spread} | floor | aim |"
     yield "|---|---|---|---|---|---|---|---|"
     for one in rows:
         beside = f", {one.beside} of them" if one.beside else ""
@@ -66,13 +71,13 @@ def _clinicians(one: Clinicians) -> Iterator[str]:
     yield f"\n| people, cases | opened in this run | people/s | CPU ms for a person | {looked} |"
     yield "|---|---|---|---|---|---|---|"
     ratio = f"{one.restarted / one.again:.2f}" if one.again else ""
-    total = f"{together(one.cpu, (*NOT_OURS, 'stub_targets', 'board')):.0f}" if one.cpu else ""
+    total = f"{together(one.cpu, PEERS):.0f}" if one.cpu else ""
     cells = (f"{one.people:,}, {cases:,}", f"{one.opened:,}", f"{one.rate:.2f}", total)
     yield "| " + " | ".join((*cells, f"{one.again:.1f}", f"{one.restarted:.1f}", ratio)) + " |"
     yield f"\nThe worker keeps {one.cached:,} cases in memory at most.\n"
     yield "| part | CPU ms for a person | MiB before | MiB with all open | KiB for a case | of a core while nothing comes |"
     yield "|---|---|---|---|---|---|"
-    for part in sorted({*one.cpu, *one.after, *one.idle} - {*NOT_OURS, "stub_targets", "board"}):
+    for part in sorted({*one.cpu, *one.after, *one.idle} - {*PEERS}):
         yield "| " + " | ".join((part, *_part(one, part))) + " |"
     disk = ", ".join(
         f"{name} {size:,.0f} MiB ({1024 * size / max(cases, 1):.0f} KiB a case)" for name, size in one.disk.items()
@@ -102,6 +107,8 @@ def _life(one: Deeds) -> Iterator[str]:
     yield f"\n| {one.what}, {one.days} of {YEAR} days | " + " | ".join(one.events) + " | aim |"
     yield "|---|" + "---|" * (len(one.events) + 1)
     yield _row("events, runs", {case: f"{many:,}, {one.runs[case]}" for case, many in one.events.items()})
+    if one.held:
+        yield _row("all of its history", {case: f"{many / 1024:,.0f} KiB" for case, many in one.held.items()})
     longest = {case: f"{many:,} events, {one.bytes[case] / 1024:.0f} KiB" for case, many in one.longest.items()}
     yield _row("longest run", longest)
     took = {case: Spread.of(values) for case, values in one.replayed.items()}

@@ -29,8 +29,9 @@ LEFT_AFTER: Final = timedelta(days=30)  # off for so long, it is looked at
 LEFT_EVERY: Final = timedelta(
     days=1
 )  # so often: an account switched on again after somebody left is found within a day
-EARLY: Final = (
-    10  # such a part of its time early, a look is made with those that are due: one waking of the case for all targets
+EARLY: Final = 10  # such a part of its time early, a look is made whenever the case looks
+ALONG: Final = (
+    2  # and such a part early with another that is due: those that came apart by a change wake the case together again
 )
 LATE_LOOKS: Final = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 5, 15))
 """After a write whose end was not heard of should have settled: in case the target was slower than its row says."""
@@ -83,11 +84,12 @@ def plan(
     due: list[TargetDue] = []
     lines: list[TargetLine] = []
     moments = [next_change] if next_change is not None else []
+    early = ALONG if any(_stands_due(one, states.get(one.code), wanted[one.code], as_of) for one in targets) else EARLY
     for target in sorted(targets, key=lambda one: (REVOKED_FIRST.index(one.kind), one.code)):
         state, want = states.get(target.code), wanted[target.code]
         if not want.active and (state is None or state.state == "absent"):
             continue  # nothing was ever given there
-        do, why, again = _next(target, targets, states, wanted, as_of)
+        do, why, again = _next(target, targets, states, wanted, as_of, early)
         if do is not None:
             due.append(do)
         if again is not None:
@@ -114,17 +116,17 @@ def _next(
     states: Mapping[str, TargetState],
     wanted: Mapping[str, Wanted],
     as_of: datetime,
+    early: int,
 ) -> tuple[TargetDue | None, str, datetime | None]:
     """What is to be done with one target now, what it waits for, and when to look again."""
     state, want = states.get(target.code), wanted[target.code]
     seconds = int(target.timeout * 2) + SPARE  # a write, and the one that undoes it
-    stands = state is not None and state.wanted == want.hash and state.state in ("confirmed", "off")
-    if stands and state is not None:
-        look_at = look_again_at(target, state)
-        early = (look_at - (state.seen_at or look_at)) / EARLY if state.asked_at is None else timedelta()
-        if look_at - early > as_of:
-            return None, "", look_at
-        return TargetDue(target=target.code, kind=target.kind, do="look", seconds=seconds), "", None
+    if state is not None and _stands(state, want):
+        if not _look_due(target, state, as_of, early):
+            return None, "", look_again_at(target, state)
+        # The look after this one, if it finds nothing: the case's alarm is set once for both.
+        again = look_again_at(target, state.changed(seen_at=as_of))
+        return TargetDue(target=target.code, kind=target.kind, do="look", seconds=seconds), "", again
     if state is not None and state.again_at is not None and state.again_at > as_of and state.wanted == want.hash:
         return None, state.reason, state.again_at
     waits = _waits_for(target, states, wanted) if want.active else _goes_after(target, targets, states, wanted)
@@ -132,6 +134,23 @@ def _next(
         return None, waits, None
     takes = not want.active
     return TargetDue(target=target.code, kind=target.kind, do="write", seconds=seconds, takes=takes), "", None
+
+
+def _stands(state: TargetState, want: Wanted) -> bool:
+    """Whether what was written or seen last is what is wanted now."""
+    return state.wanted == want.hash and state.state in ("confirmed", "off")
+
+
+def _stands_due(target: AccessTarget, state: TargetState | None, want: Wanted, as_of: datetime) -> bool:
+    """Whether there is a look to be made now."""
+    return state is not None and _stands(state, want) and _look_due(target, state, as_of, EARLY)
+
+
+def _look_due(target: AccessTarget, state: TargetState, as_of: datetime, early: int) -> bool:
+    """Whether its time has come, but for such a part of it; where a grant may still come, to the second."""
+    look_at = look_again_at(target, state)
+    spared = (look_at - (state.seen_at or look_at)) / early if state.asked_at is None else timedelta()
+    return look_at - spared <= as_of
 
 
 def look_again_at(target: AccessTarget, state: TargetState) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -176,7 +177,7 @@ class LocalTemporal:
         argv += ["--ui-ip", temporal_config.LOOPBACK, "--ui-port", str(self.web_ui_port)]
         argv += ["--db-filename", str(self._folder / "cli.db"), "--log-level", "warn"]
         for name, value in self._switches.items():
-            argv += ["--dynamic-config-value", f"{name}={str(value).lower()}"]
+            argv += ["--dynamic-config-value", f"{name}={json.dumps(value)}"]
         return self._server(tuple(argv), ready)
 
     def _server(self, argv: tuple[str, ...], ready: Ready) -> Part:

@@ -30,7 +30,8 @@ EVERYWHERE = "all"  # the facility of a case that is of all of them
 TAKES_FIRST = Priority(priority_key=2)
 GIVES = Priority(priority_key=3)
 LOOKS = Priority(priority_key=4)
-MOST_EVENTS = 1000  # of a run's history: whoever takes it over replays it in about a second
+MOST_EVENTS = 800  # of a run's history: whoever takes it over replays it in well under a second
+MOST_EVENTS_BEFORE = 1000  # of a run begun before looks went quietly
 AFTER_A_FAULT = timedelta(seconds=30)  # when a step of ours ended without a word: what it would have kept is not there
 
 
@@ -46,6 +47,7 @@ class ClinicianAccess(CaseWorkflow):
         self._standing = AccessStanding()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, str] = {}
+        self._quietly = False  # a look that finds what stands as it should changes no word, and waits for the others
         self._ended_outside = False
 
     @workflow.run
@@ -88,6 +90,7 @@ class ClinicianAccess(CaseWorkflow):
         self.person, self.facility = start.person, EVERYWHERE
         self.generation, self.revision = start.generation, start.revision
         self._parked_before, self._told = list(start.parked), dict.fromkeys(start.told, ENABLED_OUTSIDE)
+        self._quietly = workflow.patched("looks-go-quietly")
         self.headline = f"access of {self.person}"
         self._ready = True
 
@@ -100,15 +103,23 @@ class ClinicianAccess(CaseWorkflow):
         asked = TargetAsked(person=self.person, target=due.target, do=due.do, as_of=workflow.now())
         step = AccessActivities.look_target if due.do == "look" else AccessActivities.write_target
         first = LOOKS if due.do == "look" else TAKES_FIRST if due.takes else GIVES
+        found_anew = True
         what = f"{'look at' if due.do == 'look' else 'take away in' if due.takes else 'write'} {due.target}"
         try:
             done: TargetDone = await tell_target(step, asked, what, due.seconds, first)
             if done.crossed:
                 self._tell("access.crossed", f"{due.target}/{workflow.now().isoformat()}", due.target)
+            found_anew = due.do != "look" or not self._stands_as(done)
         except ActivityError:
             await workflow.sleep(AFTER_A_FAULT, summary=f"before {due.target} is tried again")
         del self._under_way[due.target]
-        self._stirred += 1
+        if found_anew or not self._under_way or not self._quietly:  # else the last of those under way stirs
+            self._stirred += 1
+
+    def _stands_as(self, done: TargetDone) -> bool:
+        """Whether a look found nothing else than what is known."""
+        found = (done.target, done.state, done.active, done.finding)
+        return any(found == (one.target, one.state, one.active, one.finding) for one in self._standing.targets)
 
     # -- how it stands -------------------------------------------------------------------------------------------
 
@@ -117,7 +128,7 @@ class ClinicianAccess(CaseWorkflow):
         lines = [LineState(line=one.target, item=one.kind, state=_state(one.state, one.active)) for one in now.targets]
         if self.lines != lines:
             self.lines, self._dirty = lines, True
-        under_way = len(now.due)
+        under_way = any(one.do != "look" or not self._quietly for one in now.due)
         if now.blocked:
             words, state = ("blocked, off everywhere" if now.all_off else "blocked, being taken away"), State.FAILED
         elif under_way:
@@ -168,8 +179,9 @@ class ClinicianAccess(CaseWorkflow):
         info = workflow.info()
         if info.is_continue_as_new_suggested():
             return True
-        many = info.get_current_history_length() >= MOST_EVENTS and not self._under_way
-        return many and workflow.patched("a-run-ends-at-a-thousand-events")
+        most = MOST_EVENTS if self._quietly else MOST_EVENTS_BEFORE
+        many = info.get_current_history_length() >= most and not self._under_way
+        return many and (self._quietly or workflow.patched("a-run-ends-at-a-thousand-events"))
 
     # -- going on ------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,9 @@ def test_a_played_life_says_how_much_of_a_year_it_was_and_what_each_deed_brought
     assert "| a physician, 200 of 365 days | access | aim |" in shown
     assert "| events of: on leave | 30 |  |" in shown and "| events of a quiet day | 24.0 |" in shown
     assert "under 1: met" in shown and "1,095 look_target" in shown
+    assert "all of its history" not in shown and "| all of its history | 2,048 KiB |" in text(
+        deeds(held={"access": 2**21})
+    )
     assert "under 1: **missed**" in text(deeds(replayed={"access": [0.5, 1.2]}))
 
 

@@ -313,6 +313,28 @@ def test_looks_that_are_nearly_due_are_made_with_those_that_are_due() -> None:
     )
 
 
+def test_looks_that_came_apart_by_a_change_are_made_together_again() -> None:
+    """What is looked at once a day at noon and at eight would wake the case twice a day for ever."""
+    given, hour, day = wants(file()), timedelta(hours=1), timedelta(days=1)
+
+    def stood(code: str, seen: datetime) -> TargetState:
+        return stands(given[code], "confirmed", active=True, since=NOON - 30 * day, seen_at=seen)
+
+    states = {code: stood(code, NOON + (8 * hour if code == "idp" else timedelta())) for code in given}
+    assert [one.target for one in plan(TARGETS, states, given, NOON + day).due] == ["idp", "plan", "erp"]
+    assert plan(TARGETS, states, given, NOON + 21 * hour).due == (), "a waking for something else brings no looks along"
+    assert len(plan(TARGETS, states | {"idp": stood("idp", NOON + 13 * hour)}, given, NOON + day).due) == 2
+
+
+def test_while_looks_are_made_the_next_ones_are_known() -> None:
+    """So the case sets its alarm once for both, and is not waiting for years where a look is never heard of."""
+    given, day = wants(file()), timedelta(days=1)
+    stood = {"since": NOON - 30 * day, "seen_at": NOON, "active": True}
+    states = {code: stands(want, "confirmed", **stood) for code, want in given.items()}
+    made = plan(TARGETS, states, given, NOON + day)
+    assert len(made.due) == len(given) and made.next_at == NOON + 2 * day
+
+
 def test_what_was_off_and_is_on_was_opened_outside() -> None:
     want = wants(file(state="ended"))["idp"]
     on = TargetSeen(present=True, active=True)

@@ -92,6 +92,7 @@ async def test_where_nothing_can_be_built_the_command_line_server_is_taken(
     local = temporal.LocalTemporal(home, choice, settings(home, cache), None, time_skipping=True)
     (server,) = local.parts(settings(home, cache, temporal_address=local.address))
     assert "frontend.WorkflowTimeSkippingEnabled=true" in server.argv
+    assert 'history.timerProcessorMaxTimeShift="10ms"' in server.argv, "the server reads each as JSON"
     assert str(home.path / "temporal" / "cli.db") in server.argv
 
 

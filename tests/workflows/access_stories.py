@@ -42,6 +42,18 @@ async def access_given_changed_and_taken(desk: Desk) -> None:
     await desk.until(lambda: not desk.targets["idp"].is_on(desk.person), "it stays on")
 
 
+async def access_that_is_as_wanted_for_long(desk: Desk) -> None:
+    """Looks that find nothing new, one of two at a time and both together, and one that finds something."""
+    await desk.house.open(target("idp", look_every=1, **QUICK), target("plan", "scheduling", look_every=1, **QUICK))
+    await desk.house.works()
+    await desk.wake()
+    await desk.until_states(idp="confirmed", plan="confirmed")
+    before = len(desk.targets["idp"].calls)
+    await desk.until(lambda: len(desk.targets["idp"].calls) > before + 3, "nobody looks")
+    desk.targets["idp"].accounts[desk.person].active = False
+    await desk.until(lambda: desk.targets["idp"].is_on(desk.person), "what was switched off outside stays off")
+
+
 async def access_that_waits_for_what_a_target_lacks(desk: Desk) -> None:
     plan = target("plan", "scheduling", after=("idp",), **QUICK)
     await desk.house.open(target("idp", **QUICK), plan, target("pay", "erp", **QUICK))
@@ -169,6 +181,7 @@ def _too_long(events: int) -> Iterator[None]:
 
 STORIES: tuple[Story, ...] = (
     access_given_changed_and_taken,
+    access_that_is_as_wanted_for_long,
     access_that_waits_for_what_a_target_lacks,
     access_whose_case_becomes_long,
     a_revocation_as_usual,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio import workflow
 
-from workflows.clinician_access import MOST_EVENTS, ClinicianAccess
+from workflows.clinician_access import MOST_EVENTS, MOST_EVENTS_BEFORE, ClinicianAccess
 
 
 @dataclass
@@ -32,8 +32,9 @@ def is_long(
     *,
     under_way: dict[str, asyncio.Task[None]] | None = None,
     new: bool = True,
+    quietly: bool = True,
 ) -> tuple[bool, list[str]]:
-    """Whether it ends now, and which patches it asked for; ``new``: begun since the patch."""
+    """Whether it ends now, and which patches it asked for; ``new``: begun since the patch; ``quietly``: since looks say nothing."""
     asked: list[str] = []
 
     def patched(name: str) -> bool:
@@ -43,15 +44,21 @@ def is_long(
     monkeypatch.setattr(workflow, "info", lambda: run)
     monkeypatch.setattr(workflow, "patched", patched)
     case: Any = object.__new__(ClinicianAccess)
-    case._under_way = under_way or {}
+    case._under_way, case._quietly = under_way or {}, quietly
     return case._is_long(), asked
 
 
-def test_a_run_ends_at_a_thousand_events_and_one_of_before_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_long(monkeypatch, Run(MOST_EVENTS - 1)) == (False, []), "no mark in the history of a short one"
-    assert is_long(monkeypatch, Run(MOST_EVENTS))[0]
-    assert not is_long(monkeypatch, Run(MOST_EVENTS), new=False)[0]
-    assert is_long(monkeypatch, Run(MOST_EVENTS, suggested=True), new=False) == (True, [])
+def test_a_run_ends_at_eight_hundred_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_long(monkeypatch, Run(MOST_EVENTS - 1)) == (False, [])
+    assert is_long(monkeypatch, Run(MOST_EVENTS)) == (True, []), "it has its mark from its beginning"
+
+
+def test_a_run_of_before_ends_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, end = MOST_EVENTS_BEFORE, ["a-run-ends-at-a-thousand-events"]
+    assert is_long(monkeypatch, Run(before - 1), quietly=False) == (False, []), "no mark in a short one"
+    assert is_long(monkeypatch, Run(before), quietly=False) == (True, end)
+    assert is_long(monkeypatch, Run(before), quietly=False, new=False) == (False, end)
+    assert is_long(monkeypatch, Run(before, suggested=True), quietly=False, new=False) == (True, [])
 
 
 def test_a_step_that_stands_in_a_targets_queue_keeps_no_run_from_looking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,29 @@ async def test_an_account_enabled_by_hand_outside_is_found_reported_and_taken_ag
         await desk.until(lambda: not desk.targets["idp"].is_on(desk.person), "it stays on")
 
 
+async def test_looks_that_find_what_is_wanted_change_nothing_anybody_reads(desk: Desk, server: Stack) -> None:
+    """A case says that a target is being told while one is; a year of looks is no thousand changes of its words."""
+    await desk.house.open(target("idp", look_every=1), target("plan", "scheduling", look_every=1))
+    await desk.house.works()
+    async with workers_of(desk, server):
+        await desk.wake()
+        await desk.until_states(idp="confirmed", plan="confirmed")
+        await desk.until(lambda: desk.says("as wanted"), "it is never as wanted")
+        stood = desk.change("clinician_access")
+        calls = [len(desk.targets[code].calls) for code in ("idp", "plan")]
+
+        def looked() -> bool:
+            return all(
+                len(desk.targets[code].calls) > before + 2 for code, before in zip(("idp", "plan"), calls, strict=True)
+            )
+
+        await desk.until(looked, "nobody looks")
+        now = desk.change("clinician_access")
+        assert stood is not None and now is not None and now.revision == stood.revision
+        desk.targets["idp"].accounts[desk.person].active = False
+        await desk.until(lambda: desk.targets["idp"].is_on(desk.person), "what was switched off outside stays off")
+
+
 async def test_the_case_of_who_left_a_month_ago_ends_and_begins_again_for_each_look(desk: Desk, server: Stack) -> None:
     """An account switched on again outside, years later, is found by such a look and taken away."""
     await desk.house.open(target("idp"), target("plan", "scheduling"))
@@ -268,7 +291,7 @@ async def test_the_case_of_who_left_a_month_ago_ends_and_begins_again_for_each_l
 
 
 async def test_a_long_life_is_many_short_runs(desk: Desk, server: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run ends at a thousand events; here the server says that sixty are many, as it says of thousands."""
+    """A run ends at eight hundred events; here the server says that sixty are many, as it says of thousands."""
     monkeypatch.setattr(
         workflow.Info, "is_continue_as_new_suggested", lambda run: run.get_current_history_length() > 60
     )
