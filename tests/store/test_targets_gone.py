@@ -24,6 +24,7 @@ from store.people_tables import people, revocation_blocks
 from store.people_wakes import StoredPeopleWakes, StoredRegisterDays
 from store.person_trace import broken_at, trace_in
 from store.register import StoredRegister
+from store.tables import register
 from store.target_tables import targets_gone
 from tests.access_house import OFF, ON, AccessHouse, target
 from tests.build import unique
@@ -293,3 +294,18 @@ async def test_the_words_stay_with_who_when_and_why(house: Gone) -> None:
         (row,) = (await connection.execute(select(targets_gone))).mappings().all()
     assert (row["asked_by"], row["said_by"], row["reason"]) == ("E-SUP", "E-ADM", "the vendor has closed")
     assert row["asked_at"] < row["said_at"] < row["void_at"]
+
+
+async def test_of_a_target_the_register_no_longer_has_it_can_be_said_too(house: Gone) -> None:
+    await house.block()
+    for later in (0, 21):
+        await house.look(later=later)
+    async with transaction(house.engine) as connection:
+        await connection.execute(register.delete().where(register.c.code == "plan"))
+    standing = await house.access.revocation(house.person, now())
+    assert "fascia target gone" in {one.target: one.reason for one in standing.targets}["plan"]
+    await house.say("E-SUP")
+    await house.say("E-ADM")
+    assert (await house.access.revocation(house.person, now())).confirmed
+    await house.row_says(active=True)
+    assert not (await house.access.revocation(house.person, now())).confirmed
