@@ -21,6 +21,7 @@ from canonical.access import (
     RevocationStanding,
     TargetAsked,
     TargetDone,
+    TargetKind,
     TargetSeen,
     Wanted,
 )
@@ -106,15 +107,18 @@ class AccessActivities:
         begins after ``as_of``.
         """
         row = await self._access.target(asked.target, asked.as_of)
-        if row is None:
-            return OffSeen(target=asked.target, kind="identity", answered=False, reason="no such target")
+        kind: TargetKind = row.kind if row is not None else "identity"
         standing = await self._access.revocation(asked.person, asked.as_of)
         if not standing.blocked:
-            return OffSeen(target=row.code, kind=row.kind, stands=False)
-        before = next((one for one in standing.targets if one.target == row.code), None)
+            return OffSeen(target=asked.target, kind=kind, stands=False)
+        before = next((one for one in standing.targets if one.target == asked.target), None)
+        if before is None:  # two people said meanwhile that its system is gone: nobody waits for it any more
+            return OffSeen(target=asked.target, kind=kind, confirmed=True)
+        if row is None:
+            return OffSeen(target=asked.target, kind=kind, answered=False, reason="no such target")
         off = nothing(asked, await self._access.wanted(asked.person, asked.target, asked.as_of))
         try:
-            seen = await self._off(row, off, first=before is None or before.times == 0)
+            seen = await self._off(row, off, first=before.times == 0)
         except FasciaError as failed:
             await self._failed(asked, failed)
             return OffSeen(

@@ -23,6 +23,8 @@ LIFTED: Final = "two people lifted the block of this call since: nobody is block
 """And the name of what tells one call from another: what who says a call again is told once its block stands no more."""
 MAY_BLOCK: Final = frozenset({"hr", "medical_staff", "credentials_committee", "support", "admin"})
 MAY_LIFT: Final = frozenset({"credentials_committee", "admin"})
+MAY_END: Final = frozenset({"support", "admin"})
+"""Who says that a target is gone for good."""
 BY_HAND: Final = frozenset({"manual"})  # kinds that a person takes back: nothing of ours can see them off
 REVOKED_FIRST: Final[tuple[TargetKind, ...]] = ("identity", "scheduling", "directory", "erp", "manual")
 """In which order access is taken back: what opens doors first."""
@@ -288,3 +290,41 @@ class LiftTaken(Canonical):
     lifted: bool
     asked_by: str
     message: Text
+
+
+class TargetWord(Canonical):
+    """A person's word that a system is gone for good, with what stood in it. Two say it."""
+
+    target: TargetCode
+    reason: Text = Field(min_length=1)
+
+    @field_validator("reason")
+    @classmethod
+    def _says_why(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("say why")
+        return value
+
+
+class TargetWordTaken(Canonical):
+    """What became of it: asked for by the first, said by the second; ``people``: of how many something may have stood there."""
+
+    target: TargetCode
+    gone: bool
+    asked_by: str
+    people: int = 0
+    message: Text
+
+
+class TargetRow(Canonical):
+    """A target as lists show it. ``people``: of how many something may stand there; ``gone_since``: when two people had said it."""
+
+    target: str
+    kind: str = ""
+    facility: str = ""
+    active: bool = False
+    people: int = 0
+    asked_by: str = ""
+    asked_at: datetime | None = None
+    said_by: str = ""
+    gone_since: datetime | None = None

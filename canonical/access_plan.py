@@ -43,6 +43,9 @@ REFUSED_AGAIN: Final = timedelta(minutes=5)  # what a person or time must mend i
 REFUSED_AGAIN_WITHIN: Final = timedelta(hours=1)
 REFUSED_SELDOM: Final = 12  # times that first pause: how seldom, at the most
 ENABLED_OUTSIDE: Final = "enabled-outside"
+SYSTEM_GONE: Final = (
+    "system-gone"  # nobody looks there any more: two people said that the system itself is gone for good
+)
 TAKEN_AGAIN: Final = "taken-again"  # it was on outside, and we took it away once more
 SPARE: Final = 15  # seconds a step may take beside the calls themselves
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from canonical.access import BlockWord, LiftTaken
+from canonical.access import BlockWord, LiftTaken, TargetRow, TargetWord, TargetWordTaken
 from canonical.base import Canonical
 
 
@@ -59,3 +60,7 @@ class AccessDeskView(Protocol):
     async def revoke(self, word: BlockWord) -> Revoked: ...
     async def lift(self, word: BlockWord) -> LiftTaken: ...
     async def access(self, person: str) -> AccessShown: ...
+    async def targets(self) -> Sequence[TargetRow]: ...
+    async def gone(self, word: TargetWord) -> TargetWordTaken:
+        """Say that a target is gone for good; the second who says it decides."""
+        ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from canonical.access import LIFTED, BlockWord, LiftTaken
+from canonical.access import LIFTED, BlockWord, LiftTaken, TargetRow, TargetWord, TargetWordTaken
 from canonical.cases import Actor
 from canonical.errors import Rejected, Unavailable
 from canonical.onboarding import TargetStanding
@@ -42,6 +42,12 @@ class OurAccess:
 
     async def lift(self, word: BlockWord) -> LiftTaken:
         return await self._people.access_desk.lift(word, *await self._decider())
+
+    async def gone(self, word: TargetWord) -> TargetWordTaken:
+        return await self._people.access_desk.end(word, *await self._decider())
+
+    async def targets(self) -> Sequence[TargetRow]:
+        return await self._people.access_desk.targets()
 
     async def access(self, person: str) -> AccessShown:
         view = await self._people.access_desk.view(person, now())

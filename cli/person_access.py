@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import RenderableType
 
 from canonical.access import BY_HAND, BlockWord
+from canonical.access_plan import SYSTEM_GONE
 from canonical.base import in_words
 from cli.access_views import AccessShown
 from cli.command import Yes, command
@@ -86,7 +87,8 @@ def _drawn(view: AccessShown) -> Iterator[RenderableType]:
     if view.blocked:
         asked = f"; {view.lift_asked_by} asks to lift it" if view.lift_asked_by else ""
         yield f"BLOCKED since {when(view.since)} by {view.by}{asked}"
-        missing = [one.target for one in view.targets if not one.confirmed_off and one.kind not in BY_HAND]
+        waited_for = [one for one in view.targets if one.kind not in BY_HAND and one.finding != SYSTEM_GONE]
+        missing = [one.target for one in waited_for if not one.confirmed_off]
         yield (
             "off everywhere, seen twice"
             if view.confirmed

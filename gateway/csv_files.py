@@ -17,6 +17,7 @@ from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed, Rejected, Unavailable
 from canonical.folders import FileStanding
 from canonical.messages import Kept, Move
+from canonical.people import HrEvent
 from canonical.purchasing import Requisition
 from canonical.senders import Mappings, Sender
 from canonical.stock import StockCount
@@ -139,16 +140,22 @@ class CsvFiles:
             await self._refused(whole, sender, wrong.message)
             return
         await ours.step(rows=rows)
-        bad = await self._bad(file)
+        bad, first = await self._looked_through(file)
         if reason := await self._refuses_all(bad, sender, whole):
             await self._refused(whole, sender, reason, rows, bad)
             return
         before = await self._apart_before(whole)
+        dealt_with = {row for row, one in before.items() if one.state in DEALT_WITH}
+        hurried = KeptRows(self._uses, self._people, whole, sender, ours)
+        for part in first:
+            if part.first not in dealt_with:
+                await hurried.add(part)
+        await hurried.end()
         await self._set_apart(whole, sender, file, bad, before)
         await ours.step(done=rows_of(bad))
-        dealt_with = {row for row, one in before.items() if one.state in DEALT_WITH}
+        dealt_with |= {part.first for part in first}
         said, taken, refused = await self._take(whole, sender, file, ours, without=dealt_with)
-        faults = (*faults_of(bad), *refused)
+        faults = (*faults_of(bad), *hurried.refused, *refused)
         await self._taken_after_all(whole, before, {one.row for one in faults}, taken)
         await self._told(whole, sender, rows, faults, taken, said)
 
@@ -169,15 +176,18 @@ class CsvFiles:
         await self._journal.mark_many(moves)
         await self._intake.settled([whole.id, *(one.id for one in good.values())], whole.reason or why)
 
-    async def _bad(self, file: CsvFile) -> list[Part]:
-        """What cannot be read, found before anything is taken."""
+    async def _looked_through(self, file: CsvFile) -> tuple[list[Part], list[Part]]:
+        """What cannot be read, found before anything is taken; and what goes first, since it ends somebody's access now."""
         bad: list[Part] = []
+        first: list[Part] = []
         async for part in breathing(file.parts()):
             if part.noun is None:
                 bad.append(part)
                 if len(bad) > MOST_BAD:
                     break
-        return bad
+            elif isinstance(part.noun, HrEvent) and part.noun.emergency:
+                first.append(part)
+        return bad, first
 
     async def _refuses_all(self, bad: Sequence[Part], sender: Sender, whole: Kept) -> str:
         """Why the whole file is refused for its bad rows; empty: it is not."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -28,7 +29,7 @@ from gateway.checking import Checks
 from gateway.directory import Directory
 from gateway.hl7_refusals import fault_of
 from gateway.hl7_verdict import Verdict, answered_no, judge, kind_of, occurred, read_header, subject
-from gateway.keeping import Keeper, Line, NotKept, Place
+from gateway.keeping import URGENT, Keeper, Line, NotKept, Place
 from gateway.mllp_flow import origin_of
 from gateway.mllp_peer import Peer
 from gateway.quota import Allowance
@@ -198,17 +199,20 @@ class Hl7Door:
     def _of(self, sender: Sender, data: bytes, head: Header) -> Seen:
         head = read_header(data, sender, head)
         verdict = judge(data, head, sender, lambda kind, code: self._feed_for(kind, code) is not None)
+        kind = kind_of(head)
+        mappings = partial(self._directory.mappings, sender.code)
+        urgent = registry.hl7_ends_at_once(kind, verdict.message, sender, mappings)
         # What has no number of its own is the same message again where its bytes are.
         same = head.control if head.control.strip(" ") else f"#{hashlib.sha256(data).hexdigest()}"
         new = NewMessage(
             door=DOOR,
             data=data,
             sender=sender.code,
-            kind=kind_of(head),
+            kind=kind,
             control_number=head.control,
             key=f"hl7/{sender.code}/{same}",
             stream=f"hl7/{sender.code}/{subject(head, verdict.message, self._secret)}",
-            priority=sender.priority_of(kind_of(head)),
+            priority=URGENT if urgent else sender.priority_of(kind),
             occurred=occurred(head),
             remember=timedelta(days=sender.duplicates_for),
             refused=verdict.reason,

@@ -332,7 +332,12 @@ def evn_of(message: Message) -> Segment:
 
 def why(person: Person, evn: Segment) -> str:
     """The reason's code: of the event (EVN-4), else why somebody is inactive (STF-38)."""
-    return evn.value(4, 1).strip() or person.stf.value(38, 1).strip()
+    return reason_code(evn, person.stf)
+
+
+def reason_code(evn: Segment, stf: Segment) -> str:
+    """The same, of the segments."""
+    return evn.value(4, 1).strip() or stf.value(38, 1).strip()
 
 
 def happened(evn: Segment) -> date | None:

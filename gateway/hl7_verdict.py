@@ -25,6 +25,7 @@ KIND = re.compile(r"[A-Z][A-Z0-9_]{0,19}(\^[A-Z0-9_]{1,19})?")
 UNKNOWN_KIND = "unknown"
 REJECTING = frozenset({"200", "201", "202", "203"})
 LONGEST_REASON = 2000
+STAFF = frozenset({"PRA", "STF"})  # master files of table 0175 that say something of people
 LONGEST_MOMENT = 24  # YYYYMMDDHHMMSS.SSSS+ZZZZ
 
 Reads = Callable[[str, str], bool]  # whether any feed reads this kind from this sender
@@ -107,14 +108,15 @@ def subject(head: Header, message: Message | None, secret: bytes) -> str:
     """What a message is about, so that what is about one thing stays in order; no patient's identity is in it in clear.
 
     The placer's order number (ORC-2), else the patient (the first PID-3, by a keyed hash), else the master file (MFI-1); a message
-    about none of them is a stream by itself.
+    about none of them is a stream by itself. So is a file of staff: their order is in what it says, and who must go at once waits
+    behind none that cannot be read.
     """
     if message is not None:
         if placer := message.value("ORC-2"):
             return f"order/{placer[:100]}"
         if patient := message.value("PID-3"):
             return f"patient/{hmac.new(secret, patient.encode(), hashlib.sha256).hexdigest()[:32]}"
-        if master := message.value("MFI-1.1"):
+        if (master := message.value("MFI-1.1")) and master.strip() not in STAFF:
             return f"master/{master[:100]}"
     return f"-/{head.control[:199]}"
 

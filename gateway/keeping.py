@@ -26,6 +26,7 @@ LET_GO: Final = 256  # places
 STRANGER: Final = "?"  # begins the name of who is nobody's sender: an address, which each process counts for itself
 STRANGERS_PIECE, STRANGERS_MOST = 64 * 1024, 32  # bytes of a stranger's that count as a message more; the most of those
 PAUSE_FIRST, PAUSE_LONGEST = 0.05, 1.0  # seconds between tries while our database is away
+URGENT: Final = 0  # the first of the priorities: what ends somebody's access now, whatever the sender's row says
 
 log = structlog.get_logger(__name__)
 

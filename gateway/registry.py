@@ -96,6 +96,14 @@ HL7_FEEDS: dict[tuple[str, str], Hl7Feed] = {
 }
 HL7_OVERRIDES: dict[tuple[str, str, str], Hl7Feed] = {}
 
+# Which HL7 messages may end somebody's access now, and what looks whether one does: of these alone its door looks before keeping.
+EndsAtOnce = Callable[[Message, Sender, Mappings], bool]
+HL7_ENDINGS: dict[tuple[str, str], EndsAtOnce] = {
+    ("hl7", "MFN^M02"): hl7_mfn_m02.ends_at_once,
+    ("hl7", "PMU^B05"): hl7_pmu_b01.ends_at_once,
+    ("hl7", "PMU^B06"): hl7_pmu_b01.ends_at_once,
+}
+
 # What reads a FHIR resource; its kind is the release and the type, as in its address.
 FhirFeed = Callable[[Resource, Sender, Mappings], tuple[Canonical, ...]]
 FHIR_FEEDS: dict[tuple[str, str], FhirFeed] = {
@@ -159,6 +167,18 @@ def csv_feed(name: str, sender: str = "") -> CsvFeed | None:
 def hl7_feed(kind: str, sender: str = "") -> Hl7Feed | None:
     """The feed for a kind of HL7 message (``OMS^O05``) from a sender, None where nobody reads it."""
     return HL7_OVERRIDES.get(("hl7", kind, sender)) or HL7_FEEDS.get(("hl7", kind))
+
+
+def hl7_ends_at_once(kind: str, message: Message | None, sender: Sender, mappings: Callable[[], Mappings]) -> bool:
+    """Whether a message that was cut says that somebody's access ends now. What cannot be read there says nothing: who reads
+    the message tells what is wrong with it."""
+    look = HL7_ENDINGS.get(("hl7", kind))
+    if look is None or message is None:
+        return False
+    try:
+        return look(message, sender, mappings())
+    except Malformed:
+        return False
 
 
 def fhir_feed(kind: str, sender: str = "") -> FhirFeed | None:

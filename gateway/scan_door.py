@@ -27,7 +27,7 @@ from gateway import registry
 from gateway.conflicts import LISTED, REUSED, taken_as_new, untold
 from gateway.directory import Directory
 from gateway.intake import Intake, reason_of
-from gateway.keeping import Line, NotKept
+from gateway.keeping import URGENT, Line, NotKept
 from gateway.lookups import Caller
 from gateway.mapping import Tongue
 from gateway.problems import trace_id
@@ -38,7 +38,6 @@ DOOR: Final = "rest"
 SENDERS_EVERY: Final = 5.0  # seconds until a changed row of the register counts
 LONGEST_NUMBER: Final = 80
 QUOTA_PAUSE: Final = 5.0  # seconds
-URGENT: Final = 0  # the first of the priorities
 
 log = structlog.get_logger(__name__)
 

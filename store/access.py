@@ -44,13 +44,14 @@ from canonical.access_rules import next_change, wanted
 from canonical.errors import Rejected
 from canonical.onboarding import OnboardingFile
 from canonical.people import ClinicianRecord
-from store.access_blocks import blocking_in, lift_in, off_seen, reopened_in, revocation_in, standing_block_in
+from store.access_blocks import blocking_in, lift_in, off_seen, revocation_in, standing_block_in
 from store.access_rows import (
     all_targets_in,
     held_person,
     known_in,
     looked_at,
     put_in,
+    reopened_in,
     state_in,
     states_in,
     target_in,
@@ -62,6 +63,7 @@ from store.people_applying import lock_person_in
 from store.people_reading import blocked_in, files_in, record_in
 from store.people_tables import appointments, people
 from store.person_trace import Entry, note_in
+from store.targets_gone import gone_lines, settled_in
 
 Apply = Callable[[AsyncConnection, str, str, datetime], Awaitable[None]]  # brings into force what HR said and is due
 
@@ -85,11 +87,13 @@ class StoredAccess:
             if self._apply is not None:
                 for facility in await _facilities(connection, person):
                     await self._apply(connection, facility, person, as_of)
+            await settled_in(connection, person, as_of)
             # Before the facts are read: who changes them afterwards wakes again.
             await connection.execute(update(people).where(people.c.person == person).values(woken_at=None))
             files, blocked, record = await _facts(connection, person, as_of)
             states = await states_in(connection, person)
-            targets = [one for one in await all_targets_in(connection, as_of) if looked_at(one, states.get(one.code))]
+            rows = await all_targets_in(connection, as_of)
+            targets = [one for one in rows if looked_at(one, states.get(one.code))]
             wants = {one.code: _wanted(files, blocked, record, one, person, as_of) for one in targets}
             turns = next_change(files, as_of)
             stands = plan(targets, states, wants, as_of, blocked=blocked, next_change=turns)
@@ -100,7 +104,8 @@ class StoredAccess:
             await connection.execute(
                 update(people).where(people.c.person == person).values(access_next_at=stands.next_at)
             )
-            return stands
+            gone = gone_lines(states, {one.code: one for one in rows if not one.active})
+            return stands.changed(targets=(*stands.targets, *gone)) if gone else stands
 
     async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
         """What is to stand in a target now: inactive where a block stands.

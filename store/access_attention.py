@@ -17,6 +17,8 @@ from store.marks import ALIVE
 from store.people_tables import access_states, revocation_blocks
 from store.stuck import Stuck
 from store.tables import marks
+from store.target_tables import targets_gone
+from store.target_words import STANDS
 
 SECURITY: Final = "support"
 SERVED: Final = "revocations"  # the process that takes access away, as it says that it is alive
@@ -34,6 +36,7 @@ async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
     async with transaction(engine) as connection:
         blocks = [_open(row) for row in await connection.execute(_not_confirmed())]
         asked = [_asked(row) for row in await connection.execute(_lifting())]
+        asked += [_said_gone(row) for row in await connection.execute(_to_be_gone())]
         refused = [_refused(row) for row in await connection.execute(_by_target(access_states.c.state == "refused"))]
         silent = [_silent(row) for row in await connection.execute(_by_target(_in_vain()))]
         outside = [_outside(row) for row in await connection.execute(_by_target(_opened(now)))]
@@ -71,11 +74,24 @@ def _asked(row: Any) -> dict[str, Any]:
     return {"what": "block to be lifted", "name": row.person, "why": why} | about
 
 
+def _to_be_gone() -> Any:
+    word = targets_gone.c
+    return select(word.target, word.asked_at, word.asked_by).where(STANDS, word.said_at.is_(None))
+
+
+def _said_gone(row: Any) -> dict[str, Any]:
+    why = f"{row.asked_by} says that its system is gone for good: another person must say so too"
+    press = f"fascia target gone {row.target} --reason, or leave it"
+    about = {"owner": SECURITY, "since": row.asked_at, "press": press}
+    return {"what": "target said to be gone", "name": row.target, "why": why} | about
+
+
 def _by_target(which: Any) -> Any:
     state = access_states.c
+    there = state.target.not_in(select(targets_gone.c.target).where(STANDS, targets_gone.c.said_at.is_not(None)))
     said = func.min(state.reason).label("reason"), func.min(state.person).label("person")
     counted = func.count().label("many"), func.min(state.since).label("since"), func.min(state.finding).label("finding")
-    return select(state.target, *said, *counted).where(which).group_by(state.target)
+    return select(state.target, *said, *counted).where(which, there).group_by(state.target)
 
 
 def _opened(now: datetime) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.access import BY_HAND, AccessTarget, Block, BlockWord, LiftTaken, OffSeen, RevocationStanding
-from canonical.access_plan import SPARE, TargetState, settled_at
+from canonical.access_plan import SPARE, SYSTEM_GONE, TargetState, settled_at
 from canonical.credentials import ClinicianPolicy
 from canonical.errors import Rejected
 from store.access_rows import (
@@ -17,7 +17,6 @@ from store.access_rows import (
     held_person,
     looked_at,
     policies_in,
-    states_in,
     wake_cases_in,
 )
 from store.people_applying import lock_person_in
@@ -26,6 +25,7 @@ from store.people_reading import not_about_oneself_in
 from store.people_tables import revocation_blocks
 from store.people_wakes import wake_everywhere_in
 from store.person_trace import Entry, note_in
+from store.targets_gone import settled_in
 
 SEEN_OFF = 2  # looks, far enough apart, that confirm
 MARGIN = 5  # seconds beyond the longest time-out: clocks differ
@@ -82,10 +82,11 @@ async def revocation_in(connection: AsyncConnection, person: str, as_of: datetim
     row = await _standing_row(connection, person)
     if row is None:
         return RevocationStanding(blocked=False)
-    states = await states_in(connection, person)
+    states = await settled_in(connection, person, as_of, row["since"])
     known = await all_targets_in(connection, as_of)
     targets = [one for one in known if looked_at(one, states.get(one.code), row["since"])]
-    gone = [code for code in states if code not in {one.code for one in known}]
+    left = states.keys() - {one.code for one in known}
+    gone = [code for code in sorted(left) if states[code].finding != SYSTEM_GONE]
     rules = list(await policies_in(connection, person, as_of)) or [ClinicianPolicy(facility="any")]
     seen = [off_seen(one, states.get(one.code), row["since"]) for one in targets]
     seen += [_nobody_reaches(code, states[code]) for code in gone]
@@ -116,13 +117,6 @@ async def _confirmed_in(
     await note_in(connection, person, Entry(did="confirmed off", what=row["call"], content=took))
 
 
-async def reopened_in(connection: AsyncConnection, person: str) -> None:
-    """Something of a blocked person is on again: what was confirmed is so no more, and its revocation begins anew."""
-    mine = revocation_blocks.c.person == person, revocation_blocks.c.lifted_at.is_(None)
-    again = update(revocation_blocks).where(*mine, revocation_blocks.c.confirmed_at.is_not(None))
-    await connection.execute(again.values(confirmed_at=None, woken_at=None))
-
-
 def off_seen(target: AccessTarget, state: TargetState | None, since: datetime) -> OffSeen:
     """How often a target was seen off since a block; what a person takes back is asked for once, and then a task of theirs."""
     kept = state or TargetState(target=target.code, state="due")
@@ -142,7 +136,7 @@ def off_seen(target: AccessTarget, state: TargetState | None, since: datetime) -
 
 def _nobody_reaches(code: str, state: TargetState) -> OffSeen:
     """A target the register no longer has: nobody can look there, and a person must."""
-    gone = "the register has no such target any more: look there by hand, or load its row again"
+    gone = "the register has no such target any more: look there by hand, load its row again, or `fascia target gone`"
     off = state.state == "absent"
     return OffSeen(target=code, kind="identity", confirmed=off, reason="" if off else gone)
 

@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.access import AccessTarget
-from canonical.access_plan import TargetState
+from canonical.access_plan import SYSTEM_GONE, TargetState
 from canonical.credentials import ClinicianPolicy
 from store.people_reading import policy_in
-from store.people_tables import access_states, appointments, people
+from store.people_tables import access_states, appointments, people, revocation_blocks
 from store.register_reading import all_current, current
 
 
@@ -61,12 +61,15 @@ async def put_in(connection: AsyncConnection, person: str, target: AccessTarget,
 
 
 def looked_at(target: AccessTarget, state: TargetState | None, since: datetime | None = None) -> bool:
-    """Whether anybody is to look there: a target in use; and one put out of use until what may stand there was seen off.
+    """Whether anybody is to look there: a target in use; and one put out of use until what may stand there was seen off,
+    or two people have said that its system is gone.
 
     ``since``: when a block came: what was taken away since then, by whomever, is looked at again.
     """
     if target.active or state is None:
         return target.active
+    if state.finding == SYSTEM_GONE:
+        return False
     off = state.state in ("off", "absent") and not state.active and state.asked_at is None
     taken = [at for at in (state.off_at, state.written_at) if at is not None]
     return not off or (since is not None and any(at >= since for at in taken))
@@ -75,6 +78,13 @@ def looked_at(target: AccessTarget, state: TargetState | None, since: datetime |
 async def wake_cases_in(connection: AsyncConnection, person: str, at: datetime) -> None:
     """Every facility's case of a person is to look: what stands in a target is a facet of it. Before the person's row is locked."""
     await connection.execute(update(appointments).where(appointments.c.person == person).values(woken_at=at))
+
+
+async def reopened_in(connection: AsyncConnection, person: str) -> None:
+    """Something of a blocked person is on again: what was confirmed is so no more, and its revocation begins anew."""
+    mine = revocation_blocks.c.person == person, revocation_blocks.c.lifted_at.is_(None)
+    again = update(revocation_blocks).where(*mine, revocation_blocks.c.confirmed_at.is_not(None))
+    await connection.execute(again.values(confirmed_at=None, woken_at=None))
 
 
 async def policies_in(connection: AsyncConnection, person: str, as_of: datetime) -> Sequence[ClinicianPolicy]:

@@ -8,19 +8,34 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from canonical.access import MAY_BLOCK, MAY_LIFT, NOT_BLOCKED, Block, BlockWord, LiftTaken, RevocationStanding
+from canonical.access import (
+    MAY_BLOCK,
+    MAY_END,
+    MAY_LIFT,
+    NOT_BLOCKED,
+    Block,
+    BlockWord,
+    LiftTaken,
+    RevocationStanding,
+    TargetRow,
+    TargetWord,
+    TargetWordTaken,
+)
 from canonical.base import Canonical
 from canonical.cases import Actor
 from canonical.errors import Rejected, Unavailable
 from canonical.onboarding import TargetStanding
 from canonical.parties import Employee
 from store.access import StoredAccess
-from store.access_rows import known_in
+from store.access_rows import known_in, target_in
+from store.acts import Act, note_in
 from store.database import transaction
 from store.ids import now
 from store.people_reading import gone_to_in, known_at_in
 from store.people_tables import access_states
 from store.register_reading import all_codes
+from store.register_writing import alone
+from store.target_words import rows_in, say_in
 
 OF_ALL = frozenset({"admin"})  # whose role at one facility counts at each
 
@@ -71,6 +86,29 @@ class AccessDesk:
             known_at = await known_at_in(connection, word.person)
         return await self._access.lift(word, await self._allowed(actor, facility, MAY_LIFT, "lift", known_at), now())
 
+    async def end(self, word: TargetWord, actor: Actor, facility: str = "") -> TargetWordTaken:
+        """Ask that a target that is out of use count as gone for good, or say it as the second; ``facility`` as above.
+
+        Raises:
+            Rejected: (not-allowed, not-found, not-open) see :func:`store.target_words.say_in`.
+        """
+        at = now()
+        async with transaction(self._engine) as connection:
+            row = await target_in(connection, word.target, at)
+        sites = [row.facility] if row is not None and row.facility else []
+        by = await self._allowed(actor, facility, MAY_END, "gone", sites, "whose target it is")
+        async with transaction(self._engine) as connection:
+            await alone(connection, "access_target")
+            taken = await say_in(connection, word, by, at)
+            about = {"verb": "target gone", "about": f"target/{word.target}", "actor": actor, "reason": word.reason}
+            await note_in(connection, Act(**about, detail=taken.message, at=at))
+        return taken
+
+    async def targets(self) -> Sequence[TargetRow]:
+        """Every target, what may stand there, and the word that it is gone."""
+        async with transaction(self._engine) as connection:
+            return await rows_in(connection, now())
+
     async def gone_to(self, person: str) -> Sequence[str]:
         """The keys a person's word made of this one, where it has left it no hire: who is meant may be known by those."""
         async with transaction(self._engine) as connection:
@@ -95,7 +133,13 @@ class AccessDesk:
         )
 
     async def _allowed(
-        self, actor: Actor, facility: str, roles: frozenset[str], verb: str, known_at: Sequence[str] = ()
+        self,
+        actor: Actor,
+        facility: str,
+        roles: frozenset[str],
+        verb: str,
+        known_at: Sequence[str] = (),
+        which: str = "that knows the person",
     ) -> str:
         """The employee behind an actor, of this facility or (without one) of whichever, who has one of the roles.
 
@@ -113,5 +157,5 @@ class AccessDesk:
             may = roles if not known_at or site in known_at else roles & OF_ALL
             if person is not None and person.active and may & set(person.roles):
                 return person.id
-        where = f" at a facility that knows the person ({', '.join(known_at)})" if known_at else ""
+        where = f" at a facility {which} ({', '.join(known_at)})" if known_at else ""
         raise Rejected(f"{verb} is for the roles {', '.join(sorted(roles))}{where}", code="not-allowed", system="store")

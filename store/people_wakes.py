@@ -13,6 +13,7 @@ from canonical.people_ports import WakeOfPerson
 from store.database import transaction
 from store.people_tables import appointments, people, revocation_blocks
 from store.tables import register
+from store.target_words import void_in
 
 MOST = 2000  # of each process, in one look: behind those that do not answer stand others
 
@@ -49,6 +50,8 @@ async def wake_for_rows_in(connection: AsyncConnection, kind: str, codes: Collec
     await connection.execute(update(appointments).where(concerned).values(woken_at=at))
     whose = people.c.person.in_(select(appointments.c.person).where(concerned))
     await connection.execute(update(people).where(whose).values(woken_at=at))
+    if kind == "access_target":
+        await void_in(connection, at)
 
 
 class StoredRegisterDays:

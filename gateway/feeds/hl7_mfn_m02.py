@@ -66,6 +66,17 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[Canonica
     return (*events, HrRowsApart(rows=tuple(bad))) if bad else tuple(events)
 
 
+def ends_at_once(message: Message, sender: Sender, mappings: Mappings) -> bool:
+    """Whether a row of it says that somebody's access ends now; reads event and reason of the rows alone."""
+    tongue = Tongue(sender, mappings)
+    return any(_ends_at_once(part, tongue) for part in message.groups("MFE"))
+
+
+def _ends_at_once(part: Part, tongue: Tongue) -> bool:
+    kind, stf = KINDS.get(part.segments[0].value(1, 0).strip()), part.first("STF")
+    return kind is not None and stf is not None and urgent(tongue, kind, stf.value(38, 1).strip())
+
+
 def _event(message: Message, mfi: Segment, mfe: Segment, part: Part, tongue: Tongue) -> HrEvent:
     code = mfe.required(1, 0).strip()
     if code not in KINDS:

@@ -12,7 +12,7 @@ from typing import Final
 from canonical.people import HrEvent, HrKind
 from canonical.senders import Mappings, Sender
 from formats.hl7 import Message, Segment
-from gateway.hl7_people import Person, event_of, evn_of, happened, said_at, why
+from gateway.hl7_people import Person, event_of, evn_of, happened, reason_code, said_at, why
 from gateway.mapping import Tongue
 from gateway.people_codes import urgent
 
@@ -45,6 +45,13 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[HrEvent,
     recorded = said_at(message, evn, 2, tongue)
     effective = _holds_from(person, kind, evn) or recorded.date()
     return (event_of(person, kind, message.header.control, recorded, effective, reason=reason),)
+
+
+def ends_at_once(message: Message, sender: Sender, mappings: Mappings) -> bool:
+    """Whether it says that somebody's access ends now; reads the reason alone, for a door that has the message cut already."""
+    kind, evn, stf = KINDS[message.header.event], message.first("EVN"), message.first("STF")
+    code = reason_code(evn, stf) if evn is not None and stf is not None else ""
+    return urgent(Tongue(sender, mappings), kind, code)
 
 
 def _holds_from(person: Person, kind: HrKind, evn: Segment) -> date | None:

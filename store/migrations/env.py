@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from alembic import context
 
-from store import case_tables, count_tables, feed_tables, people_tables, recall_tables, tables, usage_tables
+from store import (
+    case_tables,
+    count_tables,
+    feed_tables,
+    people_tables,
+    recall_tables,
+    tables,
+    target_tables,
+    usage_tables,
+)
 
 assert recall_tables.recalls.metadata is tables.metadata
 assert case_tables.cases.metadata is feed_tables.drift.metadata is usage_tables.charges.metadata is tables.metadata
+assert target_tables.targets_gone.metadata is tables.metadata
 assert count_tables.stock_counts.metadata is people_tables.people.metadata is tables.metadata
 
 context.configure(

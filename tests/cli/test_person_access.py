@@ -41,7 +41,8 @@ def test_a_key_nobody_has_is_not_somebody_who_is_off_everywhere(fascia: Fascia) 
 def test_it_ends_with_1_while_a_revocation_is_not_confirmed_and_names_what_is_missing(fascia: Fascia) -> None:
     done = fascia("person", "access", "person-9999")
     assert done.code == 1
-    assert "NOT confirmed off: plan" in done.out
+    assert "NOT confirmed off: plan\n" in done.out, "what is gone with its system is waited for by nobody"
+    assert "system-gone" in done.out
     assert fascia("person", "access", "person-0001").code == 0
 
 

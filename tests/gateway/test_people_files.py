@@ -9,6 +9,7 @@ import pytest
 
 from canonical.messages import Kept
 from canonical.people import HrEvent, Licence
+from canonical.ports import Unmatched
 from canonical.senders import Mappings, Sender
 from gateway.csv_files import CsvFiles
 from gateway.csv_reading import CsvFile
@@ -133,8 +134,8 @@ async def test_each_row_is_kept_once_and_only_who_leaves_in_an_emergency_is_one(
     house = Payday()
     message = await house.file(FILE)
     assert message.state == "routed" and [(one.number, one.emergency) for one in house.inbox.events] == [
-        ("C-1", False),
         ("C-2", True),
+        ("C-1", False),
     ]
     await house.intake.route(message)
     assert len(house.inbox.kept) == 2
@@ -146,14 +147,14 @@ async def test_a_row_known_otherwise_is_refused_and_a_bad_one_stands_apart_until
     await house.file(
         FILE.replace(b"2026-12-01", b"2026-12-05").replace(b"C-2", b"C-3").replace(b"2026-11-30", b"soon"), "again.csv"
     )
-    assert [one.number for one in house.inbox.events] == ["C-1", "C-2"]
+    assert [one.number for one in house.inbox.events] == ["C-2", "C-1"]
     assert {row.kind for row in house.cases.unmatched.values()} == {"hr_event", "hr_row"}
     assert not any(CANARY in row.model_dump_json() for row in house.cases.unmatched.values())
     (apart,) = house.of_kind("csv_people_rows")
     mended = apart.model_copy(update={"data": apart.data.replace(b"soon", b"2026-11-30"), "state": "received"})
     house.journal.messages[apart.id] = mended
     assert await house.intake.route(mended)
-    assert [one.number for one in house.inbox.events] == ["C-1", "C-2", "C-3"]
+    assert [one.number for one in house.inbox.events] == ["C-2", "C-1", "C-3"]
 
 
 async def test_a_large_file_is_kept_in_lots_of_one_transaction_each() -> None:
@@ -161,3 +162,34 @@ async def test_a_large_file_is_kept_in_lots_of_one_transaction_each() -> None:
     rows = [f"N-{number},E-{number},update,2026-11-21T08:00Z,2026-11-21,,,".encode() for number in range(450)]
     await house.file(b"\n".join([TITLES.encode(), *rows]))
     assert [len(call) for call in house.inbox.calls] == [20] * 22 + [10]
+
+
+async def test_rows_that_end_access_at_once_are_kept_before_all_others_and_before_bad_ones_are_listed() -> None:
+    house = Payday()
+    rows = [f"N-{number},E-{number},update,2026-11-21T08:00Z,2026-11-21,,,," for number in range(45)]
+    rows += [
+        "B-1,E-98,update,2026-11-21T08:00Z,soon,,,,",
+        "X-1,E-99,terminate,2026-11-21T08:00Z,2026-11-30,,,,yes",
+        "Y-1,E-97,terminate,2026-11-21T08:00Z,2026-11-30,,,,",
+    ]
+    listed: list[int] = []
+    put = house.cases.put_unmatched
+
+    async def noted(document: Unmatched) -> None:
+        listed.append(len(house.inbox.calls))
+        await put(document)
+
+    house.cases.put_unmatched = noted  # type: ignore[method-assign]
+    message = await house.file("\n".join([f"{TITLES},emergency", *rows]).encode())
+    assert house.inbox.calls[0] == ["X-1"] and listed[0] == 1
+    assert [len(call) for call in house.inbox.calls] == [1, 20, 20, 6]
+    assert all("X-1" not in call for call in house.inbox.calls[1:])
+    assert message.state == "routed" and "47 of 48" in message.reason, message.reason
+
+
+async def test_an_end_at_once_that_is_known_otherwise_is_refused_with_its_row() -> None:
+    house = Payday()
+    await house.file(FILE)
+    again = await house.file(FILE.replace(b"2026-11-30", b"2026-12-24"), "again.csv")
+    assert "1 of 2" in again.reason, again.reason
+    assert {row.kind for row in house.cases.unmatched.values()} == {"hr_event"}

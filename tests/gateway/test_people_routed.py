@@ -8,9 +8,13 @@ import pytest
 import structlog
 
 from canonical.replays import DONE, NEW
+from canonical.senders import Mapping as Codes
+from canonical.senders import Mappings, Sender
+from formats.hl7 import Message
+from gateway import registry
 from gateway.preview import Previewer
-from tests.gateway.hl7_house import House
-from tests.gateway.people_house import CANARY, HASHES, HR, NATIONAL, Inbox, hospital, pmu
+from tests.gateway.hl7_house import House, head, text
+from tests.gateway.people_house import CANARY, HASHES, HR, NATIONAL, ROLES, Inbox, hospital, pmu
 from tests.gateway.test_people_files import staff_file
 from tests.workers.test_replaying import Foresight, nobody
 
@@ -19,6 +23,31 @@ async def sent(at: House, *messages: bytes) -> None:
     for message in messages:
         assert (await at.answer(message)).accepted
     await at.router().once()
+
+
+REASONS = Codes(sender="HR", table="reason", rows={"FC": "emergency-for-cause"})
+
+
+async def urgent_hospital() -> tuple[House, Inbox]:
+    """One whose HR system has a code for ends at once, and parks what waits behind a dead letter."""
+    at, inbox = await hospital(HR.changed(on_dead="park"))
+    at.register.tables = [ROLES, REASONS]
+    await at.directory.refresh()
+    return at, inbox
+
+
+def because(message: bytes, reason: str) -> bytes:
+    """The message with this reason in EVN-4."""
+    return message.replace(b"|20261102081500\rSTF", f"|20261102081500||{reason}\rSTF".encode())
+
+
+def master(control: str, *rows: tuple[str, str], kind: str = "STF") -> bytes:
+    """An MFN^M02 of rows, each an event (MFE-1) and why somebody is inactive (STF-38)."""
+    made = [head(control, "MFN^M02^MFN_M02", app="HR"), f"MFI|{kind}||UPD|20261102081500||NE"]
+    for number, (event, why) in enumerate(rows):
+        made.append(f"MFE|{event}|R-{number}|20261201|S-{number}|CE")
+        made.append(f"STF|S-{number}||{CANARY}^TEST" + "|" * 35 + why)
+    return text(*made)
 
 
 class PeopleForesight(Foresight):
@@ -124,3 +153,61 @@ async def test_a_preview_says_what_would_come_of_an_event_and_shows_nobody() -> 
     )
     (done,) = await again.preview([at.journal.kept("M-1")])
     assert done.outcome == DONE and "is kept (applied)" in done.detail
+
+
+@pytest.mark.parametrize(
+    ("message", "priority"),
+    [
+        (because(pmu("B06", "M-1"), "FC"), 0),
+        (because(pmu("B05", "M-1"), "emergency-threat"), 0),
+        (because(pmu("B06", "M-1"), "RET"), 2),
+        (because(pmu("B02", "M-1"), "FC"), 8),
+        (master("M-1", ("MUP", ""), ("MDC", "FC")), 0),
+        (master("M-1", ("MUP", "FC"), ("MDC", "RET")), 9),
+        (master("M-1", ("MDC", "FC"), kind="PRA"), 0),
+    ],
+)
+async def test_an_end_at_once_is_of_the_first_priority_by_hl7_too_and_nothing_else_is(
+    message: bytes, priority: int
+) -> None:
+    at, inbox = await urgent_hospital()
+    await sent(at, message)
+    assert at.journal.kept("M-1").priority == priority
+    assert any(event.emergency for event in inbox.events) == (priority == 0), "the door and the feed say the same"
+
+
+async def test_who_must_go_at_once_by_hl7_overtakes_all_who_come() -> None:
+    at, inbox = await urgent_hospital()
+    comes = [pmu("B06", f"M-{number}", key=f"S-{number}") for number in range(20)]
+    await sent(at, *comes, because(pmu("B06", "M-99", key="S-99"), "FC"))
+    assert [event.number for event in inbox.events][:2] == ["M-99", "M-0"]
+
+
+async def test_of_a_batch_the_one_that_ends_access_goes_first() -> None:
+    at, inbox = await urgent_hospital()
+    gone = because(pmu("B06", "M-2", key="S-2"), "FC")
+    await at.answers(b"BHS|^~\\&|HR|NGH|FASCIA|NGH|20261102081500\r" + pmu("B06", "M-1") + gone + b"BTS|2\r")
+    await at.router().once()
+    assert [event.number for event in inbox.events] == ["M-2", "M-1"]
+
+
+async def test_a_staff_file_that_cannot_be_read_holds_up_no_end_in_the_next_one() -> None:
+    at, inbox = await urgent_hospital()
+    await sent(at, master("F-1", ("XXX", "")), master("F-2", ("MDC", "FC")))
+    assert at.journal.kept("F-1").state in ("dead", "refused") and at.journal.kept("F-2").state == "routed"
+    assert [event.number for event in inbox.events] == ["F-2/R-0"]
+
+
+async def test_only_messages_that_may_end_access_are_looked_into_before_they_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+
+    def note(message: Message, sender: Sender, mappings: Mappings) -> bool:
+        looked.append(message.header.control)
+        return False
+
+    monkeypatch.setattr(registry, "HL7_ENDINGS", dict.fromkeys(registry.HL7_ENDINGS, note))
+    at, _ = await urgent_hospital()
+    await sent(at, pmu("B01", "M-1"), pmu("B02", "M-2"), pmu("B05", "M-3"), pmu("B06", "M-4"))
+    assert looked == ["M-3", "M-4"]
