@@ -26,6 +26,8 @@ from store.register import StoredRegister
 from tests import build
 
 WIDE = {"FASCIA_ERP_RATE": "10000"}  # the ERP's own limit of calls per second is not what is measured here
+# A timer of its fires as late as this, a second unless said otherwise, for each of the times that are skipped: a played year is many.
+PROMPT = {"history.timerProcessorMaxTimeShift": "10ms"}
 STUB = "stub_erp"
 PARTS = ("database", "temporal", "api")
 
@@ -104,7 +106,10 @@ async def standing(
 ) -> AsyncIterator[Stand]:
     """Start these parts, with the tests' hospital in the register and a key at the door; stop it all at the end."""
     wide = {**WIDE, **(env or {})}
-    async with running(home, parts, env=wide, time_skipping=time_skipping, say=lambda news: say(news.text)) as stack:
+    switches = PROMPT if time_skipping else None
+    async with running(
+        home, parts, env=wide, time_skipping=time_skipping, switches=switches, say=lambda news: say(news.text)
+    ) as stack:
         client = await Client.connect(**stack.settings.temporal_connection(), data_converter=pydantic_data_converter)
         database = open_engine(stack.settings.database_url.get_secret_value())
         try:

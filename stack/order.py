@@ -110,7 +110,12 @@ async def _start_temporal(stack: Stack, *, with_web_ui: bool) -> None:
         stack.tell(News("note", temporal.NAME, f"Temporal: the server at {stack.named.temporal_address}"))
     else:
         local = temporal.LocalTemporal(
-            stack.home, choice, stack.named, stack.postgres, time_skipping=stack.time_skipping
+            stack.home,
+            choice,
+            stack.named,
+            stack.postgres,
+            time_skipping=stack.time_skipping,
+            switches=stack.switches,
         )
         await _start_local_temporal(stack, local, choice, with_web_ui=with_web_ui)
     version = await questions.temporal_version(stack.settings)

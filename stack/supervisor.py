@@ -37,6 +37,7 @@ class Stack:
         *,
         env: Mapping[str, str] | None = None,
         time_skipping: bool = False,
+        switches: Mapping[str, Any] | None = None,
         say: Say | None = None,
     ) -> None:
         self.home = Home(home)
@@ -44,7 +45,7 @@ class Stack:
         self.postgres: Postgres | None = None
         self.state = "starting"
         self._env = dict(env or {})
-        self.time_skipping = time_skipping
+        self.time_skipping, self.switches = time_skipping, switches
         self._say = say
         self._held: dict[str, Held] = {}
         self._lock = Lock(self.home)
@@ -268,14 +269,16 @@ async def running(
     prepare: Prepare | None = None,
     env: Mapping[str, str] | None = None,
     time_skipping: bool = False,
+    switches: Mapping[str, Any] | None = None,
     say: Say | None = None,
 ) -> AsyncIterator[Stack]:
     """A stack for as long as the block lasts, held by this very process.
 
     ``prepare`` is called when the database is up, beside the start of Temporal and before our own programs: the place to
-    add an ERP with ``add_part`` and to ``publish`` its address. ``env`` reaches every program, as settings of this stack alone.
+    add an ERP with ``add_part`` and to ``publish`` its address. ``env`` reaches every program, as settings of this stack alone;
+    ``switches`` the Temporal server we run, beside those it always has.
     """
-    stack = Stack(home, env=env, time_skipping=time_skipping, say=say)
+    stack = Stack(home, env=env, time_skipping=time_skipping, switches=switches, say=say)
     await stack.open(parts, prepare)
     try:
         yield stack

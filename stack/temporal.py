@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stack import questions, temporal_config
 from stack.home import Home, StackError
@@ -99,12 +99,19 @@ class LocalTemporal:
     """The Temporal server we run ourselves, its schema, and its Web UI."""
 
     def __init__(
-        self, home: Home, choice: Choice, named: Settings, postgres: Postgres | None, *, time_skipping: bool
+        self,
+        home: Home,
+        choice: Choice,
+        named: Settings,
+        postgres: Postgres | None,
+        *,
+        time_skipping: bool,
+        switches: Mapping[str, Any] | None = None,
     ) -> None:
         self._home = home
         self._choice = choice
         self._postgres = postgres
-        self._switches = temporal_config.dynamic(time_skipping=time_skipping)
+        self._switches = temporal_config.dynamic(time_skipping=time_skipping) | dict(switches or {})
         self._namespace = named.temporal_namespace
         self._folder = home.folder("temporal")
         self.port = home.port("temporal", named.temporal_port)

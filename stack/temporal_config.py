@@ -47,8 +47,6 @@ def dynamic(*, time_skipping: bool) -> dict[str, Any]:
     }
     if time_skipping:
         switches["frontend.WorkflowTimeSkippingEnabled"] = True
-        # A timer fires as late as this: a second, unless said otherwise, for each of the times that are skipped.
-        switches["history.timerProcessorMaxTimeShift"] = "10ms"
     return switches
 
 

@@ -89,10 +89,12 @@ async def test_where_nothing_can_be_built_the_command_line_server_is_taken(
     choice = await temporal.choose(home, settings(home, cache), None, no_run, told.append)
     assert choice.kind == "cli" and choice.cli == found
     assert told == ["Temporal cannot be built here: no Go"]
-    local = temporal.LocalTemporal(home, choice, settings(home, cache), None, time_skipping=True)
+    local = temporal.LocalTemporal(
+        home, choice, settings(home, cache), None, time_skipping=True, switches={"some.time": "10ms"}
+    )
     (server,) = local.parts(settings(home, cache, temporal_address=local.address))
     assert "frontend.WorkflowTimeSkippingEnabled=true" in server.argv
-    assert 'history.timerProcessorMaxTimeShift="10ms"' in server.argv, "the server reads each as JSON"
+    assert 'some.time="10ms"' in server.argv, "the server reads each as JSON"
     assert str(home.path / "temporal" / "cli.db") in server.argv
 
 
