@@ -9,7 +9,14 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -127,6 +134,10 @@ async def named() -> AsyncIterator[None]:
         yield
     except (OSError, PoolTimeout) as down:
         raise Unavailable(f"our own database does not answer ({type(down).__name__})", system="store") from down
+    except (
+        PendingRollbackError
+    ) as lost:  # an earlier statement of the transaction lost the connection, and nobody said so
+        raise Unavailable("our own database does not answer (connection lost)", system="store") from lost
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
         if not _driver_passes(failed):
             raise

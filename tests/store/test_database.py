@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import asyncpg
 import pytest
@@ -46,6 +47,19 @@ async def test_a_transaction_cut_in_the_middle_is_unavailable_and_leaves_nothing
         assert await connection.scalar(text("select count(*) from counters")) == 0
     await cases.record(change("c"))
     assert await cases.status("c") is not None
+
+
+async def test_a_transaction_whose_lost_connection_nobody_minded_is_unavailable_and_leaves_nothing(
+    server: str, engine: AsyncEngine
+) -> None:
+    with pytest.raises(Unavailable):
+        async with transaction(engine) as connection:
+            await connection.execute(text("insert into counters (scope, last) values ('minded', 1)"))
+            await _cut_all(server)
+            with contextlib.suppress(DBAPIError):
+                await connection.execute(text("select 1"))
+    async with transaction(engine) as connection:
+        assert await connection.scalar(text("select count(*) from counters")) == 0
 
 
 @pytest.mark.parametrize(
