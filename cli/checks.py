@@ -235,6 +235,7 @@ CHECKS: Mapping[str, Check] = {
     "temporal": temporal,
     "temporal_ui": doctor.temporal_ui,
     "erp": erp,
+    "hr": doctor.hr,
     "partner_sftp": partner_sftp,
     "api": doctor.api,
     "mllp": mllp,

@@ -30,7 +30,7 @@ SCOPES: Final[Mapping[str, tuple[str, ...]]] = {"fhir": ("fhir",), "rest": ("fil
 
 
 async def senders(settings: Settings) -> Finding:
-    """Every sender of the register has a way in: a key that holds, or a folder that is watched."""
+    """Every sender of the register has a way in: a key that holds, a folder that is watched, or it is asked."""
     if (await doctor.database(settings)).state != "ok":
         return Finding("senders", "fail", "", "the register cannot be read", "see database")
     engine = open_engine(settings.database_url.get_secret_value(), pool=1)
@@ -39,6 +39,7 @@ async def senders(settings: Settings) -> Finding:
 
         register = RegisterReading(engine)
         known = [one for one in await register.senders() if one.active]
+        asked = settings.hr_sender if settings.hr_url else None  # an HR system that tells nobody
         watched = {one.sender for one in await register.file_sources() if one.active}
         keys: Sequence[ApiKey] = await StoredKeys(engine).keys(limit=100_000)
     except (FasciaError, SQLAlchemyError):
@@ -46,7 +47,8 @@ async def senders(settings: Settings) -> Finding:
     finally:
         await engine.dispose()
     keyed = [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now())]
-    ill = [lack for one in known if (lack := _lacks(one, watched, [key for key in keyed if key.sender == one.code]))]
+    to_send = [one for one in known if one.code != asked]
+    ill = [lack for one in to_send if (lack := _lacks(one, watched, [key for key in keyed if key.sender == one.code]))]
     if not ill:
         return Finding("senders", "ok", "", f"{len(known)} senders, each with a way in")
     said = "; ".join(what for what, _ in ill[:MOST_NAMED]) + (

@@ -130,6 +130,21 @@ class Office:
 
         return await until(all_known, f"who is meant by {len(events)} events", COMMAND_EVERY)
 
+    async def known_as(self, number: str, source: str) -> str:
+        """The key of whom an HR system that is asked calls by this number: it names its events itself, so they do not say whose."""
+        others: set[str] = {""}
+
+        async def look() -> str | None:
+            told = ("person", "events", "--source", source, "--all", "--limit", "1000")
+            for person in {row["person"] for row in (await fascia(self.stage, *told))["items"]} - others:
+                shown = await fascia(self.stage, "person", "show", person)
+                if (source, number) in {(held["source"], held["number"]) for held in shown["numbers"]}:
+                    return str(person)
+                others.add(person)
+            return None
+
+        return await until(look, f"whom {source} calls {number}", COMMAND_EVERY)
+
     async def headlines(self) -> dict[str, str]:
         """How every case stands, as the platform lists it."""
         command = ("clinician", "list", "--facility", FACILITY, "--all", "--limit", "1000")

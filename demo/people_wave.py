@@ -1,4 +1,4 @@
-"""Who is hired in the wave: twenty-five hires by three doors, and what is otherwise with seven of them.
+"""Who is hired in the wave: twenty-five hires by three doors, and what is otherwise with seven of them; and one in HR's own database.
 
 Everybody is made of the number of this playing, so a second playing hires others.
 """
@@ -40,6 +40,7 @@ class Wave:
     rescinded: Hire
     temporary: Hire
     leaver: Hire
+    asked: Made  # employed in HR's own database, which tells nobody
 
     @property
     def first(self) -> Sequence[Hire]:
@@ -78,6 +79,7 @@ def wave(playing: str) -> Wave:
         rescinded=hire(22, "hook", "surgeon"),
         temporary=hire(24, "hl7", "hospitalist"),
         leaver=hire(23, "csv", "nurse_practitioner", leaving),
+        asked=made(base + 25, "scheduler", "surgery", "CC-4100"),
     )
 
 

@@ -21,7 +21,9 @@ import httpx
 
 from demo import billing, stage_people
 from demo.department import SITE, SYSTEMS, book_file
+from demo.erp import secret_name
 from demo.erp_acts import ErpPeople
+from demo.hr_people_acts import HrClerk
 from demo.partner import HOST, USER, public_host_key, user_key_file
 from demo.partner_script import SEED
 from demo.stage_parts import all_listen, forget_another_hospital, given_port, listener, listener_port
@@ -30,7 +32,7 @@ from stack.part import Part, own_program
 from stack.supervisor import Stack, running
 
 FACILITY = "NGH"
-DATABASE = "hospital"
+DATABASE, PEOPLE_DATABASE = "hospital", "people"
 SUPPLIERS = ("ALPINE", "BOREAL")
 ERP, PARTNERS, DEPARTMENTS, BILLING, GATEWAY = "erp", "partners", "departments", "billing", "mllp"
 ERP_READY_WITHIN = 420.0  # the first start builds an environment and a database
@@ -58,6 +60,7 @@ class Stage:
     stack: Stack
     home: Path
     erp: ErpPeople
+    hr_clerk: HrClerk
     keys: Mapping[str, str]
 
     @property
@@ -83,6 +86,10 @@ class Stage:
                 f"database {DATABASE}, user auditor, password: {_password(secrets)}",
             ),
         ]
+        clerk = secrets / secret_name("clerk", of="hr")
+        rows.append(
+            ("HR (Tryton)", told["FASCIA_HR_URL"], f"database {PEOPLE_DATABASE}, user clerk, password: {clerk}")
+        )
         for supplier in SUPPLIERS:
             where = f"sftp://{USER}@{HOST}:{mailbox_port(self.stack, supplier)}"
             rows.append((f"mailbox of {supplier}", where, f"key: {user_key_file(self.home, supplier)}"))
@@ -135,7 +142,8 @@ async def staged(
 
     async with running(home, prepare=bring_peers, env=env, say=news) as stack:
         erp = ErpPeople(stack.addresses["FASCIA_ERP_URL"], DATABASE, stack.home.path)
-        stage = Stage(stack, stack.home.path, erp, {})
+        clerk = HrClerk(stack.addresses["FASCIA_HR_URL"], PEOPLE_DATABASE, stack.home.path)
+        stage = Stage(stack, stack.home.path, erp, clerk, {})
         await _set_up(stage, say)
         stage.keys = {wish["sender"]: Path(wish["save"]).read_text().strip() for wish in _keys(stage.home)}
         yield stage
@@ -148,10 +156,13 @@ async def _bring_erp(stack: Stack, say: Say) -> None:
     port = stack.port(ERP)
     url = f"http://{HOST}:{port}"
     stack.publish(FASCIA_ERP_KIND="tryton", FASCIA_ERP_URL=url, FASCIA_ERP_DATABASE=DATABASE, FASCIA_ERP_USER="fascia")
-    home = str(stack.home.path)
+    # HR's own database is one more of the same server: what runs twice would take a visitor's machine twice the memory.
+    asked = {"FASCIA_HR_KIND": "tryton", "FASCIA_HR_URL": url, "FASCIA_HR_DATABASE": PEOPLE_DATABASE}
+    stack.publish(**asked, FASCIA_HR_USER="fascia", FASCIA_HR_SENDER=stage_people.ASKED)
+    where = ("--home", str(stack.home.path), "--database", DATABASE, "--people", PEOPLE_DATABASE, "--port", str(port))
     part = Part(
         name=ERP,
-        argv=own_program("-m", "demo.erp", "serve", "--home", home, "--database", DATABASE, "--port", str(port)),
+        argv=own_program("-m", "demo.erp", "serve", *where),
         env={"PYTHONUNBUFFERED": "1"},
         ready=_erp_answers(url),
         ready_within=ERP_READY_WITHIN,

@@ -23,12 +23,14 @@ ACCOUNTS, SCHEDULING, EHR, REGISTRIES = "accounts", "scheduling", "ehr", "regist
 HR, STAFF_OFFICE, COMMITTEE = "E-4001", "E-4101", ("E-4201", "E-4202", "E-4203")
 OFFICE: Final = (HR, STAFF_OFFICE, *COMMITTEE)
 """Who acts for HR, the medical staff office and the credentials committee. No person here exists."""
-HOOK, DESK, FILES, HRIS = "hr-hook", "hr-desk", "hr-files", "HRIS"
+HOOK, DESK, FILES, HRIS, ASKED = "hr-hook", "hr-desk", "hr-files", "HRIS", "HR"
+ASKED_SOURCE: Final = "hr-database"  # what the register calls the system behind ASKED
 SENDER_KEYS: Final[Sequence[dict[str, Any]]] = (
     {"sender": HOOK, "hmac": True, "scopes": ["people"]},
     {"sender": DESK, "scopes": ["people", "files"]},
 )
-"""How HR's systems are known at the REST door: one signs, one shows a key. HRIS comes by MLLP and files by a folder: no key."""
+"""How HR's systems are known at the REST door: one signs, one shows a key. HRIS comes by MLLP and files by a folder: no key.
+ASKED, HR's own database, tells nobody."""
 
 
 async def bring(stack: Stack) -> None:

@@ -20,7 +20,7 @@ from demo.people_made import exclude, register
 from demo.people_office import BY_PEOPLE, COMMAND_EVERY, Found, Office, Word, until
 from demo.people_wave import HIRES, ORDINARY, Hire, Wave, today, wave
 from demo.stage import FACILITY, fascia
-from demo.stage_people import COMMITTEE, FILES, HOOK, HR, STAFF_OFFICE
+from demo.stage_people import ASKED_SOURCE, COMMITTEE, FILES, HOOK, HR, STAFF_OFFICE
 from demo.story_doors import StoryError
 from demo.story_outside import Ending
 from demo.story_scene import Scenario, Scene
@@ -38,6 +38,7 @@ class Crew:
     wave: Wave
     office: Office
     keys: dict[str, str]  # our keys by HR's numbers of the events
+    asked: str = ""  # of whom HR's own database says alone
 
     def key(self, one: Hire) -> str:
         return self.keys[one.number]
@@ -51,25 +52,24 @@ async def hiring_wave(scene: Scene) -> None:
     """From the first offer to the last account."""
     crew = Crew(scene, wave(scene.playing), Office(scene.stage, scene.tag), {})
     await _told(crew)
+    asked = asyncio.create_task(_asked(crew))
     twice = asyncio.create_task(_told_twice(crew))
     try:
         await _file_complete(crew)
         decided = asyncio.create_task(_rescinded(crew))
         await _committee_meets(crew)
         ends = await asyncio.gather(
-            *(_everywhere(crew), _left_out(crew), _cost_centre(crew), twice, decided, _for_a_time(crew), _leaver(crew))
+            *(_everywhere(crew), _left_out(crew), _cost_centre(crew), twice, decided, _for_a_time(crew), _leaver(crew)),
+            asked,
         )
     finally:
         twice.cancel()
+        asked.cancel()
     scene.also += [line for lines in ends for line in lines]
-    stands = await crew.office.headlines()
-    counted = Counter(stands[person] for person in {*crew.keys.values()})
+    stands, people = await crew.office.headlines(), sorted({*crew.keys.values(), crew.asked})
+    counted = Counter(stands[person] for person in people)
     scene.said = ", ".join(f"{count} {headline}" for headline, count in sorted(counted.items()))
-    scene.others += [
-        name
-        for person in sorted({*crew.keys.values()})
-        for name in (onboarding_case(FACILITY, person), access_case(person))
-    ]
+    scene.others += [name for person in people for name in (onboarding_case(FACILITY, person), access_case(person))]
     scene.others.append(revocation_case(crew.key(crew.wave.leaver)))
 
 
@@ -115,6 +115,16 @@ async def _told_twice(crew: Crew) -> list[str]:
     await crew.office.until_found([crew.key(first)], lambda one: one.everywhere, "there once, by both its numbers")
     people = len({*crew.keys.values()})
     return [f"{HIRES} hires by HL7, CSV and signed requests: {people} people, one of them told twice"]
+
+
+async def _asked(crew: Crew) -> list[str]:
+    """HR's own database tells nobody: somebody is employed there, and found because it is asked. No committee is needed for them."""
+    stage, one = crew.scene.stage, crew.wave.asked
+    await asyncio.to_thread(stage.hr_clerk.employ, one, today())
+    person = crew.asked = await crew.office.known_as(one.number, ASKED_SOURCE)
+    await crew.office.until_found([person], lambda found: all(found.sides) and found.accounts == 1, "on everywhere")
+    await crew.office.stand({person: "active"})
+    return ["one more, employed in HR's own database and found by asking, is active everywhere"]
 
 
 async def _file_complete(crew: Crew) -> None:
@@ -249,15 +259,16 @@ def endings() -> Sequence[str]:
         "rescinded at the committee: account, EHR and payroll taken back",
         "temporary privileges ended by themselves: least access, off the schedule",
         "an emergency leaver was off everywhere, seen twice, within a minute",
+        "one more, employed in HR's own database and found by asking, is active everywhere",
     )
 
 
 PEOPLE_SCENES: tuple[Scenario, ...] = (
     Scenario(
         "hiring_wave",
-        f"{HIRES} hires by HL7, files and signed requests: verified, privileged by two, active; seven of them otherwise",
+        f"{HIRES} hires by HL7, files and signed requests: verified, privileged by two, active; seven otherwise; one more by asking",
         hiring_wave,
-        Ending("19 active, 1 in verification, 3 suspended, 1 withdrawn", also=tuple(endings())),
+        Ending("20 active, 1 in verification, 3 suspended, 1 withdrawn", also=tuple(endings())),
         process="clinician_onboarding",
     ),
 )

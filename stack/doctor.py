@@ -107,20 +107,31 @@ async def temporal_ui(settings: Settings) -> Finding:
 
 async def erp(settings: Settings) -> Finding:
     """The ERP answers the one question it answers to anybody: its version."""
-    url = settings.erp_url
-    if not url:
+    if not settings.erp_url:
         return Finding("erp", "warn", "", "no ERP is named", "fascia demo brings one; else set FASCIA_ERP_URL")
+    return await _tryton("erp", settings.erp_url, settings.erp_kind, "start the ERP")
+
+
+async def hr(settings: Settings) -> Finding:
+    """The HR system that is asked answers the same question; none need be named: others tell us by themselves."""
+    if not settings.hr_url:
+        return Finding("hr", "ok", "", "no HR system is asked")
+    until = "start the HR system: what changed there meanwhile is asked for then"
+    return await _tryton("hr", settings.hr_url, settings.hr_kind, until)
+
+
+async def _tryton(part: str, url: str, kind: str, fix: str) -> Finding:
     asked = {"id": 1, "method": "common.server.version", "params": []}
     try:
         async with httpx.AsyncClient(timeout=questions.PATIENCE, trust_env=False) as client:
             answer = await client.post(f"{url.rstrip('/')}/rpc/", json=asked)
     except httpx.HTTPError as error:
-        return Finding("erp", "fail", url, f"does not answer: {said(error)}", "start the ERP")
+        return Finding(part, "fail", url, f"does not answer: {said(error)}", fix)
     if answer.status_code != 200:
-        return Finding("erp", "fail", url, f"answers {answer.status_code}", "check FASCIA_ERP_URL")
+        return Finding(part, "fail", url, f"answers {answer.status_code}", f"check FASCIA_{part.upper()}_URL")
     result = answer.json()
     version = result.get("result") if isinstance(result, dict) else result
-    return Finding("erp", "ok", url, f"{settings.erp_kind} {version}")
+    return Finding(part, "ok", url, f"{kind} {version}")
 
 
 async def api(settings: Settings) -> Finding:

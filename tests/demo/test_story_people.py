@@ -20,7 +20,7 @@ from canonical.check_digits import is_dea, is_npi
 from canonical.credentials import ClinicianRole, VerificationSource
 from canonical.people import HrEvent
 from canonical.senders import Mappings, Sender
-from demo import accounts, hr_systems, stage_people
+from demo import accounts, hr_seed, hr_systems, stage_people
 from demo.partner_script import SEED
 from demo.people_made import Made, exclude, lapsed, made, register
 from demo.people_office import Found
@@ -52,6 +52,13 @@ def test_the_wave_is_twenty_five_hires_of_twenty_four_people_by_three_doors() ->
     assert prescribers and all(is_dea(one.dea) for one in prescribers)
 
 
+def test_one_more_is_found_by_asking_whom_no_door_tells_of_and_no_committee_need_grant() -> None:
+    found = wave("P001")
+    asked = found.asked
+    assert asked.number not in {one.one.number for one in (*found.first, found.again)} and is_npi(asked.npi)
+    assert not ROLES[asked.role].clinical_role and asked.role in hr_seed.ROLES
+
+
 def test_whoever_is_told_twice_shares_what_makes_them_possibly_the_same_and_no_number() -> None:
     found = wave("P001")
     first, again = found.ordinary[0].one, found.again.one
@@ -61,7 +68,7 @@ def test_whoever_is_told_twice_shares_what_makes_them_possibly_the_same_and_no_n
 
 def test_another_playing_hires_others_in_every_mark() -> None:
     def marks(playing: str) -> set[str]:
-        people = [one.one for one in wave(playing).first]
+        people = [*(one.one for one in wave(playing).first), wave(playing).asked]
         return {mark for one in people for mark in (one.number, one.npi, one.licence, f"{one.family} {one.born}")}
 
     assert not marks("P001") & marks("P002")

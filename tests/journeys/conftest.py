@@ -43,18 +43,19 @@ _tags = itertools.count(1)
 
 @dataclass
 class Hospital:
-    """The stage, its doors, and the wires from our programs to the ERP and to each supplier's mailbox."""
+    """The stage, its doors, and the wires from our programs to the ERP, to HR's own database and to each supplier's mailbox."""
 
     stage: Stage
     doors: Doors
     outside: Outside
     erp_line: Line
+    hr_line: Line  # to HR's own database, on the same server
     shell: asyncio.subprocess.Process  # where people give commands
     supplier_lines: dict[str, Line] = field(default_factory=dict)
 
     def scene(self) -> Scene:
         """A scene of its own, under a number nobody else has; what a test before it held on a line is let go."""
-        for line in (self.erp_line, *self.supplier_lines.values()):
+        for line in (self.erp_line, self.hr_line, *self.supplier_lines.values()):
             line.let_go()
         return Scene(self.stage, self.doors, self.outside, f"T{next(_tags):03d}")
 
@@ -83,14 +84,17 @@ class Hospital:
 async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hospital]:
     """Started once; what a test breaks it mends."""
     home = tmp_path_factory.mktemp("hospital")
-    erp = Line(free_port())
+    erp, hr = Line(free_port()), Line(free_port())
     suppliers = {supplier: Line(free_port()) for supplier in SUPPLIERS}
-    lines = (erp, *suppliers.values())
+    lines = (erp, hr, *suppliers.values())
     await asyncio.gather(*(line.start() for line in lines))
     said: list[str] = []
-    env = {**SHORT, "FASCIA_ERP_URL": f"http://127.0.0.1:{erp.port}"}
+    asked = {"FASCIA_HR_URL": f"http://127.0.0.1:{hr.port}"}
+    env = {**SHORT, **asked, "FASCIA_ERP_URL": f"http://127.0.0.1:{erp.port}"}
     async with staged(home, said.append, env=env, script=_script(tmp_path_factory.mktemp("script"))) as stage:
+        stage.stack.publish(**asked)  # for whoever gives a command
         erp.upstream = int(stage.stack.home.read("ports.json")[ERP])  # asked for again, a port in use would be another
+        hr.upstream = erp.upstream
         for supplier, line in suppliers.items():
             line.upstream = mailbox_port(stage.stack, supplier)
         await fascia(stage, "register", "load", str(_register(stage, suppliers)))
@@ -100,7 +104,7 @@ async def hospital(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ho
         pipe = asyncio.subprocess.PIPE
         program = (sys.executable, "-m", "tests.journeys.shell")
         shell = await asyncio.create_subprocess_exec(*program, stdin=pipe, stdout=pipe, limit=LONGEST_SAID)
-        yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, shell, suppliers)
+        yield Hospital(stage, doors, Outside(stage.erp, stage.home), erp, hr, shell, suppliers)
         assert shell.stdin is not None
         shell.stdin.close()  # it ends when nobody can ask it anything any more; communicate() alone leaves it open before 3.12
         await shell.wait()

@@ -15,7 +15,7 @@ from stack import doctor, questions
 from stack.doctor import Finding
 from workers.settings import Settings
 
-PARTS = {"database", "temporal", "temporal_ui", "erp", "partner_sftp", "api", "mllp", "workers", "channels"}
+PARTS = {"database", "temporal", "temporal_ui", "erp", "hr", "partner_sftp", "api", "mllp", "workers", "channels"}
 PARTS |= {"senders", "folders", "usage", "attention"}
 
 
@@ -36,6 +36,7 @@ def _doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str
 def test_every_part_is_asked_and_each_failure_names_its_fix(capsys: pytest.CaptureFixture[str]) -> None:
     code, found = _doctor(capsys)
     assert code == 1 and set(found) == PARTS
+    assert found.pop("hr")["text"] == "no HR system is asked"  # none need be
     assert {check["state"] for check in found.values()} <= {"warn", "fail"}
     assert all(check["fix"] and check["text"] for check in found.values())
     assert "fascia up" in found["database"]["fix"]
@@ -90,9 +91,10 @@ async def test_a_part_that_takes_connections_and_says_nothing_is_told_with_the_r
 
     server = await asyncio.start_server(frozen, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    given = {"erp_url": f"http://127.0.0.1:{port}", "database_url": f"postgresql+asyncpg://f@127.0.0.1:{port}/f"}
+    given = dict.fromkeys(("erp_url", "hr_url"), f"http://127.0.0.1:{port}")
+    given |= {"database_url": f"postgresql+asyncpg://f@127.0.0.1:{port}/f"}
     settings = Settings.model_validate({"home": tmp_path, **given})
-    for check in (doctor.erp, doctor.database):
+    for check in (doctor.erp, doctor.hr, doctor.database):
         found = await check(settings)
         assert found.state == "fail" and "imeout" in found.text and not found.text.strip().endswith(":"), found
     for writer in held:

@@ -45,6 +45,8 @@ async def test_a_sender_without_a_key_or_a_folder_is_named_with_what_to_press(
     assert "ALPINE: no folder" in found.text and "APP: no key of it holds at NGH" in found.text
     assert "IMAGING" in found.text and "OFF" not in found.text and "WARD:" not in found.text
     assert "fascia key add APP --facility NGH --scope files" in found.fix and "file_sources.csv" in found.fix
+    asked = settings.model_copy(update={"hr_url": "http://127.0.0.1:9", "hr_sender": "APP"})
+    assert "APP" not in (await senders(asked)).text, "an HR system that is asked need not come in"
     keys = StoredKeys(engine)
     await keys.add(NewKey(sender="APP", facility="NGH", scopes=("requisitions",)))
     await keys.add(NewKey(sender="IMAGING", facility="NGH", scopes=("files",)))

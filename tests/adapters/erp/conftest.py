@@ -32,6 +32,7 @@ from tests.adapters.erp.lines import Connect
 for part in ("contract", "contract_common", "contract_invoices", "contract_stock"):
     pytest.register_assert_rewrite(f"tests.adapters.erp.{part}")
 
+PEOPLE = "people"
 FIRST_START = 400.0  # a machine that has never run it installs the ERP and builds its database
 
 
@@ -88,6 +89,7 @@ def _has_postgres(server: Postgres) -> bool:
 def running_erp(folder: Path, postgres: Postgres) -> Iterator[RunningErp]:
     server = ErpServer(postgres, "hospital", free_port())
     command = [sys.executable, "-m", "demo.erp", "serve", f"--home={folder}", f"--port={server.port}"]
+    command.append(f"--people={PEOPLE}")  # HR's own database is served beside it, as on the stage
     command.append(f"--postgres=postgresql://fascia@127.0.0.1:{postgres.port}")
     log = folder / "erp.log"
     with log.open("wb") as output:
