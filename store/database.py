@@ -119,6 +119,8 @@ async def driven(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[asyncp
         try:
             yield driver
             whole = not driver.is_in_transaction()
+        except asyncpg.InternalClientError:
+            raise  # it does not know how it stands with its server
         except Exception:
             whole = driver.is_closed() or not driver.is_in_transaction()
             raise
@@ -134,9 +136,8 @@ async def named() -> AsyncIterator[None]:
         yield
     except (OSError, PoolTimeout) as down:
         raise Unavailable(f"our own database does not answer ({type(down).__name__})", system="store") from down
-    except (
-        PendingRollbackError
-    ) as lost:  # an earlier statement of the transaction lost the connection, and nobody said so
+    # An earlier statement of the transaction lost the connection and nobody said so, or the driver lost it between two states.
+    except (PendingRollbackError, asyncpg.InternalClientError) as lost:
         raise Unavailable("our own database does not answer (connection lost)", system="store") from lost
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
         if not _driver_passes(failed):

@@ -87,6 +87,19 @@ async def test_what_no_column_takes_is_the_fault_of_who_writes_it_by_the_drivers
         assert await driver.fetchval("SELECT 1") == 1
 
 
+async def test_a_driver_that_lost_its_way_with_its_server_is_an_outage_and_is_left_to_nobody(
+    engine: AsyncEngine,
+) -> None:
+    backends = []
+    with pytest.raises(Unavailable):
+        async with driven(engine) as driver:
+            backends.append(await driver.fetchval("SELECT pg_backend_pid()"))
+            raise asyncpg.InternalClientError
+    async with driven(engine) as driver:
+        backends.append(await driver.fetchval("SELECT pg_backend_pid()"))
+    assert backends[0] != backends[1]
+
+
 async def test_who_is_cancelled_in_the_middle_leaves_no_transaction_open_to_those_after(engine: AsyncEngine) -> None:
     begun = asyncio.Event()
 
