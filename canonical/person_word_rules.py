@@ -238,6 +238,9 @@ def _leave(said: _Said) -> WordOutcome:
     said.at_all()
     on = said.word.on
     assert on is not None
+    first = said.file.appointment.starts
+    if first is not None and on < first:
+        raise _no(f"the last day is before the first, {first}: who never began is withdrawn", "data-invalid")
     return WordOutcome(message=f"the last day is {on}", event=_event(said, "terminate", on))
 
 

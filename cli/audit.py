@@ -22,7 +22,8 @@ async def list_acts(
         str,
         typer.Option(
             "--about",
-            help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID, channel/CODE, key/ID, register/KIND.",
+            help="Done to this: subscriber/NAME, delivery/NUMBER, message/ID, channel/CODE, key/ID, register/KIND, person/KEY, "
+            "hr_event/ID.",
         ),
     ] = "",
     limit: Limit = 50,

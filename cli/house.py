@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from canonical.base import Canonical, FacilityCode
 from canonical.cases import Actor, Answer, Decision
@@ -74,6 +74,12 @@ class MessageFilter(Canonical):
     until: datetime | None = None
 
 
+SCOPES: Final = (
+    *("decisions", "documents", "fhir", "files", "lookups", "people", "requisitions", "revocations", "usage"),
+)
+"""What a key may be made for; each door asks for one of them."""
+
+
 class KeyRequest(Canonical):
     """The key a sender is to get."""
 
@@ -84,6 +90,14 @@ class KeyRequest(Canonical):
     per_minute: int = Field(default=60, ge=0, le=1_000_000)
     days: int | None = Field(default=None, gt=0, le=36_500)
     hmac: bool = False
+
+    @field_validator("scopes")
+    @classmethod
+    def _known(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        """A key that may what nobody asks for may nothing."""
+        if unknown := [one for one in scopes if one not in SCOPES and not one.startswith("source:")]:
+            raise ValueError(f"{', '.join(unknown)}: no such scope; there are {', '.join(SCOPES)}")
+        return scopes
 
 
 class SubscriberRequest(Canonical):

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from canonical.base import read_strictly
 from cli.command import DryRun, Limit, Yes, command, noun
 from cli.exits import Stop, wrong_usage
-from cli.house import KeyRequest, first, open_house
+from cli.house import SCOPES, KeyRequest, first, open_house
 from cli.output import Output, listing, table, when
 from cli.views import KeyRow, NewKey
 from gateway.lookups import SOURCE
@@ -61,7 +61,9 @@ async def add(
     sender: Annotated[str, typer.Argument(help="The system or person that gets it.")] = "",
     facility: Annotated[str, typer.Option("--facility", "-f", help="The one facility it is for.")] = "",
     person: Annotated[str, typer.Option("--person", help="The employee who decides by it.")] = "",
-    scope: Annotated[list[str] | None, typer.Option("--scope", help="What it may; without, everything.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help=f"What it may: {', '.join(SCOPES)}; without, everything.")
+    ] = None,
     per_minute: Annotated[int, typer.Option("--per-minute", min=0, help="Requests a minute; 0 for any number.")] = 60,
     source: Annotated[
         list[str] | None, typer.Option("--source", help="The ordering system it sends for; without, the sender's name.")

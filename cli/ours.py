@@ -209,7 +209,10 @@ class OurHouse:
         if self._key:
             person = await reading.key_holder(self._wiring, facility, self._key)
             if person is None:
-                raise not_allowed(f"this key stands for no active employee of {facility}", "`fascia key add --person`")
+                raise not_allowed(
+                    f"this key is not valid, or stands for no active employee of {facility}",
+                    "fascia key list; fascia key add --person",
+                )
         else:
             person = await reading.employee(self._wiring, facility, login())
         if person is None:

@@ -20,6 +20,7 @@ from cli.house import open_house
 from cli.output import Output, table, when
 from cli.people import Key, app, gone
 
+BY_PEOPLE = "its task is not done yet: fascia clinician show"
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it stays in our own store, with who said it.")]
 CallId = Annotated[
     str, typer.Option("--id", help="This call's own name, to repeat it safely.", show_default="a new one")
@@ -98,5 +99,6 @@ def _drawn(view: AccessShown) -> Iterator[RenderableType]:
     for one in view.targets:
         off = "confirmed" if one.confirmed_off else str(one.times or "")
         about = (one.target, one.kind, one.facility, one.state, "yes" if one.active else "no", off)
-        shown.add_row(*about, when(one.since), one.finding, one.reason[:60])
+        reason = BY_PEOPLE if one.kind in BY_HAND and one.state == "written" else one.reason
+        shown.add_row(*about, when(one.since), one.finding, reason[:60])
     yield shown

@@ -20,6 +20,15 @@ USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
 LISTS: Final = ("emails", "phoneNumbers")
 # emails[type eq "work"].value: of several the one that counts; which one an HR system filters by makes no difference to us.
 FILTERED: Final = re.compile(r"(\w+)(\[[^\]]*\])?(?:\.(\w+))?")
+CORE: Final = frozenset(
+    {
+        *("schemas", "id", "externalId", "meta", "userName", "name", "displayName", "nickName", "profileUrl", "title"),
+        *("userType", "preferredLanguage", "locale", "timezone", "active", "password", "emails", "phoneNumbers", "ims"),
+        *("photos", "addresses", "groups", "entitlements", "roles", "x509Certificates"),
+    }
+)
+"""The attributes of a user (RFC 7643 section 4.1). Any other is misspelt: passed over, its change would be lost unheard."""
+NAME: Final = frozenset({"formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix"})
 MOST: Final = 100  # operations of one patch
 _BODY, _CLOSED = b',"data":', b"}]}"
 _OPENED: Final = f'{{"schemas":["{BULK}"],"Operations":[{{"method":'.encode()
@@ -81,15 +90,15 @@ def _patched(said: Mapping[str, Any]) -> tuple[dict[str, Any], HrKind | None]:
             _put(user, str(path), value, f"{place}.path")
         elif isinstance(value, dict):
             for name, part in value.items():
-                _put(user, str(name), part, f"{place}.value")
+                _put(user, str(name), part, f"{place}.value", of_core=False)  # passed over as in a whole user
         else:
             raise Malformed(f"{place}.value: an object, or a path", path=f"{place}.value", code="data-invalid")
     active = user.get("active")
     return user, "activate" if active is True else None if active is False else "update"
 
 
-def _put(user: dict[str, Any], path: str, value: Any, place: str) -> None:
-    """Let a value stand where its path points.
+def _put(user: dict[str, Any], path: str, value: Any, place: str, *, of_core: bool = True) -> None:
+    """Let a value stand where its path points; not ``of_core``: in an extension.
 
     Raises:
         Malformed: it points nowhere we can read; the path is not repeated.
@@ -100,13 +109,15 @@ def _put(user: dict[str, Any], path: str, value: Any, place: str) -> None:
             user[path] = user.get(path, {}) | value
             return
         if urn != USER:
-            _put(user.setdefault(urn, {}), rest, value, place)
+            _put(user.setdefault(urn, {}), rest, value, place, of_core=False)
             return
         path = rest
     found = FILTERED.fullmatch(path)
     if found is None:
         raise Malformed(f"{place}: no such path", path=place, code="invalid-path")
     name, _, part = found.groups()
+    if of_core and (name not in CORE or (name == "name" and part is not None and part not in NAME)):
+        raise Malformed(f"{place}: a user has no such attribute", path=place, code="invalid-path")
     if name == "active" and isinstance(value, str) and value.lower() in ("true", "false"):
         value = value.lower() == "true"  # so say some providers
     if name in LISTS:

@@ -27,6 +27,7 @@ from canonical.errors import Rejected, Unavailable
 from canonical.onboarding import TargetStanding
 from canonical.parties import Employee
 from store.access import StoredAccess
+from store.access_blocks import blocking_in, lift_in
 from store.access_rows import known_in, target_in
 from store.acts import Act, note_in
 from store.database import transaction
@@ -72,7 +73,11 @@ class AccessDesk:
         try:
             by = await self._allowed(actor, facility, MAY_BLOCK, "revoke")
             asked = Block(person=word.person, since=now(), by=by, reason=word.reason, id=word.id)
-            return await self._access.block(asked)
+            async with transaction(self._engine) as connection:
+                block = await blocking_in(connection, asked)
+                if block is asked:  # the one that stood before is told by who set it
+                    await note_in(connection, _deed("person revoke", word, actor, asked.since))
+            return block
         except Unavailable as away:
             raise Unavailable(f"{NOT_BLOCKED} ({away.message})", code="not-blocked", system="store") from away
 
@@ -84,7 +89,11 @@ class AccessDesk:
         """
         async with transaction(self._engine) as connection:
             known_at = await known_at_in(connection, word.person)
-        return await self._access.lift(word, await self._allowed(actor, facility, MAY_LIFT, "lift", known_at), now())
+        by, at = await self._allowed(actor, facility, MAY_LIFT, "lift", known_at), now()
+        async with transaction(self._engine) as connection:
+            taken = await lift_in(connection, word, by, at)
+            await note_in(connection, _deed("person lift", word, actor, at, "lifted" if taken.lifted else "asked for"))
+        return taken
 
     async def end(self, word: TargetWord, actor: Actor, facility: str = "") -> TargetWordTaken:
         """Ask that a target that is out of use count as gone for good, or say it as the second; ``facility`` as above.
@@ -159,3 +168,8 @@ class AccessDesk:
                 return person.id
         where = f" at a facility {which} ({', '.join(known_at)})" if known_at else ""
         raise Rejected(f"{verb} is for the roles {', '.join(sorted(roles))}{where}", code="not-allowed", system="store")
+
+
+def _deed(verb: str, word: BlockWord, actor: Actor, at: datetime, detail: str = "") -> Act:
+    """What operators did, with their reason in words: the trace has none."""
+    return Act(verb=verb, about=f"person/{word.person}", actor=actor, reason=word.reason, detail=detail, at=at)

@@ -30,6 +30,7 @@ PRESS: Final = {
     "requisition": "fascia journal replay {message} --preview shows what differs; correct it, or skip it",
     "mailbox_file": "mend it in the mailbox, then fascia unmatched dismiss {id}",
     "run": "end that run in Temporal's UI, close that way in, then fascia unmatched dismiss {id}",
+    "hr_row": "fascia journal show {message}; its sender mends and sends it again, or journal correct; then dismiss {id}",
     "order": "nobody asked for it (docs/runbook.md): fascia unmatched dismiss {id}",
 }
 ANY_OTHER: Final = "fascia journal show {message}; fascia unmatched attach {id} CASE, or dismiss {id}"

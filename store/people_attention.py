@@ -78,6 +78,6 @@ def _role(row: Any) -> Stuck:
         "owner": OWNER,
         "count": row.many,
         "since": row.since,
-        "press": f"fascia register load clinician_role, with {role}",
+        "press": f"misspelt: a row in the sender's table role; new: fascia register load --kind clinician_role, with {role}",
     }
     return Stuck(what="unknown clinician role", name=row.person, why=why, **about)

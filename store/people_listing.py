@@ -111,10 +111,11 @@ class StoredPeopleLists:
     ) -> Sequence[Row]:
         """HR events in the order they came; those of a person in the order they were said."""
         asked = select(hr_events).limit(limit)
-        named = (("facility", facility), ("person", person), ("source", source))
-        for name, value in named:
+        for name, value in (("facility", facility), ("person", person)):
             if value:
                 asked = asked.where(hr_events.c[name] == value)
+        if source:  # a sender HRIS is the source hris, and either is asked for
+            asked = asked.where(hr_events.c.source.in_({source, source.lower()}))
         if states:
             asked = asked.where(hr_events.c.state.in_(states))
         said = tuple_(hr_events.c.said_at, hr_events.c.id)

@@ -63,7 +63,8 @@ async def keep_in(
     """Keep what a source answered, or what a person says (``by``: the employee); whether it changes how the person stands.
 
     A person's word on what a source left open (a name that differs, a row of an exclusion list, no such record) holds for just
-    that: it stands while the source says the same again, until its own expiry, and never against a source that says no.
+    that: it stands while the source says the same again, until its own expiry, and never against a source that says no. A yes
+    without an expiry keeps the one that is known.
     """
     answered = Answered(person=person, kind=kind, subject=subject, evidence=evidence, by=by)
     return bool(await keep_many_in(connection, [answered], as_of))
@@ -111,6 +112,10 @@ def settled(before: Mapping[str, Any] | None, evidence: Evidence, by: str, day: 
             row["hits"] = list(evidence.hits) or list(before["hits"])
             left = before["hits"] or ([] if before["by"] else [before["finding"]])
             known = sorted({*known, *left}) if evidence.state == "confirmed" else known
+            if (
+                evidence.state == "confirmed" and evidence.expires_on is None
+            ):  # who names no day has not said that it has none
+                row["expires_on"] = before["expires_on"]
         return row | {"cleared": known}
     row["cleared"] = known
     if before is None or not before["by"] or evidence.state not in ("possible", "unknown"):

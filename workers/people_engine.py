@@ -26,7 +26,7 @@ from canonical.people import PersonCase
 from canonical.people_ports import WakeOfPerson
 from workers import namespace
 from workers.settings import Settings
-from workers.temporal import DECISION_WAIT, NOT_ANSWERED, PROCESSES, REFUSALS, SIGNAL_WAIT
+from workers.temporal import DECISION_WAIT, NOT_ANSWERED, PROCESSES, REFUSALS, SIGNAL_WAIT, heard_out
 
 WORKFLOWS: Final = {  # started by name: who wakes them need not load them
     "clinician_onboarding": "ClinicianOnboarding",
@@ -101,6 +101,7 @@ class PeopleEngine:
                 raise Rejected("the case refused this word", code="decision-refused") from refused
             raise Rejected(cause.message, code=REFUSALS.get(cause.type or "", "decision-refused")) from refused
         except AWAY as away:
+            await heard_out(operation)
             with suppress(FasciaError):  # that a repeat of it is heard
                 await self._end_stranger("clinician_onboarding", start)
             raise Unavailable(NOT_ANSWERED, system="temporal") from away

@@ -15,7 +15,7 @@ from canonical.errors import Rejected, Unavailable
 from canonical.recall import RecallStart, RecallWord
 from workers import namespace
 from workers.settings import Settings
-from workers.temporal import DECISION_WAIT, NOT_ANSWERED, PROCESSES, REFUSALS, SIGNAL_WAIT
+from workers.temporal import DECISION_WAIT, NOT_ANSWERED, PROCESSES, REFUSALS, SIGNAL_WAIT, heard_out
 
 PROCESS = "Recall"
 AWAY = (RPCError, RPCTimeoutOrCancelledError, RuntimeError)
@@ -66,6 +66,7 @@ class RecallEngine:
                 raise Rejected("the case refused this word", code="decision-refused") from refused
             raise Rejected(cause.message, code=REFUSALS.get(cause.type or "", "decision-refused")) from refused
         except AWAY as away:
+            await heard_out(operation)
             raise Unavailable(NOT_ANSWERED, system="temporal") from away
         return answer
 

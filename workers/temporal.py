@@ -6,9 +6,10 @@ calls to those outside systems, so that a slow partner never keeps our own work 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from temporalio.client import (
     Client,
     Interceptor,
     RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import (
@@ -271,3 +273,9 @@ def _named(problem: BaseException, message: str = "Temporal does not answer", si
         return Rejected(f"Temporal does not take it: {str(problem)[:200]}", code="data-invalid", system="temporal")
     name = getattr(status, "name", "")
     return Unavailable(f"{message} ({name.lower()})" if name else message, system="temporal")
+
+
+async def heard_out(operation: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Ask for what became of a start that went with an update in vain: Python prints a failure nobody has asked for as its own."""
+    with suppress(Exception):
+        await asyncio.wait_for(operation.workflow_handle(), 1)

@@ -82,7 +82,10 @@ class ScimEnterprise(_Open):
 
 
 class ScimHr(BaseModel):
-    """What an HR system says that SCIM has no word for. ``effective``: without it, the day of the change."""
+    """What an HR system says that SCIM has no word for. ``effective``: without it, the day of the change.
+
+    It is ours, so that what we do not know in it is misspelt, and refused (:func:`_ours`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -134,6 +137,7 @@ def read(data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappi
     done = operation_of(data)
     said, method = (data, None) if done is None else (json.dumps(done[0]).encode(), done[1])
     user, tongue = read_strictly(ScimUser, said, allow_unknown=True), Tongue(sender, mappings)
+    _ours(json.loads(said))
     if USER not in user.schemas:
         raise Malformed(f"schemas: {USER} stands here", path="schemas", code="data-invalid")
     person = user.externalId or user.enterprise.employeeNumber or user.id
@@ -167,6 +171,18 @@ def read(data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappi
         problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise Malformed(f"{where or 'document'}: {in_words(problem['msg'])}", path=where, code="data-invalid") from None
+
+
+def _ours(said: dict[str, Any]) -> None:
+    """Refuse what our own extension does not have: an ``emergancy`` passed over would end nothing.
+
+    Raises:
+        Malformed: with its path.
+    """
+    for name in said.get(HR, {}):
+        if name not in ScimHr.model_fields:
+            path = f"{HR}.{name[:60]}"
+            raise Malformed(f"{path}: our extension has no such attribute", path=path, code="data-invalid")
 
 
 def _said(user: ScimUser, at: datetime) -> datetime:

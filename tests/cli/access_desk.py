@@ -48,6 +48,7 @@ class FakeAccessDesk:
         off = TargetShown(target="idp", kind="identity", state="off", times=2, confirmed_off=True)
         on = TargetShown(target="plan", kind="scheduling", state="due", active=True)
         old = TargetShown(target="old", kind="scheduling", state="off", finding="system-gone")
+        keys = TargetShown(target="keys", kind="manual", state="written", active=True, reason="asked back")
         return AccessShown(
-            person=person, known=person != UNKNOWN, blocked=blocked, since=NOON, by="E-HR", targets=(off, old, on)
+            person=person, known=person != UNKNOWN, blocked=blocked, since=NOON, by="E-HR", targets=(off, old, on, keys)
         )

@@ -294,6 +294,8 @@ def test_a_keys_secret_is_shown_once_and_only_to_who_made_it(fascia: Fascia, hou
     )
     assert ended.out.strip() == "fk_secret" and "shown this once" in ended.err
     assert (house.made[0].scopes, house.made[0].days) == (("lookups",), 30)
+    wrong = fascia("key", "add", "or-desk", "--facility", "NGH", "--scope", "lookup")
+    assert wrong.code == 2 and "no such scope" in wrong.err and len(house.made) == 1, "a key that may nothing is no key"
     assert fascia("key", "add", "or-planner", "--facility", "NGH", "--hmac").code == 0
     assert [request.hmac for request in house.made] == [False, True]
     file = tmp_path / "key"

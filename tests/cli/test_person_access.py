@@ -43,6 +43,7 @@ def test_it_ends_with_1_while_a_revocation_is_not_confirmed_and_names_what_is_mi
     assert done.code == 1
     assert "NOT confirmed off: plan\n" in done.out, "what is gone with its system is waited for by nobody"
     assert "system-gone" in done.out
+    assert "its task is not done yet" in done.out, "what people hand out and bring back is not written by us"
     assert fascia("person", "access", "person-0001").code == 0
 
 

@@ -88,6 +88,17 @@ async def test_what_a_leaver_is_to_them_says_the_senders_table_or_the_event_itse
         ("PATCH", {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "a b", "value": 1}]}, "invalidPath"),
         (
             "PATCH",
+            {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "nme.x", "value": "1"}]},
+            "invalidPath",
+        ),
+        (
+            "PATCH",
+            {"schemas": [PATCH], "Operations": [{"op": "add", "path": "name.first", "value": "1"}]},
+            "invalidPath",
+        ),
+        ("PUT", SCIM | {HR: {"event": "terminate", "emergancy": True}}, "invalidValue"),
+        (
+            "PATCH",
             {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": []}]},
             "invalidValue",
         ),

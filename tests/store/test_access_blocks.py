@@ -12,6 +12,7 @@ from canonical.errors import Rejected
 from canonical.parties import Employee, Facility
 from store.access_attention import stuck
 from store.access_words import AccessDesk
+from store.acts import StoredActs
 from store.cases import StoredCases
 from store.database import transaction
 from store.ids import now
@@ -82,6 +83,11 @@ async def test_only_who_may_blocks_and_lifts(house: AccessHouse) -> None:
     with pytest.raises(Rejected, match="lift is for the roles"):
         await desk.lift(word, by("e-hr"))
     assert not (await desk.lift(word, by("e-com"))).lifted
+    told = await StoredActs(house.engine).acts(f"person/{house.person}")
+    assert [(one.verb, one.actor.id, one.reason) for one in told] == [
+        ("person lift", "e-com", "left in anger"),
+        ("person revoke", "E-HR", "left in anger"),
+    ], "each once, with the words the trace does not hold"
     assert (await desk.view(house.person, now())).blocked
 
 

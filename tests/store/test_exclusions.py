@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from canonical.cases import Actor
 from canonical.credentials import ClinicianRole, Evidence, VerificationSource
 from canonical.errors import Rejected
 from canonical.people import ClinicianRecord, PersonName
+from cli.exits import Stop
+from cli.our_exclusions import OurExclusions
 from store.authority import HOSPITAL
 from store.database import transaction
 from store.exclusions import StoredExclusions, editions_in, held_in
 from store.people_tables import exclusions
 from store.register import StoredRegister
 from tests.store.exclusion_house import BORN, NOON, NPI, PeopleHouse, listed, others, record_of
+from workers.wiring import Wiring
 
 ROLE = ClinicianRole(code="physician")
 
@@ -253,3 +259,13 @@ async def test_a_list_nobody_renewed_for_two_months_shows_as_stale(house: People
     (fresh,) = await house.exclusions.rows(NOON.date() + timedelta(days=62))
     (old,) = await house.exclusions.rows(NOON.date() + timedelta(days=63))
     assert (fresh.stale, old.stale) == (False, True)
+
+
+async def test_an_edition_of_a_list_nobody_knows_is_not_kept_beside_the_one_it_was_meant_for(
+    house: PeopleHouse,
+) -> None:
+    desk = OurExclusions(cast(Wiring, SimpleNamespace(database=house.engine)), Actor(id="ops", known_by="os_user"))
+    with pytest.raises(Stop, match="no exclusion list LIEE") as refused:
+        await desk.load("LIEE", b"", "", smaller=False, dry_run=False)
+    assert "LEIE" in refused.value.hint, "the ones there are, are named"
+    assert await desk.rows(9) == []

@@ -28,6 +28,13 @@ async def test_somebody_at_two_facilities_is_on_both_pages_where_the_page_ends_b
     assert len(met) == 3 and met == sorted(set(met))
 
 
+async def test_events_of_a_source_are_found_by_its_senders_name_in_capitals_too(hr: Hr) -> None:
+    await hr.say(hr.event("1", source="hris"))
+    for name in ("hris", "HRIS"):
+        assert [row["number"] for row in await StoredPeopleLists(hr.engine).events(source=name)] == ["1"]
+    assert await StoredPeopleLists(hr.engine).events(source="OTHER") == []
+
+
 async def test_what_was_said_of_a_person_goes_on_in_the_order_it_was_said(hr: Hr) -> None:
     await hr.say(hr.event("1"))
     for number, days in (("2", 3), ("3", 9), ("4", 6)):  # heard in another order than said

@@ -98,6 +98,16 @@ async def test_a_persons_word_ends_on_the_day_the_evidence_expires(house: People
     assert (await house.kept(1, "licence", "IL")).state == "unknown"
 
 
+async def test_a_persons_yes_without_a_day_takes_the_end_of_a_licence_from_nobody(house: PeopleHouse) -> None:
+    await keep(house, said("confirmed", expires_on=date(2027, 3, 1)))
+    await keep(house, said("confirmed", "by-person"), by="E-MSO")
+    assert (await house.kept(1, "licence", "IL")).expires_on == date(2027, 3, 1), (
+        "warnings and the lapse come by that day"
+    )
+    await keep(house, said("confirmed", "by-person", expires_on=date(2028, 3, 1)), by="E-MSO")
+    assert (await house.kept(1, "licence", "IL")).expires_on == date(2028, 3, 1)
+
+
 async def test_a_row_of_a_list_that_a_person_said_is_somebody_else_is_not_asked_about_again(house: PeopleHouse) -> None:
     await house.load([*others(), listed(1)])
 
