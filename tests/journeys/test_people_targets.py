@@ -233,6 +233,7 @@ async def test_whoever_leaves_while_systems_are_down_slow_late_or_doubled_is_off
     await nothing_listed(people)
 
 
+@pytest.mark.prove
 async def test_a_worker_killed_in_the_steps_of_hires_and_of_revocations_leaves_everybody_as_they_should_be(
     people: People, crowd: list[Made], hired: list[str], gone: list[str]
 ) -> None:
