@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
@@ -15,6 +16,31 @@ class HrRowsApart(Canonical):
     """Rows of an HR system's file that could not be read: each is listed for a person, the others of the file are taken."""
 
     rows: tuple[BadRow, ...]
+
+
+class HrStanding(Canonical):
+    """How an event stands that an HR system said: codes alone, nothing of anybody. ``message``: the one that brought it.
+
+    ``state`` is one of :data:`canonical.people.EVENT_STATES`; ``finding``: of one that waits for a person, what was found.
+    """
+
+    number: str
+    kind: str
+    state: str
+    finding: str = ""
+    message: str = ""
+
+
+class HrStandings(Protocol):
+    """How events of an HR system stand by now."""
+
+    async def standings(self, facility: str, source: str, numbers: Sequence[str]) -> Sequence[HrStanding]:
+        """Those of these that are kept, by the HR system's own numbers of them.
+
+        Raises:
+            Unavailable: our store is away.
+        """
+        ...
 
 
 class HrSaid(Canonical):

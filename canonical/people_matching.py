@@ -24,6 +24,16 @@ YOUNGEST: Final = timedelta(days=14 * 365)
 _LETTERS: Final = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ı": "i", "æ": "a", "œ": "o", "ŧ": "t"}
 )
+FINDINGS: Final = {
+    "the clock of its HR system is ahead": "clock-ahead",
+    ONLY_ENDS: "emergency-ends-nothing",
+    "nobody who works today began before 1900": "day-before-1900",
+    "more than five years ahead": "day-too-far-ahead",
+    "that of a child": "birth-date-of-a-child",
+    "before it starts": "ends-before-it-starts",
+    "number is waits for a person": "number-undecided",
+    "waits for a hire": "hire-missing",
+}  # what an HR system is told of why its event waits for a person or a hire, by words of the reason we keep
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "md", "rn", "do"})
 _SPELT: Final = (
     ("ae", "a"),
@@ -210,3 +220,12 @@ def wrong_with(event: HrEvent, received: datetime) -> str:
     if starts is not None and ends is not None and ends < starts:
         return f"the position ends {ends.isoformat()}, before it starts"
     return ""
+
+
+def finding(state: str, reason: str) -> str:
+    """Why an event waits, as a code its sender may know: of one that is possibly somebody the rule, never whose; else empty."""
+    if state not in ("parked", "waiting", "possible"):
+        return ""
+    if state == "possible" and " " not in reason:
+        return reason
+    return next((code for words, code in FINDINGS.items() if words in reason), "to-be-looked-at")

@@ -248,9 +248,9 @@ class Channel(Canonical):
         return self
 
 
-PeopleTable = Literal["role", "employment", "reason", "certificate", "privilege", "event"]
-"""Codes of HR systems: who does what (our role), how somebody is employed, why something ends, what a certificate is, and what a
-privilege allows (``service/procedures``)."""
+PeopleTable = Literal["role", "employment", "reason", "certificate", "privilege", "event", "institution"]
+"""Codes of HR systems: who does what (our role), how somebody is employed, why something ends, what a certificate is, what a
+privilege allows (``service/procedures``), and which institution is which facility."""
 
 
 class Mapping(Canonical):

@@ -142,7 +142,7 @@ class CsvFiles:
         await ours.step(rows=rows)
         bad, first = await self._looked_through(file)
         if reason := await self._refuses_all(bad, sender, whole):
-            await self._refused(whole, sender, reason, rows, bad)
+            await self._refused(whole, sender, reason, rows, bad, file.unread)
             return
         before = await self._apart_before(whole)
         dealt_with = {row for row, one in before.items() if one.state in DEALT_WITH}
@@ -157,7 +157,7 @@ class CsvFiles:
         said, taken, refused = await self._take(whole, sender, file, ours, without=dealt_with)
         faults = (*faults_of(bad), *hurried.refused, *refused)
         await self._taken_after_all(whole, before, {one.row for one in faults}, taken)
-        await self._told(whole, sender, rows, faults, taken, said)
+        await self._told(whole, sender, rows, faults, taken, said, file.unread)
 
     async def _apart_before(self, whole: Kept) -> dict[int, Kept]:
         """What was set apart when this file was read before, by its first row."""
@@ -341,14 +341,22 @@ class CsvFiles:
 
     # ---- what its sender is told --------------------------------------------------------------------------------------
 
-    async def _refused(self, whole: Kept, sender: Sender, reason: str, rows: int = 0, bad: Sequence[Part] = ()) -> None:
+    async def _refused(
+        self,
+        whole: Kept,
+        sender: Sender,
+        reason: str,
+        rows: int = 0,
+        bad: Sequence[Part] = (),
+        unread: Sequence[str] = (),
+    ) -> None:
         """Nothing of it is taken: it is listed for a person, and its sender told why."""
         owner = f" [owner: {sender.owner}]" if sender.owner else ""
         first = f"; the first: row {bad[0].faults[0].row} {bad[0].faults[0].reason}" if bad else ""
         about = {"number": "file", "facility": sender.facility, "supplier": sender.code}
         await self._intake.listed("unreadable", whole, f"{reason}{first}{owner}", None, "", **about)
         result = result_of(whole, "refused", reason).model_copy(
-            update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD]}
+            update={"rows": rows, "refused": rows, "faults": faults_of(bad)[:MOST_BAD], "unread": tuple(unread)}
         )
         await self._answers.tell(whole, result)
         await self._journal.mark(whole.id, "refused", reason=f"{reason}{first}")
@@ -361,11 +369,13 @@ class CsvFiles:
         faults: Sequence[RowFault],
         taken: Sequence[TakenRequisition],
         said: str,
+        unread: tuple[str, ...],
     ) -> None:
         out = len({one.row for one in faults})
         result = result_of(whole, "taken in part" if out else "taken").model_copy(
             update={
                 "rows": rows,
+                "unread": unread,
                 "taken": rows - out,
                 "refused": out,
                 "faults": tuple(sorted(faults, key=lambda one: one.row)),

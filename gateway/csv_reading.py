@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -16,8 +17,10 @@ from canonical.errors import Malformed
 from canonical.senders import Mappings, Sender
 from formats.csv_sheet import Sheet
 from formats.csv_text import Record
-from gateway.csv_rows import CsvFeed, Row, RowFault, fault_of
+from gateway.csv_rows import LONGEST_TITLE, CsvFeed, Row, RowFault, fault_of
 from gateway.mapping import Tongue
+
+MOST_UNREAD: Final = 20  # columns nobody reads that a file's result names
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,13 @@ class CsvFile:
         if lacking := feed.missing(self.sheet.names):
             place = f"row {self.sheet.titles.number}"
             raise Malformed(f"{place}: it has no column {lacking}", path=place, code="data-invalid")
+        self._meant = feed.meant(self.sheet.names)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns nobody reads, the first of them: what is misspelt stands among them."""
+        said = self.feed.unread(self.sheet.names)[:MOST_UNREAD]
+        return tuple("".join(sign if sign.isprintable() else "?" for sign in one[:LONGEST_TITLE]) for one in said)
 
     def check(self) -> int:
         """Whether it is whole, by its counts; gives how many rows it has.
@@ -124,7 +134,7 @@ class CsvFile:
     def _row(self, record: Record) -> Row:
         named = zip(self.sheet.names, record.cells, strict=True)
         values = {name: text for name, cell in named if name in self.feed.columns and (text := cell.strip())}
-        return Row(record.number, values, self._sender)
+        return Row(record.number, values, self._sender, self._meant)
 
 
 def _no_place(wrong: ValidationError, row: int) -> RowFault:

@@ -25,7 +25,8 @@ class TakenRequisition(Canonical):
 
 
 class FileResult(Canonical):
-    """What became of a file. ``rows``: all it has, where it could be read that far; ``faults``: what is wrong, row by row."""
+    """What became of a file. ``rows``: all it has, where it could be read that far; ``faults``: what is wrong, row by row;
+    ``unread``: the columns nobody reads, perhaps misspelt ones."""
 
     message: str
     name: str = ""
@@ -38,6 +39,7 @@ class FileResult(Canonical):
     refused: int = 0
     faults: tuple[RowFault, ...] = ()
     requisitions: tuple[TakenRequisition, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def as_csv(self) -> bytes:
         """The file its sender finds: the whole file's line first, then the rows in their order."""
@@ -50,7 +52,8 @@ class FileResult(Canonical):
     def said(self) -> str:
         """In a sentence."""
         counted = f"{self.taken} of {self.rows} rows taken" + (f", {self.refused} refused" if self.refused else "")
-        return f"{self.reason}; {counted}" if self.reason and self.rows else self.reason or counted
+        said = f"{self.reason}; {counted}" if self.reason and self.rows else self.reason or counted
+        return said + (f"; columns nobody reads: {', '.join(self.unread)}" if self.unread else "")
 
 
 def result_name(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Final
 
 from canonical.base import Canonical, Money
@@ -17,18 +18,23 @@ from gateway.mapping import Tongue
 
 MOST_DIGITS: Final = 12  # before the decimal sign; what is larger is a slip of a finger
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
+LONGEST_TITLE: Final = 40  # characters of a column's name that are shown
+ALIKE: Final = 0.7  # of 1: how much two columns' names have in common before one is said to be meant by the other
 _DAY: Final = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 _PLACE: Final = re.compile(r"row (\d+)(?: (.+))?")
 
 
 class Row:
-    """One row. ``number`` is the row a spreadsheet shows."""
+    """One row. ``number`` is the row a spreadsheet shows; ``meant``: by a column the file has not, the one it probably has for it."""
 
-    __slots__ = ("_decimal_sign", "_values", "number")
+    __slots__ = ("_decimal_sign", "_meant", "_values", "number")
 
-    def __init__(self, number: int, values: dict[str, str], sender: Sender) -> None:
+    def __init__(
+        self, number: int, values: dict[str, str], sender: Sender, meant: Mapping[str, str] | None = None
+    ) -> None:
         self.number = number
         self._values = values
+        self._meant = meant or {}
         self._decimal_sign = sender.decimal_sign
 
     def path(self, column: str) -> str:
@@ -107,11 +113,16 @@ class Row:
         """What is wrong with a value, to be raised."""
         return Malformed(f"{self.path(column)}: {reason}", path=self.path(column), code=code)
 
+    def nothing(self, column: str) -> str:
+        """What to say where something is needed and nothing stands: also which column nobody reads was probably meant."""
+        likely = self._meant.get(column, "")
+        return "nothing stands here" + (f": there is no such column, is {likely} meant?" if likely else "")
+
     def _no_day(self, column: str) -> date:
         raise self.wrong(column, "this is no day like 2026-11-21")
 
     def _nothing(self, column: str) -> str:
-        raise self.wrong(column, "nothing stands here")
+        raise self.wrong(column, self.nothing(column))
 
 
 @dataclass(frozen=True)
@@ -136,8 +147,22 @@ class CsvFeed:
 
     def missing(self, names: Sequence[str]) -> str:
         """What a file with these columns lacks to be read; empty: nothing."""
-        lacking = [" or ".join(sorted(one)) for one in self.required if not one & set(names)]
-        return ", ".join(lacking)
+        lacking = [sorted(one) for one in self.required if not one & set(names)]
+        likely = self.meant(names)
+        told = [(" or ".join(one), next(filter(None, (likely.get(name) for name in one)), "")) for one in lacking]
+        return ", ".join(f"{one} (is {found} meant?)" if found else one for one, found in told)
+
+    def unread(self, names: Sequence[str]) -> list[str]:
+        """Which of these columns it passes over; one without a name is nobody's."""
+        return [name for name in names if name and name not in self.columns]
+
+    def meant(self, names: Sequence[str]) -> dict[str, str]:
+        """By each column the file has not, the one nobody reads that is spelt most like it, where there is one."""
+        unread, found = [name[:LONGEST_TITLE] for name in self.unread(names) if name.isprintable()], {}
+        for column in sorted(self.columns - set(names)) if unread else ():
+            if alike := get_close_matches(column, unread, n=1, cutoff=ALIKE):
+                found[column] = alike[0]
+        return found
 
 
 class RowFault(Canonical):

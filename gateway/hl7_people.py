@@ -28,6 +28,7 @@ from canonical.people import (
 )
 from formats.hl7 import Message, Part, Segment, place
 from gateway.hl7_certificates import Held, held_of
+from gateway.hl7_institutions import BEGINS, ENDS, day_of_ours, refuse_elsewhere
 from gateway.mapping import Tongue
 from gateway.people_codes import EMPLOYMENTS, ON_LEAVE, reason_of, role_of, shown, urgent, utc
 
@@ -156,22 +157,21 @@ class Person:
         return ("leave", "") if code.upper() in ON_LEAVE else ("", EMPLOYMENTS.get(code.upper(), ""))
 
     def begins(self) -> date | None:
-        """STF-12, of our facility where the institution is named."""
-        return self._institution(12)
+        """STF-12: of our facility, or where no institution is named."""
+        return day_of_ours(self.stf, BEGINS, self.tongue)
 
     def ends(self) -> date | None:
-        """STF-13, of our facility where the institution is named."""
-        return self._institution(13)
+        """STF-13: of our facility, or where no institution is named."""
+        return day_of_ours(self.stf, ENDS, self.tongue)
 
-    def _institution(self, field: int) -> date | None:
-        many = len(self.stf.repetitions(field))
-        ours = [number for number in range(1, many + 1) if self._of_ours(field, number)]
-        for number in (ours or range(1, many + 1))[:1]:
-            return self.stf.day(field, 1, repetition=number)
-        return None
+    def here(self, kind: HrKind) -> Person:
+        """The same person, of whom this may be said at our facility.
 
-    def _of_ours(self, field: int, number: int) -> bool:
-        return self.stf.value(field, 2, 1, repetition=number).strip() == self.tongue.sender.facility
+        Raises:
+            Malformed: the message says it of other institutions alone.
+        """
+        refuse_elsewhere(self.stf, kind, self.tongue)
+        return self
 
     def _names(self) -> Iterator[tuple[int, str]]:
         """The repetitions of STF-3 (XPN) and their types (XPN-7)."""

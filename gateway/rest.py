@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from canonical.access import Block, BlockWord
 from canonical.cases import Actor
 from canonical.errors import FasciaError
+from canonical.hr_ports import HrStandings
 from canonical.ports import Cases, Engine
 from canonical.purchasing import Requisition
 from gateway import fhir_faults, problems, scim_faults
@@ -74,6 +75,7 @@ class Doors:
     fhir: FhirDoor | None = None  # None: resources are not taken here
     scans: ScanDoor | None = None
     revoking: Revoking | None = None
+    heard: HrStandings | None = None
 
 
 bearer = HTTPBearer(auto_error=False, description="A key made by `fascia key add`")

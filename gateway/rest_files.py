@@ -76,6 +76,7 @@ class FileView(BaseModel):
     refused: int = 0
     faults: tuple[RowFault, ...] = Field(default=(), description="each row that was not taken: number, column, reason")
     requisitions: tuple[TakenRequisition, ...] = ()
+    unread: tuple[str, ...] = Field(default=(), description="columns nobody reads, perhaps misspelt; the first 20")
 
 
 @router.post(
@@ -142,7 +143,7 @@ async def look(message: Annotated[str, Path(max_length=80)], who: Who, behind: B
     answer = await behind.intake.journal.read(kept.answer) if kept.answer else None
     if answer is not None and kept.door == DOOR and kept.state in ("routed", "refused"):
         told = read_strictly(FileResult, answer.data, allow_unknown=True)
-        shown = told.model_dump(include={"reason", "rows", "taken", "refused", "faults", "requisitions"})
+        shown = told.model_dump(include={"reason", "rows", "taken", "refused", "faults", "requisitions", "unread"})
         return FileView(**about, status=told.state, **shown)
     if kept.state in ("received", "validated") and (far := await _files(behind).standing(kept.id)) is not None:
         about |= {"rows": far.rows, "done": far.done}

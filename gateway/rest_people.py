@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
+from canonical.errors import Rejected
 from canonical.messages import Kept
+from gateway.feeds.rest_people import MOST
 from gateway.feeds.rest_scim import ENTERPRISE, HR
 from gateway.lookups import Caller
 from gateway.problems import Problem, ProblemDetails
@@ -23,6 +25,10 @@ from gateway.signatures import verified
 
 SCOPE: Final = "people"
 EVENT, USER_SAID = "hr_event", "scim_user"  # kinds of messages
+BROUGHT: Final = (
+    "routed",
+    "corrected",
+)  # states of a message whose events all stand as they say, whichever message brought them
 TYPES: Final = ("application/json", "application/scim+json")  # RFC 7644 section 3.1
 ONE: dict[str, Any] = {
     "person": "E-2077",
@@ -63,14 +69,35 @@ class HrKeptView(BaseModel):
     href: str
 
 
+class HrEventView(BaseModel):
+    """What became of one event of it."""
+
+    number: str = Field(description="its name: that of the message, with its place where there are several")
+    kind: str
+    state: Literal["waiting", "matched", "possible", "applied", "superseded", "parked", "dismissed"] = Field(
+        description="`matched`: whose it is is known, it is in force from its day; `applied`: in force; `superseded`: what was "
+        "said later outweighs it; `waiting`: for the hire of its person, or for who says whose its number is; `possible`: a "
+        "person says whose it is; `parked`: a person looks at it first, send it corrected; `dismissed`: a person set it aside"
+    )
+    finding: str = Field(
+        default="",
+        description="why it is `waiting`, `possible` or `parked`, as a code (`hire-missing`, `numbers-contradict`, "
+        "`ends-before-it-starts`, ...); nothing of anybody",
+    )
+
+
 class HrMessageView(BaseModel):
-    """What became of it: ``kept`` until it was read, then ``taken``; ``refused``, or ``parked`` for a person to look at."""
+    """What became of it: ``kept`` until it was read, then ``taken``; ``refused``, or ``parked`` for a person to look at.
+
+    ``taken`` says that it was read and each event of it is kept; how each stands is in ``events``.
+    """
 
     message: str
     number: str
     status: Literal["kept", "taken", "refused", "parked"]
     reason: str = ""
     at: datetime
+    events: tuple[HrEventView, ...] = Field(default=(), description="how each event stands by now, in their order")
 
 
 @router.post(
@@ -98,12 +125,12 @@ async def report(
     responses={404: PROBLEMS[404]},
 )
 async def look(message: Message, who: Who, behind: Behind) -> HrMessageView:
-    """Whether it was read and taken; nothing of anybody."""
+    """Whether it was read and taken, and how each of its events stands by now; nothing of anybody."""
     may(who, SCOPE)
     kept = await _door(behind).journal.read(message)
     if kept is None or kept.sender != who.sender or kept.kind not in (EVENT, USER_SAID) or kept.direction != "in":
         raise Problem(404, "not-found", "there is no such message of yours")
-    return _view(kept)
+    return _view(kept, await _events(behind, who, kept))
 
 
 @hooks.post(
@@ -145,14 +172,31 @@ async def keep_said(
     return HrKeptView(message=message.id, number=number, href=href)
 
 
-def _view(kept: Kept) -> HrMessageView:
+async def _events(behind: Doors, who: Caller, kept: Kept) -> tuple[HrEventView, ...]:
+    """How the events of a message stand; an event under its number that another message brought is not its own."""
+    if behind.heard is None or kept.state not in (*BROUGHT, "refused"):
+        return ()
+    try:
+        sender = await _door(behind).sender(who, kept.kind)
+    except Rejected:  # it may send nothing any more, and still ask what became of a message
+        return ()
+    number = kept.control_number
+    places = {number: 0} | {f"{number}/{place}": place for place in range(1, MOST + 1)}
+    found = await behind.heard.standings(sender.facility, sender.source or sender.code, list(places))
+    mine = [one for one in found if one.message == kept.id or kept.state in BROUGHT]
+    mine.sort(key=lambda one: places.get(one.number, 0))
+    return tuple(HrEventView.model_validate(one.model_dump(exclude={"message"})) for one in mine)
+
+
+def _view(kept: Kept, events: tuple[HrEventView, ...]) -> HrMessageView:
     ended: dict[str, Literal["taken", "refused", "parked"]] = {
         "routed": "taken",
         "refused": "refused",
         "dead": "parked",
     }
     status = ended.get(kept.state, "kept")
-    return HrMessageView(message=kept.id, number=kept.control_number, status=status, reason=kept.reason, at=kept.at)
+    about = {"message": kept.id, "number": kept.control_number, "reason": kept.reason, "at": kept.at}
+    return HrMessageView.model_validate(about | {"status": status, "events": events})
 
 
 def _door(behind: Doors) -> ScanDoor:

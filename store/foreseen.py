@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from canonical.base import Canonical
 from canonical.cases import State
 from canonical.catalogue import MasterFile
+from canonical.hr_ports import HrStanding
 from canonical.messages import Kept
 from canonical.people import HrEvent
+from canonical.people_matching import finding
 from canonical.replays import Difference
 from canonical.usage import UsageEvent
 from store.case_tables import cases, documents
@@ -21,7 +23,7 @@ from store.drift import DriftRow, StoredDrift
 from store.kept import KEPT, kept
 from store.people_tables import hr_events
 from store.register import StoredRegister
-from store.tables import claims, message_keys, messages
+from store.tables import claims, fit, message_keys, messages
 from store.usage_tables import usage_events
 
 UseName = tuple[str, str, str, int]  # facility, source, number, sequence
@@ -120,6 +122,23 @@ class StoredForesight:
             )
             for row in rows
         }
+
+    async def standings(self, facility: str, source: str, numbers: Sequence[str]) -> Sequence[HrStanding]:
+        """The port :class:`canonical.hr_ports.HrStandings`."""
+        of = hr_events.c
+        named = of.facility == facility, of.source == source, of.number.in_([fit(one) for one in numbers])
+        async with transaction(self._engine) as connection:
+            rows = await connection.execute(select(of.number, of.kind, of.state, of.reason, of.message).where(*named))
+            return [
+                HrStanding(
+                    number=row.number,
+                    kind=row.kind,
+                    state=row.state,
+                    finding=finding(row.state, row.reason),
+                    message=row.message,
+                )
+                for row in rows
+            ]
 
     async def kept(self, names: Sequence[str]) -> Mapping[str, Kept]:
         """The messages of these names, with their bytes."""

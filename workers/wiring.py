@@ -349,6 +349,7 @@ class Wiring:
             fhir=self.fhir.door(),
             scans=self.stock.scan_door(self.directory),
             revoking=self.people,
+            heard=StoredForesight(self.database),
         )
 
     async def _store_ready(self) -> None:

@@ -66,7 +66,7 @@ def read(rows: Sequence[Row], tongue: Tongue) -> HrEvent:
     if kind == "hire":
         row.needed("family")
         if not position["role"]:
-            raise row.wrong("role", "nothing stands here")
+            raise row.wrong("role", row.nothing("role"))
     return HrEvent.model_validate(
         {
             "facility": sender.facility,

@@ -114,7 +114,7 @@ def _code_in(column: str) -> Callable[[Row], str | None]:
 
 
 def _nobody(row: Row, column: str) -> str:
-    raise row.wrong(column, "nothing stands here, and the sender's row has none")
+    raise row.wrong(column, f"{row.nothing(column)}; the sender's row has none")
 
 
 def _note(rows: Sequence[Row]) -> str:

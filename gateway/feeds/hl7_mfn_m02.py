@@ -1,8 +1,8 @@
 """Reads a staff or practitioner master file (HL7 MFN^M02, v2.3 to 2.8 chapter 8.6 and 8.5.2: MFE, STF, PRA): an HR event a row.
 
 MFE-1 (table 0180): MAD adds, MUP updates (on leave where STF-20 says so), MDL deletes what was entered in error, MDC deactivates,
-MAC activates. It holds from MFE-3, else STF-12 (MAD) or STF-13 (MDC), else from the file's day. A row that cannot be read stands
-apart, and keeps no other from being taken.
+MAC activates. It holds from MFE-3, else STF-12 (MAD) or STF-13 (MDC), else from the file's day. MFE-4, the row's key, is STF-1 once
+more (8.5.2.4). A row that cannot be read stands apart, and keeps no other from being taken.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def _event(message: Message, mfi: Segment, mfe: Segment, part: Part, tongue: Ton
     code = mfe.required(1, 0).strip()
     if code not in KINDS:
         raise Malformed(f"{at(mfe, 1)}: {code[:10]} is no event of a row", path=at(mfe, 1), code="data-invalid")
-    person, kind = Person.of(message, part, tongue), KINDS[code]
+    kind = KINDS[code]
+    person = Person.of(message, part, tongue).here(kind)
+    if (key := mfe.value(4, 1, 1).strip()) and (own := person.stf.value(1, 1, 1).strip()) and key != own:
+        raise Malformed(f"{at(mfe, 4)} names somebody else than STF-1 of its row", path=at(mfe, 4), code="data-invalid")
     standing, _ = person.employment()
     reason = person.stf.value(38, 1).strip()
     if standing == "leave" and kind in ("update", "deactivate") and not urgent(tongue, kind, reason):
@@ -91,7 +94,7 @@ def _event(message: Message, mfi: Segment, mfe: Segment, part: Part, tongue: Ton
     entered: datetime = said_at(message, *((mfe, 6) if mfe.value(6) else (mfi, 4)), tongue)
     number = f"{message.header.control}/{_name(mfe)}"
     effective = _holds_from(person, kind, mfe, mfi) or entered.date()
-    return event_of(person, kind, number, entered, effective, key=mfe.value(4, 1, 1), reason=reason)
+    return event_of(person, kind, number, entered, effective, key=key, reason=reason)
 
 
 def _holds_from(person: Person, kind: HrKind, mfe: Segment, mfi: Segment) -> date | None:

@@ -2,6 +2,7 @@
 
 B01 adds, B02 updates (on leave where STF-20 says so), B03 deletes what was entered in error, B04 activates, B05 deactivates, B06 ends.
 It holds from STF-12 (B01) or STF-13 (B05, B06), else from when it happened (EVN-6), is planned (EVN-3), or was recorded (EVN-2).
+One whose STF-12 or STF-13 names other institutions alone is not of our facility, and is refused.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[HrEvent,
         Malformed: something that cannot be read, with its path.
     """
     tongue = Tongue(sender, mappings)
-    person, evn = Person.of(message, message, tongue), evn_of(message)
-    kind = KINDS[message.header.event]
+    kind, evn = KINDS[message.header.event], evn_of(message)
+    person = Person.of(message, message, tongue).here(kind)
     standing, _ = person.employment()
     reason = why(person, evn)
     if standing == "leave" and kind in AWAY and not urgent(tongue, kind, reason):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from canonical.people import ClinicianRecord, HrEvent, PersonName
-from canonical.people_matching import Candidate, Marks, Match, folded, marks, match, wrong_with
+from canonical.people_matching import Candidate, Marks, Match, finding, folded, marks, match, wrong_with
 
 BORN = date(1984, 5, 17)
 ANNA = Candidate(
@@ -149,3 +149,19 @@ def test_dates_nobody_can_mean_are_found_and_those_of_long_service_are_not() -> 
     assert "before 1900" in wrong(event(effective=date(1, 1, 1)))
     assert "child" in wrong(event(record={"birth_date": date(9999, 12, 31)}))
     assert wrong(event(effective=date(1996, 3, 1), record={"birth_date": date(1970, 1, 1)})) == ""
+
+
+def test_why_an_event_waits_is_told_its_sender_as_a_code_and_never_in_anybodys_words() -> None:
+    for why, code in (
+        (wrong(event(said_at=NOW + timedelta(days=2))), "clock-ahead"),
+        (wrong(event(kind="leave", emergency=True)), "emergency-ends-nothing"),
+        (wrong(event(effective=date(1, 1, 1))), "day-before-1900"),
+        (wrong(event(effective=date(2062, 3, 1))), "day-too-far-ahead"),
+        (wrong(event(record={"birth_date": date(2025, 1, 1)})), "birth-date-of-a-child"),
+        (wrong(event(position={"starts": date(2026, 3, 2), "ends": date(2026, 3, 1)})), "ends-before-it-starts"),
+    ):
+        assert finding("parked", why) == code
+    assert finding("possible", "name-and-birth-date") == "name-and-birth-date"
+    assert finding("waiting", "nobody is known by its number: it waits for a hire") == "hire-missing"
+    assert finding("possible", "twins of MAPLE") == finding("parked", "twins of MAPLE") == "to-be-looked-at"
+    assert finding("applied", "twins of MAPLE") == finding("dismissed", "twins of MAPLE") == ""

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from canonical.errors import Unavailable
+from canonical.hr_ports import HrStanding
 from canonical.messages import Kept
 from canonical.people import HrEvent
 from canonical.senders import Mapping, Sender
@@ -59,6 +60,8 @@ class House:
         self.quotas = FakeQuotas()
         self.failing: dict[str, bool] = {}
         self.signing: dict[str, list[Signer]] = {}
+        self.standing: list[HrStanding] = []
+        self.asked: list[tuple[str, str]] = []
         self.doors = Doors(
             intake=self.intake,
             cases=self.cases,
@@ -71,6 +74,7 @@ class House:
             files=self.csv_files(),
             hooks=self,
             scans=self.scan_door(),
+            heard=self,
             ready={"store": self.check("store"), "temporal": self.check("temporal")},
         )
         self.client = httpx.AsyncClient(
@@ -94,6 +98,11 @@ class House:
             self.intake, self.journal, self.directory, self.stock, patience=0.2, clock=lambda: build.NOW
         )
         return self.scans
+
+    async def standings(self, facility: str, source: str, numbers: Sequence[str]) -> Sequence[HrStanding]:
+        """How HR events stand; ``asked``: of which facility and source."""
+        self.asked.append((facility, source))
+        return [one for one in self.standing if one.number in numbers]
 
     async def signers(self, sender: str) -> Sequence[Signer]:
         """The keys by which a sender signs; ``signing`` by sender."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from canonical.errors import Malformed
 from canonical.messages import Kept
 from canonical.people import HrEvent, Licence
 from canonical.ports import Unmatched
@@ -117,6 +118,28 @@ def test_a_grant_says_of_what_and_a_row_without_a_number_has_the_same_name_each_
 def test_what_cannot_be_read_is_refused_with_its_column(row: str, column: str) -> None:
     (wrong,) = read(f"{TITLES}\n{row}\n")
     assert isinstance(wrong, str) and wrong.startswith(f"{column}: ") and "MAPLE" not in wrong
+
+
+def test_where_a_column_is_misspelt_the_row_says_which_was_probably_meant() -> None:
+    for wrong, column in (("famly", "family"), ("Rolle", "role")):
+        row = "C-1,E-1,hire,2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse"
+        (told,) = read(f"{TITLES.replace(column, wrong)}\n{row}\n")
+        assert told == f"{column}: nothing stands here: there is no such column, is {wrong.lower()} meant?"
+    with pytest.raises(Malformed) as refused:
+        read(f"{TITLES.replace('person', 'persn')}\n")
+    assert refused.value.message == "row 1: it has no column person (is persn meant?)"
+    (told,) = read(f"{TITLES},xyzzy\nC-1,E-1,hire,2026-11-02T08:00Z,2026-12-01,,TEST,nurse,\n")
+    assert told == "family: nothing stands here", "what is spelt like nothing is not guessed"
+
+
+async def test_columns_nobody_reads_are_named_in_the_files_result() -> None:
+    house = Payday()
+    titles, *rows = FILE.replace(b"given", b"givn").splitlines()
+    message = await house.file(b"\n".join([titles + b",Home town", *(row + b"," for row in rows)]))
+    assert message.state == "routed" and "columns nobody reads: givn, home_town" in message.reason
+    assert "columns nobody reads: givn, home_town" in house.result[1]
+    silent = Payday()
+    assert "nobody reads" not in (await silent.file(FILE)).reason
 
 
 def test_an_emergency_that_ends_nothing_is_refused_with_its_column() -> None:

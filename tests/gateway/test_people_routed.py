@@ -10,6 +10,7 @@ import structlog
 from canonical.replays import DONE, NEW
 from canonical.senders import Mapping as Codes
 from canonical.senders import Mappings, Sender
+from formats import hl7
 from formats.hl7 import Message
 from gateway import registry
 from gateway.preview import Previewer
@@ -90,6 +91,21 @@ async def test_what_cannot_be_read_is_a_dead_letter_with_its_place_and_holds_up_
     assert [event.kind for event in inbox.events] == ["terminate"], "who leaves does not wait behind what is parked"
     (row,) = at.cases.unmatched.values()
     assert (row.kind, row.message) == ("unreadable", dead.id) and "HR integration" in row.reason
+
+
+async def test_an_end_at_another_hospital_ends_nobody_here_and_is_found_by_a_person() -> None:
+    at, inbox = await hospital()
+    gone = pmu("B06", "M-1").replace(b"|A" + b"|" * 12 + b"SURGEON", b"|I||||||20261122^OTHER")
+    await sent(at, gone)
+    dead = at.journal.kept("M-1")
+    assert inbox.events == [] and dead.state == "dead" and "STF-13.2" in dead.reason
+    (row,) = at.cases.unmatched.values()
+    assert (row.kind, row.message) == ("unreadable", dead.id) and "HR integration" in row.reason
+    first, *others = gone.decode().split("\r")
+    enhanced = "|".join([*first.replace("|M-1|", "|M-2|").split("|"), "", "", "AL", "AL"])
+    answers = await at.answers("\r".join([enhanced, *others]).encode())
+    kept, read = (hl7.read_acknowledgement(one) for one in answers)
+    assert (kept.code, read.code, read.errors[0].place) == ("CA", "AE", "STF-13.2"), "who asks for it hears it"
 
 
 async def test_rows_of_a_staff_file_that_cannot_be_read_are_listed_each_and_the_others_are_kept() -> None:

@@ -53,6 +53,12 @@ async def test_each_row_that_is_not_taken_is_told_with_its_column_and_reason(hou
     assert house.results.files == {}, "nobody looks into a folder"
 
 
+async def test_a_column_nobody_reads_is_named_where_its_sender_looks(house: House) -> None:
+    said = (await uploaded(house, CATALOGUE.replace(b"base_units", b"base_unit"))).json()
+    seen = (await house.get(said["href"])).json()
+    assert seen["unread"] == ["base_unit"]
+
+
 async def test_a_key_used_for_something_else_changes_nothing_of_it(house: House) -> None:
     house.rows = [house.rows[0].changed(**TERMS)]
     said = (await uploaded(house, REQUISITIONS, "requisitions")).json()

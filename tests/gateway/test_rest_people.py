@@ -11,7 +11,8 @@ import pytest
 
 from canonical.base import Canonical
 from canonical.errors import Malformed
-from canonical.people import HrEvent
+from canonical.hr_ports import HrStanding
+from canonical.people import EVENT_STATES, HrEvent
 from canonical.senders import Mappings, Sender
 from gateway.feeds import rest_people, rest_scim
 from gateway.feeds.rest_scim import HR
@@ -48,6 +49,35 @@ async def test_several_events_are_one_message_each_under_its_place(house: House)
     assert (leaver.kind, leaver.emergency, leaver.said_at) == ("terminate", True, house.messages[0].at)
     await house.post(ONE, "k-2", path="/v1/hr-events")
     assert [one.priority for one in house.messages] == [0, 2], "who must go at once waits behind nobody who comes"
+
+
+async def test_how_each_event_stands_is_told_with_a_code_and_nothing_of_anybody(house: House) -> None:
+    answer = await house.post({"events": [ONE, LEAVER]}, "k-1", path="/v1/hr-events")
+    mine = {"message": answer.json()["message"]}
+    house.standing = [
+        HrStanding(number="k-1/2", kind="terminate", state="waiting", finding="hire-missing", **mine),
+        HrStanding(number="k-1/1", kind="hire", state="parked", finding="ends-before-it-starts", **mine),
+        HrStanding(number="k-2", kind="hire", state="applied", message="another"),
+    ]
+    assert "events" not in (await house.get(answer.json()["href"])).json(), "it was not read yet"
+    await heard(house)
+    seen = (await house.get(answer.json()["href"])).json()
+    assert house.asked == [("NGH", "surgery-app")] and seen["status"] == "taken"
+    assert seen["events"] == [
+        {"number": "k-1/1", "kind": "hire", "state": "parked", "finding": "ends-before-it-starts"},
+        {"number": "k-1/2", "kind": "terminate", "state": "waiting", "finding": "hire-missing"},
+    ]
+    schema = (await house.client.get("/openapi.json")).json()["components"]["schemas"]
+    assert "HrEventView" in str(schema["HrMessageView"]["properties"]["events"])
+    assert set(schema["HrEventView"]["properties"]["state"]["enum"]) == set(EVENT_STATES)
+
+
+async def test_an_event_another_message_brought_is_none_of_one_that_was_refused(house: House) -> None:
+    answer = await house.post(ONE, "k-1", path="/v1/hr-events")
+    house.standing = [HrStanding(number="k-1", kind="hire", state="applied", message="another")]
+    kept = house.messages[0]
+    house.journal.messages[kept.id] = kept.model_copy(update={"state": "refused"})
+    assert "events" not in (await house.get(answer.json()["href"])).json()
 
 
 @pytest.mark.parametrize(

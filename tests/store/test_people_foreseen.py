@@ -34,3 +34,14 @@ async def test_an_event_that_is_kept_is_foretold_as_done_and_another_of_its_name
     ]
     assert CANARY not in str(news) + detail
     assert judge.judged(hr.event("2"), None, message)[0] == NEW
+
+
+async def test_how_events_stand_is_told_by_their_numbers_with_why_they_wait_as_a_code(engine: AsyncEngine) -> None:
+    hr, foresight = Hr(engine), StoredForesight(engine)
+    await hr.one(hr.event("1"), message="M-1")
+    await hr.one(hr.event("2", "terminate", person="E-NOBODY"), message="M-2")
+    event = hr.event("1")
+    told = await foresight.standings(event.facility, event.source, ["1", "2", "3"])
+    stood = {one.number: (one.state, one.finding, one.message) for one in told}
+    assert stood == {"1": ("applied", "", "M-1"), "2": ("waiting", "hire-missing", "M-2")}
+    assert await foresight.standings("OTHER", event.source, ["1"]) == []

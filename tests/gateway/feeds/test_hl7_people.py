@@ -157,6 +157,31 @@ def test_it_holds_from_the_day_stated_else_when_it_happened_is_planned_or_was_re
     assert one("B01", other).effective == date(2026, 12, 1), "of two institutions, ours"
 
 
+@pytest.mark.parametrize(
+    ("event", "field"), [("B01", "f12"), ("B04", "f12"), ("B03", "f12"), ("B05", "f13"), ("B06", "f13")]
+)
+def test_what_begins_or_ends_at_another_institution_alone_is_refused_with_its_place(event: str, field: str) -> None:
+    for said in ("20261122^OTHER", "20261122^&OTHER", "20261122^OTHER~20261231^WEST"):
+        wrong = refusal(event, staff(**{field: said}))
+        assert (wrong.path, wrong.code) == (f"STF-{field[1:]}.2", "unknown-code")
+        assert "OTHER, not at NGH" in wrong.message
+    assert refusal("B05", staff(f13="20261122^OTHER", f20="L")).path == "STF-13.2", "also where it is told as leave"
+    both = one(event, staff(**{field: "20261122^OTHER~20261231^NGH"}))
+    nobodys = one(event, staff(**{field: "20261122^OTHER~20261231"}))
+    assert {both.effective, nobodys.effective} <= {date(2026, 12, 31), date(2026, 11, 2)}, "never the other's day"
+
+
+def test_another_institutions_days_are_none_of_ours_in_what_else_is_said() -> None:
+    moved = one("B02", staff(f12="20250101^OTHER", f13="20261122^OTHER"))
+    assert (moved.kind, moved.position.starts, moved.position.ends) == ("update", None, None)
+
+
+def test_an_institution_is_ours_by_the_senders_table_too() -> None:
+    tables = {**TABLES, "institution": {"0042": "NGH"}}
+    (gone,) = pmu("B06", staff(f13="20261122^OTHER~20261231^0042&Northfield General"), tables=tables)
+    assert (gone.effective, gone.position.ends) == (date(2026, 12, 31), date(2026, 12, 31))
+
+
 def test_events_are_in_the_order_they_were_recorded_in_not_that_in_which_they_happened() -> None:
     late = one("B02", STF, evn="|20261105100000-0500||||20260901")
     assert late.said_at == datetime(2026, 11, 5, 15, 0, tzinfo=UTC) and late.effective == date(2026, 9, 1)
@@ -261,6 +286,21 @@ def test_a_row_that_cannot_be_read_stands_apart_and_keeps_no_other_from_being_ta
     assert [one.number for one in events] == ["HR-90/R-2", "HR-90/R-3", "HR-90/R-5"]
     assert isinstance(apart, HrRowsApart)
     assert [(row.row, row.path) for row in apart.rows] == [("R-1", "STF-6.1.1"), ("R-4", "MFE(4)-1")]
+
+
+def test_a_row_whose_key_names_somebody_else_than_its_segment_stands_apart() -> None:
+    data = sample("mfn_m02_staff").replace(b"MFE|MUP|R-2||S-78^^NGH", b"MFE|MUP|R-2||S-97^^NGH")
+    *events, apart = nouns(data, TABLES, sender=HR)
+    assert [event.number for event in events] == ["HR-90/R-1", "HR-90/R-3", "HR-90/R-4", "HR-90/R-5"]
+    (row,) = apart.rows
+    assert (row.row, row.path) == ("R-2", "MFE(2)-4") and "somebody else than STF-1" in row.reason
+
+
+def test_a_row_that_ends_at_another_institution_stands_apart() -> None:
+    data = sample("mfn_m02_staff").replace(b"20261130^NGH", b"20261130^OTHER").replace(b"R-3|", b"R-3|20261130")
+    *events, apart = nouns(data, TABLES, sender=HR)
+    assert "S-79" not in [event.person for event in events]
+    assert [(row.row, row.path) for row in apart.rows] == [("R-3", "STF(3)-13.2")]
 
 
 def test_a_file_of_which_nothing_can_be_read_is_refused_with_the_first_place() -> None:
