@@ -41,12 +41,15 @@ async def list_people(
     after: After = "",
     limit: Limit = 50,
 ) -> None:
-    """List people at facilities by key: how each stands, in which role, until when. Never a name."""
+    """List people at facilities by key: how each stands, in which role, until when. Never a name.
+
+    With --blocked also keys that nobody has, and since when, by whom and why each is blocked.
+    """
     one_of(state, dict.fromkeys((*EMPLOYMENT_STATES, *HEADLINES)), "--state")
     which = PeopleFilter(facility=facility, state=state, role=role, blocked=blocked, everything=everything, after=after)
     async with open_house() as house:
         rows, more = first(await house.people.rows(which, limit + 1), limit)
-    out.rows(PersonRow, rows, lambda: [_listed(rows)], more=more)
+    out.rows(PersonRow, rows, lambda: [_blocked(rows) if blocked else _listed(rows)], more=more)
     if not rows:
         out.say("nobody is like that")
     elif more:
@@ -172,6 +175,15 @@ def _listed(rows: Sequence[PersonRow]) -> RenderableType:
         days = (str(day or "") for day in (row.starts, row.ends_on, row.next_change))
         stands = row.headline or row.state
         shown.add_row(row.person, row.facility, stands, row.role, row.department, row.cost_centre, *days, access)
+    return shown
+
+
+def _blocked(rows: Sequence[PersonRow]) -> RenderableType:
+    shown = table("person", "facility", "stands", "role", "department", "blocked since", "by", "why")
+    for row in rows:
+        stands = row.headline or row.state or "nobody has this key"
+        about = (row.facility, stands, row.role, row.department)
+        shown.add_row(row.person, *about, when(row.blocked_since), row.blocked_by, row.blocked_reason)
     return shown
 
 

@@ -39,7 +39,11 @@ class FakePeople:
         row = PersonRow(
             person=KEY, facility="NGH", state="working", headline="privileged", role="rn", cost_centre="CC-1"
         )
-        return [row, row.model_copy(update={"person": "0199-person-2", "blocked": True})][:limit]
+        block = {"blocked": True, "blocked_since": NOON, "blocked_by": "E-HR", "blocked_reason": "keys taken"}
+        if which.blocked:
+            nobody = {"person": "0199-nobody", "facility": "", "state": "", "headline": "", "role": ""}
+            return [row.model_copy(update=block | nobody)]
+        return [row, row.model_copy(update={"person": "0199-person-2"} | block)][:limit]
 
     async def show(self, person: str, names: bool) -> PersonView | None:
         if person != KEY:

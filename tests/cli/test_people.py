@@ -16,6 +16,13 @@ def test_people_are_listed_by_key_with_who_is_blocked(fascia: Fascia, house: Fak
     assert fascia("person", "list", "--csv").out.splitlines()[0].startswith("person,facility,state")
 
 
+def test_who_is_blocked_is_listed_also_by_a_key_nobody_has(fascia: Fascia) -> None:
+    shown = " ".join(fascia("person", "list", "--blocked").out.split())
+    assert "0199-nobody" in shown and "E-HR" in shown
+    (row,) = fascia("person", "list", "--blocked", "--json").json["items"]
+    assert (row["facility"], row["blocked_by"], row["blocked_reason"]) == ("", "E-HR", "keys taken")
+
+
 def test_a_misspelt_state_is_told_with_those_there_are(fascia: Fascia, house: FakeHouse) -> None:
     for noun, known in (("list", "committee pending"), ("events", "superseded")):
         wrong = fascia("person", noun, "--state", "bogus")
