@@ -67,12 +67,10 @@ async def test_the_same_word_twice_is_one(clinician: Clinician) -> None:
 
 async def test_what_is_not_there_is_refused_as_not_found(clinician: Clinician) -> None:
     await clinician.hired()
-    for verb, about in (
-        ("done", {"task": "none"}),
-        ("reject", {"privilege": "none"}),
-        ("verify", {"check": "board", "outcome": "confirmed", "reference": "r"}),
-    ):
-        assert (await clinician.refused(verb, "E-C1", **about))[0] == "NotFound"
+    board: dict[str, Any] = {"check": "board", "outcome": "confirmed", "reference": "r"}
+    assert (await clinician.refused("done", task="none"))[0] == "NotFound"
+    assert (await clinician.refused("reject", "E-C1", privilege="none"))[0] == "NotFound"
+    assert (await clinician.refused("verify", **board))[0] == "NotFound"
 
 
 async def test_a_source_that_is_away_holds_up_nobodys_word_and_is_asked_until_it_answers(clinician: Clinician) -> None:
