@@ -56,7 +56,8 @@ class FakePeople:
             at=tuple(await self.rows(PeopleFilter(), 1)),
             verifications={"licence:IL": "confirmed"},
             pay=(PayRow(event=EVENT, facility="NGH", spans=(span,)),),
-            events=2,
+            tasks={"t-1": "hand-out BADGE (facility services)", "t-2": "notice (medical staff)"},
+            events=1,
             trace=5,
             record=record if names else None,
         )
