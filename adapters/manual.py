@@ -1,6 +1,7 @@
 """What no system of ours reaches (a badge, a pager, keys): a person hands it out and takes it back, and says so.
 
-Each wish opens a task, once; somebody counts as still having what is theirs until the task to bring it back is done.
+Each wish opens a task, once, in the place of one before that is still open; somebody counts as still having what is theirs until
+the task to bring it back is done.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Errands(Protocol):
         ...
 
     async def open(self, target: str, person: str, facility: str, kind: Errand, after: str) -> PersonTask:
-        """Open one behind the task ``after`` (empty: the first); the one that was opened there already, where there is."""
+        """Open one behind the task ``after`` (empty: the first), which it replaces where that is still open; the one that was
+        opened there already, where there is."""
         ...
 
 

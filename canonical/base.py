@@ -109,8 +109,23 @@ def read_strictly(model: type[Model], data: bytes | str, *, allow_unknown: bool 
 
 
 def in_words(message: str) -> str:
-    """What pydantic says of a fault, without its mark on what our own checks say."""
-    return message.removeprefix("Value error, ")
+    """What pydantic says of a fault, without its mark on what our own checks say, and for a pattern of ours what it lets through."""
+    pattern = message.removeprefix("String should match pattern '").removesuffix("'")
+    return f"it must be {_SPELT[pattern]}" if pattern in _SPELT else message.removeprefix("Value error, ")
+
+
+_ONE_LINE = "one line of text, without tabs and other control characters"
+_SPELT = {  # what a person can do something with, instead of a regular expression
+    r"^[^\x00-\x1f\x7f]+$": _ONE_LINE,
+    r"^[^\x00-\x1f\x7f]*$": _ONE_LINE,
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-' alone, the first a letter or digit",
+    r"^[0-9A-Za-z][0-9A-Za-z-]{7,39}$": "8 to 40 letters, digits and '-', the first a letter or digit",
+    r"^[A-Z]{2}$": "two capital letters",
+    r"^[A-Z]{3}$": "three capital letters",
+    r"^[A-Z0-9]{2,3}$": "two or three capital letters or digits",
+    r"^[0-9]*$": "digits alone",
+    r"^[0-9A-Fa-f]{64}$": "64 hexadecimal digits",
+}
 
 
 TWICE = "this name is given twice in one object"  # I-JSON, RFC 7493 section 2.3: readers differ on which of them counts

@@ -19,6 +19,10 @@ from canonical.people import ClinicianRecord
 MONITORING: Final = "clinician_monitoring"  # the process, its Schedule, and the beginning of each run's id
 
 
+MAY_RUN: Final = frozenset({"support", "admin", "medical_staff"})
+"""Who has a run begin before its day."""
+
+
 class MonitoringStart(Canonical):
     """What opens a run, and what one that continues as new carries on with.
 

@@ -83,7 +83,7 @@ def _verify(said: _Said) -> WordOutcome:
     word = said.word
     known = next((one for one in judged(said.file, said.at) if one.name == word.check), None)
     if known is None:
-        raise _no(f"{word.check} is not asked of this role", "not-found")
+        raise _no(f"there is no check {word.check} here: it is not asked of this role", "not-found")
     by_source = known.known is not None and not known.known.by
     if word.outcome == "confirmed" and known.kind in HARD_STOPS and known.state == "refuted" and by_source:
         raise _no(f"the source of {word.check} says no: mend the record, and it is asked again", "not-allowed")

@@ -20,6 +20,7 @@ from cli.clinician_views import Clinicians
 from cli.exclusion_views import Exclusions
 from cli.exits import Stop, not_allowed
 from cli.house import CaseFilter, DeliveryFilter, KeyRequest, MessageFilter, Resumed, SubscriberRequest, first
+from cli.monitoring_views import MonthlyDesk
 from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
@@ -254,6 +255,10 @@ class DoorHouse:
 
     @property
     def exclusions(self) -> Exclusions:
+        self._elsewhere()
+
+    @property
+    def monitoring(self) -> MonthlyDesk:
         self._elsewhere()
 
     @property

@@ -17,6 +17,7 @@ from cli.attention_views import StuckRow
 from cli.channel_views import Channels
 from cli.clinician_views import Clinicians
 from cli.exclusion_views import Exclusions
+from cli.monitoring_views import MonthlyDesk
 from cli.people_views import PeopleDesk
 from cli.recall_views import Recalls
 from cli.replay_views import Replays
@@ -240,6 +241,11 @@ class House(Protocol):
     @property
     def exclusions(self) -> Exclusions:
         """Lists of people nobody may employ or pay."""
+        ...
+
+    @property
+    def monitoring(self) -> MonthlyDesk:
+        """The monthly look at everybody."""
         ...
 
     @property

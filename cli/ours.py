@@ -31,6 +31,7 @@ from cli.our_access import OurAccess
 from cli.our_channels import OurChannels
 from cli.our_clinicians import OurClinicians
 from cli.our_exclusions import OurExclusions
+from cli.our_monitoring import OurMonitoring
 from cli.our_people import MAY_MATCH, OurPeople
 from cli.our_recalls import OurRecalls
 from cli.our_usage import MAY_DECIDE, OurStock, OurUsage
@@ -289,6 +290,10 @@ class OurHouse:
     @property
     def exclusions(self) -> OurExclusions:
         return OurExclusions(self._wiring, self._operator)
+
+    @property
+    def monitoring(self) -> OurMonitoring:
+        return OurMonitoring(self._wiring, self._known_at)
 
     async def _answering(self) -> Actor:
         """Who gives a word to a recall: the key's person, whose roles the recall's case looks up; else a login."""

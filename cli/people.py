@@ -41,12 +41,15 @@ async def list_people(
     after: After = "",
     limit: Limit = 50,
 ) -> None:
-    """List people at facilities by key: how each stands, in which role, until when. Never a name."""
+    """List people at facilities by key: how each stands, in which role, until when. Never a name.
+
+    With --blocked also keys that nobody has, and since when, by whom and why each is blocked.
+    """
     one_of(state, dict.fromkeys((*EMPLOYMENT_STATES, *HEADLINES)), "--state")
     which = PeopleFilter(facility=facility, state=state, role=role, blocked=blocked, everything=everything, after=after)
     async with open_house() as house:
         rows, more = first(await house.people.rows(which, limit + 1), limit)
-    out.rows(PersonRow, rows, lambda: [_listed(rows)], more=more)
+    out.rows(PersonRow, rows, lambda: [_blocked(rows) if blocked else _listed(rows)], more=more)
     if not rows:
         out.say("nobody is like that")
     elif more:
@@ -175,8 +178,19 @@ def _listed(rows: Sequence[PersonRow]) -> RenderableType:
     return shown
 
 
+def _blocked(rows: Sequence[PersonRow]) -> RenderableType:
+    shown = table("person", "facility", "stands", "role", "department", "blocked since", "by", "why")
+    for row in rows:
+        stands = row.headline or row.state or "nobody has this key"
+        about = (row.facility, stands, row.role, row.department)
+        shown.add_row(row.person, *about, when(row.blocked_since), row.blocked_by, row.blocked_reason)
+    return shown
+
+
 def _drawn(view: PersonView) -> Iterator[RenderableType]:
-    yield f"{view.person}  {view.events} HR events, {view.trace} entries in the trace"
+    events = "1 HR event" if view.events == 1 else f"{view.events} HR events"
+    entries = "1 entry" if view.trace == 1 else f"{view.trace} entries"
+    yield f"{view.person}  {events}, {entries} in the trace"
     yield from gone(view.gone_to, "show")
     if view.record is not None:
         yield from _who(view.record)
@@ -186,10 +200,12 @@ def _drawn(view: PersonView) -> Iterator[RenderableType]:
         ("verified", view.verifications),
         ("privileges", view.privileges),
         ("access", view.access),
-        ("open tasks", view.tasks),
     ):
         if said:
             yield f"{title}: " + ", ".join(f"{name} {value}" for name, value in said.items())
+    if view.tasks:
+        yield "open tasks:"
+        yield from (f"  {name} {value}" for name, value in view.tasks.items())
     if view.numbers:
         yield "known as: " + ", ".join(f"{one.source} {one.number} ({one.by})" for one in view.numbers)
     for pay in view.pay:
@@ -214,11 +230,11 @@ def _who(record: ClinicianRecord) -> Iterator[str]:
 
 
 def _events(rows: Sequence[HrEventRow]) -> RenderableType:
-    shown = table("event", "facility", "source", "kind", "effective", "said", "state", "person", "why")
+    shown = table("event", "facility", "source", "number", "kind", "effective", "said", "state", "person", "why")
     for row in rows:
         kind = f"{row.kind} EMERGENCY" if row.emergency else row.kind
         whose = row.person or ", ".join(row.candidates)
-        about = (row.facility, row.source, kind, str(row.effective), when(row.said_at))
+        about = (row.facility, row.source, row.number, kind, str(row.effective), when(row.said_at))
         shown.add_row(row.id, *about, row.state, whose, row.reason)
     return shown
 

@@ -14,7 +14,7 @@ from canonical.person_records import PayDays
 
 
 class PersonRow(Canonical):
-    """A person at a facility, by key. ``blocked``: a revocation block stands."""
+    """A person at a facility, by key. ``blocked``: a revocation block stands; of a key nobody has, facility and state are empty."""
 
     person: str
     facility: str
@@ -28,6 +28,9 @@ class PersonRow(Canonical):
     next_change: date | None = None
     suspended: bool = False
     blocked: bool = False
+    blocked_since: datetime | None = None
+    blocked_by: str = ""
+    blocked_reason: str = ""
     changed_at: datetime | None = None
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from canonical.base import Canonical
+from canonical.base import Canonical, in_words
 from canonical.errors import Malformed
 from canonical.senders import Mappings, Sender
 from formats.csv_sheet import Sheet
@@ -140,7 +140,7 @@ class CsvFile:
 def _no_place(wrong: ValidationError, row: int) -> RowFault:
     problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
     column = ".".join(str(one) for one in problem["loc"])
-    return RowFault(row=row, column=column, reason=problem["msg"])
+    return RowFault(row=row, column=column, reason=in_words(problem["msg"]))
 
 
 def rows_of(parts: Sequence[Part]) -> int:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from canonical.base import Canonical
+from canonical.base import Canonical, in_words
 from canonical.catalogue import Action, BadRow, MasterFile
 from canonical.errors import Malformed
 from formats.hl7 import Message, Part, Segment, place
@@ -60,7 +60,7 @@ def rows(message: Message, read: Callable[[Part, Segment], Row]) -> tuple[tuple[
         except ValidationError as wrong:
             problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
             where = ".".join(str(one) for one in problem["loc"])
-            bad.append(BadRow(row=name, path=at(mfe), reason=f"{at(mfe)}: {where}: {problem['msg']}"))
+            bad.append(BadRow(row=name, path=at(mfe), reason=f"{at(mfe)}: {where}: {in_words(problem['msg'])}"))
     return tuple(good), tuple(bad)
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from canonical.base import in_words
 from canonical.errors import FasciaError, Malformed, Rejected, Throttled, Unavailable
 from gateway.intake import Conflict
 
@@ -169,7 +170,7 @@ async def _parameters(request: Request, failure: Exception) -> JSONResponse:
     wrongs = []
     for error in failure.errors():
         path = ".".join(str(part) for part in error["loc"])
-        wrongs.append(Wrong(detail=error["msg"], path=json_path(path), pointer=pointer(path)).model_dump())
+        wrongs.append(Wrong(detail=in_words(error["msg"]), path=json_path(path), pointer=pointer(path)).model_dump())
     return _in_form(request, Problem(422, "data-invalid", wrongs[0]["detail"] if wrongs else "", errors=wrongs))
 
 

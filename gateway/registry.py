@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from canonical.base import Canonical
+from canonical.base import Canonical, in_words
 from canonical.catalogue import MasterFile
 from canonical.errors import Malformed
 from canonical.invoicing import Invoice
@@ -253,7 +253,7 @@ def read_rest(
 def _no_place(wrong: ValidationError) -> Malformed:
     problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
     path = ".".join(str(part) for part in (wrong.title, *problem["loc"]))
-    return Malformed(f"{path}: {problem['msg']}", path=path, code="data-invalid")
+    return Malformed(f"{path}: {in_words(problem['msg'])}", path=path, code="data-invalid")
 
 
 def read_x12_ta1(interchange: Interchange, partner: Partner) -> tuple[FunctionalAcknowledgement, ...]:

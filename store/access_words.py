@@ -71,7 +71,7 @@ class AccessDesk:
             Unavailable: (not-blocked) our database is away: no block is known to stand, say it again.
         """
         try:
-            by = await self._allowed(actor, facility, MAY_BLOCK, "revoke")
+            by = await self.allowed(actor, facility, MAY_BLOCK, "revoke")
             asked = Block(person=word.person, since=now(), by=by, reason=word.reason, id=word.id)
             async with transaction(self._engine) as connection:
                 block = await blocking_in(connection, asked)
@@ -89,7 +89,7 @@ class AccessDesk:
         """
         async with transaction(self._engine) as connection:
             known_at = await known_at_in(connection, word.person)
-        by, at = await self._allowed(actor, facility, MAY_LIFT, "lift", known_at), now()
+        by, at = await self.allowed(actor, facility, MAY_LIFT, "lift", known_at), now()
         async with transaction(self._engine) as connection:
             taken = await lift_in(connection, word, by, at)
             await note_in(connection, _deed("person lift", word, actor, at, "lifted" if taken.lifted else "asked for"))
@@ -105,7 +105,7 @@ class AccessDesk:
         async with transaction(self._engine) as connection:
             row = await target_in(connection, word.target, at)
         sites = [row.facility] if row is not None and row.facility else []
-        by = await self._allowed(actor, facility, MAY_END, "gone", sites, "whose target it is")
+        by = await self.allowed(actor, facility, MAY_END, "gone", sites, "whose target it is")
         async with transaction(self._engine) as connection:
             await alone(connection, "access_target")
             taken = await say_in(connection, word, by, at)
@@ -141,7 +141,7 @@ class AccessDesk:
             targets=tuple(TargetStanding.model_validate(dict(row)) for row in rows),
         )
 
-    async def _allowed(
+    async def allowed(
         self,
         actor: Actor,
         facility: str,

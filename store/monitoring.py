@@ -36,6 +36,7 @@ class RunRow(Canonical):
     again: int = 0
     lists: str = ""
     trouble: str = ""
+    changed_at: datetime | None = None
     ended_at: datetime | None = None
 
 

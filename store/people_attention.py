@@ -1,4 +1,8 @@
-"""What of people stands still and needs a person: whose an event is, events parked or waiting for a hire, roles nobody has loaded."""
+"""What of people stands still and needs a person: whose an event is, events parked or waiting for a hire; and which roles,
+departments and services of theirs no row of the register knows.
+
+Departments are held against those of their facility where it has loaded any; a service is a department, or a location's service line.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.people import OWNER
 from store.database import transaction
-from store.people_tables import appointments, hr_events
+from store.people_tables import appointments, hr_events, privileges
 from store.stuck import Stuck
 from store.tables import register
 
+AT_WORK: Final = ("offered", "working", "away")
 FOR_A_HIRE: Final = timedelta(days=1)  # an event may come that much before the hire of its person
 
 
@@ -27,7 +33,9 @@ async def stuck(engine: AsyncEngine, now: datetime) -> Sequence[Stuck]:
     async with transaction(engine) as connection:
         events = [_event(row) for row in await connection.execute(_open(now))]
         roles = [_role(row) for row in await connection.execute(_roles())]
-    return [*events, *roles]
+        departments = [_department(row) for row in await connection.execute(_departments())]
+        services = [_service(row) for row in await connection.execute(_services())]
+    return [*events, *roles, *departments, *services]
 
 
 def _open(now: datetime) -> Any:
@@ -66,7 +74,7 @@ _WHAT: Final = {
 def _roles() -> Any:
     role = appointments.c.position["role"].astext
     known = select(register.c.code).where(register.c.kind == "clinician_role", register.c.code == role)
-    mine = appointments.c.state.in_(("offered", "working", "away")), ~known.exists()
+    mine = appointments.c.state.in_(AT_WORK), ~known.exists()
     first = func.min(appointments.c.changed_at).label("since"), func.min(appointments.c.person).label("person")
     return select(role.label("role"), func.count().label("many"), *first).where(*mine).group_by(role)
 
@@ -81,3 +89,47 @@ def _role(row: Any) -> Stuck:
         "press": f"misspelt: a row in the sender's table role; new: fascia register load --kind clinician_role, with {role}",
     }
     return Stuck(what="unknown clinician role", name=row.person, why=why, **about)
+
+
+def _rows(kind: str, facility: Any, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    return select(register.c.code).where(register.c.kind == kind, register.c.facility == facility, *more).exists()
+
+
+def _departments() -> Any:
+    one, known = appointments.c.position["department"].astext, appointments.c
+    first = func.min(known.changed_at).label("since"), func.min(known.person).label("person")
+    mine = known.state.in_(AT_WORK), one != "", _rows("department", known.facility)
+    asked = select(known.facility, one.label("name"), func.count().label("many"), *first).where(*mine)
+    return asked.where(~_rows("department", known.facility, register.c.code == one)).group_by(known.facility, one)
+
+
+def _department(row: Any) -> Stuck:
+    why = f"department {row.name} is not in the register of {row.facility}: nothing is checked of it"
+    press = (
+        "misspelt: a row in the sender's table department, or have it corrected and sent again; "
+        f"new: fascia register load --kind department, with {row.name}"
+    )
+    about = {"owner": OWNER, "count": row.many, "since": row.since, "press": press}
+    return Stuck(what="unknown department of people", name=row.person, why=why, **about)
+
+
+def _services() -> Any:
+    one, known = privileges.c.scope["service"].astext, privileges.c
+    line = cast(register.c.document, JSONB)["service_line"].astext
+    first = func.min(known.requested_at).label("since"), func.min(known.person).label("person")
+    counted = func.count().label("many"), func.min(known.id).label("privilege")
+    live = known.state.in_(("requested", "seconded", "granted")), one != "", _rows("department", known.facility)
+    asked = select(known.facility, one.label("name"), *counted, *first).where(*live)
+    asked = asked.where(~_rows("department", known.facility, register.c.code == one))
+    return asked.where(~_rows("location", known.facility, line == one)).group_by(known.facility, one)
+
+
+def _service(row: Any) -> Stuck:
+    why = f"service {row.name} is no department of {row.facility} and no location's service line: nothing is checked of it"
+    press = (
+        f"misspelt: fascia clinician request {row.person} with the right --service, then "
+        f"fascia clinician revoke-privilege {row.person} {row.privilege if row.many == 1 else 'PRIVILEGE'}; "
+        f"new: fascia register load --kind department, with {row.name}"
+    )
+    about = {"owner": OWNER, "count": row.many, "since": row.since, "press": press}
+    return Stuck(what="unknown service of privileges", name=row.person, why=why, **about)

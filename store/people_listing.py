@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, exists, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.cases import Actor
@@ -55,9 +55,11 @@ class StoredPeopleLists:
         """People at facilities in the order of their keys; those whose employment is over only where asked for.
 
         ``after``: a key, or ``KEY/FACILITY`` where the page before ended in the middle of somebody.
-        ``state`` is one of the employment's or a headline.
+        ``state`` is one of the employment's or a headline. ``blocked``: whose access is revoked, also a key that nobody has, which
+        is at no facility.
         """
-        asked = _cases().order_by(appointments.c.person, appointments.c.facility).limit(limit)
+        asked, key = _blocks() if blocked else (_cases(), appointments.c.person)
+        asked = asked.order_by(key, appointments.c.facility).limit(limit)
         if facility:
             asked = asked.where(appointments.c.facility == facility)
         if state:
@@ -66,12 +68,10 @@ class StoredPeopleLists:
             asked = asked.where(appointments.c.state.not_in(OVER))
         if role:
             asked = asked.where(appointments.c.position["role"].astext == role)
-        if blocked:
-            asked = asked.where(_blocked())
         if after:  # of somebody at two facilities the page may have ended with the first
             person, _, site = after.partition("/")
-            row = tuple_(appointments.c.person, appointments.c.facility)
-            asked = asked.where(row > (person, site) if site else appointments.c.person > person)
+            row = tuple_(key, appointments.c.facility)
+            asked = asked.where(row > (person, site) if site else key > person)
         async with transaction(self._engine) as connection:
             return [_case(row) for row in (await connection.execute(asked)).mappings()]
 
@@ -199,16 +199,37 @@ def _sets(one: frozenset[str], other: frozenset[str]) -> str:
     return "unknown" if not one or not other else "same" if one & other else "other"
 
 
-def _blocked() -> Any:
+def _of_blocks() -> tuple[Any, ...]:
     block = revocation_blocks.c
-    return exists().where(block.person == appointments.c.person, block.lifted_at.is_(None))
+    words = block.by.label("blocked_by"), block.reason.label("blocked_reason")
+    return block.person.label("blocked_key"), block.since.label("blocked_since"), *words
+
+
+def _same_person() -> Any:
+    """A person's standing block: there is one at the most."""
+    return (revocation_blocks.c.person == appointments.c.person) & revocation_blocks.c.lifted_at.is_(None)
 
 
 def _cases() -> Select[Any]:
-    return select(appointments, _blocked().label("blocked"))
+    return select(appointments, *_of_blocks()).outerjoin(revocation_blocks, _same_person())
+
+
+def _blocks() -> tuple[Select[Any], Any]:
+    """Standing blocks with the appointments of their keys, where there are any; and the key."""
+    asked = select(appointments, *_of_blocks()).select_from(revocation_blocks.outerjoin(appointments, _same_person()))
+    return asked.where(revocation_blocks.c.lifted_at.is_(None)), revocation_blocks.c.person
 
 
 def _case(row: Any) -> Row:
+    """A row of a list; of a key nobody has, what its block says."""
+    blocked = {
+        "blocked": row["blocked_key"] is not None,
+        "blocked_since": row["blocked_since"],
+        "blocked_by": row["blocked_by"] or "",
+        "blocked_reason": row["blocked_reason"] or "",
+    }
+    if row["person"] is None:
+        return {"person": row["blocked_key"], "facility": "", "state": ""} | blocked
     names = (
         "person",
         "facility",
@@ -218,12 +239,11 @@ def _case(row: Any) -> Row:
         "ends_on",
         "next_change",
         "suspended",
-        "blocked",
         "changed_at",
     )
     position = row["position"]
     codes = {name: position.get(name) or "" for name in ("role", "department", "cost_centre")}
-    return {name: row[name] for name in names} | codes
+    return {name: row[name] for name in names} | codes | blocked
 
 
 def _event(row: Any) -> Row:

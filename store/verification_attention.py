@@ -60,7 +60,7 @@ def _refusals() -> Any:
 
 def _refused(row: Any) -> Stuck:
     press = (
-        f"temporal schedule trigger --schedule-id clinician_monitoring fetches it again; if the file is whole: "
+        f"fascia monitoring run --reason ... fetches it again; if the file is whole: "
         f"fascia exclusions load FILE --source {row.source} --smaller --reason ..."
     )
     return _line("exclusion list refused", row.source, row.why, row.at, press)
@@ -76,7 +76,7 @@ def _run(row: Any, now: datetime) -> Stuck | None:
         return None
     owed = f"{row.owed} licences were not answered about" if row.owed else ""
     why = "; ".join(part for part in (owed, row.trouble) if part)
-    press = "once mended: temporal schedule trigger --schedule-id clinician_monitoring"
+    press = "once mended: fascia monitoring run --reason ..., then fascia monitoring list"
     return _line("monthly monitoring unfinished", row.id, why, row.as_of, press)
 
 

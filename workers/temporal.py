@@ -56,7 +56,13 @@ NOT_ANSWERED = (
 )
 SIGNAL_WAIT = 10.0
 GRACE = 10.0  # seconds a step may take to end when a worker stops
-REFUSALS = {"Changed": "changed", "NotOpen": "not-open", "NotAllowed": "not-allowed", "Malformed": "data-invalid"}
+REFUSALS = {
+    "Changed": "changed",
+    "NotFound": "not-found",
+    "NotOpen": "not-open",
+    "NotAllowed": "not-allowed",
+    "Malformed": "data-invalid",
+}
 LARGEST_CALL = 4 * 1024 * 1024  # bytes; gRPC's own limit, refused with the status of a server that is busy
 PASSED_THROUGH = ("canonical", "pydantic", "pydantic_core", "annotated_types", "tzdata", "opentelemetry", "structlog")
 

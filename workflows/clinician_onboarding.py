@@ -61,7 +61,13 @@ NEXT = {
     "temporary privileges": "two of the committee decide before they end: fascia clinician approve or reject",
     "suspended": "mend what stops them, or fascia clinician reinstate",
 }
-REFUSED = {"not-allowed": "NotAllowed", "not-open": "NotOpen", "data-invalid": "Malformed", "data-missing": "Malformed"}
+REFUSED = {
+    "not-allowed": "NotAllowed",
+    "not-found": "NotFound",
+    "not-open": "NotOpen",
+    "data-invalid": "Malformed",
+    "data-missing": "Malformed",
+}
 
 
 @workflow.defn(name="ClinicianOnboarding")

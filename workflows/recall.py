@@ -29,7 +29,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 EVERYWHERE = "all"  # the facility of a case that is of all of them; its tasks name theirs
 STATES = {"scope": State.RECEIVED, "open": State.SUBMITTED, "answered": State.ACKNOWLEDGED, "closed": State.RECONCILED}
-REFUSED = {"not-allowed": "NotAllowed", "not-open": "NotOpen", "data-invalid": "Malformed", "data-missing": "Malformed"}
+REFUSED = {
+    "not-allowed": "NotAllowed",
+    "not-found": "NotFound",
+    "not-open": "NotOpen",
+    "data-invalid": "Malformed",
+    "data-missing": "Malformed",
+}
 NEXT = {
     "scope": "say what the notice means: fascia recall scope",
     "open": "answer its tasks: fascia recall show",

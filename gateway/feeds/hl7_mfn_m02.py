@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from canonical.base import Canonical
+from canonical.base import Canonical, in_words
 from canonical.catalogue import BadRow
 from canonical.errors import Malformed
 from canonical.hr_ports import HrRowsApart
@@ -58,7 +58,7 @@ def read(message: Message, sender: Sender, mappings: Mappings) -> tuple[Canonica
         except ValidationError as no:
             problem = no.errors(include_input=False, include_url=False, include_context=False)[0]
             where = ".".join(str(one) for one in problem["loc"])
-            reason = f"{at(mfe, 0)}: {where}: {problem['msg']}"
+            reason = f"{at(mfe, 0)}: {where}: {in_words(problem['msg'])}"
             wrong = wrong or Malformed(reason, path=at(mfe, 0), code="data-invalid")
             bad.append(BadRow(row=_name(mfe), path=at(mfe, 0), reason=reason))
     if not events and wrong is not None:

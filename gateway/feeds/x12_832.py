@@ -10,7 +10,7 @@ from datetime import date
 
 from pydantic import ValidationError
 
-from canonical.base import Money
+from canonical.base import Money, in_words
 from canonical.catalogue import Action, BadRow, CatalogueEntry, CataloguePrice, MasterFile
 from canonical.errors import Malformed
 from canonical.supply import Packaging
@@ -54,7 +54,7 @@ def read(document: Document, supplier: str, currency: str = "USD") -> tuple[Mast
         except ValidationError as wrong:
             problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
             where = ".".join(str(one) for one in problem["loc"])
-            reason = f"{path(line.head)}: {where}: {problem['msg']}"
+            reason = f"{path(line.head)}: {where}: {in_words(problem['msg'])}"
             bad.append(BadRow(row=line.head[1].strip()[:80], path=path(line.head), reason=reason))
     number = bct[2].strip()
     file = MasterFile(kind="catalogue", source=supplier, number=number, issued_on=_issued(before, bct))

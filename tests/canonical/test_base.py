@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from canonical.base import Money, Quantity, case_id, case_parts, content_hash, read_strictly, total, zero
+from canonical.base import (
+    Currency,
+    EmployeeId,
+    InvoiceNumber,
+    Money,
+    Quantity,
+    UnitCode,
+    case_id,
+    case_parts,
+    content_hash,
+    in_words,
+    read_strictly,
+    total,
+    zero,
+)
 from canonical.errors import Malformed
+from canonical.people import PersonKey, PersonWordText, StateCode
 from canonical.purchasing import Requisition, RequisitionLine
 
 REQUISITION = {
@@ -265,3 +281,22 @@ def test_what_only_looks_like_a_number_to_a_program_is_no_quantity(text: str) ->
 @pytest.mark.parametrize("text", ["10", " 10 ", "+10", "1E+1", "10.", "10.0"])
 def test_a_number_may_be_written_as_people_do(text: str) -> None:
     assert Quantity(value=text, unit="BX").value == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "told"),
+    [
+        (EmployeeId, "E 100", "letters, digits"),
+        (InvoiceNumber, "INV\n9", "one line of text"),
+        (PersonWordText, "Bo\tB", "one line of text"),
+        (PersonKey, "me", "8 to 40 letters"),
+        (Currency, "usd", "three capital letters"),
+        (UnitCode, "box", "two or three capital letters"),
+        (StateCode, "Il", "two capital letters"),
+    ],
+)
+def test_what_a_pattern_lets_through_is_told_in_words(kind: Any, wrong: str, told: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(kind).validate_python(wrong)
+    said = in_words(refused.value.errors()[0]["msg"])
+    assert said.startswith("it must be ") and told in said and "^" not in said

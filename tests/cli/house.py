@@ -46,6 +46,7 @@ from gateway.simulate import Book
 from tests.cli.access_desk import FakeAccessDesk
 from tests.cli.clinicians import FakeClinicians
 from tests.cli.exclusions import FakeExclusions
+from tests.cli.monthly import FakeMonthly
 from tests.cli.people import FakePeople
 from tests.cli.recalls import FakeRecalls
 from tests.cli.replays import FakeReplays
@@ -350,6 +351,10 @@ class FakeHouse:
     @property
     def exclusions(self) -> FakeExclusions:
         return FakeExclusions(self.asked_for)
+
+    @property
+    def monitoring(self) -> FakeMonthly:
+        return FakeMonthly(self)
 
     @property
     def people(self) -> FakePeople:

@@ -39,7 +39,11 @@ class FakePeople:
         row = PersonRow(
             person=KEY, facility="NGH", state="working", headline="privileged", role="rn", cost_centre="CC-1"
         )
-        return [row, row.model_copy(update={"person": "0199-person-2", "blocked": True})][:limit]
+        block = {"blocked": True, "blocked_since": NOON, "blocked_by": "E-HR", "blocked_reason": "keys taken"}
+        if which.blocked:
+            nobody = {"person": "0199-nobody", "facility": "", "state": "", "headline": "", "role": ""}
+            return [row.model_copy(update=block | nobody)]
+        return [row, row.model_copy(update={"person": "0199-person-2"} | block)][:limit]
 
     async def show(self, person: str, names: bool) -> PersonView | None:
         if person != KEY:
@@ -52,7 +56,8 @@ class FakePeople:
             at=tuple(await self.rows(PeopleFilter(), 1)),
             verifications={"licence:IL": "confirmed"},
             pay=(PayRow(event=EVENT, facility="NGH", spans=(span,)),),
-            events=2,
+            tasks={"t-1": "hand-out BADGE (facility services)", "t-2": "notice (medical staff)"},
+            events=1,
             trace=5,
             record=record if names else None,
         )

@@ -13,9 +13,12 @@ from canonical.errors import Rejected, Unavailable
 from canonical.onboarding import PersonWord
 from cli import clinician_words
 from cli.clinician_views import ClinicianView
+from cli.exits import Exit, exit_for
 from tests.cli.clinicians import AT_TWO, KEY, FakeClinicians
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
+from workers.temporal import REFUSALS
+from workflows import clinician_onboarding, recall
 
 VERIFY = {"person": KEY, "verb": "verify", "check": "education", "outcome": "confirmed", "reference": "d-1"}
 APPROVE = {"person": KEY, "verb": "approve", "reason": "file complete"}
@@ -118,3 +121,11 @@ def test_a_list_that_cannot_be_right_is_refused_before_anything_is_said(
 ) -> None:
     ended = fascia("clinician", "say", "--from", written(tmp_path, *words))
     assert ended.code == 2 and said in ended.err.replace("\n", " ") and house.asked_for == []
+
+
+@pytest.mark.parametrize("refused", [clinician_onboarding.REFUSED, recall.REFUSED], ids=["clinician", "recall"])
+def test_a_word_that_is_refused_ends_with_the_code_the_documentation_has(refused: dict[str, str]) -> None:
+    """A rule's code goes through Temporal as a failure's type, and comes back as the code a command ends by."""
+    documented = {"not-found": Exit.NOT_FOUND, "not-allowed": Exit.NOT_ALLOWED, "not-open": Exit.CONFLICT}
+    for code, ends in documented.items():
+        assert exit_for(Rejected("no", code=REFUSALS[refused[code]])) == ends

@@ -16,6 +16,13 @@ def test_people_are_listed_by_key_with_who_is_blocked(fascia: Fascia, house: Fak
     assert fascia("person", "list", "--csv").out.splitlines()[0].startswith("person,facility,state")
 
 
+def test_who_is_blocked_is_listed_also_by_a_key_nobody_has(fascia: Fascia) -> None:
+    shown = " ".join(fascia("person", "list", "--blocked").out.split())
+    assert "0199-nobody" in shown and "E-HR" in shown
+    (row,) = fascia("person", "list", "--blocked", "--json").json["items"]
+    assert (row["facility"], row["blocked_by"], row["blocked_reason"]) == ("", "E-HR", "keys taken")
+
+
 def test_a_misspelt_state_is_told_with_those_there_are(fascia: Fascia, house: FakeHouse) -> None:
     for noun, known in (("list", "committee pending"), ("events", "superseded")):
         wrong = fascia("person", noun, "--state", "bogus")
@@ -31,6 +38,9 @@ def test_a_person_is_shown_without_a_name_and_with_what_payroll_must_know(fascia
     text = fascia("person", "show", KEY).out
     assert "cost centre: CC-1, now CC-2: 2026-11-01 to 2026-11-09 (9 days)" in text and NAME not in text
     assert house.asked_for[0] == (KEY, False)
+    assert "1 HR event, 5 entries" in text
+    tasks = [line for line in text.splitlines() if line.startswith("  t-")]
+    assert tasks == ["  t-1 hand-out BADGE (facility services)", "  t-2 notice (medical staff)"]
     named = fascia("person", "show", KEY, "--names").out
     assert f"Anna {NAME} (was Before)" in named
     assert NAME not in fascia("person", "show", KEY, "--json").out
@@ -40,6 +50,8 @@ def test_a_person_is_shown_without_a_name_and_with_what_payroll_must_know(fascia
 def test_events_that_wait_are_listed_and_one_says_how_people_are_like_it(fascia: Fascia, house: FakeHouse) -> None:
     assert fascia("person", "events", "--json").json["items"][0]["candidates"] == [KEY]
     assert house.asked_for[-1] == HrEventFilter()
+    listed = fascia("person", "events").out
+    assert "number" in listed and "900" in listed  # what the HR system calls it
     fascia("person", "events", "--person", KEY)
     assert house.asked_for[-1] == HrEventFilter(state="", person=KEY)
     text = fascia("person", "event", EVENT).out

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from canonical.errors import Unavailable
+from canonical.errors import Rejected, Unavailable
 from canonical.monitoring import ListsRefreshed, MonitoringStart
 from tests.workflows.monitoring_house import Monthly
 from workers.monitoring_schedule import MonitoringSchedule
@@ -105,16 +105,22 @@ async def test_a_triggered_schedule_begins_one_run_and_no_second_beside_it(month
         await MonitoringSchedule(monthly.client, "fascia").once()
     schedule = monthly.client.get_schedule_handle("clinician_monitoring")
     try:
-        await schedule.trigger()
+        await MonitoringSchedule(monthly.client, "fascia").free()
+        await MonitoringSchedule(monthly.client, "fascia").trigger()
         async with asyncio.timeout(120):
             while not [run for run in everybody.runs if run.phase == "licences"]:
                 await asyncio.sleep(0.05)
-        await schedule.trigger()
+        with pytest.raises(Rejected, match="under way: clinician_monitoring"):
+            await MonitoringSchedule(monthly.client, "fascia").free()
+        await MonitoringSchedule(monthly.client, "fascia").trigger()
         await asyncio.sleep(1)
         assert len({run.run for run in everybody.runs}) == 1
         assert everybody.runs[0].run.startswith("clinician_monitoring")
         described = await schedule.describe()
         assert described.info.num_actions == 1
         await monthly.client.get_workflow_handle(everybody.runs[0].run).terminate("the test is over")
+        await MonitoringSchedule(monthly.client, "fascia").free()  # the run itself is asked, not the Schedule alone
     finally:
         await schedule.delete()
+    with pytest.raises(Rejected, match="no Schedule clinician_monitoring"):
+        await MonitoringSchedule(monthly.client, "fascia").free()

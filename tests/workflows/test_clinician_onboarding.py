@@ -65,6 +65,14 @@ async def test_the_same_word_twice_is_one(clinician: Clinician) -> None:
     assert first == again and len(clinician.filed.privileges) == 1
 
 
+async def test_what_is_not_there_is_refused_as_not_found(clinician: Clinician) -> None:
+    await clinician.hired()
+    board: dict[str, Any] = {"check": "board", "outcome": "confirmed", "reference": "r"}
+    assert (await clinician.refused("done", task="none"))[0] == "NotFound"
+    assert (await clinician.refused("reject", "E-C1", privilege="none"))[0] == "NotFound"
+    assert (await clinician.refused("verify", **board))[0] == "NotFound"
+
+
 async def test_a_source_that_is_away_holds_up_nobodys_word_and_is_asked_until_it_answers(clinician: Clinician) -> None:
     clinician.sources.says["licence"] = Unavailable("away", system="licence")
     await clinician.hired()
