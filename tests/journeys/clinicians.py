@@ -22,6 +22,7 @@ from demo.people_made import Made, made, register
 from demo.stage_people import DESK
 from tests.journeys.conftest import Hospital
 from tests.journeys.people import People
+from tests.journeys.terminal import heard
 from tests.journeys.uses import until
 
 CANARY = "Quillwren"  # in every family name here, and in nothing that may name nobody
@@ -64,7 +65,8 @@ class Clinic(People):
         given: dict[str, Any] = {"json": body}
         if isinstance(body, str):
             given, headers = {"content": body.encode()}, headers | {"Content-Type": "text/csv"}
-        return await self.hospital.doors.http.post(f"{self.hospital.stage.api_url}{path}", headers=headers, **given)
+        url, http = f"{self.hospital.stage.api_url}{path}", self.hospital.doors.http
+        return await heard(lambda: http.post(url, headers=headers, **given))
 
     async def tell(self, event: Mapping[str, Any], *, who: str = DESK, number: str = "") -> str:
         """One event by REST; its number."""

@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+import httpx
 
 from demo.stage import FACILITY
 from tests.journeys.conftest import Hospital
 
+NO_ROW = "has no row in the register"
 _AT_ONCE = asyncio.Semaphore(2)
 _ASKING = asyncio.Lock()
 
@@ -65,6 +70,16 @@ async def new_key(hospital: Hospital, sender: str, *options: str, facility: str 
     assert made.code == 0, made.out + made.err
     secret: str = made.json["secret"]
     return secret
+
+
+async def heard(post: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """What a door answers once it knows its sender's row: of one just loaded it hears within seconds."""
+    give_up = time.monotonic() + 60
+    while True:
+        answer = await post()
+        if NO_ROW not in answer.text or time.monotonic() > give_up:
+            return answer
+        await asyncio.sleep(0.5)
 
 
 async def with_key(hospital: Hospital, sender: str, *options: str) -> Hospital:

@@ -20,7 +20,7 @@ from demo.department_line import send as over_mllp
 from demo.erp_stock_acts import StockMove
 from demo.stage import FACILITY
 from tests.journeys.conftest import Hospital
-from tests.journeys.terminal import fascia, new_key
+from tests.journeys.terminal import fascia, heard, new_key
 
 DESK = "surgery-desk"  # the source of what the operating room's system reports
 SCANNERS = "SCANNERS"
@@ -96,7 +96,7 @@ class Uses:
         """A report of a hand scanner; it must be kept."""
         doors = self.hospital.doors
         headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": key}
-        answer = await doors.http.post(f"{doors.url}{path}", json=body, headers=headers)
+        answer = await heard(lambda: doors.http.post(f"{doors.url}{path}", json=body, headers=headers))
         assert answer.status_code == 202, answer.text
         told: dict[str, Any] = answer.json()
         return told
@@ -236,9 +236,7 @@ async def hand_scanners(hospital: Hospital) -> str:
     known.write_text(json.dumps([SCANNER]), encoding="utf-8")
     loaded = await fascia(hospital, "register", "load", str(known.parent), "--json")
     assert loaded.code == 0, loaded.out + loaded.err
-    key = await new_key(hospital, SCANNERS, "--scope", "usage")
-    await asyncio.sleep(5.5)  # running doors know a new row within five seconds
-    return key
+    return await new_key(hospital, SCANNERS, "--scope", "usage")
 
 
 async def uses_at(hospital: Hospital, key: str, *places: str) -> Uses:
