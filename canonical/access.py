@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from canonical.base import CODE, Canonical, FacilityCode, Text, content_hash
 from canonical.cases import Attention
@@ -268,19 +268,22 @@ class RevocationStanding(Canonical):
     targets: tuple[OffSeen, ...] = ()
 
 
+def _says_why(value: str) -> str:
+    if not value.strip():
+        raise ValueError("say why")
+    return value
+
+
+Why = Annotated[Text, Field(min_length=1), AfterValidator(_says_why)]
+"""A person's reason for a word: never blank."""
+
+
 class BlockWord(Canonical):
     """A person's word about a block: set it, or lift it (two people). ``id`` is the call's own name, for a safe repeat."""
 
     person: PersonKey
-    reason: Text = Field(min_length=1)
+    reason: Why
     id: str = Field(min_length=1, max_length=120)
-
-    @field_validator("reason")
-    @classmethod
-    def _says_why(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("say why")
-        return value
 
 
 class LiftTaken(Canonical):
@@ -296,14 +299,7 @@ class TargetWord(Canonical):
     """A person's word that a system is gone for good, with what stood in it. Two say it."""
 
     target: TargetCode
-    reason: Text = Field(min_length=1)
-
-    @field_validator("reason")
-    @classmethod
-    def _says_why(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("say why")
-        return value
+    reason: Why
 
 
 class TargetWordTaken(Canonical):
