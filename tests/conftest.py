@@ -1,6 +1,6 @@
-"""The tests run in three processes: the whole hospital in one, the ERP's in one, all else file by file in whichever is free.
+"""The tests run in four processes: a whole hospital in each of two, the ERP's in one, all else file by file in whichever is free.
 
-Three for two cores: of what they take a third is waiting, for suppliers, time-outs and programs that come up.
+Four for two cores: of what they take a third is waiting, for suppliers, time-outs and programs that come up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-SHARED = ("tests/journeys/", "tests/adapters/erp/")  # each has one costly server, which one process starts
+# Each has costly servers, which one process starts; what is told of people lasts as long as all else a hospital is taken through.
+SHARED = ("tests/journeys/test_people_", "tests/journeys/", "tests/adapters/erp/")
 # What takes long is begun first, so that all end together on what is short (make test gives out files in this order).
 LONG = (*SHARED, "tests/stack/", "tests/workflows/", "tests/store/", "tests/workers/", "tests/cli/on_the_stack/")
 

@@ -27,7 +27,7 @@ from tests.journeys.test_faults_inside import LOOPS, WORKER
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
-LATE = 240.0
+LATE = 660.0  # a check of a source whose worker dies is tried again after five minutes
 ERP = "erp"
 LEAST, CLINICAL = ("ehr-view", "staff"), ("ehr-clinical", "ehr-view", "staff")  # of a registered nurse
 
