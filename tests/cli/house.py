@@ -185,6 +185,7 @@ class FakeHouse:
         )  # fmt: skip
         self.report = LoadReport(source="items.csv", loaded=2, unchanged=1)
         self.bytes = "ISA*00*~"
+        self.withheld = ""  # why the content of a message is not shown
 
     def fail(self) -> None:
         if self.failing:
@@ -258,7 +259,8 @@ class FakeHouse:
         if message != "m-1":
             return None
         return MessageView(
-            id="m-1", direction="in", door="sftp", kind="855", state="routed", size=8, at=NOON, data=self.bytes,
+            id="m-1", direction="in", door="sftp", kind="855", state="routed", size=8, at=NOON,
+            data="" if self.withheld else self.bytes, withheld=self.withheld,
             history=(MessageState(state="received", at=NOON), MessageState(state="routed", at=NOON)),
         )  # fmt: skip
 
