@@ -12,7 +12,7 @@ from canonical.senders import Sender
 from formats import hl7
 from formats.hl7_batch import is_batch, split
 from gateway import registry
-from gateway.hl7_door import BATCH, BROKEN
+from gateway.hl7_door import BATCH, BROKEN, DOOR
 from gateway.hl7_verdict import UNKNOWN_KIND, kind_of, read_header
 from gateway.reading import Reader
 
@@ -25,15 +25,15 @@ STAFF: Final = frozenset(
 )
 """Kinds of messages about staff, in or out."""
 STAFF_RESOURCES: Final = ("/Practitioner", "/PractitionerRole")
-UNCUT: Final = frozenset({"", BATCH, BROKEN, UNKNOWN_KIND})
-"""Kinds of what was not cut into messages of a kind: about staff where its sender may tell of them."""
+UNCUT: Final = frozenset({BATCH, BROKEN, UNKNOWN_KIND})
+"""Kinds of HL7 that was not cut into messages of a kind: about staff where its sender may tell of them."""
 
 
 def tells_of_staff(message: Kept, sender: Sender | None) -> bool:
     """Whether names of staff may stand in it. ``sender``: its row, where it has one; nobody knows what a stranger sent."""
     if message.kind in STAFF or message.kind.startswith("PMU^") or message.kind.endswith(STAFF_RESOURCES):
         return True
-    if message.kind not in UNCUT or message.direction == "out":
+    if message.kind not in UNCUT or message.door != DOOR or message.direction == "out":
         return False
     return sender is None or any(sender.takes(kind) for kind in STAFF)
 
