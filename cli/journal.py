@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 
 from cli.command import DryRun, Limit, Yes, command, noun
-from cli.exits import Exit, Stop, not_found, wrong_usage
+from cli.exits import Exit, Stop, not_allowed, not_found, wrong_usage
 from cli.house import MessageFilter, first, open_house
 from cli.moments import moment
 from cli.output import Output, table, when
@@ -86,11 +86,16 @@ async def show_message(
     raw: Annotated[bool, typer.Option("--raw", help="Print its bytes and nothing else.")] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Write its bytes into this file.")] = None,
 ) -> None:
-    """Show one message: where it came from, every state it was in, the answer to it, and its content."""
+    """Show one message: where it came from, every state it was in, the answer to it, and its content.
+
+    The content of what tells of staff is for hr, medical_staff and admin, and is noted in the trace of each person it is about.
+    """
     async with open_house() as house:
         view = await house.message(message)
     if view is None:
         raise not_found("message", message)
+    if view.withheld and (raw or save is not None):
+        raise not_allowed(view.withheld, f"fascia journal show {message} shows all but its content")
     if save is not None:
         save.write_bytes(content(view))
         out.say(f"{view.size} bytes written to {save}")
@@ -263,4 +268,7 @@ def _drawn(view: MessageView) -> Iterator[RenderableType]:
     for entry in view.history:
         yield f"  {when(entry.at)}  {entry.state}{f': {entry.reason}' if entry.reason else ''}"
     yield ""
+    if view.withheld:
+        yield f"(not shown: {view.withheld})"
+        return
     yield view.data if view.encoding == "utf-8" else f"(not text; base64)\n{view.data}"

@@ -27,6 +27,7 @@ from cli.attention_views import StuckRow
 from cli.door import DoorHouse
 from cli.exits import not_allowed, not_found
 from cli.house import CaseFilter, DeliveryFilter, House, KeyRequest, MessageFilter, Resumed, SubscriberRequest
+from cli.opening import Opening
 from cli.our_access import OurAccess
 from cli.our_channels import OurChannels
 from cli.our_clinicians import OurClinicians
@@ -231,7 +232,7 @@ class OurHouse:
         return await reading.messages(self._wiring, which, limit)
 
     async def message(self, message: str) -> MessageView | None:
-        return await reading.message(self._wiring, message)
+        return await reading.message(self._wiring, message, Opening(self._wiring, self._medical_staff))
 
     # ---- who hears of our events -----------------------------------------------------------------------------------
 

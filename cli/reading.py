@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from canonical.messages import Kept
 from canonical.parties import Employee
 from cli.exits import wrong_usage
 from cli.house import CaseFilter, MessageFilter
@@ -74,16 +75,19 @@ async def messages(wiring: Wiring, which: MessageFilter, limit: int) -> Sequence
     return [MessageRow.model_validate(row.model_dump() | {"control_number": row.number}) for row in found]
 
 
-async def message(wiring: Wiring, name: str) -> MessageView | None:
-    """One message with its bytes and every state it was in."""
+async def message(wiring: Wiring, name: str, opened: Callable[[Kept], Awaitable[str]]) -> MessageView | None:
+    """One message with its bytes and every state it was in. ``opened`` notes who sees them, or says why they are not shown."""
     kept = await wiring.journal.read(name)
     if kept is None:
         return None
     history = [
         MessageState(state=state, reason=reason, at=at) for state, reason, at in await wiring.journal.history(name)
     ]
-    text, encoding = as_text(kept.data)
-    fields = kept.model_dump(exclude={"data", "key"})
+    withheld = await opened(kept)
+    text, encoding = as_text(b"" if withheld else kept.data)
+    fields = kept.model_dump(exclude={"data", "key"}) | {"withheld": withheld}
+    if withheld:
+        fields["control_number"] = kept.number
     replays = [item.job for item in await StoredReplays(wiring.database).of_message(name)]
     corrections = [one.id for one in (await wiring.queries.messages(MessageQuery(version_of=name))).messages]
     more = {"history": history, "replays": replays, "corrections": corrections[::-1]}

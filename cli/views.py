@@ -153,13 +153,17 @@ class MessageState(Canonical):
 
 
 class MessageView(MessageRow):
-    """A message with its history and its bytes, as they came; ``replays`` it went through, ``corrections`` made of it."""
+    """A message with its history and its bytes, as they came; ``replays`` it went through, ``corrections`` made of it.
+
+    ``withheld``: why its bytes are not shown to whoever asks.
+    """
 
     history: tuple[MessageState, ...] = ()
     replays: tuple[str, ...] = ()
     corrections: tuple[str, ...] = ()
     encoding: str = "utf-8"
     data: str = ""
+    withheld: str = ""
 
 
 class UnmatchedRow(Canonical):

@@ -16,6 +16,7 @@ from canonical.onboarding import Appointment
 from canonical.people import MAY_BE_URGENT, ClinicianRecord, HrEvent
 from canonical.people_matching import CLOCKS_DIFFER, Candidate, marks, match
 from store.ids import now
+from store.message_reads import read_before_in
 from store.people_applying import apply_in, lock_person_in, of_very_many_in
 from store.people_blocking import block_in
 from store.people_matching import bind_in
@@ -61,6 +62,8 @@ class Heard:
 
     async def settle_in(self, connection: AsyncConnection, at: datetime) -> None:
         """Block first, then bring into force, note, and wake."""
+        for person, read in (await read_before_in(connection, self.entries)).items():
+            self.note(person, *read)
         for person in sorted({*self.entries, *self.blocks, *(who for who, _ in self.cases)}):
             await self._of(connection, person, at)
 

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from canonical.cases import Actor
 from canonical.people import HrEvent
 from canonical.people_matching import Marks, marks
-from store.acts import Act
-from store.acts import note_in as act_in
+from store.acts import Act, noted_in
 from store.database import transaction
+from store.message_reads import NAMED
 from store.people_matching import holder_in, known_in, match_in
 from store.people_reading import gone_to_in, known_at_in, record_in
 from store.people_tables import (
@@ -131,7 +131,7 @@ class StoredPeopleLists:
     async def event(self, event: str, by: Actor | None = None) -> Row | None:
         """One HR event, with how those it may be about are like it; ``by``: who reads whom it names, noted with each of them.
 
-        That it was read is a deed too: of an event that is nobody's yet no trace would say so.
+        That it was read is a deed too: whoever it turns out to be has it in their trace with the match (store/message_reads.py).
         """
         async with transaction(self._engine) as connection:
             row = (await connection.execute(select(hr_events).where(hr_events.c.id == event))).mappings().one_or_none()
@@ -152,9 +152,10 @@ class StoredPeopleLists:
             ]
             if by is not None:
                 found["record"] = said.record.model_copy(update={"national_id": ""})
-                await act_in(connection, Act(verb="person event --names", about=f"hr_event/{event}", actor=by))
+                deed = await noted_in(connection, Act(verb=NAMED, about=f"hr_event/{event}", actor=by))
                 for person in concerned:
-                    await note_in(connection, person, Entry(did="read", what=f"event:{event}", by=by.id))
+                    entry = Entry(did="read", what=f"event:{event}", by=by.id, content={"deed": deed})
+                    await note_in(connection, person, entry)
             return found
 
     async def facility_of(self, event: str) -> str | None:

@@ -98,6 +98,7 @@ hr_events = Table(
     UniqueConstraint("facility", "source", "number"),
     Index("ix_hr_events_person", "person", "facility", "said_at"),
     Index("ix_hr_events_source_person", "source", "source_person"),
+    Index("ix_hr_events_message", "message"),
     Index("ix_hr_events_open", "state", "at", postgresql_where=text("state IN ('waiting', 'possible', 'parked')")),
     Index("ix_hr_events_due", "effective", postgresql_where=text("state = 'matched'")),
 )

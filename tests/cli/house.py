@@ -184,7 +184,7 @@ class FakeHouse:
             ours="18.75 USD per BX", theirs="19.1 USD per BX", since=date(2027, 1, 1),
         )  # fmt: skip
         self.report = LoadReport(source="items.csv", loaded=2, unchanged=1)
-        self.bytes = "ISA*00*~"
+        self.bytes, self.withheld = "ISA*00*~", ""  # of a message, and why its content is not shown
 
     def fail(self) -> None:
         if self.failing:
@@ -258,7 +258,8 @@ class FakeHouse:
         if message != "m-1":
             return None
         return MessageView(
-            id="m-1", direction="in", door="sftp", kind="855", state="routed", size=8, at=NOON, data=self.bytes,
+            id="m-1", direction="in", door="sftp", kind="855", state="routed", size=8, at=NOON, withheld=self.withheld,
+            data="" if self.withheld else self.bytes,
             history=(MessageState(state="received", at=NOON), MessageState(state="routed", at=NOON)),
         )  # fmt: skip
 

@@ -288,6 +288,21 @@ def test_the_journal_is_listed_and_a_message_shown_byte_for_byte(
     assert saved.read_bytes() == b"ISA*00*~"
 
 
+def test_content_that_is_not_for_who_asks_is_shown_saved_and_printed_in_no_form(
+    fascia: Fascia, house: FakeHouse, tmp_path: Path
+) -> None:
+    house.withheld = "its content tells of people: this is for admin, hr, medical_staff, not for buyer"
+    shown = fascia("journal", "show", "m-1")
+    assert shown.code == 0 and "received" in shown.out and "not for buyer" in " ".join(shown.out.split())
+    saved = tmp_path / "message"
+    for how in (("--raw",), ("--save", str(saved))):
+        refused = fascia("journal", "show", "m-1", *how)
+        assert refused.code == 4 and "not for buyer" in refused.err and refused.out == ""
+    assert not saved.exists()
+    said = fascia("journal", "show", "m-1", "--json").json
+    assert said["data"] == "" and said["withheld"] == house.withheld
+
+
 def test_a_keys_secret_is_shown_once_and_only_to_who_made_it(fascia: Fascia, house: FakeHouse, tmp_path: Path) -> None:
     ended = fascia(
         "key", "add", "or-desk", "--facility", "NGH", "--person", "E-1", "--scope", "lookups", "--days", "30"
