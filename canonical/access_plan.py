@@ -58,6 +58,7 @@ class TargetState(Canonical):
 
     target: str
     state: str
+    kind: str = ""
     wanted: str = ""
     active: bool = False
     reference: str = ""

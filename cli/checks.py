@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,22 +13,20 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from canonical.access import AccessTarget
 from canonical.errors import FasciaError
 from canonical.messages import LEFT_IN_MAILBOX
+from cli.checks_programs import PROGRAMS
 from cli.checks_senders import folders, senders
 from cli.checks_usage import usage
 from stack import doctor, questions
 from stack.doctor import Check, Finding, State
 from store import migrate
 from store.database import open_engine
-from workers import queues
 from workers.namespace import RETENTION, TABLE
 from workers.settings import Settings
 
 NAMESPACE_COMMAND = "python -m workers.namespace"
 MIGRATE = "fascia migrate"
-STUCK = 15.0  # seconds without a sign of life; a process gives one every five
 WAITING_CASES = "fascia case list --waiting"
 
 
@@ -97,31 +94,6 @@ async def _waiting(settings: Settings) -> Mapping[str, int]:
         return {}
     finally:
         await engine.dispose()
-
-
-async def workers(settings: Settings) -> Finding:
-    """Somebody asks Temporal for work on every queue, and our processes gave signs of life lately: one that is stuck still asks
-    for a minute."""
-    silent: Mapping[str, float | None] = {}
-    targets: Sequence[AccessTarget] = ()
-    if (await doctor.database(settings)).state == "ok":
-        engine = open_engine(settings.database_url.get_secret_value(), pool=1)
-        with suppress(FasciaError, SQLAlchemyError):  # the part database says what is wrong with it
-            from store.clinician_register import StoredClinicianRegister
-            from store.marks import StoredMarks
-
-            programs = ("worker", "revocations", "loops")
-            silent = {name: await StoredMarks(engine).silent_for(name) for name in programs}
-            targets = await StoredClinicianRegister(engine).access_targets(datetime.now(UTC).date())
-        await engine.dispose()
-    found = await doctor.workers(settings, queues.served(targets))
-    if found.state != "ok":
-        return found
-    stuck = [f"{name} for {seconds:.0f} s" for name, seconds in silent.items() if seconds and seconds > STUCK]
-    if stuck:
-        fix = "it is stuck or gone: see its log, end it and start it anew"
-        return replace(found, state="fail", text=f"no sign of life from {', '.join(stuck)}", fix=fix)
-    return found
 
 
 async def partner_sftp(settings: Settings) -> Finding:
@@ -239,7 +211,7 @@ CHECKS: Mapping[str, Check] = {
     "partner_sftp": partner_sftp,
     "api": doctor.api,
     "mllp": mllp,
-    "workers": workers,
+    **PROGRAMS,
     "channels": channels,
     "senders": senders,
     "folders": folders,

@@ -153,26 +153,26 @@ async def mllp(settings: Settings) -> Finding:
     )
 
 
-async def workers(settings: Settings, queues: Sequence[str]) -> Finding:
+async def workers(settings: Settings, queues: Sequence[str], *, part: str = "workers") -> Finding:
     """Somebody asks Temporal for work on each of these task queues."""
     from temporalio.service import RPCError
 
     if not settings.temporal_address:
-        return Finding("workers", "fail", "", "no Temporal to ask", UP)
+        return Finding(part, "fail", "", "no Temporal to ask", UP)
     address = f"task queues {', '.join(queues)}"
     try:
         client = await questions.connect(settings)
         polls = await asyncio.gather(*(questions.last_poll(client, queue) for queue in queues))
     except (RPCError, RuntimeError) as error:
-        return Finding("workers", "fail", address, f"Temporal {refusal(error)}", UP)
+        return Finding(part, "fail", address, f"Temporal {refusal(error)}", UP)
     oldest = datetime.now(UTC) - POLLED_LATELY
     silent = [queue for queue, last in zip(queues, polls, strict=True) if last is None or last < oldest]
     if silent:
         fix = UP if len(silent) == len(queues) else SOME_SILENT
         if silent == [questions.REVOCATION_QUEUE]:
             fix = NO_REVOCATIONS
-        return Finding("workers", "fail", address, f"nobody works on {', '.join(silent)}", fix)
-    return Finding("workers", "ok", address, "work is being asked for")
+        return Finding(part, "fail", address, f"nobody works on {', '.join(silent)}", fix)
+    return Finding(part, "ok", address, "work is being asked for")
 
 
 def said(error: Exception) -> str:

@@ -8,11 +8,9 @@ targets; else who looks and who writes would wait for each other just when acces
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from canonical.access import (
@@ -24,7 +22,6 @@ from canonical.access import (
     LiftTaken,
     OffSeen,
     RevocationStanding,
-    TargetLine,
     TargetSeen,
     Wanted,
 )
@@ -34,38 +31,27 @@ from canonical.access_plan import (
     TargetState,
     heard_no_more,
     opened_outside,
-    plan,
     settled_at,
     state_of,
     taken_again,
     tried_again_at,
 )
-from canonical.access_rules import next_change, wanted
-from canonical.errors import Rejected
-from canonical.onboarding import OnboardingFile
-from canonical.people import ClinicianRecord
 from store.access_blocks import blocking_in, lift_in, off_seen, revocation_in, standing_block_in
 from store.access_rows import (
-    all_targets_in,
     held_person,
-    known_in,
-    looked_at,
     put_in,
+    refused_before,
     reopened_in,
     state_in,
-    states_in,
     target_in,
     wake_cases_in,
 )
+from store.access_standing import Apply, row_in, standing_in, wants_in
 from store.database import transaction
 from store.ids import now
 from store.people_applying import lock_person_in
-from store.people_reading import blocked_in, files_in, record_in
-from store.people_tables import appointments, people
+from store.people_wakes import wake_access_in
 from store.person_trace import Entry, note_in
-from store.targets_gone import gone_lines, settled_in
-
-Apply = Callable[[AsyncConnection, str, str, datetime], Awaitable[None]]  # brings into force what HR said and is due
 
 
 class StoredAccess:
@@ -82,30 +68,7 @@ class StoredAccess:
     async def standing(self, person: str, as_of: datetime) -> AccessStanding:
         """What is to be written or looked at now. Answers the wake."""
         async with transaction(self._engine) as connection:
-            if not await known_in(connection, person):
-                return AccessStanding(known=False)
-            if self._apply is not None:
-                for facility in await _facilities(connection, person):
-                    await self._apply(connection, facility, person, as_of)
-            await settled_in(connection, person, as_of)
-            # Before the facts are read: who changes them afterwards wakes again.
-            await connection.execute(update(people).where(people.c.person == person).values(woken_at=None))
-            files, blocked, record = await _facts(connection, person, as_of)
-            states = await states_in(connection, person)
-            rows = await all_targets_in(connection, as_of)
-            targets = [one for one in rows if looked_at(one, states.get(one.code))]
-            wants = {one.code: _wanted(files, blocked, record, one, person, as_of) for one in targets}
-            turns = next_change(files, as_of)
-            stands = plan(targets, states, wants, as_of, blocked=blocked, next_change=turns)
-            for target in targets:
-                line = next((one for one in stands.targets if one.target == target.code), None)
-                if line is not None:
-                    await _show(connection, person, target, line, states.get(target.code), as_of)
-            await connection.execute(
-                update(people).where(people.c.person == person).values(access_next_at=stands.next_at)
-            )
-            gone = gone_lines(states, {one.code: one for one in rows if not one.active})
-            return stands.changed(targets=(*stands.targets, *gone)) if gone else stands
+            return await standing_in(connection, person, as_of, self._apply)
 
     async def wanted(self, person: str, target: str, as_of: datetime) -> Wanted:
         """What is to stand in a target now: inactive where a block stands.
@@ -114,7 +77,7 @@ class StoredAccess:
             Rejected: the register has no such target.
         """
         async with transaction(self._engine) as connection:
-            _, want = await _wants(connection, person, target, as_of)
+            _, want = await wants_in(connection, person, target, as_of)
             return _known(want, await state_in(connection, person, target))
 
     async def begin(self, person: str, target: str, as_of: datetime) -> Wanted:
@@ -125,7 +88,7 @@ class StoredAccess:
         """
         async with transaction(self._engine) as connection:
             await held_person(connection, person, as_of)
-            row, want = await _wants(connection, person, target, as_of)
+            row, want = await wants_in(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             values: dict[str, Any] = {"wanted": want.hash, "again_at": None}
             if before is None or before.wanted != want.hash:
@@ -156,7 +119,7 @@ class StoredAccess:
         """Keep what was written and seen; the state it is in."""
         async with transaction(self._engine) as connection:
             await lock_person_in(connection, person)
-            row = await _row(connection, person, target, as_of)
+            row = await row_in(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             state = state_of(wanted, seen, written=True)
             tries = (before.tries if before else 0) + 1
@@ -182,7 +145,7 @@ class StoredAccess:
         """Keep what was found by looking; the state it is in."""
         async with transaction(self._engine) as connection:
             await lock_person_in(connection, person)
-            row, want = await _wants(connection, person, target, as_of)
+            row, want = await wants_in(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             state = state_of(want, seen, written=False)
             if before is not None and before.wanted != want.hash:
@@ -206,7 +169,7 @@ class StoredAccess:
         """The target refuses, or does not answer: when it is tried again, and what a person sees meanwhile."""
         async with transaction(self._engine) as connection:
             await lock_person_in(connection, person)
-            row, want = await _wants(connection, person, target, as_of)
+            row, want = await wants_in(connection, person, target, as_of)
             before = await state_in(connection, person, target)
             tries = (before.tries if before else 0) + 1
             away = code in ("unavailable", "throttled")
@@ -246,7 +209,7 @@ class StoredAccess:
         """
         async with transaction(self._engine) as connection:
             await lock_person_in(connection, person)
-            row = await _row(connection, person, target, at)
+            row = await row_in(connection, person, target, at)
             before = await state_in(connection, person, target)
             off = Wanted(person=person, target=target, active=False, exists=False)
             settled = settled_at(row, before.asked_at if before else None)
@@ -279,7 +242,12 @@ class StoredAccess:
             if not on and heard_no_more(row, before.asked_at if before else None, at):
                 values |= {"asked_at": None}
             counted = before is None or offs != before.offs
-            await self._changed(connection, person, row, before, values, "seen off", seen, note=counted)
+            if counted and not row.active:
+                await wake_access_in(
+                    connection, person, now()
+                )  # it looks there no more, and what it parked may be over
+            note = counted or bool(refused_before(before))
+            await self._changed(connection, person, row, before, values, "seen off", seen, note=note)
             kept = await state_in(connection, person, target)
             return off_seen(row, kept, block.since)
 
@@ -312,64 +280,11 @@ class StoredAccess:
             content |= {"present": seen.present, "active": seen.active, "groups": list(seen.groups)}
             content |= {"version": seen.version[:80]}
         content |= {name: values[name] for name in ("reason", "finding") if values.get(name)}
+        if values["state"] in ("off", "confirmed"):
+            content |= refused_before(before)
         if "offs" in values and did == "seen off":
             content |= {"times": values["offs"]}
         await note_in(connection, person, Entry(did=did, what=row.code, facility=row.facility, content=content))
-
-
-async def _facilities(connection: AsyncConnection, person: str) -> list[str]:
-    asked = select(appointments.c.facility).where(appointments.c.person == person).order_by(appointments.c.facility)
-    return list((await connection.execute(asked)).scalars().all())
-
-
-async def _facts(
-    connection: AsyncConnection, person: str, as_of: datetime
-) -> tuple[list[OnboardingFile], bool, ClinicianRecord | None]:
-    files = list(await files_in(connection, person, as_of))
-    return files, await blocked_in(connection, person), await record_in(connection, person)
-
-
-async def _wants(connection: AsyncConnection, person: str, target: str, as_of: datetime) -> tuple[AccessTarget, Wanted]:
-    """A target, and what is to stand there."""
-    row = await _row(connection, person, target, as_of)
-    return row, _wanted(*(await _facts(connection, person, as_of)), row, person, as_of)
-
-
-def _wanted(
-    files: list[OnboardingFile],
-    blocked: bool,
-    record: ClinicianRecord | None,
-    target: AccessTarget,
-    person: str,
-    as_of: datetime,
-) -> Wanted:
-    """In a target that was put out of use nothing is given any more."""
-    return wanted(files if target.active else [], blocked, record, target, person, as_of)
-
-
-async def _row(connection: AsyncConnection, person: str, target: str, as_of: datetime) -> AccessTarget:
-    row = await target_in(connection, target, as_of)
-    if row is None:
-        raise Rejected(f"the register has no target {target}", code="configuration", system="store")
-    return row
-
-
-async def _show(
-    connection: AsyncConnection,
-    person: str,
-    target: AccessTarget,
-    line: TargetLine,
-    state: TargetState | None,
-    as_of: datetime,
-) -> None:
-    """What waits shows that it does, and why."""
-    waits = line.state == "waiting"
-    if state is None:
-        await put_in(connection, person, target, state=line.state, reason=line.reason, since=as_of)
-    elif waits and (state.state, state.reason) != ("waiting", line.reason) and state.state in ("due", "waiting"):
-        await put_in(connection, person, target, state="waiting", reason=line.reason)
-    elif not waits and state.state == "waiting":
-        await put_in(connection, person, target, state="due", reason="")
 
 
 def _again(row: AccessTarget, tries: int, wanted: Wanted, as_of: datetime) -> datetime:

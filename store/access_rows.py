@@ -75,6 +75,11 @@ def looked_at(target: AccessTarget, state: TargetState | None, since: datetime |
     return not off or (since is not None and any(at >= since for at in taken))
 
 
+def refused_before(state: TargetState | None) -> dict[str, Any]:
+    """For the trace of what ended it: what a target had refused, with what a case parked about it."""
+    return {"refused before": state.reason} if state is not None and state.state == "refused" else {}
+
+
 async def wake_cases_in(connection: AsyncConnection, person: str, at: datetime) -> None:
     """Every facility's case of a person is to look: what stands in a target is a facet of it. Before the person's row is locked."""
     await connection.execute(update(appointments).where(appointments.c.person == person).values(woken_at=at))

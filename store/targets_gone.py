@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from canonical.access import AccessTarget, TargetLine
+from canonical.access import AccessTarget
 from canonical.access_plan import SYSTEM_GONE, TargetState
-from store.access_rows import all_targets_in, looked_at, reopened_in, states_in, wake_cases_in
+from store.access_rows import all_targets_in, looked_at, refused_before, reopened_in, states_in, wake_cases_in
 from store.people_applying import lock_person_in
 from store.people_tables import access_states
 from store.person_trace import Entry, note_in
@@ -42,7 +42,7 @@ async def settled_in(
         mine = access_states.c.person == person, access_states.c.target == code
         await connection.execute(update(access_states).where(*mine).values(since=as_of, **values))
         before, word = states[code], words.get(code)
-        stood = {"state": before.state, "active": before.active}
+        stood = {"state": before.state, "active": before.active} | refused_before(before)
         if values["finding"] == "":
             await reopened_in(connection, person)
             entries.append(Entry(did="system back", what=code))
@@ -71,12 +71,3 @@ def _changes(
         elif marked:
             found[code] = {"state": "due", "finding": ""} | NOT_SEEN_OFF
     return found
-
-
-def gone_lines(states: Mapping[str, TargetState], targets: Mapping[str, AccessTarget]) -> list[TargetLine]:
-    """As a person's case shows it: what it parked about such a target waits for nobody any more."""
-    return [
-        TargetLine(target=code, kind=targets[code].kind, state="off", finding=SYSTEM_GONE)
-        for code, state in sorted(states.items())
-        if state.finding == SYSTEM_GONE and code in targets
-    ]

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from cli.checks import CHECKS
 from stack import temporal_config
 from workers.settings import Settings
 
@@ -57,6 +58,14 @@ def test_whatever_stays_up_has_a_health_check_and_the_rest_is_waited_for() -> No
         assert ("healthcheck:" in text) == (name not in ONCE), name
     for name in ONCE:
         assert f"{name}: {{condition: service_completed_successfully}}" in COMPOSE
+
+
+def test_each_program_of_ours_is_asked_for_by_a_part_of_its_own() -> None:
+    """Two that shared one were ill together when either was gone."""
+    asked = {name: re.findall(r'"--part", "(\w+)"', text) for name, text in _services().items()}
+    first = {name: parts[0] for name, parts in asked.items() if parts}
+    ours = {"worker": "workers", "revocations": "revocations", "loops": "loops", "api": "api", "mllp": "mllp"}
+    assert first == ours and {part for parts in asked.values() for part in parts} <= set(CHECKS)
 
 
 def test_ports_are_open_on_loopback_only_and_no_password_stands_in_the_file() -> None:

@@ -16,7 +16,7 @@ from stack.doctor import Finding
 from workers.settings import Settings
 
 PARTS = {"database", "temporal", "temporal_ui", "erp", "hr", "partner_sftp", "api", "mllp", "workers", "channels"}
-PARTS |= {"senders", "folders", "usage", "attention"}
+PARTS |= {"revocations", "loops", "senders", "folders", "usage", "attention"}
 
 
 @pytest.fixture

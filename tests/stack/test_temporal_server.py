@@ -60,8 +60,10 @@ async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Sta
     assert {name: found[name].state for name in SERVERS} == dict.fromkeys(SERVERS, "ok")
     assert "kept 30 days, 12 search attributes" in found["temporal"].text
     assert found["workers"].state == "fail" and "nobody works on fascia" in found["workers"].text
-    assert "revocation" in found["workers"].text and "verification" in found["workers"].text
+    assert "revocation" not in found["workers"].text and "verification" in found["workers"].text
     assert found["workers"].fix == "fascia up"
+    assert found["revocations"].state == "fail" and found["revocations"].text == "nobody works on revocation"
+    assert "python -m workers revocations" in found["revocations"].fix
 
 
 async def test_a_namespace_just_made_takes_cases_by_every_attribute_though_the_server_reads_their_list_now_and_then(

@@ -53,9 +53,8 @@ def test_two_commands_start_and_stop_everything_and_a_crash_leaves_nothing(tmp_p
         assert again.returncode == 0 and "Running already" in again.stdout
         doctor = json.loads(_fascia(home, "doctor", "--json").stdout)
         states = {check["part"]: check["state"] for check in doctor["checks"]}
-        assert {
-            name: states[name] for name in ("database", "temporal", "temporal_ui", "api", "workers")
-        } == dict.fromkeys(("database", "temporal", "temporal_ui", "api", "workers"), "ok")
+        well = ("database", "temporal", "temporal_ui", "api", "workers", "revocations")
+        assert {name: states[name] for name in well} == dict.fromkeys(well, "ok")
         assert states["mllp"] == "warn"  # it listens, and nobody is known yet
 
         supervisor = json.loads((home / "stack.json").read_text(encoding="utf-8"))["pid"]

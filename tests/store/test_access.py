@@ -250,7 +250,9 @@ async def test_a_target_put_out_of_use_is_asked_no_more_once_it_was_seen_off(hou
     assert "plan" in {one.target for one in (await house.access.standing(house.person, now())).due}
     none = await house.access.wanted(house.person, "plan", now())
     await house.access.wrote(house.person, "plan", none, OFF, now())
-    assert "plan" not in {one.target for one in (await house.access.standing(house.person, now())).targets}
+    standing = await house.access.standing(house.person, now())
+    assert "plan" not in {one.target for one in standing.due}
+    assert [(one.target, one.state) for one in standing.targets if one.target == "plan"] == [("plan", "off")]
     await house.block()
     assert "plan" not in {one.target for one in (await house.access.revocation(house.person, now())).targets}
 

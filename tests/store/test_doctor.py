@@ -19,7 +19,8 @@ from canonical.messages import LEFT_IN_MAILBOX
 from canonical.parties import Partner
 from canonical.ports import Unmatched
 from cli import checks
-from stack import doctor
+from cli.checks_programs import PROGRAMS
+from stack import doctor, questions
 from stack.doctor import Finding, State
 from store.cases import StoredCases
 from store.marks import StoredMarks
@@ -90,44 +91,101 @@ async def test_how_many_cases_wait_for_the_erp_is_said_whether_it_answers_or_not
     assert found.fix == "fascia case list --waiting"
 
 
-async def test_a_worker_that_is_stuck_is_no_worker_though_its_question_to_temporal_still_stands(
-    engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def polled(_: Settings, queues: Sequence[str]) -> Finding:
-        return Finding("workers", "ok", "task queues", "work is being asked for")
+PROGRAM_OF = {"workers": "worker", "revocations": "revocations", "loops": "loops"}
 
-    monkeypatch.setattr(doctor, "workers", polled)
-    assert (await checks.workers(settings)).state == "ok", "workers of before this version give no signs"
-    marks = StoredMarks(engine)
-    for name in ("worker", "revocations", "loops"):
-        await marks.beat(name)
-    assert (await checks.workers(settings)).state == "ok"
+
+async def found(settings: Settings) -> dict[str, Finding]:
+    return {name: await check(settings) for name, check in PROGRAMS.items()}
+
+
+def ill(found: dict[str, Finding]) -> list[str]:
+    return [name for name, one in found.items() if one.state != "ok"]
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
+    """When somebody last asked Temporal for work, by queue; of every other queue nobody ever did."""
+    polls = dict.fromkeys(("fascia", "erp", "supplier", "verification", "revocation", "target-idp"), datetime.now(UTC))
+
+    async def connect(_: Settings) -> None: ...
+
+    async def last_poll(_: None, queue: str) -> datetime | None:
+        return polls.get(queue)
+
+    monkeypatch.setattr(questions, "connect", connect)
+    monkeypatch.setattr(questions, "last_poll", last_poll)
+    return polls
+
+
+@pytest.fixture
+async def served(engine: AsyncEngine, settings: Settings, polls: dict[str, datetime]) -> Settings:
+    """All of ours run."""
+    assert polls
+    await put(engine, "access_target", "", "idp", AccessTarget(code="idp", kind="identity", adapter="scim"))
+    for name in PROGRAM_OF.values():
+        await StoredMarks(engine).beat(name)
+    return settings.model_copy(update={"temporal_address": "127.0.0.1:9"})
+
+
+async def test_only_the_part_revocations_is_ill_when_nobody_serves_their_queue_and_only_workers_when_theirs(
+    served: Settings, polls: dict[str, datetime]
+) -> None:
+    assert ill(await found(served)) == []
+    asked = polls.pop("revocation")
+    told = await found(served)
+    assert ill(told) == ["revocations"]
+    assert (told["revocations"].part, told["revocations"].text) == ("revocations", "nobody works on revocation")
+    assert "python -m workers revocations" in told["revocations"].fix
+    polls["revocation"] = asked
+    for queue in ("fascia", "target-idp"):
+        asked = polls.pop(queue)
+        told = await found(served)
+        assert ill(told) == ["workers"] and told["workers"].text == f"nobody works on {queue}"
+        polls[queue] = asked
+
+
+@pytest.mark.parametrize("part", list(PROGRAM_OF))
+async def test_a_program_that_is_stuck_is_told_by_its_own_part_though_its_question_to_temporal_still_stands(
+    engine: AsyncEngine, served: Settings, part: str
+) -> None:
+    program = PROGRAM_OF[part]
+    late = text("update marks set at = at - interval '25 s' where name = :name")
     async with engine.begin() as connection:
-        await connection.execute(text("update marks set at = at - interval '25 s' where name = 'alive/worker'"))
-    found = await checks.workers(settings)
-    assert found.state == "fail" and "no sign of life from worker for 2" in found.text and found.fix
-    await marks.beat("worker")
-    assert (await checks.workers(settings)).state == "ok"
+        await connection.execute(late, {"name": f"alive/{program}"})
+    told = await found(served)
+    assert ill(told) == [part] and f"no sign of life from {program} for " in told[part].text and told[part].fix
+    await StoredMarks(engine).beat(program)
+    assert ill(await found(served)) == []
+
+
+async def test_of_programs_that_never_gave_a_sign_of_life_only_the_loops_are_missed(
+    engine: AsyncEngine, served: Settings
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("delete from marks"))
+    told = await found(served)
+    assert ill(told) == ["loops"] and "python -m workers loops" in told["loops"].fix
 
 
 async def test_every_queue_is_looked_at_also_those_the_register_names(
     engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Sequence[str]] = []
+    asked: dict[str, set[str]] = {}
 
-    async def polled(_: Settings, queues: Sequence[str]) -> Finding:
-        asked.append(queues)
-        return Finding("workers", "fail", "task queues", f"nobody works on {queues[-1]}", "fascia up")
+    async def polled(_: Settings, queues: Sequence[str], *, part: str = "workers") -> Finding:
+        asked[part] = set(queues)
+        return Finding(part, "fail", "task queues", f"nobody works on {queues[-1]}", "fascia up")
 
     monkeypatch.setattr(doctor, "workers", polled)
     await put(engine, "access_target", "", "idp", AccessTarget(code="idp", kind="identity", adapter="scim"))
     gone = AccessTarget(code="old", kind="directory", adapter="mfn", active=False)
     await put(engine, "access_target", "", "old", gone)
-    assert "nobody works on" in (await checks.workers(settings)).text
-    assert set(asked[0]) == {"fascia", "erp", "supplier", "verification", "revocation", "target-idp", "target-old"}
+    assert "nobody works on" in (await found(settings))["workers"].text
+    always = {"fascia", "erp", "supplier", "verification"}
+    assert asked == {"workers": {*always, "target-idp", "target-old"}, "revocations": {"revocation"}}
     away = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/none")})
-    await checks.workers(away)
-    assert set(asked[1]) == {"fascia", "erp", "supplier", "verification", "revocation"}, "what is known without a store"
+    assert (await found(away))["loops"].fix == "see database"
+    assert asked == {"workers": always, "revocations": {"revocation"}}, "what is known without a store"
 
 
 async def test_a_process_gives_signs_of_life_until_it_stops_and_goes_on_after_our_store_was_away(

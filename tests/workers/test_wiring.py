@@ -79,7 +79,9 @@ async def test_every_step_is_served_by_one_queue_and_every_process_by_ours(tmp_p
     )
     assert sorted(served) == sorted([*written, access])
     assert set(parts.steps()) == {temporal.PROCESSES, temporal.ERP, temporal.SUPPLIER, temporal.VERIFICATION}
-    assert set(queues.ALWAYS) == {*parts.steps(), REVOCATION_QUEUE}, "`fascia doctor` looks at each of them"
+    assert {*queues.ALWAYS, *queues.REVOKING} == {*parts.steps(), REVOCATION_QUEUE}, (
+        "`fascia doctor` looks at each of them"
+    )
     processes = {"ProcureToPay", "PurchaseOrderCase", "ConsumptionToReplenishment", "RecallCase"}
     processes |= {"ClinicianMonitoring", "ClinicianOnboarding", "ClinicianAccess", "ClinicianRevocation"}
     assert {one.__name__ for one in parts.workflows()} == processes
