@@ -74,7 +74,8 @@ class Wires:
             for point in points:
                 programs = (LOOPS,) if point.system == EHR else (WORKER, REVOCATIONS)
                 line = self.lines[point.system]
-                held = line.hold(request=point.call, times=1) if point.before else line.hold(answer=point.call, times=1)
+                # Until the programs are dead: another point's kill may come first, and what is tried again then must not pass.
+                held = line.hold(request=point.call) if point.before else line.hold(answer=point.call)
                 await self._at_work()
                 await asyncio.wait_for(held.caught.wait(), LATE)
                 async with self._one_at_a_time:
@@ -92,10 +93,15 @@ class Wires:
         """Kill at these points of what somebody does."""
         systems = {point.system for point in points}
         ways = [self.killed_at([one for one in points if one.system == system]) for system in sorted(systems)]
-        first, *others = [asyncio.create_task(way) for way in ways]
+        killers = [asyncio.create_task(way) for way in ways]
         await asyncio.sleep(0)  # the first holds are in their places
-        done = await act
-        await asyncio.gather(first, *others)
+        try:
+            done = await act
+            await asyncio.gather(*killers)
+        finally:
+            for killer in killers:
+                killer.cancel()
+            await asyncio.gather(*killers, return_exceptions=True)
         return done
 
     async def _at_work(self) -> None:
