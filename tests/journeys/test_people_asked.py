@@ -70,6 +70,12 @@ async def asking(clinic: Clinic) -> dict[str, Any]:
     return next(row for row in checks if row["part"] == "hr")
 
 
+async def away(clinic: Clinic) -> list[dict[str, Any]]:
+    """The lines of the attention list about HR systems that cannot be read."""
+    rows: list[dict[str, Any]] = (await clinic.fascia("attention", "list", "--limit", "1000"))["items"]
+    return [row for row in rows if row["what"] == "HR system away"]
+
+
 def waits(hospital: Hospital) -> int:
     """How often the loops have said that they wait for the HR system."""
     rows = hospital.stage.stack.home.log("loops").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -116,7 +122,7 @@ async def test_an_hr_system_that_is_away_is_shown_and_nothing_it_says_is_lost_or
     await employed(clinic, before)
     known = await key_of(clinic, before)
     await clinic.everywhere(known, groups=GROUPS)
-    assert (await asking(clinic))["state"] == "ok"
+    assert (await asking(clinic))["state"] == "ok" and await away(clinic) == []
 
     noted = waits(hospital)
     await line.stop()  # our way there; its clerk works on
@@ -130,12 +136,15 @@ async def test_an_hr_system_that_is_away_is_shown_and_nothing_it_says_is_lost_or
             return waits(hospital) > noted
 
         await until(noticed, lambda: "the loop saying that it waits for the HR system", WITHIN)
+        (line,) = await until(lambda: away(clinic), lambda: "a line about it in the attention list", WITHIN)
+        assert "does not answer" in line["why"] and line["since"] and "fascia doctor" in line["press"]
+        assert not any(said in json.dumps(line) for said in (CANARY, "http"))
         assert (await clinic.row(known))["state"] == "working" and clinic.is_on(known)
     finally:
         await line.start()
     new = await key_of(clinic, meanwhile)
     await asyncio.gather(clinic.everywhere(new, groups=GROUPS), clinic.nowhere(known))
-    assert (await asking(clinic))["state"] == "ok"
+    assert (await asking(clinic))["state"] == "ok" and await away(clinic) == []
     assert (await kinds(clinic, known), await kinds(clinic, new)) == (["hire", "terminate"], ["hire"])
     rows = await told(clinic)
     assert len({row["number"] for row in rows}) == len(rows)
