@@ -15,7 +15,9 @@ from canonical.people import ClinicianRecord
 from canonical.people_ports import ClinicianRegister, Verifier
 from canonical.verifying import worst
 
-FOR_A_PERSON: Final = frozenset({"data-missing", "data-invalid", "too-many"})  # refusals that a mended record answers
+FOR_A_PERSON: Final = frozenset(
+    {"data-missing", "check-digit", "data-invalid", "too-many"}
+)  # refusals that a mended record answers
 
 
 class KnownPeople(Protocol):

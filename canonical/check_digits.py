@@ -12,6 +12,14 @@ from typing import Final
 _NPI: Final = re.compile(r"[12]\d{9}", re.ASCII)
 _DEA: Final = re.compile(r"[A-Z][A-Z9]\d{7}", re.ASCII)
 _PREFIX: Final = 24  # what the digits of 80840 add to the sum
+NPI_RULE: Final = (
+    "this is no NPI: ten digits, the first 1 or 2, and the last the check digit "
+    "(Luhn over 80840 and the number, 45 CFR 162.406)"
+)
+DEA_RULE: Final = (
+    "this is no DEA number: its last digit is the check digit, the last of the sum of the first, third and fifth digit "
+    "and twice the second, fourth and sixth"
+)
 PRACTITIONERS: Final = frozenset(
     "ABFG"
 )  # registrant classes of the DEA number's first letter that prescribe in their own right
@@ -29,6 +37,14 @@ def is_dea(number: str) -> bool:
         return False
     digits = [int(sign) for sign in number[2:]]
     return (digits[0] + digits[2] + digits[4] + 2 * (digits[1] + digits[3] + digits[5])) % 10 == digits[6]
+
+
+def mistyped_dea(number: str) -> bool:
+    """Whether it has the form of a DEA registration's number and another last digit than it should.
+
+    What has not the form may be a number of its own kind: a hospital's with a suffix, which its residents use (21 CFR 1301.22).
+    """
+    return _DEA.fullmatch(number) is not None and not is_dea(number)
 
 
 def prescribes(number: str) -> bool:

@@ -68,6 +68,38 @@ class HrChanges(Canonical):
     until: datetime
 
 
+NotRead = Literal["silent", "refuses", "busy", "unreadable"]
+"""Why an HR system that is asked could not be read: no answer, a no, a wait, an answer that makes no sense."""
+
+
+class HrAway(Protocol):
+    """Remembers that an HR system that is asked cannot be read, for whoever is to see to it."""
+
+    async def noted(self, sender: str, why: NotRead, owner: str, at: datetime) -> None:
+        """It could not be read at this moment.
+
+        Raises:
+            Unavailable: our store is away.
+        """
+        ...
+
+    async def over(self, sender: str) -> None:
+        """It was read, or is not asked any more.
+
+        Raises:
+            Unavailable: our store is away.
+        """
+        ...
+
+    async def only(self, *senders: str) -> None:
+        """These alone are asked from now on.
+
+        Raises:
+            Unavailable: our store is away.
+        """
+        ...
+
+
 class HrSystem(Protocol):
     """An HR system that is asked what changed, since it tells nobody."""
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Final
 
 from canonical.base import Canonical
-from canonical.check_digits import is_dea, prescribes
+from canonical.check_digits import DEA_RULE, is_dea, mistyped_dea, prescribes
 from canonical.credentials import ClinicianRole, Evidence, EvidenceState
 from canonical.people import ClinicianRecord, DeaRegistration, Licence
 from canonical.people_matching import fits_given, folded
@@ -97,9 +97,8 @@ def of_board(record: ClinicianRecord, entry: BoardEntry | None, source: str, as_
 def mistyped(number: str, source: str, as_of: datetime) -> Evidence | None:
     """What a DEA number says by itself: None where the DEA is to be asked."""
     if not is_dea(number):
-        return _says(
-            "refuted", "check-digit", "the number is not a DEA number: its check digit is wrong", source, as_of
-        )
+        detail = DEA_RULE if mistyped_dea(number) else "the number is not a DEA number: two letters and seven digits"
+        return _says("refuted", "check-digit", detail, source, as_of)
     if not prescribes(number):
         return _says("refuted", "class", "the number is of a class that does not prescribe", source, as_of)
     return None

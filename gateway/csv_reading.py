@@ -143,6 +143,11 @@ def _no_place(wrong: ValidationError, row: int) -> RowFault:
     return RowFault(row=row, column=column, reason=in_words(problem["msg"]))
 
 
+def passed_over(unread: Sequence[str]) -> str:
+    """The columns nobody reads, as a file's sender is told."""
+    return f"columns nobody reads: {', '.join(unread)}"
+
+
 def rows_of(parts: Sequence[Part]) -> int:
     """How many rows several parts have together."""
     return sum(len(part.rows) for part in parts)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from canonical.base import Canonical
 from formats import csv_text
-from gateway.csv_reading import Part
+from gateway.csv_reading import Part, passed_over
 from gateway.csv_rows import RowFault
 
 COLUMNS = ("row", "outcome", "column", "reason")
@@ -53,7 +53,7 @@ class FileResult(Canonical):
         """In a sentence."""
         counted = f"{self.taken} of {self.rows} rows taken" + (f", {self.refused} refused" if self.refused else "")
         said = f"{self.reason}; {counted}" if self.reason and self.rows else self.reason or counted
-        return said + (f"; columns nobody reads: {', '.join(self.unread)}" if self.unread else "")
+        return said + (f"; {passed_over(self.unread)}" if self.unread else "")
 
 
 def result_name(name: str) -> str:

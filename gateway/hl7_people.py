@@ -31,6 +31,7 @@ from gateway.hl7_certificates import Held, held_of
 from gateway.hl7_institutions import BEGINS, ENDS, day_of_ours, refuse_elsewhere
 from gateway.mapping import Tongue
 from gateway.people_codes import EMPLOYMENTS, ON_LEAVE, reason_of, role_of, shown, urgent, utc
+from gateway.people_numbers import numbered, place_in
 
 NATIONAL: Final = frozenset({"SS", "NI", "SIN", "NNUSA"})  # table 0203: social security and national person numbers
 NO_NUMBER: Final = NATIONAL | {
@@ -360,7 +361,7 @@ def event_of(
     """What is said of a person, under the message's own number. ``held``: of licences and certificates these alone.
 
     Raises:
-        Malformed: a hire without a name or a role, with the place where it should stand.
+        Malformed: a hire without a name or a role, or a number of theirs that can be none, with its place.
     """
     tongue, stf = person.tongue, person.stf
     record, position = person.record(), person.position()
@@ -373,7 +374,7 @@ def event_of(
                 path = at(stf, field)
                 raise Malformed(f"{path}: {what} of who is hired stands here", path=path, code="field-missing")
     code = reason_of(tongue, reason)
-    return HrEvent(
+    event = HrEvent(
         facility=tongue.sender.facility,
         source=tongue.sender.source or tongue.sender.code,
         number=number[:80],
@@ -387,3 +388,4 @@ def event_of(
         emergency=urgent(tongue, kind, reason),
         reason=code,
     )
+    return numbered(event, lambda _, number: place_in(person.part, number))

@@ -1,4 +1,5 @@
-"""Shows what a CSV file would become if its sender put it today: rows read and refused as its feed would, nothing kept."""
+"""Shows what a CSV file would become if its sender put it today: rows read and refused as its feed would, columns nobody reads
+named, nothing kept."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from canonical.catalogue import CatalogueEntry
 from canonical.errors import Malformed
 from canonical.senders import Sender
 from gateway.csv_parts import catalogue
-from gateway.csv_reading import CsvFile
+from gateway.csv_reading import CsvFile, passed_over
 from gateway.csv_rows import CsvFeed
 from gateway.mapping import in_force
 from gateway.registry import CSV_FEEDS, csv_feed
@@ -24,6 +25,8 @@ def simulate(data: bytes, book: Book, *, sender: str = "", facility: str = "") -
     problems: list[Problem] = []
     if not said.takes(feed.kind):
         problems.append(Problem(reason=f"{feed.kind} is not in the scope of {said.code}"))
+    if file.unread:
+        problems.append(Problem(reason=passed_over(file.unread), refuses=False))
     try:
         file.check()
     except Malformed as wrong:

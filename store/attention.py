@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.replays import CONFLICT, NOT_REPLAYED, UNREADABLE
-from store import access_attention, people_attention, recall_attention, verification_attention
+from store import access_attention, hr_away, people_attention, recall_attention, verification_attention
 from store.attention_usage import stuck_uses
 from store.case_tables import case_attention, cases, unmatched
 from store.channel_keeping import StoredChannelKeeping
@@ -60,6 +60,7 @@ class StoredAttention:
             *await stuck_uses(self._engine, now - TOO_LONG),
             *await recall_attention.stuck(self._engine, now),
             *await people_attention.stuck(self._engine, now),
+            *await hr_away.stuck(self._engine, now),
             *await verification_attention.stuck(self._engine, now),
             *await access_attention.stuck(self._engine, now),
         ]

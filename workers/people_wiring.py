@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from store.access_words import AccessDesk, Who
 from store.clinician_register import StoredClinicianRegister
 from store.directory import StoredDirectory
 from store.errands import StoredErrands
+from store.hr_away import StoredHrAway
 from store.people import StoredPeople
 from store.people_applying import apply_in
 from store.people_inbox import StoredHrInbox
@@ -75,6 +77,11 @@ class PeopleParts:
             on_request=(telemetry.passes_trace_on(), Paced(given.hr_rate)),
         )
         return GuardedHr(HR_SYSTEMS[given.hr_kind](access))
+
+    @cached_property
+    def hr_away(self) -> StoredHrAway:
+        """Since when it cannot be read."""
+        return StoredHrAway(self.database, timedelta(seconds=self.settings.hr_away_after))
 
     @cached_property
     def people(self) -> StoredPeople:

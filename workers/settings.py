@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     hr_sender: str = "HR"
     hr_timeout: float = Field(default=20.0, gt=0)
     hr_rate: float = Field(default=10.0, gt=0)  # calls a second it allows
+    hr_away_after: float = Field(default=300.0, gt=0)  # seconds it may not be read before the attention list says so
 
     # Workflows and steps; tests shorten them to see a killed worker's cases go on at once. To remember no workflow is for
     # tests of replaying: the SDK then drops the tasks of cases that come while another waits for a step on our own store.

@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 
 from adapters import lookup
-from canonical.check_digits import is_npi
+from canonical.check_digits import NPI_RULE, is_npi
 from canonical.credentials import ClinicianRole, Evidence
 from canonical.errors import Rejected
 from canonical.people import ClinicianRecord
@@ -35,12 +35,13 @@ class Nppes:
         """What the registry says of the person's NPI; without one, whether it knows the person by name and licence.
 
         Raises:
-            Rejected: (data-missing, data-invalid) there is no NPI and nobody is found, or the number is none.
+            Rejected: (data-missing) there is no NPI and nobody is found, (check-digit) the number is none, or (data-invalid)
+                the registry does not take the question.
         """
         if not record.npi:
             return await self._found(record, as_of)
         if not is_npi(record.npi):
-            raise Rejected("the NPI is not one: its check digit is wrong", code="data-invalid", system=self._code)
+            raise Rejected(f"the record's NPI: {NPI_RULE}", code="check-digit", system=self._code)
         results = await self._page({"number": record.npi})
         entries = [_entry(one, self._code) for one in results]
         if any(entry.npi != record.npi for entry in entries):

@@ -15,6 +15,7 @@ from canonical.senders import Sender
 from gateway.csv_rows import Row
 from gateway.mapping import Tongue
 from gateway.people_codes import EMPLOYMENTS, KINDS, emergency, reason_of, role_of, scope_codes
+from gateway.people_numbers import numbered
 
 NAME: Final = ("family", "given", "middle", "suffix", "prefix")
 COLUMNS: Final = frozenset(
@@ -67,7 +68,7 @@ def read(rows: Sequence[Row], tongue: Tongue) -> HrEvent:
         row.needed("family")
         if not position["role"]:
             raise row.wrong("role", row.nothing("role"))
-    return HrEvent.model_validate(
+    event = HrEvent.model_validate(
         {
             "facility": sender.facility,
             "source": sender.source or sender.code,
@@ -83,6 +84,7 @@ def read(rows: Sequence[Row], tongue: Tongue) -> HrEvent:
             "reason": reason,
         }
     )
+    return numbered(event, lambda field, _: row.path(field.partition(".")[0]))
 
 
 def _record(row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from canonical.people import MAY_BE_URGENT, ONLY_ENDS, ClinicianRecord, HrEvent,
 from canonical.senders import Mappings, Sender
 from gateway.mapping import Tongue
 from gateway.people_codes import emergency, reason_of, role_of, utc
+from gateway.people_numbers import numbered
 
 MOST = 200  # events of one request
 
@@ -86,7 +87,7 @@ def _event(one: HrEventIn, path: str, number: str, at: datetime, tongue: Tongue)
         "cost_centre": tongue.ours("cost_centre", position.cost_centre or "") or None,
     }
     try:
-        return HrEvent(
+        event = HrEvent(
             facility=sender.facility,
             source=sender.source or sender.code,
             number=number[:80],
@@ -104,3 +105,4 @@ def _event(one: HrEventIn, path: str, number: str, at: datetime, tongue: Tongue)
         problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join([*filter(None, (path,)), *(str(part) for part in problem["loc"])])
         raise Malformed(f"{where or 'document'}: {in_words(problem['msg'])}", path=where, code="data-invalid") from None
+    return numbered(event, lambda field, _: ".".join(filter(None, (path, "record", field))))

@@ -28,6 +28,7 @@ from canonical.people import (
 from canonical.senders import Mappings, Sender
 from gateway.mapping import Tongue
 from gateway.people_codes import EMPLOYMENTS, emergency, reason_of, role_of, utc
+from gateway.people_numbers import numbered
 from gateway.scim_operations import USER, operation_of
 
 ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -149,28 +150,27 @@ def read(data: bytes, number: str, at: datetime, sender: Sender, mappings: Mappi
         path = f"{HR}.emergency"
         raise Malformed(f"{path}: {ONLY_ENDS}, this is a {kind}", path=path, code="data-invalid")
     try:
-        return (
-            HrEvent.model_validate(
-                {
-                    "facility": sender.facility,
-                    "source": sender.source or sender.code,
-                    "number": number,
-                    "person": person,
-                    "kind": kind,
-                    "said_at": said_at,
-                    "effective": user.hr.effective or (user.hr.starts if kind == "hire" else None) or said_at.date(),
-                    "record": _record(user),
-                    "position": _position(user, tongue),
-                    "scope": user.hr.scope,
-                    "emergency": user.hr.emergency or (kind in MAY_BE_URGENT and emergency(reason)),
-                    "reason": reason,
-                }
-            ),
+        event = HrEvent.model_validate(
+            {
+                "facility": sender.facility,
+                "source": sender.source or sender.code,
+                "number": number,
+                "person": person,
+                "kind": kind,
+                "said_at": said_at,
+                "effective": user.hr.effective or (user.hr.starts if kind == "hire" else None) or said_at.date(),
+                "record": _record(user),
+                "position": _position(user, tongue),
+                "scope": user.hr.scope,
+                "emergency": user.hr.emergency or (kind in MAY_BE_URGENT and emergency(reason)),
+                "reason": reason,
+            }
         )
     except ValidationError as wrong:
         problem = wrong.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise Malformed(f"{where or 'document'}: {in_words(problem['msg'])}", path=where, code="data-invalid") from None
+    return (numbered(event, lambda field, _: f"{HR}.{field}"),)
 
 
 def _ours(said: dict[str, Any]) -> None:

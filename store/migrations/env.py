@@ -8,6 +8,7 @@ from store import (
     case_tables,
     count_tables,
     feed_tables,
+    hr_tables,
     people_tables,
     recall_tables,
     tables,
@@ -17,7 +18,7 @@ from store import (
 
 assert recall_tables.recalls.metadata is tables.metadata
 assert case_tables.cases.metadata is feed_tables.drift.metadata is usage_tables.charges.metadata is tables.metadata
-assert target_tables.targets_gone.metadata is tables.metadata
+assert target_tables.targets_gone.metadata is hr_tables.hr_away.metadata is tables.metadata
 assert count_tables.stock_counts.metadata is people_tables.people.metadata is tables.metadata
 
 context.configure(

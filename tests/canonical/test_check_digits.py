@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canonical.check_digits import is_dea, is_npi, prescribes, with_dea_digit, with_npi_digit
+from canonical.check_digits import is_dea, is_npi, mistyped_dea, prescribes, with_dea_digit, with_npi_digit
 
 
 @pytest.mark.parametrize("number", ["1234567893", "1993999998"])
@@ -47,3 +47,8 @@ def test_a_registrant_without_a_surname_has_a_nine_and_a_distributor_does_not_pr
 def test_a_number_is_completed_by_its_digit() -> None:
     assert with_npi_digit("123456789") == "1234567893"
     assert with_dea_digit("AB123456") == "AB1234563"
+
+
+def test_a_dea_number_is_mistyped_only_where_it_has_the_form_of_one() -> None:
+    assert mistyped_dea("BM1234564") and not mistyped_dea("BM1234563")
+    assert not mistyped_dea("AB1234563-012") and not mistyped_dea(""), "a hospital's, with a resident's suffix"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from canonical.errors import Rejected, Unavailable
+from gateway.csv_results import FileResult
 from tests.cli.conftest import Fascia
 from tests.cli.house import FakeHouse
 from tests.formats.fhir_files import SAMPLES as FHIR
@@ -74,6 +75,18 @@ def test_a_csv_file_shows_its_bad_rows_and_what_the_others_would_do(fascia: Fasc
     assert [(problem["path"], problem["refuses"]) for problem in message["problems"]] == [("row 5 price", False)]
     assert [entry["item"] for entry in message["effects"][0]["content"]["entries"]][-1] == "ITM-1003"
     assert "noted: row 5 price: this is no number like 12.50" in fascia("feed", "simulate", str(file)).out
+
+
+def test_columns_nobody_reads_are_named_as_the_door_names_them(fascia: Fascia, tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.csv"
+    titles, *rows = CATALOGUE.splitlines()
+    file.write_bytes(b"\n".join([titles + b",Home town", *(row + b"," for row in rows)]))
+    ended = fascia("feed", "simulate", str(file))
+    assert ended.code == 0 and "  noted: columns nobody reads: home_town\n" in ended.out
+    (message,) = fascia("feed", "simulate", str(file), "--json").json["messages"]
+    assert [one["reason"] for one in message["problems"]] == ["columns nobody reads: home_town"]
+    assert "nobody reads" not in FileResult(message="m-1", state="taken").said()
+    assert message["problems"][0]["reason"] in FileResult(message="m-1", state="taken", unread=("home_town",)).said()
 
 
 def test_fhir_is_shown_too_in_the_release_it_fits_or_the_one_named(fascia: Fascia) -> None:

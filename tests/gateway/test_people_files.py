@@ -120,6 +120,33 @@ def test_what_cannot_be_read_is_refused_with_its_column(row: str, column: str) -
     assert isinstance(wrong, str) and wrong.startswith(f"{column}: ") and "MAPLE" not in wrong
 
 
+def test_a_number_whose_check_digit_is_wrong_is_refused_with_its_column_and_rule() -> None:
+    for column, value, rule in (
+        (
+            "npi",
+            "1234567890",
+            "this is no NPI: ten digits, the first 1 or 2, and the last the check digit (Luhn over 80840",
+        ),
+        ("dea", "IL BM1234563; IL BM1234565", "this is no DEA number: its last digit is the check digit"),
+    ):
+        row = f"C-1,E-1,{{}},2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse,{value}"
+        for kind in ("hire", "update"):
+            (told,) = read(f"{TITLES},{column}\n{row.format(kind)}\n")
+            assert isinstance(told, str) and told.startswith(f"{column}: {rule}")
+            assert "MAPLE" not in told and "12345" not in told
+        assert one(f"{TITLES},{column}", row.format("terminate")).kind == "terminate"
+
+
+async def test_a_wrong_npi_is_told_in_the_files_result_and_the_other_rows_are_taken() -> None:
+    house, wrong = Payday(), b"C-3,E-3,hire,2026-11-02T08:02Z,2026-12-01,OAK,TEST,surgeon,,,1234567890"
+    titles, *rows = FILE.splitlines()
+    message = await house.file(b"\n".join([titles + b",npi", *(row + b"," for row in rows), wrong]))
+    assert message.state == "routed" and sorted(event.number for event in house.inbox.events) == ["C-1", "C-2"]
+    (line,) = [one for one in house.result if one.startswith("4,")]
+    assert "refused" in line and "npi" in line and "Luhn over 80840" in line
+    assert "OAK" not in "".join(house.result) and "1234567890" not in "".join(house.result)
+
+
 def test_where_a_column_is_misspelt_the_row_says_which_was_probably_meant() -> None:
     for wrong, column in (("famly", "family"), ("Rolle", "role")):
         row = "C-1,E-1,hire,2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse"

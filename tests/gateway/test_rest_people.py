@@ -103,6 +103,44 @@ async def test_what_is_not_as_agreed_is_refused_with_its_path_kept_and_says_noth
     assert [one.state for one in house.messages] == ["refused"]
 
 
+@pytest.mark.parametrize(
+    ("record", "path", "rule"),
+    [
+        ({"npi": "1234567890"}, "record.npi", "this is no NPI: ten digits, the first 1 or 2"),
+        ({"npi": "PENDING"}, "record.npi", "Luhn over 80840 and the number"),
+        (
+            {"dea": [{"number": "BM1234563"}, {"number": "BM1234565"}]},
+            "record.dea.1.number",
+            "this is no DEA number: its last digit is the check digit",
+        ),
+    ],
+)
+async def test_a_number_whose_check_digit_is_wrong_is_told_with_its_field_and_rule_and_nothing_of_the_person(
+    house: House, record: dict[str, Any], path: str, rule: str
+) -> None:
+    wrong = ONE | {"record": {"name": {"family": "MAPLE", "given": "TEST"}} | record}
+    for kind in ("hire", "update"):
+        told = problem(await house.post(wrong | {"kind": kind}, f"k-{kind}", path="/v1/hr-events"), 422, "data-invalid")
+        assert told["errors"][0]["pointer"] == "#/" + path.replace(".", "/") and rule in told["detail"]
+        assert not any(said in str(told) for said in ("MAPLE", "1234567890", "PENDING", "BM123456"))
+    many = await house.post({"events": [ONE, wrong]}, "k-many", path="/v1/hr-events")
+    assert problem(many, 422, "data-invalid")["detail"].startswith(f"events.1.{path}: ")
+
+
+async def test_who_goes_goes_whatever_their_numbers(house: House) -> None:
+    for place, kind in enumerate(("terminate", "leave", "deactivate", "delete")):
+        gone = ONE | {"kind": kind, "record": {"npi": "1234567890"}}
+        assert (await house.post(gone, f"k-{place}", path="/v1/hr-events")).status_code == 202
+    assert len(await heard(house)) == 4
+
+
+def test_a_scim_user_whose_npi_is_none_is_refused_at_its_place() -> None:
+    with pytest.raises(Malformed) as refused:
+        scim(**{HR: {"role": "surgeon", "npi": "1234567890"}})
+    assert refused.value.path == f"{HR}.npi" and "Luhn over 80840" in refused.value.message
+    assert scim(active=False, **{HR: {"role": "surgeon", "npi": "1234567890"}}).kind == "deactivate"
+
+
 async def test_a_scim_user_is_one_event_and_what_scim_has_no_word_for_is_in_our_extension(house: House) -> None:
     answer = await house.post(SCIM, "k-1", path="/v1/scim/Users")
     assert answer.status_code == 202

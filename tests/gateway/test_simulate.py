@@ -140,5 +140,11 @@ def test_a_file_of_rows_shows_what_would_be_taken_and_what_not() -> None:
     assert strict.refused
     (asked,) = simulate(REQUISITIONS, Book(TODAY, senders=[WARD_FILES]), sender="WARD-FILES")
     assert sorted(noun.number for noun in asked.nouns if isinstance(noun, Requisition)) == ["R-1", "R-2"]
+    titles, row, *_ = CATALOGUE.splitlines()
+    (passed,) = simulate(
+        b"\n".join([titles + b",Colour,shelf", row + b",,"]), Book(TODAY, senders=[SUPPLIER]), sender="ALPINE"
+    )
+    (noted,) = passed.problems
+    assert (noted.reason, noted.refuses, passed.refused) == ("columns nobody reads: colour, shelf", False, False)
     (cut,) = simulate(b"H,1\n" + CATALOGUE, Book(TODAY), sender="ALPINE")
     assert cut.refused and "cut off" in cut.problems[0].reason

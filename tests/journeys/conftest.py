@@ -26,6 +26,7 @@ SHORT = {
     "FASCIA_ERP_TIMEOUT": "4",
     "FASCIA_STICKY_TIMEOUT": "1",
     "FASCIA_TASK_TIMEOUT": "3",
+    "FASCIA_HR_AWAY_AFTER": "3",
 }
 STEP_TIMEOUT = 8  # seconds until a step of a killed worker is given to the next
 QUICK = {"855": 0.3, "856": 0.3, "810": 0.5}

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stack.postgres import programs as postgres_programs
-from store import count_tables, migrate, people_tables, recall_tables, target_tables
+from store import count_tables, hr_tables, migrate, people_tables, recall_tables, target_tables
 from store.database import open_engine
 
 SEAL_KEY = b"the seal key of the tests"
@@ -84,7 +84,7 @@ async def migrated(server: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def engine(migrated: AsyncEngine) -> AsyncEngine:
     """The migrated database with empty tables."""
-    assert target_tables.targets_gone.metadata is people_tables.people.metadata
+    assert hr_tables.hr_away.metadata is target_tables.targets_gone.metadata is people_tables.people.metadata
     assert count_tables.stock_counts.metadata is recall_tables.recalls.metadata is people_tables.people.metadata
     deletes = "; ".join(f'DELETE FROM "{table.name}"' for table in recall_tables.recalls.metadata.sorted_tables)
     async with migrated.begin() as connection:

@@ -11,8 +11,8 @@ import pytest
 
 from canonical.appointments import fold
 from canonical.employments import Told
-from canonical.errors import Unavailable
-from canonical.hr_ports import HrSaid
+from canonical.errors import Rejected, Throttled, Unavailable
+from canonical.hr_ports import HrChanges, HrSaid, NotRead
 from canonical.people import HrEvent
 from canonical.senders import Sender
 from gateway.people import HrTaker
@@ -40,6 +40,23 @@ class Marks:
         self.at[name] = at
 
 
+@dataclass
+class Away:
+    """The port :class:`canonical.hr_ports.HrAway`."""
+
+    noted_: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
+
+    async def noted(self, sender: str, why: NotRead, owner: str, at: datetime) -> None:
+        since = self.noted_[sender][2] if sender in self.noted_ else at
+        self.noted_[sender] = (why, owner, since)
+
+    async def over(self, sender: str) -> None:
+        self.noted_.pop(sender, None)
+
+    async def only(self, *senders: str) -> None:
+        self.noted_ = {sender: one for sender, one in self.noted_.items() if sender in senders}
+
+
 def said(number: str, minutes: int, **more: Any) -> HrSaid:
     about: dict[str, Any] = {
         "number": number,
@@ -56,7 +73,7 @@ async def office(sender: Sender = SENDER) -> tuple[House, Inbox, FakeHr, HrWatch
     at, inbox = await hospital(sender)
     at.takers_of_all = {HrEvent: HrTaker(inbox, at.intake, HASHES).take}
     hr = FakeHr()
-    return at, inbox, hr, HrWatcher("HR", hr, at.journal, at.directory, Marks())
+    return at, inbox, hr, HrWatcher("HR", hr, at.journal, at.directory, Marks(), Away())
 
 
 async def looked(at: House, watcher: HrWatcher) -> None:
@@ -105,7 +122,7 @@ async def test_what_is_seen_again_is_kept_once_also_by_another_process() -> None
     hr.said = [said("1", 0), said("2", 1)]
     await looked(at, watcher)
     await looked(at, watcher)
-    await looked(at, HrWatcher("HR", hr, at.journal, at.directory, Marks()))
+    await looked(at, HrWatcher("HR", hr, at.journal, at.directory, Marks(), Away()))
     assert [one.number for one in inbox.events] == ["1", "2"] and len(at.journal.messages) == 2
     assert hr.asked == [EVER, T0 + timedelta(minutes=1) - OVERLAP, EVER]
 
@@ -118,6 +135,63 @@ async def test_while_the_hr_system_is_away_the_mark_stays_where_it_was() -> None
     hr.away = False
     await looked(at, watcher)
     assert hr.asked == [EVER] and len(inbox.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (Unavailable("no answer", system="hr"), "silent"),
+        (Throttled("slow down", retry_after=5), "busy"),
+        (Rejected("MAPLE may not", code="not-allowed"), "refuses"),
+        (KeyError("MAPLE"), "unreadable"),
+    ],
+)
+async def test_that_it_cannot_be_read_is_noted_as_a_code_since_when_and_with_its_owner_until_it_is_read(
+    failure: Exception, why: str
+) -> None:
+    at, _, hr, _ = await office()
+    away, clock = Away({"OLD-HR": ("silent", "", T0)}), [T0]
+
+    class Failing(FakeHr):
+        failures: tuple[Exception, ...] = (failure, failure)
+
+        async def changes_since(self, since: datetime) -> HrChanges:
+            if self.failures:
+                one, *rest = self.failures
+                self.failures = tuple(rest)
+                raise one
+            return await hr.changes_since(since)
+
+    watcher = HrWatcher("HR", Failing(), at.journal, at.directory, Marks(), away, clock=lambda: clock[0])
+    for _ in range(2):
+        with pytest.raises(type(failure)):
+            await watcher.once()
+        clock[0] += timedelta(minutes=1)
+        assert away.noted_ == {"HR": (why, "HR integration", T0)}, "and nobody waits for one that is not asked any more"
+    await watcher.once()
+    assert away.noted_ == {}
+
+
+async def test_one_whose_row_takes_its_events_no_more_is_not_away() -> None:
+    at, _, hr, _ = await office(SENDER.changed(kinds=("usage",)))
+    away = Away({"HR": ("silent", "", T0)})
+    await HrWatcher("HR", hr, at.journal, at.directory, Marks(), away).once()
+    assert away.noted_ == {} and hr.asked == []
+
+
+async def test_whose_hire_could_not_be_read_is_hired_by_what_mends_it() -> None:
+    at, inbox, hr, watcher = await office()
+    record = {"name": {"family": "MAPLE", "given": "TEST"}}
+    hr.said = [said("1", 0, record=record | {"npi": "1234567890"})]
+    await looked(at, watcher)
+    (row,) = at.cases.unmatched.values()
+    assert inbox.events == [] and "record.npi: this is no NPI" in row.reason and "Luhn" in row.reason
+    assert "MAPLE" not in row.reason and "1234567890" not in row.reason
+    hr.said = [said("2", 5, record=record | {"npi": "1234567893"})]
+    await looked(at, watcher)
+    hr.said = [said("3", 9, record=record | {"npi": "1234567893", "phone": "1"})]
+    await looked(at, watcher)
+    assert [(one.kind, one.number) for one in inbox.events] == [("hire", "2"), ("update", "3")]
 
 
 async def test_a_record_that_can_be_no_event_is_kept_whole_listed_and_holds_up_nobody() -> None:

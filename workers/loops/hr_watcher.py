@@ -2,7 +2,7 @@
 
 What changed is asked for again with an overlap; the journal knows what it has seen, by the HR system's person and state. Who was not
 seen before, or begins anew after an end, is hired; the HR system's own word for that is only that there is such a record. Where an
-end is gone that was said before, the employment goes on.
+end is gone that was said before, the employment goes on. While it cannot be read, that is noted for people to see.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import structlog
 
-from canonical.hr_ports import HrSaid, HrSystem
+from canonical.errors import Rejected, Throttled, Unavailable
+from canonical.hr_ports import HrAway, HrChanges, HrSaid, HrSystem, NotRead
 from canonical.messages import Kept, NewMessage
 from canonical.ports import Journal
 from canonical.senders import Sender
@@ -28,6 +29,7 @@ KIND: Final = "hr_event"  # read by the feed of events by REST: the sender's tab
 OVERLAP: Final = timedelta(seconds=60)
 EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)  # the first question is for everybody
 REMEMBERED: Final = 20_000
+UNHEARD: Final = ("dead", "skipped")
 
 log = structlog.get_logger(__name__)
 
@@ -42,30 +44,48 @@ class HrWatcher:
         journal: Journal,
         directory: Directory,
         marks: Marks,
+        away: HrAway,
         shown: Callable[[str], str] = lambda text: hashlib.sha256(text.encode()).hexdigest()[:32],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sender = sender
         self._hr = hr
         self._journal = journal
         self._directory = directory
         self._marks = marks
+        self._away, self._alone = away, False
         self._shown = shown
+        self._clock = clock
         self._seen: dict[str, None] = {}
 
     async def once(self) -> None:
         """Ask what changed since last time."""
         await self._directory.refresh()
+        if not self._alone:  # another may have been asked before we were started
+            await self._away.only(self._sender)
+            self._alone = True
         sender = self._directory.sender(self._sender)
         if sender is None or not sender.active or not sender.takes(KIND):
             log.warning("HR system is not asked: its sender has no row that takes its events", sender=self._sender)
+            await self._away.over(self._sender)
             return
         name = f"hr/{sender.code}"
         since = await self._marks.mark(name)
-        changes = await self._hr.changes_since((since - OVERLAP) if since is not None else EVER)
+        changes = await self._changes(sender, (since - OVERLAP) if since is not None else EVER)
         for said in sorted(changes.said, key=lambda one: (one.said_at, one.number)):
             await self._take_in(sender, said)
         if since is None or changes.until > since:
             await self._marks.set_mark(name, changes.until)
+
+    async def _changes(self, sender: Sender, since: datetime) -> HrChanges:
+        """What it says. That it says nothing we can use is noted, and the failure goes on to who runs the round."""
+        try:
+            changes = await self._hr.changes_since(since)
+        except Exception as failed:
+            await self._away.noted(sender.code, _why(failed), sender.owner, self._clock())
+            raise
+        await self._away.over(sender.code)
+        return changes
 
     async def _take_in(self, sender: Sender, said: HrSaid) -> None:
         about = f"hr/{sender.code}/{self._shown(said.person)}/"
@@ -97,6 +117,15 @@ class HrWatcher:
             self._seen.pop(next(iter(self._seen)))
 
 
+def _why(failed: Exception) -> NotRead:
+    """Why it could not be read, as a code: its own words may name somebody."""
+    if isinstance(failed, Throttled):
+        return "busy"
+    if isinstance(failed, Unavailable):
+        return "silent"
+    return "refuses" if isinstance(failed, Rejected) else "unreadable"
+
+
 def _event(said: HrSaid, before: Sequence[Kept]) -> dict[str, Any]:
     """The event as a system with a door of its own would send it."""
     kind: str = said.kind
@@ -119,6 +148,7 @@ def _event(said: HrSaid, before: Sequence[Kept]) -> dict[str, Any]:
 
 
 def _last(before: Sequence[Kept]) -> dict[str, Any] | None:
-    """What was said of somebody last; None where nothing was."""
-    told: list[dict[str, Any]] = [json.loads(one.data) for one in before]
+    """What was said of somebody last; None where nothing was. What could not be read was heard by nobody: whose hire it was is hired
+    by what mends it."""
+    told: list[dict[str, Any]] = [json.loads(one.data) for one in before if one.state not in UNHEARD]
     return max(told, key=lambda one: str(one["said_at"]), default=None)

@@ -118,8 +118,11 @@ async def _run(parts: Wiring, stop: asyncio.Event, locks: AsyncEngine) -> None:
         warnings = ExpiryWarnings(StoredExpiry(parts.database))
         group.create_task(forever("expiry warnings", EXPIRY_EVERY, warnings.once, stop, turn))
         if parts.people.hr_system is not None:
-            hr = HrWatcher(given.hr_sender, parts.people.hr_system, parts.journal, parts.directory, parts.marks)
+            asked, people = parts.people.hr_system, parts.people
+            hr = HrWatcher(given.hr_sender, asked, parts.journal, parts.directory, parts.marks, people.hr_away)
             group.create_task(forever("HR system", given.poll_interval, hr.once, stop, turn))
+        else:  # one that was asked before keeps nobody waiting any more
+            group.create_task(forever("no HR system", REGISTER_EVERY, parts.people.hr_away.only, stop, turn))
         monthly, expiring = parts.people.verification.schedule(), parts.people.verification.warnings()
         group.create_task(forever("monitoring schedule", REGISTER_EVERY, monthly.once, stop, turn))
         group.create_task(forever("credential warnings", EXPIRY_EVERY, expiring.once, stop, turn))

@@ -87,8 +87,9 @@ async def found(source: ServedSource, record: ClinicianRecord = RECORD, role: Cl
 async def test_a_mistyped_npi_is_refused_before_the_registry_is_asked(nppes: ServedSource) -> None:
     with pytest.raises(Rejected) as refused:
         await found(nppes, RECORD.model_copy(update={"npi": "1234567890"}))
-    assert refused.value.code == "data-invalid"
-    assert nppes.asked == 0
+    assert refused.value.code == "check-digit" and nppes.asked == 0
+    assert "the record's NPI: this is no NPI" in refused.value.message and "Luhn over 80840" in refused.value.message
+    assert "1234567890" not in refused.value.message
 
 
 async def test_an_npi_of_another_name_or_an_organisation_is_not_confirmed(nppes: ServedSource) -> None:

@@ -226,6 +226,40 @@ def test_what_a_hire_cannot_be_without_is_refused_with_its_place() -> None:
     assert refusal("B01", staff(f8="SURGX")).path == "STF-8"
 
 
+@pytest.mark.parametrize(
+    ("segments", "place", "rule"),
+    [
+        (("PRA|S-77|||||036^SL^IL~1234567890^NPI",), "PRA-6(2).1", "this is no NPI: ten digits"),
+        (("PRA|S-77|||||036^SL^IL", "PRA|S-77|||||1234567890^NPI"), "PRA(2)-6.1", "Luhn over 80840 and the number"),
+        (("PRA|S-77|||||1234567893^NPI~BM1234565^DEA^IL",), "PRA-6(2).1", "this is no DEA number"),
+        ((certificate(f2="BM1234565", f10="DEA"),), "CER-2", "its last digit is the check digit"),
+    ],
+)
+def test_a_number_whose_check_digit_is_wrong_is_told_with_its_place_and_rule(
+    segments: tuple[str, ...], place: str, rule: str
+) -> None:
+    tables = {**TABLES, "certificate": {"DEA": "dea"}}
+    for event in ("B01", "B02", "B04"):
+        wrong = refusal(event, STF, *segments, tables=tables)  # type: ignore[arg-type]
+        assert wrong.path == place and rule in wrong.message and wrong.code == "data-invalid"
+        assert not any(said in wrong.message for said in ("MAPLE", "1234567890", "BM123456"))
+    for event in ("B03", "B05", "B06"):
+        assert one(event, STF, *segments, tables=tables)  # type: ignore[arg-type]
+
+
+def test_an_npi_among_the_staff_numbers_is_told_there() -> None:
+    assert refusal("B01", staff(f2="E-9^^^NGH^EI~1234567890^^^CMS^NPI")).path == "STF-2(2).1"
+
+
+def test_a_row_of_a_staff_file_with_a_wrong_npi_stands_apart_with_its_place_and_rule() -> None:
+    data = sample("mfn_m02_staff").replace(b"1234567893^NPI", b"1234567890^NPI")
+    *events, apart = nouns(data, TABLES, sender=HR)
+    assert [event.number for event in events] == ["HR-90/R-2", "HR-90/R-3", "HR-90/R-4", "HR-90/R-5"]
+    (row,) = apart.rows
+    assert (row.row, row.path) == ("R-1", "PRA-6.1") and "Luhn over 80840" in row.reason
+    assert "MAPLE" not in row.reason and "1234567890" not in row.reason
+
+
 def test_a_privilege_is_granted_for_its_domain_and_dates_and_revoked_on_its_day() -> None:
     (granted,) = nouns(sample("pmu_b07"), TABLES, sender=HR)
     assert (granted.kind, granted.number, granted.effective) == ("grant", "HR-21/1", date(2026, 11, 15))
