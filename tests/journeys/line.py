@@ -154,6 +154,10 @@ class Line:
             wire.close()
         self.let_go()
 
+    def awaits(self, held: Hold) -> bool:
+        """Whether something was asked whose answer is to be held, and is not here yet."""
+        return any(wire.awaited is held for wire in self._wires)
+
     async def _keep_back(self, wire: _Wire, held: Hold) -> None:
         self.times += 1
         self._held.add(wire)

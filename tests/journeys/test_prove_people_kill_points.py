@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +22,7 @@ from demo.stage_parts import given_port, listener
 from demo.stage_people import ACCOUNTS, EHR, HR, SCHEDULING
 from tests import proof
 from tests.journeys.conftest import Hospital
-from tests.journeys.line import Line, free_port
+from tests.journeys.line import Hold, Line, free_port
 from tests.journeys.people import QUICK, REVOCATIONS, People, somebody, targets_as, today
 from tests.journeys.terminal import fascia
 from tests.journeys.test_faults_inside import LOOPS, WORKER
@@ -59,57 +61,86 @@ ENDED = (
 )
 
 
+def programs_at(system: str) -> tuple[str, ...]:
+    """Who calls it: the EHR is told by the loops."""
+    return (LOOPS,) if system == EHR else (WORKER, REVOCATIONS)
+
+
 @dataclass
 class Wires:
     """The lines between our programs and each of these systems."""
 
     people: People
     lines: dict[str, Line]
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def killed_at(self, points: Sequence[Point]) -> None:
-        """Kill the programs at each of these points, in the order in which they come; the EHR is told by the loops."""
-        stack = self.people.hospital.stage.stack
-        try:
-            for point in points:
-                programs = (LOOPS,) if point.system == EHR else (WORKER, REVOCATIONS)
-                line = self.lines[point.system]
-                # Until the programs are dead: another point's kill may come first, and what is tried again then must not pass.
-                held = line.hold(request=point.call) if point.before else line.hold(answer=point.call)
-                await self._at_work()
-                await asyncio.wait_for(held.caught.wait(), LATE)
-                async with self._one_at_a_time:
-                    for program in programs:
-                        if stack.pid(program) is not None:
-                            await stack.kill(program)
-                            await stack.stop(
-                                program
-                            )  # so that the supervisor's pause before the next start does not grow
-                    line.cut()
-        finally:
-            await self._at_work()
 
     async def killing(self, points: Sequence[Point], act: Coroutine[Any, Any, Any]) -> Any:
         """Kill at these points of what somebody does."""
-        systems = {point.system for point in points}
-        ways = [self.killed_at([one for one in points if one.system == system]) for system in sorted(systems)]
-        killers = [asyncio.create_task(way) for way in ways]
+        killer = asyncio.create_task(self._killed_at(points))
         await asyncio.sleep(0)  # the first holds are in their places
         try:
             done = await act
-            await asyncio.gather(*killers)
+            await killer
         finally:
-            for killer in killers:
-                killer.cancel()
-            await asyncio.gather(*killers, return_exceptions=True)
+            killer.cancel()
+            await asyncio.gather(killer, return_exceptions=True)
         return done
+
+    async def _killed_at(self, points: Sequence[Point]) -> None:
+        """Kill the programs at each point, of each system in the order in which they come.
+
+        While they are dead each system's next point is put in its place, so that no call passes before it is held.
+        """
+        left = {system: deque(one for one in points if one.system == system) for system in self.lines}
+        held: dict[str, Hold] = {}
+        try:
+            while any(left.values()):
+                for system, more in left.items():
+                    if more and system not in held:
+                        held[system] = self._hold(more[0])
+                await self._at_work()
+                for system in await self._dead_at(held):
+                    self.lines[system].cut()
+                    left[system].popleft()
+                    del held[system]
+        finally:
+            for line in self.lines.values():
+                line.let_go()
+            await self._at_work()
+
+    def _hold(self, point: Point) -> Hold:
+        line = self.lines[point.system]
+        return line.hold(request=point.call) if point.before else line.hold(answer=point.call)
+
+    async def _dead_at(self, held: Mapping[str, Hold]) -> list[str]:
+        """The systems whose point has come, once whoever called them is dead."""
+        waits = [asyncio.create_task(one.caught.wait()) for one in held.values()]
+        done, still = await asyncio.wait(waits, timeout=LATE, return_when=asyncio.FIRST_COMPLETED)
+        for one in still:
+            one.cancel()
+        assert done, f"none of these came: {[one.names for one in held.values()]}"
+        while True:
+            caught = [system for system, one in held.items() if one.caught.is_set()]
+            for program in {program for system in caught for program in programs_at(system)}:
+                await self._kill(program)
+            # What they had asked when they died is answered to nobody: that is the point of it.
+            give_up = time.monotonic() + LATE
+            while any(self.lines[system].awaits(one) for system, one in held.items()):
+                assert time.monotonic() < give_up, "what was asked is not answered"
+                await asyncio.sleep(0.05)
+            if caught == [system for system, one in held.items() if one.caught.is_set()]:
+                return caught
+
+    async def _kill(self, program: str) -> None:
+        stack = self.people.hospital.stage.stack
+        if stack.pid(program) is not None:
+            await stack.kill(program)
+            await stack.stop(program)  # so that the supervisor's pause before the next start does not grow
 
     async def _at_work(self) -> None:
         stack = self.people.hospital.stage.stack
-        async with self._one_at_a_time:
-            for program in (WORKER, REVOCATIONS, LOOPS):
-                if stack.pid(program) is None:
-                    await stack.start(program)
+        for program in (WORKER, REVOCATIONS, LOOPS):
+            if stack.pid(program) is None:
+                await stack.start(program)
 
 
 @pytest.fixture(scope="module")
