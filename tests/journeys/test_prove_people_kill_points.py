@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -120,8 +120,7 @@ class Wires:
         assert done, f"none of these came: {[one.names for one in held.values()]}"
         while True:
             caught = [system for system, one in held.items() if one.caught.is_set()]
-            for program in {program for system in caught for program in programs_at(system)}:
-                await self._kill(program)
+            await self._kill({program for system in caught for program in programs_at(system)})
             # What they had asked when they died is answered to nobody: that is the point of it.
             give_up = time.monotonic() + LATE
             while any(self.lines[system].awaits(one) for system, one in held.items()):
@@ -130,11 +129,13 @@ class Wires:
             if caught == [system for system, one in held.items() if one.caught.is_set()]:
                 return caught
 
-    async def _kill(self, program: str) -> None:
+    async def _kill(self, programs: Iterable[str]) -> None:
+        """All of them before one is waited for: what one has begun another may go on with."""
         stack = self.people.hospital.stage.stack
-        if stack.pid(program) is not None:
-            await stack.kill(program)
-            await stack.stop(program)  # so that the supervisor's pause before the next start does not grow
+        alive = [program for program in programs if stack.pid(program) is not None]
+        await asyncio.gather(*(stack.kill(program) for program in alive))
+        # so that the supervisor starts none of them yet, and its pause before the next start does not grow
+        await asyncio.gather(*(stack.stop(program) for program in alive))
 
     async def _at_work(self) -> None:
         stack = self.people.hospital.stage.stack
