@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final
 
 from temporalio import activity
 
+from activities.beating import beating
 from activities.verification import FOR_A_PERSON, sources_of
 from canonical.credentials import ClinicianRole, Evidence, VerificationSource
 from canonical.errors import FasciaError, Rejected, Throttled
@@ -29,7 +29,6 @@ from canonical.verifying import worst
 BATCH_FOR: Final = (
     600.0  # seconds a batch waits in line; who was not asked by then is owed, and what was answered is kept
 )
-BEAT: Final = 30.0
 AT_ONCE: Final = 6  # questions to the boards of a state that are open; below what one source is asked at a time
 IN_LINE: Final = 30.0  # seconds we wait when told to; longer, and it is owed until the next pass
 TIMES: Final = 20
@@ -91,7 +90,7 @@ class MonitoringActivities:
                     return None
                 return LicenceAnswer(person=one.person, state=one.state, evidence=evidence)
 
-        async with _beating():
+        async with beating():
             answers = [answer for answer in await asyncio.gather(*(ask(one) for one in due)) if answer is not None]
         differing = await self._monitoring.keep(answers, batch.as_of) if answers else 0
         return BatchAsked(
@@ -127,20 +126,3 @@ class MonitoringActivities:
                 told = {"detail": refused.message[:300], "source": source.code, "verified_on": batch.as_of.date()}
                 return Evidence.model_validate({"state": "unknown", "finding": refused.code} | told)
         raise Throttled(f"{source.code} keeps us in line", retry_after=IN_LINE, system=source.code)
-
-
-@asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
-    """Say that we are at it for as long as the block takes: one slow question may take longer than a beat may be missing."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(BEAT)
-
-    beats = asyncio.create_task(beat()) if activity.in_activity() else None
-    try:
-        yield
-    finally:
-        if beats is not None:
-            beats.cancel()

@@ -38,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
 Model = TypeVar("Model", bound=BaseModel)
 
 VERIFICATION = "verification"  # the task queue of sources that verify
-CHECK_AT_MOST = timedelta(minutes=5)
+CHECK_AT_MOST, CHECK_BEATS = timedelta(minutes=5), timedelta(minutes=1)
 REFUSED_AGAIN = timedelta(hours=1)
 # A source may be away for days: asked again ever more seldom, and never given up.
 _SOURCE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
@@ -150,6 +150,7 @@ class ClinicianOnboarding(CaseWorkflow):
                 asked,
                 task_queue=VERIFICATION,
                 start_to_close_timeout=CHECK_AT_MOST,
+                heartbeat_timeout=CHECK_BEATS,  # of a worker that died
                 retry_policy=_SOURCE,
                 summary=f"verify {check.name}",
             )

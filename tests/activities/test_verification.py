@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.monitoring import MonitoringActivities
 from activities.verification import VerificationActivities
@@ -57,6 +59,20 @@ def source(code: str, kind: CheckKind = "licence", state: str = "", **fields: ob
     return VerificationSource.model_validate(
         {"code": code, "kind": kind, "state": state, "adapter": "licence_board"} | fields
     )
+
+
+async def test_a_check_says_that_it_is_at_it_while_its_source_thinks() -> None:
+    house, said, beats = House(source("ALL")), asyncio.Event(), asyncio.Event()
+    house.sources["ALL"].knows("036-1")
+    house.sources["ALL"].thinks = said
+    step = ActivityEnvironment()
+    step.on_heartbeat = lambda *_: beats.set()
+    asked = CheckAsked(facility="NGH", person=PERSON, kind="licence", subject="IL", as_of=NOON)
+    check = asyncio.create_task(step.run(house.steps.verify, asked))
+    await asyncio.wait_for(beats.wait(), 60)
+    assert not check.done()
+    said.set()
+    assert (await check).state == "confirmed"
 
 
 async def test_the_board_of_the_state_is_asked_and_its_answer_kept() -> None:

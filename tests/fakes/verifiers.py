@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, datetime
 
 from canonical.credentials import CheckKind, ClinicianRole, Evidence
@@ -10,12 +11,15 @@ from canonical.people import ClinicianRecord
 
 
 class FakeVerifier:
-    """Knows what it is told of numbers. ``failure``: what it raises instead of answering; ``asked``: how often it was."""
+    """Knows what it is told of numbers. ``failure``: what it raises instead of answering; ``thinks``: it answers once this is set;
+    ``asked``: how often it was.
+    """
 
     def __init__(self, kind: CheckKind, code: str = "FAKE") -> None:
         self.kind, self.code = kind, code
         self.known: dict[str, Evidence] = {}
         self.failure: FasciaError | None = None
+        self.thinks: asyncio.Event | None = None
         self.asked = 0
 
     def knows(self, number: str, finding: str = "active", *, expires: date | None = None) -> None:
@@ -25,6 +29,8 @@ class FakeVerifier:
 
     async def check(self, record: ClinicianRecord, subject: str, role: ClinicianRole, as_of: datetime) -> Evidence:
         self.asked += 1
+        if self.thinks is not None:
+            await self.thinks.wait()
         if self.failure is not None:
             raise self.failure
         number = self._number(record, subject)

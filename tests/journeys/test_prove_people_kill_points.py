@@ -31,6 +31,10 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
 LATE = 660.0  # a check of a source whose worker dies is tried again after five minutes
 ERP = "erp"
+PATIENT = {
+    "timeout": 8.0,
+    "settles_within": 10.0,
+}  # longer than programs take to start: what is held meanwhile is not tried again
 LEAST, CLINICAL = ("ehr-view", "staff"), ("ehr-clinical", "ehr-view", "staff")  # of a registered nurse
 
 
@@ -139,9 +143,8 @@ class Wires:
 
     async def _at_work(self) -> None:
         stack = self.people.hospital.stage.stack
-        for program in (WORKER, REVOCATIONS, LOOPS):
-            if stack.pid(program) is None:
-                await stack.start(program)
+        dead = [program for program in (WORKER, REVOCATIONS, LOOPS) if stack.pid(program) is None]
+        await asyncio.gather(*(stack.start(program) for program in dead))
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +158,10 @@ async def wires(hospital: Hospital) -> AsyncIterator[Wires]:
     over = {name: f"http://127.0.0.1:{lines[name].port}" for name in (ACCOUNTS, SCHEDULING)}
     await targets_as(
         hospital,
-        accounts={**QUICK, "url": f"{over[ACCOUNTS]}/v2"},
-        roster={**QUICK, "url": over[SCHEDULING]},
+        accounts={**PATIENT, "url": f"{over[ACCOUNTS]}/v2"},
+        roster={**PATIENT, "url": over[SCHEDULING]},
         ehr=QUICK,
-        erp={"timeout": 4.0},
+        erp=PATIENT,
     )
     await _ehr_at(hospital, lines[EHR].port)
     hospital.scene()

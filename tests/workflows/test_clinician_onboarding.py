@@ -83,6 +83,17 @@ async def test_a_source_that_is_away_holds_up_nobodys_word_and_is_asked_until_it
     await clinician.side("verification", "5 of 6 verified")
 
 
+async def test_a_check_whose_worker_dies_is_begun_again_after_a_minute_of_silence(clinician: Clinician) -> None:
+    await clinician.hired()
+    await clinician.asked("licence", 1)
+    begun = [
+        event.activity_task_scheduled_event_attributes
+        async for event in clinician.client.get_workflow_handle(clinician.id).fetch_history_events()
+        if event.activity_task_scheduled_event_attributes.activity_type.name == "verify"
+    ]
+    assert {one.heartbeat_timeout.ToTimedelta() for one in begun} == {timedelta(minutes=1)}
+
+
 async def test_a_check_that_was_refused_is_asked_again_by_itself_once_its_source_is_mended(
     clinician: Clinician,
 ) -> None:
