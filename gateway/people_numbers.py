@@ -13,14 +13,15 @@ from canonical.errors import Malformed
 from canonical.people import HrEvent
 from formats.hl7 import Part, place
 
-TAKES_AWAY: Final = frozenset({"leave", "deactivate", "terminate", "delete", "revoke"})
-"""What a wrong number holds up nowhere: that somebody goes is not less so for it."""
+GIVES: Final = frozenset({"hire", "activate", "grant", "return"})
+"""What a wrong number holds up. All else may take something away, an update too: it may say an end, or another place. That is taken,
+and the number is told of at its check."""
 PRACTITIONER_IDS, STAFF_IDS, SERIAL = 6, 2, 2  # PRA-6, STF-2, CER-2
 
 
 def wrong_number(event: HrEvent) -> Iterator[tuple[str, str, str]]:
     """Of each number that can be none: its field (``npi``, ``dea.0.number``), the number, and the rule it breaks."""
-    if event.kind in TAKES_AWAY:
+    if event.kind not in GIVES:
         return
     record = event.record
     if (npi := record.npi.strip()) and not is_npi(npi):

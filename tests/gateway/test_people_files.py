@@ -130,11 +130,11 @@ def test_a_number_whose_check_digit_is_wrong_is_refused_with_its_column_and_rule
         ("dea", "IL BM1234563; IL BM1234565", "this is no DEA number: its last digit is the check digit"),
     ):
         row = f"C-1,E-1,{{}},2026-11-02T08:00Z,2026-12-01,MAPLE,TEST,nurse,{value}"
-        for kind in ("hire", "update"):
-            (told,) = read(f"{TITLES},{column}\n{row.format(kind)}\n")
-            assert isinstance(told, str) and told.startswith(f"{column}: {rule}")
-            assert "MAPLE" not in told and "12345" not in told
-        assert one(f"{TITLES},{column}", row.format("terminate")).kind == "terminate"
+        (told,) = read(f"{TITLES},{column}\n{row.format('hire')}\n")
+        assert isinstance(told, str) and told.startswith(f"{column}: {rule}")
+        assert "MAPLE" not in told and "12345" not in told
+        for kind in ("update", "terminate"):
+            assert one(f"{TITLES},{column}", row.format(kind)).kind == kind
 
 
 async def test_a_wrong_npi_is_told_in_the_files_result_and_the_other_rows_are_taken() -> None:

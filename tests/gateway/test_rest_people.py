@@ -119,7 +119,7 @@ async def test_a_number_whose_check_digit_is_wrong_is_told_with_its_field_and_ru
     house: House, record: dict[str, Any], path: str, rule: str
 ) -> None:
     wrong = ONE | {"record": {"name": {"family": "MAPLE", "given": "TEST"}} | record}
-    for kind in ("hire", "update"):
+    for kind in ("hire", "activate"):
         told = problem(await house.post(wrong | {"kind": kind}, f"k-{kind}", path="/v1/hr-events"), 422, "data-invalid")
         assert told["errors"][0]["pointer"] == "#/" + path.replace(".", "/") and rule in told["detail"]
         assert not any(said in str(told) for said in ("MAPLE", "1234567890", "PENDING", "BM123456"))
@@ -127,11 +127,11 @@ async def test_a_number_whose_check_digit_is_wrong_is_told_with_its_field_and_ru
     assert problem(many, 422, "data-invalid")["detail"].startswith(f"events.1.{path}: ")
 
 
-async def test_who_goes_goes_whatever_their_numbers(house: House) -> None:
-    for place, kind in enumerate(("terminate", "leave", "deactivate", "delete")):
+async def test_who_goes_and_an_update_that_may_say_so_are_heard_whatever_their_numbers(house: House) -> None:
+    for place, kind in enumerate(("update", "terminate", "leave", "deactivate", "delete")):
         gone = ONE | {"kind": kind, "record": {"npi": "1234567890"}}
         assert (await house.post(gone, f"k-{place}", path="/v1/hr-events")).status_code == 202
-    assert len(await heard(house)) == 4
+    assert len(await heard(house)) == 5
 
 
 def test_a_scim_user_whose_npi_is_none_is_refused_at_its_place() -> None:
