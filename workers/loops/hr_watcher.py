@@ -54,6 +54,7 @@ class HrWatcher:
         self._directory = directory
         self._marks = marks
         self._away, self._alone = away, False
+        self._noted = True  # that it is away; perhaps by who ran before us
         self._shown = shown
         self._clock = clock
         self._seen: dict[str, None] = {}
@@ -67,7 +68,7 @@ class HrWatcher:
         sender = self._directory.sender(self._sender)
         if sender is None or not sender.active or not sender.takes(KIND):
             log.warning("HR system is not asked: its sender has no row that takes its events", sender=self._sender)
-            await self._away.over(self._sender)
+            await self._over(self._sender)
             return
         name = f"hr/{sender.code}"
         since = await self._marks.mark(name)
@@ -82,10 +83,16 @@ class HrWatcher:
         try:
             changes = await self._hr.changes_since(since)
         except Exception as failed:
+            self._noted = True
             await self._away.noted(sender.code, _why(failed), sender.owner, self._clock())
             raise
-        await self._away.over(sender.code)
+        await self._over(sender.code)
         return changes
+
+    async def _over(self, sender: str) -> None:
+        if self._noted:
+            await self._away.over(sender)
+            self._noted = False
 
     async def _take_in(self, sender: Sender, said: HrSaid) -> None:
         about = f"hr/{sender.code}/{self._shown(said.person)}/"
