@@ -107,11 +107,18 @@ async def test_what_it_cannot_be_by_is_said(engine: AsyncEngine) -> None:
 
 
 async def test_a_months_uses_are_found_by_the_index_of_when_they_were_used(engine: AsyncEngine) -> None:
+    ten_years = """
+        INSERT INTO usage_events
+            (id, facility, source, number, kind, state, location, item, lot, quantity, content, used_at, at, changed_at)
+        SELECT 'u-' || n, 'NGH', 'OR', n::text, 'use', 'posted', 'OR-1', 'ITM-1001', '', 1, '{}', day, day, day
+        FROM generate_series(1, 20000) n, LATERAL (SELECT timestamptz '2017-01-01' + n * interval '4.5 hours' AS day) days
+    """
     which = _asked(ReportOf(since=SINCE, until=UNTIL), ["NGH"], [SINCE.date()]).whereclause
     assert which is not None
     asked = select(usage_events.c.quantity).where(which)
     written = str(asked.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True}))
     async with engine.begin() as connection:
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = " ".join(await connection.scalars(text(f"EXPLAIN {written}")))
-    assert "ix_usage_events_used" in plan
+        await connection.execute(text(ten_years))
+        await connection.execute(text("ANALYZE usage_events"))
+        plan = "\n".join(await connection.scalars(text(f"EXPLAIN {written}")))
+    assert "ix_usage_events_used" in plan and "Seq Scan on usage_events" not in plan, plan
