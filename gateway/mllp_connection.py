@@ -157,9 +157,9 @@ class Connection(asyncio.Protocol):
         finally:
             turn.done = True
             self._flow.ended(turn, _weight(found), self.share)
-            if len(self._turns) <= 1:
-                self._answer()
-            elif not self._answering:  # others may be done in this same moment, by the same commit: one write for all
+            if not self._answering:
+                # Soon, not now: what the same commit kept is answered in one go, one write a connection. A write between two
+                # that are worked on wakes its reader for itself each time, which costs more than the answer.
                 self._answering = True
                 self._loop.call_soon(self._answer)
 

@@ -76,6 +76,9 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": "128MB",
+            # After each checkpoint a page is written whole into the log at its first change: seldom is cheaper, also for who waits.
+            "checkpoint_timeout": "15min",
+            "max_wal_size": "4GB",
             "log_min_messages": "warning",
         }
         return Part(

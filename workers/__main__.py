@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from workers.wiring import Wiring  # heavy: loaded when first needed
 
 BEAT = 5.0  # seconds between two signs of life
+# Doors and loops handle thousands of messages a second, none of which leaves a cycle: they are looked through for garbage seldom. Not
+# so a worker, whose ended cases are such cycles, each with the modules of its sandbox.
+SELDOM = (5_000, 20, 10)
+LOADED = 10.0  # seconds after which all is loaded that lasts
 Program = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
@@ -153,9 +158,22 @@ PROGRAMS: Mapping[str, Program] = {
 }
 
 
+def _seldom_collected() -> None:
+    """Look for garbage seldom, and never again in what was loaded at the start."""
+
+    def settled() -> None:
+        gc.collect()
+        gc.freeze()
+
+    gc.set_threshold(*SELDOM)
+    asyncio.get_running_loop().call_later(LOADED, settled)
+
+
 async def _run(program: Program, given: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if program in (loops, api, mllp):
+        _seldom_collected()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     await program(given, stop)
