@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from demo.hl7_plain import Answer, frame, framed
 from demo.partner_script import SEED
 from gateway.charge_subjects import subject
 from gateway.hl7_charges import dft
+from stack.home import free_port
 from tests.gateway.charge_house import BILLING, ITEM, NAME, SENDER, charge, credit, kept
 
 
@@ -107,9 +107,7 @@ async def test_while_it_is_away_nobody_listens_and_calls_are_hung_up(tmp_path: P
 
 
 async def test_the_program_serves_books_and_goes_down_and_ends_when_told(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port(taken=set())
     program = (sys.executable, "-m", "demo.billing", "serve", "--home", str(tmp_path), "--port", str(port))
     process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from demo.ehr import Books, Ehr, Told, practitioners
 from demo.hl7_plain import Answer, NotHl7, frame, framed
 from demo.trouble import behave
 from formats.hl7_staff import Deed, mfn_m02, pmu
+from stack.home import free_port
 from tests.adapters.contract_targets import nobody_any_more, somebody
 
 AT = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -139,9 +139,7 @@ async def test_while_it_is_down_nobody_listens(tmp_path: Path) -> None:
 
 
 async def test_the_program_listens_and_ends_when_told(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port(taken=set())
     program = (sys.executable, "-m", "demo.ehr", "serve", "--home", str(tmp_path), "--port", str(port))
     process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None

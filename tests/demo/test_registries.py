@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from pathlib import Path
 
 import httpx
 
 from demo.registries import HOST, licence, nppes, provider
+from stack.home import free_port
 
 PROVIDERS = [provider(f"18{count:08d}", "Doe", "Jane") for count in range(250)]
 
@@ -27,9 +27,7 @@ async def test_the_program_serves_what_its_files_say_and_takes_up_what_changes(t
     books = tmp_path / "registries"
     books.mkdir()
     (books / "licences.json").write_text(json.dumps({"IL/036-1": licence("IL", "036-1", "Doe", "Jane")}))
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port = int(listener.getsockname()[1])
+    port = free_port(taken=set())
     serve = ("-m", "demo.registries", "serve", "--home", str(tmp_path), "--port", str(port))
     process = await asyncio.create_subprocess_exec(sys.executable, *serve)
     try:

@@ -137,7 +137,7 @@ async def test_the_sources_confirm_who_is_registered_and_refute_a_lapsed_licence
     register(tmp_path, without)
     sources = Sources()
     sources.read(tmp_path)
-    async with served(sources) as url, httpx.AsyncClient(trust_env=False) as client:
+    async with served(sources) as url, httpx.AsyncClient(timeout=60, trust_env=False) as client:
         nppes, board = Nppes(client, "NPPES", f"{url}/nppes"), LicenceBoard(client, "IL", f"{url}/licences")
         dea = DeaRegistrants(client, "DEA", f"{url}/dea")
         for one, licence in ((good, "confirmed"), (without, "refuted")):

@@ -128,8 +128,20 @@ async def a_system(hospital: Hospital, who: Department, items: dict[str, str], *
     loaded = await fascia(hospital, "register", "load", str(folder), "--json")
     assert loaded.code == 0, loaded.out + loaded.err
     async with await asyncio.start_server(system.take, HOST, system.port):
-        await asyncio.sleep(6)  # running doors know a new row within five seconds
+        await _known(system)
         yield system
+
+
+async def _known(system: System) -> None:
+    """Wait until the door knows the system: a row just loaded counts within seconds. What it knocks with is read by nobody."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            number = f"{system.code}K{next(_numbers):05d}"
+            head = f"MSH|^~\\&|{system.code}|NGH|FASCIA|NGH|20261102081500||ADT^A08^ADT_A01|{number}|P|2.5.1"
+            (answer,) = await system.send(f"{head}\rEVN||20261102\rPID|1||K1^^^NGH^MR||TEST^A\rPV1|1|I\r")
+            if at(segments(answer, "MSA")[0], 1) == "AA":
+                return
+            await asyncio.sleep(0.5)
 
 
 def speak(folder: Path, code: str, items: dict[str, str]) -> Path:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from stack import home
 
 PIECE = 256 * 1024
 ALL = -1
 
 
 def free_port() -> int:
-    """A port nobody uses now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port nobody uses now, and none of those a connection is given by itself: it stays free until somebody listens there."""
+    return home.free_port(set())
 
 
 @dataclass(eq=False)

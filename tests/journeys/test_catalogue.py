@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from demo.story_gateway import catalogue_rows
 from demo.story_scene import BUYER, PHARMACY
 from tests.journeys.conftest import Hospital
 from tests.journeys.terminal import fascia
+from tests.journeys.uses import until
 
 pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
@@ -19,17 +21,23 @@ pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 async def test_a_price_that_differs_waits_for_a_person_whom_a_key_may_stand_for(hospital: Hospital) -> None:
     ask = {"number": "T-CATALOGUE", "rows": catalogue_rows(Decimal("6.31"))}
     Mailbox(hospital.stage.home, "ALPINE").ask(kind="832", detail=ask)
-    async with asyncio.timeout(400):
-        while True:
-            listed = await fascia(hospital, "register", "drift", "--json")
-            if found := [row for row in listed.json["items"] if row["theirs"] == "6.31 USD per BX"]:
-                break
-            await asyncio.sleep(1)
-    (row,) = found
+
+    async def differs() -> list[dict[str, Any]]:
+        listed = await fascia(hospital, "register", "drift", "--json")
+        return [row for row in listed.json["items"] if row["theirs"] == "6.31 USD per BX"]
+
+    (row,) = await until(differs, lambda: "what differs")
     assert (row["ours"], row["code"], row["source"]) == ("6.25 USD per BX", "ITM-1003", "ALPINE")
-    apart = await fascia(hospital, "unmatched", "list", "--limit", "500", "--json")
-    bad = [one for one in apart.json["items"] if (one["message"], one["kind"]) == (row["message"], "catalogue_row")]
-    assert len(bad) == 3, apart.out
+    bad: list[dict[str, Any]] = []
+
+    async def all_apart() -> bool:
+        apart = await fascia(hospital, "unmatched", "list", "--limit", "500", "--json")
+        rows = [one for one in apart.json["items"] if one["kind"] == "catalogue_row"]
+        bad[:] = [one for one in rows if one["message"] == row["message"]]
+        return len(bad) >= 3
+
+    await until(all_apart, lambda: f"three bad rows: {bad}")  # they are listed after what differs
+    assert len(bad) == 3, bad
 
     dismiss = ("register", "drift", "dismiss", row["id"], "--reason", "the contract holds to its end", "--json")
     of_nobody, of_a_system = await asyncio.gather(

@@ -26,6 +26,7 @@ from tests.journeys.conftest import Hospital
 from tests.journeys.sheets import AT_PAR, TO_APPROVE, WRONGS, Wrong, case_of, right, sheet
 from tests.journeys.terminal import fascia, with_key
 from tests.journeys.together import side_by_side, under_way
+from tests.journeys.uses import until
 
 pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
 
@@ -115,6 +116,16 @@ async def no_task_failed(handle: WorkflowHandle[Any, Any]) -> None:
         assert event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, event
 
 
+async def ended(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionStatus | None:
+    """How a run ended, once it has: what its case shows last is recorded a moment before."""
+
+    async def status() -> tuple[WorkflowExecutionStatus | None] | None:
+        found = (await handle.describe()).status
+        return None if found is WorkflowExecutionStatus.RUNNING else (found,)
+
+    return (await until(status, lambda: f"the end of {handle.id}"))[0]
+
+
 async def waits_for_a_person(asked: Case, path: str) -> None:
     """The case needs attention, says why and where, and what a person may do."""
     view = await asked.until("needs attention", owner="support")
@@ -141,8 +152,8 @@ async def test_a_malformed_requisition_started_in_temporal_waits_for_a_person_an
             handle = await started(hospital, asked.name, raw(wrong.data(number)))
             await waits_for_a_person(asked, wrong.path or "document")
             await cancelled_by_a_buyer(asked)
+            assert await ended(handle) is WorkflowExecutionStatus.COMPLETED
             await no_task_failed(handle)
-            assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
 
     await asyncio.gather(*(tried(f"M-{run}-{at}", wrong) for at, wrong in enumerate(wrongs)))
     assert await hospital.outside.all_orders() == before
@@ -169,16 +180,15 @@ async def test_a_start_under_a_wrong_name_or_with_none_or_two_arguments_waits_fo
 
     async def under_no_name_of_ours() -> None:
         handle = await started(hospital, f"lab order {run}", good)
-        async with asyncio.timeout(400):  # a command takes its time on a busy machine
-            while (said := await fascia(hospital, "case", "show", f"lab order {run}", "--json")).code:
-                await asyncio.sleep(0.5)
-        shown = said.json
-        assert shown["business_state"] == "needs attention"
+
+        async def parked() -> dict[str, Any] | None:
+            said = await fascia(hospital, "case", "show", f"lab order {run}", "--json")
+            return said.json if said.code == 0 and said.json["business_state"] == "needs attention" else None
+
+        shown = await until(parked, lambda: f"lab order {run} with a person")
         assert case_id("procure_to_pay", FACILITY, SENDER, f"N-{run}") in shown["attention"][0]["reason"]
         await handle.cancel()
-        async with asyncio.timeout(400):
-            while (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
-                await asyncio.sleep(0.2)
+        await ended(handle)
         await no_task_failed(handle)
 
     await asyncio.gather(under_no_name_of_ours(), *(tried(number, *how) for number, how in odd.items()))
@@ -327,8 +337,13 @@ async def test_a_decision_without_our_seal_counts_as_nobody_s_and_what_does_not_
     assert "not open now" in await refused(hospital, LABORATORY.manager, asked, 409, "not-open", verb="approve")
     await handle.signal("decide", {"verb": "resume"})
     await asked.until("pending approval")
-    rows = (await hospital.doors.ask(SENDER, "GET", f"/v1/cases/{asked.name}/decisions")).json()
-    by_tools = [row for row in rows if row["what"] in ("hold", "resume")]
+
+    async def both_listed() -> list[dict[str, Any]] | None:
+        rows = (await hospital.doors.ask(SENDER, "GET", f"/v1/cases/{asked.name}/decisions")).json()
+        found = [row for row in rows if row["what"] in ("hold", "resume")]
+        return found if len(found) >= 2 else None
+
+    by_tools = await until(both_listed, lambda: f"the two words to {asked.name}")
     assert [(row["known_by"], row["verified"]) for row in by_tools] == [("temporal", False)] * 2
 
     # A seal is for one case: what a manager gave here opens nothing there.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 
 from canonical.base import case_id
 from demo.stage import FACILITY
 from demo.story_scene import BUYER, PHARMACY, SURGERY, Requisition
-from tests.journeys.conftest import Hospital
+from tests.journeys.conftest import Hospital, sent_once
 from tests.journeys.department import System, a_system, at, segments
 from tests.journeys.terminal import fascia
 from tests.journeys.together import side_by_side, under_way
+from tests.journeys.uses import until
 
 __all__ = ["under_way"]  # a fixture: it is asked for by name
 pytestmark = pytest.mark.timeout(1500)  # the first of them starts the hospital
@@ -42,6 +44,13 @@ def followed(hospital: Hospital, system: System, number: str) -> Requisition:
     asked = Requisition(scene.doors, BUYER, path, name, scene, system.who)
     scene.requisitions.append(asked)
     return asked
+
+
+async def orders_kept(hospital: Hospital, system: System) -> list[dict[str, Any]]:
+    """The orders the system sent, as the journal has them."""
+    asked = ("--direction", "in", "--sender", system.code, "--kind", "OMS^O05", "--json")
+    found: list[dict[str, Any]] = (await fascia(hospital, "journal", "list", *asked)).json["items"]
+    return found
 
 
 @side_by_side
@@ -90,9 +99,14 @@ async def test_a_message_sent_again_is_answered_the_same_and_ordered_once(hospit
         assert same == [[first]] * 5
         other = system.order(number, ("ORSYR5", 9, "BX"), control=control(message), rest="|||AL|NE")
         assert said((await system.send(other))[0]) == ("CR", control(message))
-        await order.at_supplier("our order", lambda held: held.times == 1)
-        kept = await fascia(hospital, "journal", "list", "--direction", "in", "--sender", system.code, "--json")
-        assert sorted(row["state"] for row in kept.json["items"]) == ["refused", "routed"], kept.out
+        await order.at_supplier("our order", sent_once)
+        rows: list[dict[str, Any]] = []
+
+        async def kept() -> bool:
+            rows[:] = await orders_kept(hospital, system)
+            return sorted(row["state"] for row in rows) == ["refused", "routed"]
+
+        await until(kept, lambda: f"one routed and one refused: {rows}")
         await hospital.everything_once(asked.scene)
         assert [order.number] == [one.number for one in await asked.orders()]
 
@@ -110,14 +124,20 @@ async def test_a_code_nobody_knows_parks_its_own_order_and_no_other_goes_without
         asked = followed(hospital, system, good)
         (order,) = await asked.ordered()
         await system.hears(control(right), lambda text: f"|{order.number}^FASCIA" in text)
-        kept = await fascia(hospital, "journal", "list", "--direction", "in", "--sender", system.code, "--json")
-        states = {row["control_number"]: row for row in kept.json["items"]}
-        assert states[control(wrong)]["state"] == "dead"
+        states: dict[str, dict[str, Any]] = {}
+        listed: list[dict[str, Any]] = []
+
+        async def told_apart() -> bool:
+            states.update({row["control_number"]: row for row in await orders_kept(hospital, system)})
+            unmatched = await fascia(hospital, "unmatched", "list", "--json")
+            listed[:] = [one for one in unmatched.json["items"] if one["message"] == states[control(wrong)]["id"]]
+            found = {name: states[control(text)]["state"] for name, text in (("wrong", wrong), ("right", right))}
+            return found == {"wrong": "dead", "right": "routed"} and bool(listed)
+
+        await until(told_apart, lambda: f"one dead and listed, another routed: {states} {listed}")
         assert "RQD-2: no item for code GLV-XXL" in states[control(wrong)]["reason"]
         assert states[control(behind)]["state"] == "received", "it waits behind the one that could not be read"
-        assert states[control(right)]["state"] == "routed"
-        listed = await fascia(hospital, "unmatched", "list", "--json")
-        (row,) = [one for one in listed.json["items"] if one["message"] == states[control(wrong)]["id"]]
+        (row,) = listed
         assert row["supplier"] == system.code and "[owner: ward integration]" in row["reason"]
         assert await followed(hospital, system, bad).view() is None
         assert not any(at(orc, 3) for text in system.replies(control(wrong)) for orc in segments(text, "ORC"))

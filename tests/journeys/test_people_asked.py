@@ -76,6 +76,15 @@ async def away(clinic: Clinic) -> list[dict[str, Any]]:
     return [row for row in rows if row["what"] == "HR system away"]
 
 
+async def is_well(clinic: Clinic) -> None:
+    """The doctor finds it well: it asks for three seconds at a time, in which a busy machine may not answer."""
+
+    async def well() -> bool:
+        return bool((await asking(clinic))["state"] == "ok")
+
+    await until(well, lambda: "the HR system well", WITHIN)
+
+
 async def is_read(clinic: Clinic) -> None:
     """The attention list names none: a restart of its server may have held up the question for a minute."""
 
@@ -131,7 +140,7 @@ async def test_an_hr_system_that_is_away_is_shown_and_nothing_it_says_is_lost_or
     await employed(clinic, before)
     known = await key_of(clinic, before)
     await clinic.everywhere(known, groups=GROUPS)
-    assert (await asking(clinic))["state"] == "ok"
+    await is_well(clinic)
     await is_read(clinic)
 
     noted = waits(hospital)
@@ -154,7 +163,7 @@ async def test_an_hr_system_that_is_away_is_shown_and_nothing_it_says_is_lost_or
         await line.start()
     new = await key_of(clinic, meanwhile)
     await asyncio.gather(clinic.everywhere(new, groups=GROUPS), clinic.nowhere(known))
-    assert (await asking(clinic))["state"] == "ok"
+    await is_well(clinic)
     await is_read(clinic)
     assert (await kinds(clinic, known), await kinds(clinic, new)) == (["hire", "terminate"], ["hire"])
     rows = await told(clinic)

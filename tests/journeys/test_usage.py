@@ -143,6 +143,7 @@ async def test_a_count_that_comes_while_uses_wait_does_not_miss_them_twice(hospi
     await hospital.erp_line.stop()
     try:
         await uses.send([used(number, ONDANSETRON, PHARMACY) for number in numbers])
+        await uses.recorded(*numbers)  # and not only in the journal
         await asyncio.sleep(1.1)  # FT1-4 has whole seconds
         line = {"item": ONDANSETRON.item, "lot": ONDANSETRON.lot, "amount": str(there - 7), "unit": "EA"}
         body = {"location": PHARMACY, "counted_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "lines": [line]}

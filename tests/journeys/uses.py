@@ -200,6 +200,15 @@ class Uses:
                     found += [move for move in document.moves if (move.item, move.lot) in OURS]
         return found
 
+    async def recorded(self, *numbers: str) -> None:
+        """Wait until the platform knows of these uses, whatever becomes of them."""
+
+        async def known() -> bool:
+            listed = await self.fascia("usage", "list", "--all", "--since", "2h", "--limit", "5000")
+            return set(numbers) <= {row["number"] for row in listed["items"]}
+
+        await until(known, lambda: f"the uses {numbers}")
+
     async def become(self, *numbers: str, kind: str = "use") -> list[dict[str, Any]]:
         """What the platform shows of uses, in this order, once all of them are in a round or with a person, and no more."""
         shown: dict[str, dict[str, Any]] = {}

@@ -9,7 +9,7 @@ import random
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -124,7 +124,7 @@ async def test_while_no_file_may_grow_senders_are_told_and_all_is_taken_when_the
     departments = [Department(f"F{n}", 30, (stack.settings.mllp_port,), half_a_megabyte) for n in range(2)]
     limit_files(database, LARGEST_FILE)
     try:
-        async with asyncio.timeout(150), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(400), asyncio.TaskGroup() as group:
             for one in departments:
                 group.create_task(one.send_all())
             await until(lambda: told(departments))
@@ -163,7 +163,7 @@ async def test_while_the_database_answers_that_its_disk_is_full_senders_are_told
                 await until(lambda: told(departments, before))
                 disk.full = False
 
-            async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(400), asyncio.TaskGroup() as group:
                 group.create_task(fill())
                 for one in departments:
                     group.create_task(one.send_all())
@@ -225,8 +225,8 @@ async def test_while_routers_stand_still_the_door_takes_on_and_they_go_on_in_ord
             routed.append((message.stream, message.id))
             return move
 
-    @contextmanager
-    def routing() -> Iterator[None]:
+    @asynccontextmanager
+    async def routing() -> AsyncIterator[None]:
         async def route() -> None:
             shards = StoredShards(locks)
             intake = Intake(journal, FakeCases(), FakeEngine())
@@ -243,6 +243,7 @@ async def test_while_routers_stand_still_the_door_takes_on_and_they_go_on_in_ord
             yield
         finally:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def waiting() -> int:
         async with engine.connect() as connection:
@@ -253,14 +254,13 @@ async def test_while_routers_stand_still_the_door_takes_on_and_they_go_on_in_ord
 
     first = [Department(f"X{n}", 100, (stack.settings.mllp_port,)) for n in range(3)]
     later = [Department(f"Y{n}", 200, (stack.settings.mllp_port,)) for n in range(3)]
-    async with asyncio.timeout(120):
-        with routing():
+    async with asyncio.timeout(400):
+        async with routing():
             await asyncio.gather(*(one.send_all() for one in first))
-        await asyncio.sleep(0.2)
         stood_at = len(routed)
         await asyncio.gather(*(one.send_all() for one in later))  # nobody reads, and everybody is acknowledged
         assert len(routed) == stood_at and await waiting() >= 600
-        with routing():
+        async with routing():
             await until(none_waits)
     await locks.dispose()
     everything_once([*first, *later], await counted(engine))

@@ -56,8 +56,11 @@ async def test_kind_and_store_are_written_down_at_the_first_start(stack: Stack) 
 
 
 async def test_doctor_finds_the_servers_well_and_says_what_is_missing(stack: Stack) -> None:
-    found = {finding.part: finding for finding in await examine(stack.settings, CHECKS)}
-    assert {name: found[name].state for name in SERVERS} == dict.fromkeys(SERVERS, "ok")
+    async with asyncio.timeout(240):  # each is asked for three seconds, in which a busy machine may not answer
+        while True:
+            found = {finding.part: finding for finding in await examine(stack.settings, CHECKS)}
+            if {found[name].state for name in SERVERS} == {"ok"}:
+                break
     assert "kept 30 days, 12 search attributes" in found["temporal"].text
     assert found["workers"].state == "fail" and "nobody works on fascia" in found["workers"].text
     assert "revocation" not in found["workers"].text and "verification" in found["workers"].text
@@ -76,7 +79,7 @@ async def test_a_namespace_just_made_takes_cases_by_every_attribute_though_the_s
     await ensure_namespace(client)
     attributes = TypedSearchAttributes([SearchAttributePair(PROCESS, "x"), SearchAttributePair(NEEDS_ATTENTION, True)])
     handle = await client.start_workflow("Nobody", id="one", task_queue="nobody", search_attributes=attributes)
-    async with asyncio.timeout(60):  # the server reads the list of attributes anew within its minute
+    async with asyncio.timeout(240):  # the server reads the list of attributes anew within its minute
         while (await client.count_workflows("FasciaProcess = 'x' AND FasciaNeedsAttention = true")).count != 1:
             await asyncio.sleep(0.1)
     await handle.terminate()

@@ -27,7 +27,7 @@ def _fascia(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -59,7 +59,7 @@ def test_two_commands_start_and_stop_everything_and_a_crash_leaves_nothing(tmp_p
 
         supervisor = json.loads((home / "stack.json").read_text(encoding="utf-8"))["pid"]
         os.kill(supervisor, signal.SIGKILL)
-        wait_for(lambda: not any(is_running(pid) for pid in _processes(status)), seconds=20)
+        wait_for(lambda: not any(is_running(pid) for pid in _processes(status)))
 
         second = _up(home)
         assert second["addresses"] == status["addresses"]

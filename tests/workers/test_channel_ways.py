@@ -18,7 +18,7 @@ from workers.loops.channel_sender import Way
 
 def way(server: MllpServer, secrets: Path, **terms: object) -> Way:
     host, port = server.address[:2]
-    given = {"code": "LAB", "facility": "NGH", "host": host, "port": port, "answer_within": 2.0}
+    given = {"code": "LAB", "facility": "NGH", "host": host, "port": port, "answer_within": 60.0}
     return ways(secrets)(Channel.model_validate(given | terms), None, lambda _: None)
 
 

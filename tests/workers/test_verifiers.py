@@ -103,7 +103,7 @@ async def test_a_row_names_its_adapter_address_and_token(tmp_path: Path) -> None
     (tmp_path / "idfpr.token").write_text("of the sandbox\n", encoding="utf-8")
     sources = Sources(tmp_path, States(), None)  # type: ignore[arg-type]
     async with served(registries) as base:
-        row = ROW.model_copy(update={"url": f"{base}/licences", "token_file": "idfpr.token"})
+        row = ROW.model_copy(update={"url": f"{base}/licences", "token_file": "idfpr.token", "timeout": 60.0})
         assert (await sources.verifier_for(row).check(RECORD, "IL", ROLE, NOON)).finding == "name-differs"
         assert sources.verifier_for(row) is sources.verifier_for(row)
         changed = row.model_copy(update={"per_second": 1.0})

@@ -116,7 +116,7 @@ def test_a_program_that_cannot_run_says_what_to_do(tmp_path: Path, program: str)
         env=env | {"FASCIA_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 7

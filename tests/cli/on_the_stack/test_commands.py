@@ -276,6 +276,7 @@ async def test_a_requisition_that_could_not_be_read_is_resumed_and_corrected_fro
     await wiring.client.get_workflow_handle(case).terminate("by mistake")
     await wiring.cases.mark_stopped(case, "stopped outside", owner="support", next_action="resume it")
     assert (await fascia("case", "resume", case)).code == 0
+    await until_generation(fascia, 2, case)  # what was shown before is shown until its successor says a word
     again = await until(fascia, case, "needs attention")
     assert again["attention"][0]["reason"] == parked["attention"][0]["reason"]
     file = tmp_path / "requisition.json"

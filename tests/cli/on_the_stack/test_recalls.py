@@ -117,6 +117,8 @@ async def test_a_recall_is_loaded_answered_closed_and_lifted(
     assert [task["reason"] for task in shown["tasks"] if task["kind"] == "location"] == ["in the cage: canary"]
     assert (await fascia("recall", "close", number, "--reason", "done")).code == 0
     await until(fascia, f"recall/{number}", "closed")
+    async with asyncio.timeout(PATIENCE):  # what its case shows last is recorded a moment before its run ends
+        await wiring.client.get_workflow_handle(f"recall/{number}").result()
     assert await blocked(wiring, number) == [True]
     lifted = await fascia("recall", "close", number, "--lift", "--reason", "terminated")  # its run has ended
     assert lifted.code == 0 and await blocked(wiring, number) == [False], lifted.err
