@@ -184,7 +184,9 @@ async def hired(people: People, crowd: list[Made], faults: Faults) -> list[str]:
         waiting = {shown.get(target, {}).get("state") for target in ("roster", "ehr")} == {"waiting"}
         return waiting and all(shown[target]["reason"].startswith("unavailable") for target in ("accounts", "erp"))
 
-    await until(waited_for, lambda: f"roster and EHR wait for accounts, which like the ERP is away: {shown}", within=LATE)
+    await until(
+        waited_for, lambda: f"roster and EHR wait for accounts, which like the ERP is away: {shown}", within=LATE
+    )
 
     await each_meets_its_own(people, each(faults, keys), answer=CREATE, request=PARTY)
     return keys
