@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from canonical.access import AccessTarget, Block, OffSeen, TargetSeen
@@ -18,6 +18,7 @@ from store.ids import now
 from store.people_tables import access_states, appointments, people, privileges, verifications
 from store.people_wakes import wake_everywhere_in
 from store.person_trace import trace_in
+from store.tables import register
 from tests.build import unique
 from tests.store.build import put
 
@@ -47,6 +48,14 @@ class AccessHouse:
             await put(self.engine, "clinician_policy", site, site, row)
         for one in targets:
             await self.put_target(one)
+
+    async def escalates(self, *, after: float) -> None:
+        """From now on a block is late so many seconds after it was given."""
+        row = ClinicianPolicy.model_validate({"facility": "NGH", "seen_off_apart": 1, "escalate_after": after})
+        which = (register.c.kind == "clinician_policy") & (register.c.facility == "NGH")
+        async with transaction(self.engine) as connection:
+            await connection.execute(delete(register).where(which))
+        await put(self.engine, "clinician_policy", "NGH", "NGH", row)
 
     async def put_target(self, target: AccessTarget) -> None:
         await put(self.engine, "access_target", "", target.code, target)

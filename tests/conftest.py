@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 # Each has costly servers, which one process starts; what is told of people lasts as long as all else a hospital is taken through.
 SHARED = ("tests/journeys/test_people_", "tests/journeys/", "tests/adapters/erp/")
@@ -20,6 +21,11 @@ LONG = (*SHARED, "tests/stack/", "tests/workflows/", "tests/store/", "tests/work
 # Failures are logged in plain words: to draw each with the values of every name, as on a terminal, takes seconds a piece.
 _PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
+
+
+# No example has a time it must be done in: on a busy machine any of them is slow once, and a slow one shows nothing wrong.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def together(test: str) -> str:

@@ -185,7 +185,7 @@ async def test_a_board_that_keeps_everybody_in_line_is_owed_and_the_answers_of_o
     """Else the step would run out of its time, keep nothing, and be made again for ever."""
     everybody, board, _ = monthly(20)
     busy = FakeVerifier("licence", "OHIO")
-    busy.failure = Throttled("in line", retry_after=0.02)
+    busy.failure = Throttled("in line", retry_after=0.2)
     register = FakeClinicianRegister(source("IDFPR", state="IL"), source("OHIO", state="OH"))
     in_ohio = set(everybody.people[:10])
     ask = everybody.licences
@@ -196,7 +196,7 @@ async def test_a_board_that_keeps_everybody_in_line_is_owed_and_the_answers_of_o
 
     everybody.licences = of_two_states  # type: ignore[method-assign]
     steps = MonitoringActivities(
-        everybody, register, lambda of: busy if of.code == "OHIO" else board, everybody, batch_for=0.3
+        everybody, register, lambda of: busy if of.code == "OHIO" else board, everybody, batch_for=3.0
     )
     made = await steps.ask_batch(MonitoringBatch(as_of=NOON))
     assert (made.many, made.owed) == (10, 10)

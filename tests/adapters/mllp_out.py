@@ -24,7 +24,7 @@ class Out:
         self.strays: list[Stray] = []
         target = MllpTarget("LAB", *server.address, tls=tls)
         self.sender = MllpSender(
-            target, timeout=timeout, connect_timeout=5, on_answer=on_answer, on_stray=self.strays.append
+            target, timeout=timeout, connect_timeout=60, on_answer=on_answer, on_stray=self.strays.append
         )
 
     async def send(self, control_id: str) -> Answer:
@@ -39,7 +39,7 @@ class Out:
 async def out(
     script: Script = says_yes,
     *,
-    timeout: float = 5.0,
+    timeout: float = 60.0,
     on_answer: OnAnswer | None = None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | tuple[None, None] = (None, None),
 ) -> AsyncIterator[Out]:

@@ -36,7 +36,7 @@ def running(server: ThreadingHTTPServer) -> Iterator[str]:
 
 def target(kind: str, adapter: str, url: str, home: Path) -> ClinicianTarget:
     """As the platform makes it."""
-    row = AccessTarget.model_validate({"code": "T", "kind": kind, "adapter": adapter, "url": url, "timeout": 5})
+    row = AccessTarget.model_validate({"code": "T", "kind": kind, "adapter": adapter, "url": url, "timeout": 60})
     ways = TargetWays(home, cast(Any, None), cast(Any, None), cast(Any, None))
     return TARGETS[adapter](row, ways)
 

@@ -51,6 +51,7 @@ async def test_a_second_accept_answer_is_a_stray_in_enhanced_mode_too() -> None:
     taken: list[Answer] = []
     async with out(twice, on_answer=taker(taken)) as way:
         await way.send("M1")
+        await soon(lambda: bool(way.reasons))
         assert way.reasons == [("not waited for", "M1")]
         assert taken == []
 
@@ -126,7 +127,7 @@ async def test_a_target_that_does_not_take_our_certificate_says_so(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving_once = asyncio.create_task(asyncio.to_thread(_shakes_hands, listener, context))
         host, port = listener.getsockname()
-        sender = MllpSender(MllpTarget("LAB", host, port, tls=client_tls(authority.certificate)), timeout=5)
+        sender = MllpSender(MllpTarget("LAB", host, port, tls=client_tls(authority.certificate)), timeout=60)
         with pytest.raises(Rejected) as refused:
             await sender.send(message("M1"), "M1")
         assert refused.value.code == "unauthenticated"

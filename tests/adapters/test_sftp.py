@@ -23,7 +23,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def mailbox(server: Server) -> AsyncIterator[SftpMailbox]:
-    box = SftpMailbox(server.partner, timeout=5)
+    box = SftpMailbox(server.partner, timeout=60)
     yield box
     await box.close()
 
@@ -133,7 +133,7 @@ async def test_a_file_the_mailbox_will_not_move_is_told_from_a_mailbox_that_is_a
 async def test_another_machine_under_the_same_address_gets_nothing(server: Server) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     for pinned, code in ((other, "host-key"), ("", "host-key"), ("ssh-ed25519 nonsense", "configuration")):
-        box = SftpMailbox(server.partner.model_copy(update={"mailbox_host_key": pinned}), timeout=5)
+        box = SftpMailbox(server.partner.model_copy(update={"mailbox_host_key": pinned}), timeout=60)
         with pytest.raises(Rejected) as refused:
             await box.put("850_1.x12", b"secret")
         assert refused.value.code == code
@@ -144,7 +144,7 @@ async def test_another_machine_under_the_same_address_gets_nothing(server: Serve
 async def test_a_mailbox_that_does_not_know_us_says_so(server: Server, tmp_path: Path) -> None:
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "stranger"))
     for file, code in (("stranger", "unauthenticated"), ("missing", "configuration")):
-        box = SftpMailbox(server.partner.model_copy(update={"mailbox_key_file": file}), keys=tmp_path, timeout=5)
+        box = SftpMailbox(server.partner.model_copy(update={"mailbox_key_file": file}), keys=tmp_path, timeout=60)
         with pytest.raises(Rejected) as refused:
             await box.list()
         assert refused.value.code == code
@@ -163,7 +163,7 @@ async def test_a_lost_connection_is_unavailable_and_the_next_call_opens_a_new_on
 
 async def test_a_mailbox_that_is_away_is_unavailable_and_found_again(tmp_path: Path) -> None:
     async with sftp_server(tmp_path) as first:
-        box = SftpMailbox(first.partner, timeout=5)
+        box = SftpMailbox(first.partner, timeout=60)
         assert await box.list() == []
         port = first.partner.mailbox_port
         await first.stop()
@@ -181,7 +181,7 @@ async def test_names_that_lead_out_of_the_folder_are_refused(mailbox: SftpMailbo
 
 
 async def test_a_missing_folder_is_refused_rather_than_repeated(server: Server) -> None:
-    box = SftpMailbox(server.partner.model_copy(update={"mailbox_put": "/nowhere"}), timeout=5)
+    box = SftpMailbox(server.partner.model_copy(update={"mailbox_put": "/nowhere"}), timeout=60)
     with pytest.raises(Rejected):
         await box.put("850_1.x12", b"one")
     await box.close()

@@ -33,6 +33,7 @@ class FakeTarget:
         self.away: FasciaError | None = None
         self.held: asyncio.Event | None = None
         self.late: float | None = None
+        self.came_late: list[str] = []  # for whom a write was carried out then; it may be undone at once
         self.twice = False
         self.forgotten: set[str] = set()  # whose account has lost our key: found by its own id alone
         self.on_write: Callable[[Wanted], None] = lambda _: None
@@ -77,6 +78,7 @@ class FakeTarget:
     async def _carry_out_later(self, wanted: Wanted, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self._carry_out(wanted)
+        self.came_late.append(wanted.person)
 
     def _carry_out(self, wanted: Wanted) -> None:
         before = self.accounts.get(wanted.person)

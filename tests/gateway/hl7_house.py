@@ -118,7 +118,7 @@ def read_order(message: hl7.Message, sender: Sender, mappings: Mappings) -> tupl
 class House:
     """Everything behind a door. ``feeds`` by kind."""
 
-    def __init__(self, *senders: Sender, patience: float = 5.0) -> None:
+    def __init__(self, *senders: Sender, patience: float = 60.0) -> None:
         self.journal = Journal()
         self.cases = FakeCases(self.journal)
         self.engine = FakeEngine()
@@ -158,7 +158,7 @@ class House:
         return [row.kind for row in self.cases.unmatched.values()]
 
 
-async def house(*senders: Sender, patience: float = 5.0) -> House:
+async def house(*senders: Sender, patience: float = 60.0) -> House:
     made = House(*senders, patience=patience)
     await made.directory.refresh()
     return made

@@ -32,7 +32,7 @@ class Judge:
         beside = threading.current_thread() is not threading.main_thread()
         self.beside[given.control] = beside
         if beside:
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(120)
         if given.control in self.broken:
             raise RuntimeError("a bug")
         return self._judge(data, given, *more)  # type: ignore[arg-type]

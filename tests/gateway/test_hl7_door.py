@@ -10,7 +10,7 @@ from canonical.senders import Sender
 from formats import hl7
 from gateway.keeping import NotKept
 from gateway.mllp_peer import Peer
-from tests.gateway.hl7_house import WARD, house, order, shown, text
+from tests.gateway.hl7_house import WARD, House, house, order, shown, text
 from tests.gateway.hl7_house import head as msh
 from tests.gateway.mllp_corridor import soon
 
@@ -136,7 +136,15 @@ async def test_a_message_that_cannot_be_kept_in_time_is_answered_so_and_taken_wh
     assert "send it again" in said.errors[0].text
     assert not at.journal.messages
     at.journal.away = False
-    assert (await at.answer(order())).code == "AA"
+    assert await sent_again(at) == "AA"
+
+
+async def sent_again(at: House) -> str:
+    """As a sender does who is told to: on a busy machine it may be told so once more. What it hears in the end."""
+    async with asyncio.timeout(60):
+        while (code := (await at.answer(order())).code) == "AE":
+            await asyncio.sleep(0.01)
+    return code
 
 
 async def test_who_was_told_to_send_again_while_the_commit_was_on_its_way_is_a_duplicate_then() -> None:
@@ -145,7 +153,7 @@ async def test_who_was_told_to_send_again_while_the_commit_was_on_its_way_is_a_d
     assert (await at.answer(order())).code == "AE"
     at.journal.hold.set()
     await soon(lambda: at.journal.messages)
-    assert (await at.answer(order())).code == "AA" and len(at.journal.messages) == 1
+    assert await sent_again(at) == "AA" and len(at.journal.messages) == 1
 
 
 async def test_who_wants_no_answer_at_all_hears_by_a_closed_connection_that_nothing_was_kept() -> None:
@@ -205,7 +213,9 @@ async def test_a_quota_holds_a_sender_back_in_order_and_nobody_else() -> None:
     slow = WARD.changed(code="SLOW", applications=("SLOWSYS",), per_minute=60)  # one a second, five at once
     at = await house(WARD, slow)
     asked = [asyncio.create_task(at.answer(order(f"S-{n}", app="SLOWSYS"))) for n in range(7)]
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while sum(one.done() for one in asked) < 5:
+            await asyncio.sleep(0)
     assert (await at.answer(order())).code == "AA"
     assert 5 <= sum(one.done() for one in asked) < 7, "the others wait for their second"
     said = [(await one).control for one in asked]

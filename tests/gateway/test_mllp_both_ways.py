@@ -37,7 +37,7 @@ async def test_messages_go_on_after_the_door_was_closed_and_opened_again() -> No
     door = MllpDoor(corridor)
     await door.start()
     host, port = door.address
-    sender = MllpSender(MllpTarget("FASCIA", host, port), timeout=5, connect_timeout=2)
+    sender = MllpSender(MllpTarget("FASCIA", host, port), timeout=60, connect_timeout=60)
     assert (await sender.send(message("M1"), "M1")).accepted
     await door.stop()
     with pytest.raises(Unavailable):
@@ -58,7 +58,7 @@ async def test_over_mutual_tls_the_door_knows_our_sender_by_its_certificate(tmp_
     door = MllpDoor(corridor, tls=server_tls(theirs.certificate, theirs.key, client_authority=authority.certificate))
     await door.start()
     context = client_tls(authority.certificate, ours.certificate, ours.key)
-    sender = MllpSender(MllpTarget("FASCIA", *door.address, tls=context), timeout=5)
+    sender = MllpSender(MllpTarget("FASCIA", *door.address, tls=context), timeout=60)
     for number in range(50):
         assert (await sender.send(message(f"M{number}"), f"M{number}")).accepted
     await sender.close()

@@ -60,6 +60,7 @@ async def test_reading_stops_while_enough_is_in_work_and_goes_on_after() -> None
     async with door(corridor, limits=Limits(in_work_per_connection=8)) as opened:
         sender = await Sender.connect(opened.address)
         sending = asyncio.create_task(sender.send(*map(wrap, frames)))
+        await soon(lambda: len(corridor.kept) == 8)
         await asyncio.sleep(0.3)
         assert not sending.done(), "what we do not read stays with its sender"
         assert len(corridor.kept) == 8
@@ -102,7 +103,7 @@ async def test_memory_is_bounded_over_all_connections() -> None:
             most = max(most, opened.snapshot().held_bytes)
         assert most < 2_000_000 + 300_000
         finishing = [asyncio.create_task(one.send(END)) for one in senders]
-        await asyncio.wait([*opening, *finishing], timeout=10)
+        await asyncio.wait([*opening, *finishing], timeout=60)
         last = await Sender.connect(opened.address)
         await last.send(wrap(ONE))
         assert await last.answers(1) == [b"ACK " + ONE], "who never finishes is timed out and makes room"
@@ -120,8 +121,8 @@ async def test_a_flood_of_empty_frames_counts_as_memory_too() -> None:
         senders = [await Sender.connect(opened.address) for _ in range(8)]
         for one in senders:
             await one.send(wrap(b"") * 10_000)
+        await soon(lambda: opened.snapshot().held_bytes > 1_000_000)
         await asyncio.sleep(0.2)
-        assert opened.snapshot().held_bytes > 1_000_000
         assert opened.snapshot().waiting < 20_000, "the others are not read from meanwhile"
         hold.set()
         for one in senders:
@@ -134,7 +135,7 @@ async def test_a_sender_that_does_not_read_its_answers_is_not_read_from_and_then
     async with door(corridor, limits=Limits(frame_seconds=0.5)) as opened:
         sender = await Sender.connect(opened.address, receive_buffer=4096)
         sending = asyncio.create_task(sender.send(*([wrap(b"x" * 10_000)] * 20_000)))
-        await soon(lambda: opened.snapshot().timed_out == 1, within=10)
+        await soon(lambda: opened.snapshot().timed_out == 1)
         with pytest.raises(ConnectionError):
             await sending
         assert len(corridor.kept) < 2000
@@ -167,7 +168,7 @@ async def test_a_stop_answers_what_is_in_work_and_takes_nothing_more() -> None:
     idle = await Sender.connect(address)
     await sender.send(b"".join(map(wrap, frames)))
     await soon(lambda: len(corridor.kept) == 4)
-    stopping = asyncio.create_task(opened.stop(within=5))
+    stopping = asyncio.create_task(opened.stop(within=60))
     await asyncio.sleep(0.05)
     assert await idle.until_closed() == []
     with pytest.raises(ConnectionError):
@@ -189,6 +190,7 @@ async def test_a_stop_takes_no_longer_than_it_may_and_leaves_unanswered_what_is_
     sender = await Sender.connect(opened.address)
     await sender.send(*map(wrap, numbered(3)))
     await soon(lambda: len(corridor.kept) == 3)
+    await soon(lambda: len(corridor.done) == 2)
     async with asyncio.timeout(60):  # what is held is never let go
         assert await opened.stop(within=0.2) == 1
     assert await sender.until_closed() == [b"ACK MSH|0"]

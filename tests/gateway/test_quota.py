@@ -22,8 +22,9 @@ from tests.gateway.hl7_house import Journal, Senders
 class Budget:
     """What a sender may send, in all; ``asked`` is how often somebody did."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, wait: float = 0.05) -> None:
         self.left = left
+        self.wait = wait
         self.asked = 0
         self.away = False
 
@@ -34,7 +35,7 @@ class Budget:
             raise Unavailable("our own database does not answer", system="store")
         granted = min(most, self.left)
         self.left -= granted
-        return granted, 0.05
+        return granted, self.wait
 
 
 def line_up(line: Line, count: int, sender: str = "WARD") -> list[Place]:
@@ -45,8 +46,8 @@ def line_up(line: Line, count: int, sender: str = "WARD") -> list[Place]:
 
 
 async def test_two_doors_let_through_together_what_one_may_and_ask_once_for_many() -> None:
-    budget = Budget(300)
-    doors = [Line(Journal(), patience=0.3, allowance=budget) for _ in range(2)]
+    budget = Budget(300, wait=0.5)
+    doors = [Line(Journal(), patience=3.0, allowance=budget) for _ in range(2)]
     places = [(door, place) for door in doors for place in line_up(door, 200)]
     told = await asyncio.gather(*(door.kept(place) for door, place in places), return_exceptions=True)
     kept = [one for one in told if not isinstance(one, BaseException)]
@@ -93,7 +94,7 @@ async def test_while_our_database_is_away_nobody_is_told_that_it_sent_too_much()
 
 async def test_a_frame_of_many_goes_through_whole_and_is_paid_for_by_those_behind_it() -> None:
     budget = Budget(101)
-    line = Line(Journal(), patience=0.2, allowance=budget)
+    line = Line(Journal(), patience=2.0, allowance=budget)
     many = [NewMessage(door="mllp", data=b"%d" % n) for n in range(150)]
     whole = line.join(many, sender="WARD", per_minute=6000)
     behind = line_up(line, 1)[0]
@@ -129,7 +130,7 @@ async def test_the_doors_of_fhir_take_from_the_same_budget() -> None:
     doors = []
     for _ in range(2):
         journal = Journal()
-        doors.append(FhirDoor(journal, Directory(Senders(ward)), FakeCases(journal), patience=0.2, allowance=budget))
+        doors.append(FhirDoor(journal, Directory(Senders(ward)), FakeCases(journal), patience=2.0, allowance=budget))
     assert (await doors[0].create(ward, fhir.R5, "SupplyRequest", REQUEST, Wish())).created
     with pytest.raises(NotKept) as told:
         await doors[1].create(ward, fhir.R5, "SupplyRequest", REQUEST, Wish())

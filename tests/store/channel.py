@@ -64,7 +64,7 @@ class Lane:
         self.engine = engine
         self.server = server
         host, port = server.address[:2]
-        given = {"code": "LAB", "facility": "NGH", "host": host, "port": port, "answer_within": 0.3, "owner": "IT"}
+        given = {"code": "LAB", "facility": "NGH", "host": host, "port": port, "answer_within": 60.0, "owner": "IT"}
         self.channel = Channel.model_validate(given | terms)
         self.store = StoredChannels(engine)
         self.keeping = StoredChannelKeeping(engine)

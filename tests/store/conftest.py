@@ -54,14 +54,14 @@ def server() -> Iterator[str]:
         yield f"postgresql+asyncpg://fascia@127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         shutil.rmtree(home, ignore_errors=True)
 
 
 async def _wait(port: int) -> None:
     import asyncpg
 
-    for _ in range(200):
+    for _ in range(2400):  # on a busy machine it takes its time
         try:
             connection = await asyncpg.connect(f"postgresql://fascia@127.0.0.1:{port}/postgres", ssl=False)
         except (OSError, asyncpg.PostgresError):

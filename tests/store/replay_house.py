@@ -120,6 +120,13 @@ class ReplayHouse:
         """A round of the loop that does replays."""
         await ReplayJobs(self.stored, self.wiring.replayer()).once()
 
+    async def works_until_done(self, name: str) -> None:
+        """Rounds of that loop until a job is done: what was away is asked again after a second."""
+        async with asyncio.timeout(60):
+            while (await self.job(name)).state != "done":
+                await self.work()
+                await asyncio.sleep(0.05)
+
     async def job(self, name: str) -> ReplayJob:
         found = await self.stored.job(name)
         assert found is not None

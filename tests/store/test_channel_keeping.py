@@ -61,7 +61,7 @@ async def test_the_list_names_the_backlog_its_oldest_and_what_was_said_last(
         assert lab.error == "AR: no such order"
         view = await commands.show("LAB", 10)
         assert view is not None and [row.control_id for row in view.next] == ["M1", "M2", "M3"]
-        assert [row.control_id for row in view.dead_letters] == ["M1"] and view.terms["answer_within"] == "0.3"
+        assert [row.control_id for row in view.dead_letters] == ["M1"] and view.terms["answer_within"] == "60.0"
 
 
 async def test_pause_and_resume_are_noted_once_with_who_and_why(engine: AsyncEngine, tmp_path: Path) -> None:
@@ -96,8 +96,9 @@ async def test_resume_tries_at_once_what_waits_for_its_time(engine: AsyncEngine,
         await sender.drain(asyncio.Event())
         assert await one.store.due(one.clock()) == [] and (await commands.rows())[0].state == "breaker open"
         await commands.resume("LAB", "they are back")
-        one.server.script = refusing()
-        await sender.drain(asyncio.Event())
+        await sender.close()
+        one.server.script, one.channel = refusing(), one.channel.changed(answer_within=60.0)  # now it is waited for
+        await one.sender().drain(asyncio.Event())
         assert one.server.ids == ["M1", "M1"] and (await commands.rows())[0].state == "open"
 
 

@@ -64,11 +64,16 @@ async def test_when_a_worker_stops_another_takes_over_at_once(engine: AsyncEngin
 
 
 async def test_a_worker_that_was_cut_off_writes_nothing_once_another_has_taken_over(engine: AsyncEngine) -> None:
-    async def slow(call: Call, control_id: str) -> None:
-        await asyncio.sleep(0.2 if len(call.server.got) == 1 else 0)
-        await call.say(ack(control_id, "AR" if len(call.server.got) == 1 else "AA"))
+    taken_over = asyncio.Event()
 
-    async with lane(engine, slow, answer_within=5.0) as one:
+    async def slow(call: Call, control_id: str) -> None:
+        if len(call.server.got) == 1:
+            await taken_over.wait()
+            await call.say(ack(control_id, "AR"))
+        else:
+            await call.say(ack(control_id, "AA"))
+
+    async with lane(engine, slow) as one:
         await one.put("M1")
         cut_off, other = one.sender("one"), one.sender("two")
         task = asyncio.create_task(cut_off.drain(asyncio.Event()))
@@ -76,6 +81,7 @@ async def test_a_worker_that_was_cut_off_writes_nothing_once_another_has_taken_o
             await asyncio.sleep(0.01)
         await one.end_lease()
         await one.drain(other)
+        taken_over.set()
         await task
         assert one.server.got == [message("M1")] * 2 and await one.states() == {"M1": "answered"}
 
@@ -206,15 +212,18 @@ async def test_the_applications_answer_comes_when_it_likes_and_is_matched_by_its
         assert {name: row.application for name, row in (await one.rows()).items()} == {"M1": "", "M2": ""}
         await calls[0].say(application("M2", "AE", wants="AL"), application("M1", "AA"))  # in another order
         await settled(one, "M1", "AA")
+        await settled(one, "M2", "AE")
         rows = await one.rows()
         assert (rows["M1"].state, rows["M2"].state, rows["M2"].application) == ("answered", "dead", "AE")
         assert [state for state, why in await one.history("M1") if why.endswith("AA")] == ["acknowledged"]
-        await asyncio.sleep(0.1)
-        assert [data for data in one.server.got if b"MSA|CA|BM2" in data], "their MSH-15 asks for our accept answer"
+        async with asyncio.timeout(60):  # their MSH-15 asks for our accept answer
+            while not [data for data in one.server.got if b"MSA|CA|BM2" in data]:
+                await asyncio.sleep(0.02)
         await calls[0].say(application("M1", "AE"), application("M1", "AA"))
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(60):
+            while ("acknowledged", "AE after AA, credited to nothing") not in await one.history("M1"):
+                await asyncio.sleep(0.02)
         assert (await one.rows())["M1"].state == "answered", "its first word stands"
-        assert ("acknowledged", "AE after AA, credited to nothing") in await one.history("M1")
 
 
 async def test_an_application_that_answers_before_its_accept_answer_is_noted_still_counts(engine: AsyncEngine) -> None:
@@ -248,7 +257,7 @@ async def test_an_accept_answer_that_was_lost_does_not_send_again_what_the_appli
         await call.say(b"MSH|^~\\&|LAB||||||ACK|X|P|2.5.1\rMSA|CA|\r")  # unreadable: no MSA-2
         await call.say(application(control_id, "AA"))
 
-    async with lane(engine, only_the_application, enhanced=True) as one:
+    async with lane(engine, only_the_application, enhanced=True, answer_within=3.0) as one:
         await one.put("M1")
         await one.drain()
         assert one.server.ids == ["M1"] and await one.states() == {"M1": "answered"}

@@ -43,25 +43,31 @@ async def test_a_message_put_twice_is_one_and_another_under_its_control_id_is_re
 
 async def test_without_an_answer_the_connection_is_closed_and_the_same_bytes_go_again(engine: AsyncEngine) -> None:
     script = scripted("-", "-")
-    async with lane(engine, script, pause_first=1.0) as one:
+    async with lane(engine, script, pause_first=1.0, answer_within=2.0) as one:
         await one.put("M1", "M2")
         await one.drain()
         assert one.server.ids == ["M1", "M1", "M1", "M2"] and len(set(one.server.got[:3])) == 1
         assert len(one.server.calls) == 3, "each silence ends its connection"
         assert set((await one.states()).values()) == {"answered"}
-        assert ("sent", "sent again, the 2. time: LAB did not answer within 0.3 s") in await one.history("M1")
+        assert ("sent", "sent again, the 2. time: LAB did not answer within 2 s") in await one.history("M1")
 
 
 async def test_a_late_answer_to_the_first_try_is_not_the_second_tries(engine: AsyncEngine) -> None:
+    sent_again, said_late = asyncio.Event(), asyncio.Event()
+
     async def late(call: Call, control_id: str) -> None:
         if len(call.server.got) == 1:
-            await asyncio.sleep(0.5)
-            await call.say(ack(control_id, "AA"))
+            await sent_again.wait()
+            try:
+                await call.say(ack(control_id, "AA"))
+            finally:
+                said_late.set()
         else:
-            await asyncio.sleep(0.2)  # meanwhile the first answer is on its way
+            sent_again.set()
+            await said_late.wait()
             await call.say(ack(control_id, "AR"))
 
-    async with lane(engine, late) as one:
+    async with lane(engine, late, answer_within=2.0) as one:
         await one.put("M1")
         await one.drain()
         assert one.server.ids == ["M1", "M1"] and await one.states() == {"M1": "dead"}
@@ -74,7 +80,7 @@ async def test_swapped_answers_acknowledge_nothing_and_stand_in_the_history(engi
         else:
             await call.say(ack(control_id, "AR" if control_id == "M2" else "AA"))
 
-    async with lane(engine, swapped) as one:
+    async with lane(engine, swapped, answer_within=2.0) as one:
         await one.put("M1", "M2")
         await one.drain()
         assert one.server.ids == ["M1", "M1", "M2"]
@@ -170,8 +176,9 @@ async def test_one_silence_costs_one_message_at_most_and_none_where_nothing_may_
         for _ in range(20):
             await sender.drain(asyncio.Event())
             one.clock.advance(60)
-        one.server.script = says_yes
-        await one.drain(sender)
+        await sender.close()
+        one.server.script, one.channel = says_yes, one.channel.changed(answer_within=60.0)  # now it is waited for
+        await one.drain()
         assert list((await one.states()).values()) == ["dead"] * lost + ["answered"] * (5 - lost)
 
 

@@ -20,11 +20,14 @@ from tests.store.build import SEAL_KEY, change
 async def _cut_all(server: str) -> None:
     outside = open_engine(f"{server}/postgres", pool=1)
     async with outside.connect() as connection:
-        await connection.execute(
-            text("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'fascia'")
-        )
+        cut = text("select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = 'fascia'")
+        cut_off = list(await connection.scalars(cut))
+        left = text("select count(*) from pg_stat_activity where pid = any(:pids)")
+        async with asyncio.timeout(60):
+            while await connection.scalar(left, {"pids": cut_off}):
+                await connection.commit()  # what is active is looked at once a transaction
+                await asyncio.sleep(0.02)
     await outside.dispose()
-    await asyncio.sleep(0.1)
 
 
 async def test_connections_the_server_closed_cost_nobody_a_failure(server: str, engine: AsyncEngine) -> None:
@@ -122,11 +125,12 @@ async def test_who_is_cancelled_in_the_middle_leaves_no_transaction_open_to_thos
     await asyncio.gather(cut, return_exceptions=True)
     with pytest.raises(KeyError):
         await breaks_off()
-    await asyncio.sleep(0.1)
     open_ones = "select count(*) from pg_stat_activity where datname = 'fascia' and state like 'idle in transaction%'"
     async with driven(engine) as driver:
         assert not driver.is_in_transaction()
-        assert await driver.fetchval(open_ones) == 0
+        async with asyncio.timeout(60):
+            while await driver.fetchval(open_ones):
+                await asyncio.sleep(0.02)
         assert await driver.fetchval("select count(*) from counters") == 0
 
 

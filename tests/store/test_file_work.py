@@ -46,6 +46,7 @@ async def test_two_workers_and_a_sweep_that_come_to_one_file_hold_it_against_the
     engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[int] = []
+    others_came = asyncio.Event()
     houses = [House(engine, tmp_path) for _ in range(3)]
     await houses[0].knows(source(tmp_path))
     for house in houses:
@@ -55,12 +56,17 @@ async def test_two_workers_and_a_sweep_that_come_to_one_file_hold_it_against_the
 
         async def slow(file: Any, message: str, as_of: Any, compare: Any = compare) -> Any:
             compared.append(len(file.entries))
-            await asyncio.sleep(0.2)
+            await others_came.wait()
             return await compare(file, message, as_of)
 
         monkeypatch.setattr(house.drift, "compare", slow)
     new = NewMessage(door="rest", data=CATALOGUE, sender="ALPINE", kind="csv_catalogue", key="rest/ALPINE/k-1")
     message: Kept = (await houses[0].journal.keep(new)).message
-    done = await asyncio.gather(*(house.intake.route(message) for house in houses))
+    routes = [asyncio.create_task(house.intake.route(message)) for house in houses]
+    async with asyncio.timeout(60):
+        while sum(one.done() for one in routes) < 2:
+            await asyncio.sleep(0.01)
+    others_came.set()
+    done = await asyncio.gather(*routes)
     assert sorted(done) == [False, False, True] and compared == [3]
     assert await houses[0].states("csv_catalogue") == ["routed"]

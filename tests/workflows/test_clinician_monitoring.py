@@ -110,6 +110,8 @@ async def test_a_triggered_schedule_begins_one_run_and_no_second_beside_it(month
         async with asyncio.timeout(120):
             while not [run for run in everybody.runs if run.phase == "licences"]:
                 await asyncio.sleep(0.05)
+            while not (await schedule.describe()).info.running_actions:  # the run may be heard of before its Schedule
+                await asyncio.sleep(0.05)
         with pytest.raises(Rejected, match="under way: clinician_monitoring"):
             await MonitoringSchedule(monthly.client, "fascia").free()
         await MonitoringSchedule(monthly.client, "fascia").trigger()

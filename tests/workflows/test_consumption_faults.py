@@ -80,7 +80,7 @@ async def test_what_the_erp_commits_after_our_time_out_is_found_by_the_next_try(
     place.use(3)
     await place.wake()
     await place.posted(3)
-    assert (place.used(), tries) == (3, 2)
+    assert place.used() == 3 and tries > 1  # more than two where a busy machine takes longer than the second's time-out
 
 
 async def test_what_the_erp_does_long_after_it_was_asked_is_done_once(place: Place) -> None:
@@ -158,7 +158,7 @@ async def test_an_answer_of_the_erp_nobody_can_read_is_asked_for_again(place: Pl
     place.use(2)
     await place.wake()
     await place.posted(2)
-    assert (place.used(), tries, place.book.parked) == (2, 2, {})
+    assert (place.used(), place.book.parked) == (2, {}) and tries > 1
 
 
 async def fails_after(place: Place, step: str) -> None:
@@ -227,7 +227,7 @@ async def test_our_own_store_saying_no_stops_the_case_where_everybody_sees_it_an
         broken.setattr(place.book, "record", no)
         place.use()
         await place.wake()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while (await place.handle.describe()).raw_description.pending_workflow_task.attempt < 2:
                 await asyncio.sleep(0.1)
     await place.posted(1)

@@ -187,9 +187,11 @@ async def test_a_location_whose_stock_the_erp_does_not_move_stays_open_and_asks_
     await ward.use("1", "VALVE", serial="S-1", expires=date(2040, 1, 1))
     case = case_id("consumption_to_replenishment", build.FACILITY, ward.theatre)
     await ward.until(lambda: bool(ward.book.rounds), "a round was taken")
+    current, moving = ward.place.cases.current, f"moving to {ward.other}"
+    await ward.place.until(lambda: case in current and current[case].business_state == moving, "it is shown to move")
     await asyncio.sleep(2)
     assert sum(place[1] == ward.theatre for place in ward.book.rounds) == 1
-    assert ward.place.cases.current[case].business_state == f"moving to {ward.other}"
+    assert current[case].business_state == moving
     assert ward.agree(ward.theatre) == OPENING
 
 

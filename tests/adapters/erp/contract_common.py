@@ -42,7 +42,7 @@ def states(documents: Any) -> list[tuple[str, str]]:
 
 async def until_answered(step: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask again under the same key until there is an answer, as the engine does."""
-    for _ in range(60):
+    for _ in range(1200):
         try:
             return await step()
         except Unavailable:

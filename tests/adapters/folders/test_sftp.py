@@ -31,7 +31,7 @@ def source(server: Server, **fields: object) -> FileSource:
 
 @pytest.fixture
 async def folder(server: Server) -> AsyncIterator[Folder]:
-    made = SftpFolder(source(server), timeout=5)
+    made = SftpFolder(source(server), timeout=60)
     yield made
     await made.close()
 
@@ -46,10 +46,10 @@ class TestSftpFolder(FolderContract):
 
 
 async def test_another_machine_or_a_server_that_is_away_is_told_in_our_words(server: Server, place: Path) -> None:
-    stranger = SftpFolder(source(server, host_key="ssh-ed25519 nonsense"), timeout=5)
+    stranger = SftpFolder(source(server, host_key="ssh-ed25519 nonsense"), timeout=60)
     with pytest.raises(Rejected, match="host key of file source IN"):
         await stranger.list()
-    folder = SftpFolder(source(server), timeout=5)
+    folder = SftpFolder(source(server), timeout=60)
     left(place, "a.csv", b"x")
     assert await folder.read("a.csv") == b"x"
     await server.stop()

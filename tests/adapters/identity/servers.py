@@ -112,11 +112,11 @@ def _running(name: str, command: list[str], port: int, base: str = "") -> Iterat
         yield Provider(name, f"http://127.0.0.1:{port}{base}")
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, name: str) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if process.poll() is not None:
             raise AssertionError(f"{name} ended with {process.returncode}")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -99,7 +99,7 @@ async def make(provider: Provider, tmp_path: Path) -> AsyncIterator[Make]:
     secret = tmp_path / "idp.token"
 
     def made(faults: Faults | None = None, token: str = provider.token, **row: Any) -> ScimTarget:
-        client = httpx.AsyncClient(transport=faults or httpx.AsyncHTTPTransport(), timeout=5.0)
+        client = httpx.AsyncClient(transport=faults or httpx.AsyncHTTPTransport(), timeout=60.0)
         clients.append(client)
         secret.write_text(token + "\n")
         told: dict[str, Any] = {"code": "idp", "kind": "identity", "adapter": "scim", "url": provider.url}

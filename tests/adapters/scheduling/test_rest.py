@@ -34,7 +34,7 @@ async def system(peer: str, tmp_path: Path) -> AsyncIterator[RestScheduling]:
     token = tmp_path / "token"
     token.write_text(TOKEN + "\n")
     target = AccessTarget(code="T", kind="scheduling", adapter="rest_scheduling", url=peer)
-    made = RestScheduling(httpx.AsyncClient(timeout=1, trust_env=False), target, token)
+    made = RestScheduling(httpx.AsyncClient(timeout=3, trust_env=False), target, token)
     yield made
     await made.close()
 
@@ -60,7 +60,7 @@ async def test_an_answer_that_was_lost_is_found_done_when_it_is_written_again(
 
 
 async def test_a_late_answer_is_no_answer(system: RestScheduling, tmp_path: Path) -> None:
-    behave(tmp_path, "slow 2")
+    behave(tmp_path, "slow 6")
     with pytest.raises(Unavailable):
         await system.write(somebody())
 

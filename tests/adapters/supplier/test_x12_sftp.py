@@ -34,7 +34,7 @@ class SftpScene:
 
     def __post_init__(self) -> None:
         self.partner = self.server.partner
-        box = SftpMailbox(self.partner, timeout=5)
+        box = SftpMailbox(self.partner, timeout=60)
         self.boxes.append(box)
         self.channel = X12SftpSupplier(FakeNumbering(), self.journal, lambda _: box)
         self._running: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ from demo.registries import Answer, Sources, licence, provider, registrant, serv
 from tests.adapters.verification.contract import DEA, NPI
 from tests.fakes.verifiers import FakeVerifier
 
-TIMEOUT = 0.4
+TIMEOUT = 2.0
 PATHS = {"nppes": "nppes", "licence_board": "licences", "dea": "dea"}
 
 
@@ -69,7 +69,7 @@ class ServedSource:
         self.sources.faults[self.path] = lambda: (0, {}, b"")
 
     def slow(self) -> None:
-        self.sources.slow = TIMEOUT * 3
+        self.sources.slow = TIMEOUT * 2
 
     def throttles(self, seconds: int) -> None:
         said: Answer = (429, {"Retry-After": str(seconds)}, b"")

@@ -24,7 +24,7 @@ async def sources() -> AsyncIterator[Sources]:
 
 
 async def fetched(sources: Sources) -> tuple[str, int]:
-    async with served(sources) as base, LookupAccess("LEIE", f"{base}/leie", timeout=0.5).client() as client:
+    async with served(sources) as base, LookupAccess("LEIE", f"{base}/leie", timeout=2.0).client() as client:
         file_hash, rows = await ExclusionFile(client, "LEIE", f"{base}/leie").fetch(TODAY)
         return file_hash, len(rows)
 
@@ -56,6 +56,6 @@ async def test_a_source_that_is_down_slow_or_throttles_says_so(sources: Sources)
     with pytest.raises(Throttled):
         await fetched(sources)
     sources.faults.clear()
-    sources.slow = 2.0
+    sources.slow = 4.0
     with pytest.raises(Unavailable):
         await fetched(sources)
