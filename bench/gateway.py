@@ -14,6 +14,7 @@ from bench.stand import standing
 Keep = Callable[..., None]
 ROWS = ("steps", "idle", "against", "paced", "accept")
 PARTS = ("database", "temporal", "worker", "loops", "api", "mllp")
+DOORS = {"FASCIA_MLLP_DOORS": "2"}  # one for each processor of the machine that is measured
 
 
 def cache() -> Path:
@@ -40,7 +41,7 @@ async def measure(
     short = 4.0 if quick else 10.0
     with tempfile.TemporaryDirectory(prefix="fascia-bench-") as name:
         folder = Path(name)
-        async with standing(folder / "home", say, parts=PARTS) as stand:
+        async with standing(folder / "home", say, DOORS, PARTS) as stand:
             if "idle" in rows:  # first: nothing has come yet
                 await asyncio.sleep(10)
                 keep(await idle.measure(stand, seconds=15 if quick else 60, say=say))

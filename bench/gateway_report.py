@@ -29,7 +29,8 @@ def lines(found: Found) -> Iterator[str]:
     yield "\n## The gateway\n"
     yield "Messages are those of `fascia generate --kind no-case` (ADT, SIU, ORM, ORU in HL7 2.3 to 2.8.2), sent"
     yield "by that program over 20 connections, one unanswered on each; its processor time stands apart. All of our processes run"
-    yield "(worker, loops, REST and MLLP door), and the router reads and routes what the door keeps.\n"
+    yield "(worker, loops, REST door, two MLLP doors on one port: `FASCIA_MLLP_DOORS=2`), and the router reads and routes what"
+    yield "the doors keep.\n"
     yield from _table(("what", "aim", "measured", ""), rows)
     for steady in found.paced:
         yield from _parts(steady)
@@ -64,7 +65,7 @@ def _paced(one: Paced) -> Iterator[Row]:
     first, last = median(one.memory[:third]), median(one.memory[-third:])
     flat = last <= FLAT * first and max(one.memory) < MEMORY_MB
     yield (
-        "MLLP door's memory",
+        "MLLP doors' memory, both together",
         f"flat, under {MEMORY_MB:.0f} MB",
         f"{first:.0f} MB in the first third, {last:.0f} in the last, {max(one.memory):.0f} at most",
         _met(flat),

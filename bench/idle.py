@@ -8,15 +8,14 @@ from collections.abc import Callable
 from bench.cpu import of_process
 from bench.figures import Idle
 from bench.stand import Stand, time_now
-
-OURS = ("worker", "revocations", "loops", "api", "mllp")
+from stack.order import is_ours
 
 
 async def measure(stand: Stand, *, seconds: float, say: Callable[[str], None]) -> Idle:
     """Processor time of each over so many seconds."""
 
     def read() -> dict[str, float]:
-        pids = {name: stand.stack.pid(name) for name in OURS}
+        pids = {name: stand.stack.pid(name) for name in stand.stack.parts if is_ours(name)}
         return {name: of_process(pid, alone=False) for name, pid in pids.items() if pid is not None}
 
     before = read()

@@ -67,6 +67,11 @@ async def until_empty(database: AsyncEngine, at_most: float = 3600) -> float:
     return time.monotonic() - began
 
 
+def doors(stand: Stand) -> list[str]:
+    """The MLLP doors, by the names of their parts: all of them on one port."""
+    return [name for name in stand.stack.parts if name.partition("-")[0] == "mllp"]
+
+
 @dataclass
 class _Watch:
     """Looks at the door's memory and the backlog while a measurement runs."""
@@ -76,10 +81,9 @@ class _Watch:
     behind: list[int]
 
     async def run(self) -> None:
-        pid = self.stand.stack.pid("mllp")
-        assert pid is not None
+        pids = [self.stand.stack.pid(name) for name in doors(self.stand)]
         for look in count():
-            self.memory.append(psutil.Process(pid).memory_info().rss / 2**20)
+            self.memory.append(sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20)
             if look % COUNTED_EVERY == 0:  # counting is work for the database
                 self.behind.append(await waiting(self.stand.database))
             await asyncio.sleep(EVERY)
@@ -174,7 +178,8 @@ def _used(stand: Stand, side: str, pid: int) -> float:
     """Seconds of processor time of who keeps and answers; of ours with the router and our part of the database."""
     if side != "ours":
         return of_process(pid)
-    return sum(value for name, value in stand.meter.read().items() if name in ("mllp", "loops", "database: our store"))
+    counted = (*doors(stand), "loops", "database: our store")
+    return sum(value for name, value in stand.meter.read().items() if name in counted)
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Prepare = Callable[["Stack"], Coroutine[Any, Any, None]]
 
-OUR_PROGRAMS: Final = ("worker", "revocations", "loops", "api", "mllp")
+MLLP: Final = "mllp"
+OUR_PROGRAMS: Final = ("worker", "revocations", "loops", "api", MLLP)
 SERVES: Final = {
     "worker": questions.TASK_QUEUE,
     "revocations": questions.REVOCATION_QUEUE,
@@ -46,32 +47,47 @@ async def start_ours(stack: Stack, parts: Collection[str]) -> None:
         named = stack.named.api_port if "api_port" in stack.named.model_fields_set else None
         port = stack.home.port("api", named)
         stack.publish(FASCIA_API_PORT=str(port), FASCIA_API_URL=f"http://{stack.named.api_host}:{port}")
-    if "mllp" in parts:
+    if MLLP in parts:
         named = stack.named.mllp_port if "mllp_port" in stack.named.model_fields_set else None
-        stack.publish(FASCIA_MLLP_PORT=str(stack.home.port("mllp", named)))
+        stack.publish(FASCIA_MLLP_PORT=str(stack.home.port(MLLP, named)))
     async with _together() as group:
         for name in OUR_PROGRAMS:
             if name in parts:
-                group.create_task(stack.add_part(own_part(stack, name)))
+                group.create_task(_add_ours(stack, name))
 
 
-def own_part(stack: Stack, name: str) -> Part:
-    """One of our programs as a part: ``python -m workers <name>``."""
+async def _add_ours(stack: Stack, name: str) -> None:
+    """One of our programs; of MLLP doors as many as were asked for, the first of which has the port before others share it."""
+    await stack.add_part(own_part(stack, name))
+    for number in range(2, stack.settings.mllp_doors + 1 if name == MLLP else 0):
+        await stack.add_part(own_part(stack, name, number))
+
+
+def is_ours(part: str) -> bool:
+    """Whether a part is one of our programs, or one more of it."""
+    return part in OUR_PROGRAMS or part.partition("-")[0] == MLLP
+
+
+def own_part(stack: Stack, name: str, number: int = 1) -> Part:
+    """One of our programs as a part: ``python -m workers <name>``; ``number`` 2 and on: one more of it (``mllp-2``)."""
     settings = stack.settings
+    env = {"PYTHONUNBUFFERED": "1"}  # the last words of a program that dies must be in its log
     ready: Ready | None = None
     address = ""
     if name == "api":
         address = settings.api_url
         ready = questions.page_answers(f"{address}/healthz")
-    elif name == "mllp":
+    elif name == MLLP:
+        if settings.mllp_doors > 1:
+            env["FASCIA_MLLP_SHARED_PORT"] = "true"
         address = f"mllp://{settings.mllp_host}:{settings.mllp_port}"
         ready = questions.port_listens(settings.mllp_host, settings.mllp_port)
     elif name in SERVES:
         ready = questions.WorkerPolls(settings, SERVES[name])
     return Part(
-        name=name,
+        name=name if number == 1 else f"{name}-{number}",
         argv=own_program("-m", "workers", name),
-        env={"PYTHONUNBUFFERED": "1"},  # the last words of a program that dies must be in its log
+        env=env,
         ready=ready,
         address=address,
         stop_within=OWN_STOP,

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     mllp_held_bytes: int = Field(default=128 * 1024 * 1024, ge=2048)
     mllp_share: float = Field(default=0.5, gt=0, le=1, description="of connections, work and memory, for one address")
     mllp_patience: float = Field(default=20.0, gt=0, description="how long a message may wait to be kept, before AE")
+    mllp_doors: int = Field(default=1, ge=1, le=16, description="`fascia up` starts so many on the one port")
     mllp_shared_port: bool = Field(default=False, description="let several listeners of this machine share the port")
 
     # The ERP; which facility it serves is a row of the register.

@@ -96,7 +96,7 @@ async def second_gateway(stack: Stack, settings: Mapping[str, str] | None = None
     """Another listener of its own on the same journal: its port and its process."""
     port = free_port(set())
     env = {**os.environ, "FASCIA_HOME": str(stack.home.path), "FASCIA_MLLP_PORT": str(port), **(settings or {})}
-    log = stack.home.log("mllp-2").open("wb")
+    log = stack.home.log("mllp-beside").open("wb")
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "workers", "mllp", env=env, stderr=log)
     try:
         await until(lambda: _listens(port))
@@ -141,6 +141,12 @@ async def empty_journal(stack: Stack, *senders: Sender) -> AsyncIterator[AsyncEn
 
 
 async def is_known(stack: Stack) -> bool:
+    """Whether every door on the port knows them: the kernel says which of them a connection is for."""
+    knocks = [await _is_known(stack) for _ in range(16 if stack.settings.mllp_doors > 1 else 1)]
+    return all(knocks)
+
+
+async def _is_known(stack: Stack) -> bool:
     wire = await Wire.connect(("127.0.0.1", stack.settings.mllp_port))
     try:
         await wire.send(wrap(admit("KNOCK", "0")))

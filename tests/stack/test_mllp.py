@@ -35,7 +35,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    env = {"FASCIA_MLLP_PATIENCE": "1.5"}
+    env = {"FASCIA_MLLP_PATIENCE": "1.5", "FASCIA_MLLP_DOORS": "2"}
     async with running(tmp_path_factory.mktemp("mllp"), ("database", "mllp"), env=env) as started:
         yield started
 
@@ -54,10 +54,10 @@ async def test_a_door_killed_under_load_loses_nothing_it_acknowledged_and_double
         departments = [Department(f"D{n}", 400, ports[n % 2 :] + ports[: n % 2]) for n in range(6)]
 
         async def kill() -> None:
-            for acknowledged in (300, 900, 1500):
+            for door, acknowledged in (("mllp", 300), ("mllp-2", 900), ("mllp", 1500)):
                 await until(more_than(departments, acknowledged))
-                await stack.ready("mllp")
-                await stack.kill("mllp")
+                await stack.ready(door)
+                await stack.kill(door)
 
         async with asyncio.timeout(400), asyncio.TaskGroup() as group:
             killing = group.create_task(kill())
@@ -65,6 +65,20 @@ async def test_a_door_killed_under_load_loses_nothing_it_acknowledged_and_double
                 group.create_task(one.send_all())
         assert killing.done()
     assert max(one.connected for one in departments) >= 2, "nobody's connection was lost"
+    everything_once(departments, await counted(engine))
+
+
+@pytest.mark.parametrize("away", ["mllp", "mllp-2"])
+async def test_of_two_doors_on_one_port_either_takes_what_comes_while_the_other_is_away(
+    stack: Stack, engine: AsyncEngine, away: str
+) -> None:
+    await stack.stop(away)
+    try:
+        departments = [Department(f"{away}{n}", 30, (stack.settings.mllp_port,)) for n in range(4)]
+        async with asyncio.timeout(400):
+            await asyncio.gather(*(one.send_all() for one in departments))
+    finally:
+        await stack.start(away)
     everything_once(departments, await counted(engine))
 
 
