@@ -33,7 +33,7 @@ lint: $(VENV)/.ready  ## ruff, mypy strict, import rules, the compose file
 
 test: $(VENV)/.ready  ## all behaviour, on the real stack
 	@$(BIN)/python -m stack prepare
-	@$(BIN)/python -m pytest -m "not prove" -n 4 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not prove" -n 3 --dist loadscope --no-loadscope-reorder
 
 check: lint test  ## the whole gate
 

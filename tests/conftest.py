@@ -12,8 +12,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-# Each has costly servers, which one process starts; what is told of people lasts as long as all else a hospital is taken through.
-SHARED = ("tests/journeys/test_people_", "tests/journeys/", "tests/adapters/erp/")
+# Each has costly servers, which one process starts.
+SHARED = ("tests/journeys/", "tests/adapters/erp/")
 # What takes long is begun first, so that all end together on what is short (make test gives out files in this order).
 LONG = (*SHARED, "tests/stack/", "tests/workflows/", "tests/store/", "tests/workers/", "tests/cli/on_the_stack/")
 
