@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ from cli.command import leave_quietly
 from cli.exits import Exit, Stop
 from cli.output import Output
 
+SDK = "temporalio.bridge.temporal_sdk_bridge"  # is loaded where a command asked Temporal
 app = typer.Typer(
     name="fascia",
     help="From a department's requisition to a paid invoice: start the stack, see cases, decide, look things up.",
@@ -163,6 +165,9 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         leave_quietly()
+    if SDK in sys.modules:  # its threads sometimes crash an interpreter that shuts down; all is done: leave without
+        sys.stderr.flush()
+        os._exit(ended)
     sys.exit(ended)
 
 

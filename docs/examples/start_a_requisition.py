@@ -39,3 +39,5 @@ async def main(path: str) -> None:
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads sometimes crash an interpreter that shuts down; all is done, so leave without that

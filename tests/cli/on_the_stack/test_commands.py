@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from canonical.steps import SupplierDocument
 from cli.ours import login
 from stack.supervisor import Stack
 from tests import build
-from tests.cli.on_the_stack.conftest import Fascia, ordered, start, until, until_generation
+from tests.cli.on_the_stack.conftest import PATIENCE, Fascia, ordered, start, until, until_generation
 from tests.workflows.outside import Outside
 from workers.wiring import Wiring
 
@@ -276,7 +277,9 @@ async def test_a_requisition_that_could_not_be_read_is_resumed_and_corrected_fro
     await wiring.client.get_workflow_handle(case).terminate("by mistake")
     await wiring.cases.mark_stopped(case, "stopped outside", owner="support", next_action="resume it")
     assert (await fascia("case", "resume", case)).code == 0
-    await until_generation(fascia, 2, case)  # what was shown before is shown until its successor says a word
+    async with asyncio.timeout(PATIENCE):  # what was shown before is shown until its successor says a word
+        while (await fascia("case", "show", case, "--json")).json["stopped"]:
+            await asyncio.sleep(0.2)
     again = await until(fascia, case, "needs attention")
     assert again["attention"][0]["reason"] == parked["attention"][0]["reason"]
     file = tmp_path / "requisition.json"
