@@ -8,14 +8,14 @@ from collections.abc import Callable
 from bench.cpu import of_process
 from bench.figures import Idle
 from bench.stand import Stand, time_now
-from stack.order import is_ours
+from stack.order import program_of
 
 
 async def measure(stand: Stand, *, seconds: float, say: Callable[[str], None]) -> Idle:
     """Processor time of each over so many seconds."""
 
     def read() -> dict[str, float]:
-        pids = {name: stand.stack.pid(name) for name in stand.stack.parts if is_ours(name)}
+        pids = {name: stand.stack.pid(name) for name in stand.stack.parts if program_of(name)}
         return {name: of_process(pid, alone=False) for name, pid in pids.items() if pid is not None}
 
     before = read()

@@ -23,6 +23,7 @@ from bench.own_postgres import free_port
 from bench.stand import Stand, time_now
 from canonical.senders import Sender
 from cli.synthetic.hospital import tag_of
+from stack.order import MLLP, program_of
 from store.authority import HOSPITAL
 from store.register import StoredRegister
 from tests import build
@@ -69,7 +70,7 @@ async def until_empty(database: AsyncEngine, at_most: float = 3600) -> float:
 
 def doors(stand: Stand) -> list[str]:
     """The MLLP doors, by the names of their parts: all of them on one port."""
-    return [name for name in stand.stack.parts if name.partition("-")[0] == "mllp"]
+    return [name for name in stand.stack.parts if program_of(name) == MLLP]
 
 
 @dataclass
@@ -81,7 +82,8 @@ class _Watch:
     behind: list[int]
 
     async def run(self) -> None:
-        pids = [self.stand.stack.pid(name) for name in doors(self.stand)]
+        pids = [pid for name in doors(self.stand) if (pid := self.stand.stack.pid(name)) is not None]
+        assert pids
         for look in count():
             self.memory.append(sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20)
             if look % COUNTED_EVERY == 0:  # counting is work for the database

@@ -63,9 +63,10 @@ async def _add_ours(stack: Stack, name: str) -> None:
         await stack.add_part(own_part(stack, name, number))
 
 
-def is_ours(part: str) -> bool:
-    """Whether a part is one of our programs, or one more of it."""
-    return part in OUR_PROGRAMS or part.partition("-")[0] == MLLP
+def program_of(part: str) -> str:
+    """Which of our programs a part runs (``mllp`` and ``mllp-2`` the same), empty where it runs none."""
+    name, _, number = part.partition("-")
+    return name if name in OUR_PROGRAMS and (not number or number.isdecimal()) else ""
 
 
 def own_part(stack: Stack, name: str, number: int = 1) -> Part:

@@ -16,7 +16,7 @@ from stack import postgres as pg
 from stack.control import ControlSocket, is_answering
 from stack.held import Held, News
 from stack.home import Home, Lock, StackError
-from stack.order import PARTS, Prepare, is_ours
+from stack.order import PARTS, Prepare, program_of
 from stack.part import Part
 from stack.postgres import Postgres
 from stack.process import Process
@@ -153,7 +153,7 @@ class Stack:
         """Stop everything, last started first; our own programs together, then what they lean on."""
         self.state = "stopping"
         names = list(reversed(self._held))
-        ours = [name for name in names if is_ours(name)]
+        ours = [name for name in names if program_of(name)]
         await asyncio.gather(*(self._stopped(name) for name in ours))
         for name in names:
             if name not in ours:
